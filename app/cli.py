@@ -1,0 +1,149 @@
+"""The command line: `fittingroom`.
+
+May import: typer; what a command needs, it imports itself, so that each starts fast and a client installs light.
+"""
+
+import contextlib
+import ipaddress
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+cli = typer.Typer(
+    help="Post an experiment; it tries several Keras models on, and tells you which fits.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Folder of the database and all other files. [default: .fittingroom]")
+]
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")]
+
+
+def main() -> None:
+    """Run the command line."""
+    cli()
+
+
+@cli.command()
+def serve(
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    data_dir: DataDir = None,
+    workers: Annotated[int, typer.Option(min=0, max=64, help="Worker processes.")] = 1,
+) -> None:
+    """Run the API and its workers together, until Ctrl-C. Needs no server."""
+    _use(data_dir)
+    _refuse_unsafe(host)
+    _refuse_taken(host, port)
+    migrate()
+
+    from app.supervisor import Supervisor  # noqa: PLC0415
+
+    children = {"api": ["app", "api", "--host", host, "--port", str(port)]}
+    children |= {f"worker-{number}": ["workers"] for number in range(1, workers + 1)}
+    typer.echo(f"Fitting Room is starting: http://{_shown(host)}:{port}/docs (Ctrl-C ends it)", err=True)
+    Supervisor(children).run()
+
+
+@cli.command()
+def api(host: Host = "127.0.0.1", port: Port = 8000, data_dir: DataDir = None) -> None:
+    """Run the API alone."""
+    _use(data_dir)
+    _refuse_unsafe(host)
+
+    import uvicorn  # noqa: PLC0415
+
+    from models.supervision import end_with_parent  # noqa: PLC0415
+
+    end_with_parent()
+    uvicorn.run(
+        "app.main:create_app", factory=True, host=host, port=port, log_config=None, access_log=False,
+        timeout_graceful_shutdown=5,
+    )  # fmt: skip
+
+
+@cli.command()
+def worker(
+    queues: Annotated[str | None, typer.Option(help="cpu, gpu or cpu,gpu; by default what this machine has.")] = None,
+    gpu: Annotated[int | None, typer.Option(help="Number of the GPU to use; -1 for none.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Run one worker: it trains one cohort at a time. Start one for each GPU."""
+    _use(data_dir)
+    arguments = [sys.executable, "-m", "workers"]
+    if queues is not None:
+        arguments += ["--queues", queues]
+    if gpu is not None:
+        arguments += ["--gpu", str(gpu)]
+    os.execv(sys.executable, arguments)  # noqa: S606 - this process becomes the worker
+
+
+@cli.command()
+def migrate(data_dir: DataDir = None) -> None:
+    """Bring the database's tables to this version."""
+    _use(data_dir)
+
+    from models.database import Database  # noqa: PLC0415
+    from models.settings import Settings  # noqa: PLC0415
+
+    settings = Settings()
+    settings.make_folders()
+    database = Database(settings.sqlalchemy_url)
+    try:
+        database.migrate()
+    finally:
+        database.close()
+
+
+@cli.command()
+def demo(
+    data_dir: DataDir = None,
+    url: Annotated[str | None, typer.Option(help="A running service to use; by default one is started.")] = None,
+) -> None:
+    """Train the six exercises over HTTP, with live progress, and show what came of them."""
+    _use(data_dir)
+
+    from app.demo import run_demo  # noqa: PLC0415
+
+    sys.exit(run_demo(url))
+
+
+def _use(data_dir: Path | None) -> None:
+    """A flag wins over the environment, for this process and those it starts."""
+    if data_dir is not None:
+        os.environ["FITTINGROOM_DATA_DIR"] = str(data_dir)
+
+
+def _refuse_unsafe(host: str) -> None:
+    """Nobody is asked for a key, so nobody but this machine may knock, unless that is wanted."""
+    from models.settings import Settings  # noqa: PLC0415
+
+    loopback = host == "localhost"
+    with contextlib.suppress(ValueError):
+        loopback = loopback or ipaddress.ip_address(host).is_loopback
+    if not loopback and not Settings().allow_remote:
+        sys.exit(
+            f"refused to listen on {host}: the service asks nobody for a key, so it listens on this machine only.\n"
+            "Use --host 127.0.0.1; or, behind something that guards it, set FITTINGROOM_ALLOW_REMOTE=true."
+        )
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        sys.exit(f"cannot listen on {host}:{port}: {error.strerror}. Choose another with --port, or end what has it.")
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,105 @@
+"""Problem documents (RFC 9457): one place that turns whatever went wrong into an answer a client can use.
+
+May import: fastapi, the services' errors. Knows no route.
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+
+from app.schemas import Problem
+from models.errors import NotFoundError
+from models.spec.faults import Fault, InvalidSpec, faults_of
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 5
+
+_log = structlog.get_logger()
+
+_DESCRIPTIONS = {
+    404: "There is no such resource.",
+    413: "The body is larger than the service takes.",
+    422: "Something in the request is not as expected; nothing was changed.",
+    503: "The database does not answer; try again after `Retry-After` seconds.",
+}
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For a route's OpenAPI entry: the problems it can answer with."""
+    return {status: {"model": Problem, "description": _DESCRIPTIONS[status]} for status in statuses}
+
+
+def problem_response(
+    path: str, status: int, detail: str, faults: list[Fault] | None = None, headers: dict[str, str] | None = None
+) -> JSONResponse:
+    """A problem document."""
+    problem = Problem(
+        title=HTTPStatus(status).phrase, status=status, detail=detail, instance=path, errors=faults or []
+    )
+    content = problem.model_dump(mode="json")
+    return JSONResponse(content, status_code=status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Make every error of the application a problem document."""
+
+    @app.exception_handler(RequestValidationError)
+    async def _(request: Request, error: RequestValidationError) -> JSONResponse:
+        return _invalid(request, _request_faults(error))
+
+    @app.exception_handler(InvalidSpec)
+    async def _(request: Request, error: InvalidSpec) -> JSONResponse:
+        return _invalid(request, error.faults)
+
+    @app.exception_handler(NotFoundError)
+    async def _(request: Request, error: NotFoundError) -> JSONResponse:
+        return problem_response(request.url.path, 404, str(error))
+
+    @app.exception_handler(HTTPException)
+    async def _(request: Request, error: HTTPException) -> JSONResponse:
+        headers = dict(error.headers) if error.headers else None
+        return problem_response(request.url.path, error.status_code, str(error.detail), headers=headers)
+
+    @app.exception_handler(OperationalError)
+    @app.exception_handler(InterfaceError)
+    @app.exception_handler(PoolTimeoutError)
+    async def _(request: Request, error: Exception) -> JSONResponse:
+        _log.warning("database_unavailable", error=type(error).__name__)
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        return problem_response(request.url.path, 503, "the database does not answer; try again soon", headers=headers)
+
+    @app.exception_handler(Exception)
+    async def _(request: Request, error: Exception) -> JSONResponse:
+        _log.error("unexpected_error", path=request.url.path, exc_info=error)
+        detail = "the service has met an error of its own; its log tells more"
+        return problem_response(request.url.path, 500, detail)
+
+
+def _invalid(request: Request, faults: list[Fault]) -> JSONResponse:
+    first = faults[0]
+    rest = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    detail = f"{first.pointer or 'the document'}: {first.detail}{rest}"
+    return problem_response(request.url.path, 422, detail, faults)
+
+
+def _request_faults(error: RequestValidationError) -> list[Fault]:
+    """Faults of the body get pointers into it; those of the query are named by their parameter."""
+    faults: list[Fault] = []
+    for found in error.errors():
+        source, *location = found["loc"]
+        if found["type"] == "json_invalid":
+            detail = f"the body is not JSON: {found['ctx']['error']} at character {location[0]}"
+            faults.append(Fault(pointer="", detail=detail))
+        elif source == "body":
+            faults += faults_of([found | {"loc": tuple(location)}], error.body)
+        else:
+            name = str(location[0]) if location else str(source)
+            faults.append(Fault(pointer=name, detail=f"{source} parameter: {found['msg']}", found=repr(found["input"])[:80]))
+    return list({(fault.pointer, fault.detail): fault for fault in faults}.values())

@@ -1,0 +1,41 @@
+"""The largest body the service reads. What is larger is answered 413 before it is in memory.
+
+May import: starlette. Knows no route.
+"""
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import problem_response
+
+MAX_BODY_BYTES = 1_048_576
+
+
+class BodyLimit:
+    """ASGI middleware that refuses bodies over a size, whether they announce it or not."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int = MAX_BODY_BYTES) -> None:
+        """Args: app: what answers; max_bytes: the limit."""
+        self._app, self._max_bytes = app, max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read the body up to the limit, then let the application have it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        messages: list[Message] = []
+        size, more = 0, True
+        while more:
+            message = await receive()
+            messages.append(message)
+            size += len(message.get("body", b""))
+            more = message.get("more_body", False)
+            if size > self._max_bytes:
+                detail = f"the body is larger than {self._max_bytes:,} bytes; a spec is a few thousand"
+                await problem_response(scope["path"], 413, detail, headers={"Connection": "close"})(scope, receive, send)
+                return
+        waiting = iter(messages)
+
+        async def replay() -> Message:
+            return next(waiting, None) or await receive()
+
+        await self._app(scope, replay, send)

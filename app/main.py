@@ -1,0 +1,78 @@
+"""The ASGI application: `uvicorn --factory app.main:create_app`.
+
+May import: everything in `app` but matplotlib. Never TensorFlow, Keras or numpy: a test looks.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from app.errors import MEDIA_TYPE, install_error_handlers
+from app.limits import BodyLimit
+from app.routes import catalogue, documentation, experiments, health, trials
+from app.service import Service
+from models.broker import create_celery
+from models.database import Database
+from models.logs import configure_logs
+from models.settings import Settings
+
+_DESCRIPTION = """\
+Post an experiment; it tries several Keras models on, and tells you which fits.
+
+Start with **POST /v1/experiments**: choose one of the six exercises under *Examples*, press *Execute*, and follow the
+`Location` of the answer. An experiment's `version` grows with every epoch written; send its `ETag` back as
+`If-None-Match` and an unchanged experiment answers 304. Every error is a problem document (RFC 9457).
+"""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Put the application together.
+
+    Args:
+        settings: by default those of the environment.
+    """
+    settings = settings or Settings()
+    settings.make_folders()
+    configure_logs(settings)
+    database = Database(settings.sqlalchemy_url)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        database.close()
+
+    app = FastAPI(
+        title="Fitting Room",
+        version=version("fittingroom"),
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.service = Service(database, create_celery(settings))
+    app.add_middleware(BodyLimit)
+    install_error_handlers(app)
+    for module in (experiments, trials, catalogue, health):
+        app.include_router(module.router)
+    documentation.mount_documentation(app)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's own way to change it
+    return app
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's schema, with errors under the media type they are sent with."""
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        for path in schema["paths"].values():
+            for operation in path.values():
+                for status, answer in operation["responses"].items():
+                    if status >= "400" and "application/json" in answer.get("content", {}):
+                        answer["content"] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        app.openapi_schema = schema
+    return app.openapi_schema

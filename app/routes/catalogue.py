@@ -1,0 +1,31 @@
+"""What there is to train on: datasets and workers.
+
+May import: fastapi, the service, the views. Knows no SQL.
+"""
+
+from fastapi import APIRouter
+
+from app import schemas
+from app.dependencies import ServiceDependency
+from app.errors import problem_responses
+from models.spec.datasets import DatasetSchema
+
+router = APIRouter(prefix="/v1")
+
+
+@router.get("/datasets", tags=["datasets"], operation_id="list_datasets")
+def list_datasets(service: ServiceDependency) -> schemas.ListView[DatasetSchema]:
+    """All datasets."""
+    return schemas.ListView(items=service.list_datasets())
+
+
+@router.get("/datasets/{name}", tags=["datasets"], operation_id="get_dataset", responses=problem_responses(404))
+def get_dataset(name: str, service: ServiceDependency) -> DatasetSchema:
+    """One dataset: its rows, features and classes."""
+    return service.get_dataset(name)
+
+
+@router.get("/workers", tags=["workers"], operation_id="list_workers", responses=problem_responses(503))
+def list_workers(service: ServiceDependency) -> schemas.ListView[schemas.WorkerView]:
+    """The workers that are alive: on which devices, serving which queues, doing what."""
+    return schemas.ListView(items=service.list_workers())

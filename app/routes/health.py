@@ -1,0 +1,24 @@
+"""Is the process up, and can it do its work?
+
+May import: fastapi, the service. Knows no SQL.
+"""
+
+from fastapi import APIRouter
+
+from app import schemas
+from app.dependencies import ServiceDependency
+from app.errors import problem_responses
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/livez", operation_id="live")
+async def live() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "alive"}
+
+
+@router.get("/readyz", operation_id="ready", responses=problem_responses(503))
+def ready(service: ServiceDependency) -> schemas.HealthView:
+    """The database answers; what it says of the broker and the workers is for information."""
+    return service.health()

@@ -1,0 +1,23 @@
+"""The ids of resources: a prefix that says the kind, then a UUIDv7, so that ids sort by time.
+
+May import: uuid-utils. Knows no table.
+"""
+
+import re
+from typing import Literal
+
+import uuid_utils
+
+Kind = Literal["exp", "trl", "coh", "wrk"]
+
+_SHAPE = re.compile(r"(exp|trl|coh|wrk)_[0-9a-f]{32}")
+
+
+def new_id(kind: Kind) -> str:
+    """A fresh id, later in the alphabet than those made before it in this process."""
+    return f"{kind}_{uuid_utils.uuid7().hex}"
+
+
+def is_id(kind: Kind, text: str) -> bool:
+    """Whether a text can be an id of this kind at all."""
+    return _SHAPE.fullmatch(text) is not None and text.startswith(kind)

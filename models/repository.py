@@ -1,0 +1,316 @@
+"""The queries: experiments, trials, epochs and workers, read and stored. All SQL is here and in `models.transitions`.
+
+May import: sqlalchemy, the tables, the lifecycle. Knows no HTTP; never commits: whoever opened the session does.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, case, func, select, update
+from sqlalchemy.orm import Session
+
+from models.database import clock
+from models.errors import NotFoundError
+from models.identifiers import new_id
+from models.lifecycle import ExperimentState, TrialState
+from models.planning import ExperimentPlan
+from models.sampling import resolved_objective
+from models.spec.experiment import ExperimentSpec
+from models.spec.search import fixed
+from models.tables import CohortTable, EpochTable, ExperimentTable, ExperimentTagTable, TrialTable, WorkerTable
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What an experiment's trials add up to."""
+
+    counts: Mapping[TrialState, int]
+    """Trials in each state that occurs."""
+    started_at: dt.datetime | None
+    """When the first trial started."""
+    finished_at: dt.datetime | None
+    """When the last trial ended; None while one has not."""
+    epochs_completed: int
+    epochs_planned: int
+
+
+@dataclass(frozen=True)
+class Message:
+    """What is sent for a cohort: enough to find it."""
+
+    cohort_id: str
+    queue: str
+
+
+def add_experiment(session: Session, spec: ExperimentSpec, plan: ExperimentPlan) -> tuple[str, list[Message]]:
+    """Store an experiment with its cohorts and trials.
+
+    Returns:
+        The experiment's id, and a message for each cohort, to be sent after the commit.
+    """
+    now = session.scalar(select(clock()))
+    objective = resolved_objective(spec)
+    experiment = ExperimentTable(
+        id=new_id("exp"),
+        name=spec.name,
+        spec=spec.model_dump(mode="json", exclude_unset=True),
+        objective_metric=objective.metric,
+        objective_direction=objective.direction,
+        created_at=now,
+    )
+    session.add(experiment)
+    session.flush()
+    session.add_all(ExperimentTagTable(experiment_id=experiment.id, tag=tag) for tag in spec.tags)
+    cohorts, trials = [], []
+    for formed in plan.cohorts:
+        cohort = CohortTable(
+            id=new_id("coh"),
+            experiment_id=experiment.id,
+            number=formed.number,
+            queue=spec.device,
+            engine=formed.engine,
+            engine_reason=formed.engine_reason,
+            created_at=now,
+            sent_at=now,  # sent right after the commit; if it is not, the reaper finds it overdue
+        )
+        cohorts.append(cohort)
+        trials += [
+            TrialTable(
+                id=new_id("trl"),
+                experiment_id=experiment.id,
+                cohort_id=cohort.id,
+                number=trial.number,
+                label=trial.label,
+                model_name=trial.model_name,
+                seed=trial.spec.seed,
+                hyperparameters=trial.hyperparameters,
+                spec=trial.spec.model_dump(mode="json"),
+                parameter_count=plan.parameter_counts[trial.number],
+                epochs_planned=fixed(trial.spec.fit.epochs),
+                state=TrialState.QUEUED,
+                created_at=now,
+            )
+            for trial in formed.trials
+        ]
+    session.add_all(cohorts)
+    session.flush()
+    session.add_all(trials)
+    session.flush()
+    return experiment.id, [Message(cohort.id, cohort.queue) for cohort in cohorts]
+
+
+def get_experiment(session: Session, experiment_id: str) -> ExperimentTable:
+    """One experiment, or NotFoundError."""
+    found = session.get(ExperimentTable, experiment_id)
+    if found is None:
+        raise NotFoundError("experiment", experiment_id)
+    return found
+
+
+def get_trial(session: Session, trial_id: str) -> TrialTable:
+    """One trial, or NotFoundError."""
+    found = session.get(TrialTable, trial_id)
+    if found is None:
+        raise NotFoundError("trial", trial_id)
+    return found
+
+
+def get_cohort(session: Session, cohort_id: str) -> CohortTable:
+    """One cohort, or NotFoundError."""
+    found = session.get(CohortTable, cohort_id)
+    if found is None:
+        raise NotFoundError("cohort", cohort_id)
+    return found
+
+
+def derived_state() -> ColumnElement[str]:
+    """`lifecycle.experiment_state` as SQL over the trials of a group; a test holds the two together."""
+
+    def count(*states: TrialState) -> ColumnElement[int]:
+        return func.sum(case((TrialTable.state.in_(states), 1), else_=0))
+
+    return case(
+        (count(TrialState.QUEUED) == func.count(), ExperimentState.QUEUED.value),
+        (count(TrialState.QUEUED, TrialState.RUNNING) > 0, ExperimentState.RUNNING.value),
+        (count(TrialState.FAILED) > 0, ExperimentState.FAILED.value),
+        (count(TrialState.CANCELLED) > 0, ExperimentState.CANCELLED.value),
+        else_=ExperimentState.COMPLETED.value,
+    )
+
+
+def list_experiments(  # noqa: PLR0913 - one argument per filter
+    session: Session,
+    *,
+    limit: int,
+    before_id: str | None = None,
+    state: ExperimentState | None = None,
+    name: str | None = None,
+    tag: str | None = None,
+) -> Sequence[ExperimentTable]:
+    """Experiments, newest first, at most `limit` of them, older than `before_id` if that is given."""
+    query = select(ExperimentTable).order_by(ExperimentTable.id.desc()).limit(limit)
+    if before_id is not None:
+        query = query.where(ExperimentTable.id < before_id)
+    if name is not None:
+        query = query.where(ExperimentTable.name == name)
+    if tag is not None:
+        query = query.where(
+            ExperimentTable.id.in_(select(ExperimentTagTable.experiment_id).where(ExperimentTagTable.tag == tag))
+        )
+    if state is not None:
+        states = select(TrialTable.experiment_id).group_by(TrialTable.experiment_id).having(derived_state() == state)
+        query = query.where(ExperimentTable.id.in_(states))
+    return session.scalars(query).all()
+
+
+def get_progress(session: Session, experiment_ids: Sequence[str]) -> dict[str, Progress]:
+    """What the trials of each experiment add up to, in one query."""
+    rows = session.execute(
+        select(
+            TrialTable.experiment_id,
+            TrialTable.state,
+            func.count(),
+            func.min(TrialTable.started_at),
+            func.max(TrialTable.finished_at),
+            func.count(TrialTable.finished_at),
+            func.sum(TrialTable.epochs_completed),
+            func.sum(TrialTable.epochs_planned),
+        )
+        .where(TrialTable.experiment_id.in_(experiment_ids))
+        .group_by(TrialTable.experiment_id, TrialTable.state)
+    ).all()
+    progress = {}
+    for experiment_id in experiment_ids:
+        mine = [tuple(row)[1:] for row in rows if row[0] == experiment_id]
+        ended = all(finished == count for _, count, _, _, finished, _, _ in mine)
+        progress[experiment_id] = Progress(
+            counts={TrialState(state): count for state, count, *_ in mine},
+            started_at=min((row[2] for row in mine if row[2] is not None), default=None),
+            finished_at=max((row[3] for row in mine if row[3] is not None), default=None) if ended else None,
+            epochs_completed=sum(int(row[5]) for row in mine),
+            epochs_planned=sum(int(row[6]) for row in mine),
+        )
+    return progress
+
+
+def get_best_trial(session: Session, experiment: ExperimentTable) -> TrialTable | None:
+    """The trial whose best epoch is the best of all; the first of equals; None before any epoch."""
+    value = TrialTable.best_value
+    order = value.asc() if experiment.objective_direction == "minimize" else value.desc()
+    return session.scalars(
+        select(TrialTable)
+        .where(TrialTable.experiment_id == experiment.id, value.is_not(None))
+        .order_by(order, TrialTable.number)
+        .limit(1)
+    ).first()
+
+
+def list_trials(session: Session, experiment_id: str) -> Sequence[TrialTable]:
+    """An experiment's trials in the order of their numbers."""
+    return session.scalars(
+        select(TrialTable).where(TrialTable.experiment_id == experiment_id).order_by(TrialTable.number)
+    ).all()
+
+
+def list_cohorts(session: Session, experiment_id: str) -> Sequence[CohortTable]:
+    """An experiment's cohorts in the order of their numbers."""
+    return session.scalars(
+        select(CohortTable).where(CohortTable.experiment_id == experiment_id).order_by(CohortTable.number)
+    ).all()
+
+
+def list_epochs(
+    session: Session, *, trial_id: str | None = None, experiment_id: str | None = None,
+    after_epoch: int = 0, after_version: int = 0,
+) -> Sequence[EpochTable]:  # fmt: skip
+    """The epochs of a trial or of an experiment, in order, later than an epoch or written after a version."""
+    query = select(EpochTable).order_by(EpochTable.trial_id, EpochTable.epoch)
+    if trial_id is not None:
+        query = query.where(EpochTable.trial_id == trial_id)
+    if experiment_id is not None:
+        query = query.where(EpochTable.experiment_id == experiment_id)
+    if after_epoch:
+        query = query.where(EpochTable.epoch > after_epoch)
+    if after_version:
+        query = query.where(EpochTable.version > after_version)
+    return session.scalars(query).all()
+
+
+def list_overdue_messages(
+    session: Session, queues: Sequence[str], *, resend_seconds: float, limit: int
+) -> list[Message]:
+    """Cohorts that nobody works on and whose message was never sent, or long enough ago to be thought lost."""
+    cohorts = session.scalars(
+        select(CohortTable)
+        .where(
+            CohortTable.finished_at.is_(None),
+            CohortTable.lease_owner.is_(None),
+            CohortTable.queue.in_(queues),
+            CohortTable.sent_at.is_(None) | (CohortTable.sent_at < clock(-resend_seconds)),
+        )
+        .order_by(CohortTable.id)
+        .limit(limit)
+    )
+    return [Message(cohort.id, cohort.queue) for cohort in cohorts]
+
+
+def has_expired_leases(session: Session) -> bool:
+    """Whether some cohort is held by a worker that has been silent for too long."""
+    expired = select(CohortTable.id).where(CohortTable.finished_at.is_(None), CohortTable.lease_expires_at < clock())
+    return session.scalar(expired.limit(1)) is not None
+
+
+def list_unclaimed_queues(session: Session, experiment_ids: Sequence[str]) -> dict[str, set[str]]:
+    """For each experiment, the queues in which cohorts of it wait for a worker."""
+    rows = session.execute(
+        select(CohortTable.experiment_id, CohortTable.queue)
+        .where(
+            CohortTable.experiment_id.in_(experiment_ids),
+            CohortTable.finished_at.is_(None),
+            CohortTable.lease_owner.is_(None),
+        )
+        .distinct()
+    )
+    waiting: dict[str, set[str]] = {}
+    for experiment_id, queue in rows:
+        waiting.setdefault(experiment_id, set()).add(queue)
+    return waiting
+
+
+def list_workers(session: Session, *, seen_within_seconds: float) -> Sequence[WorkerTable]:
+    """The workers that were heard of lately and have not said goodbye."""
+    return session.scalars(
+        select(WorkerTable)
+        .where(WorkerTable.stopped_at.is_(None), WorkerTable.seen_at > clock(-seen_within_seconds))
+        .order_by(WorkerTable.id)
+    ).all()
+
+
+def add_worker(  # noqa: PLR0913 - a row's columns
+    session: Session,
+    worker_id: str,
+    *,
+    host: str,
+    process_id: int,
+    queues: list[str],
+    devices: list[str],
+    versions: dict[str, Any],
+) -> None:
+    """Announce a worker."""
+    now = session.scalar(select(clock()))
+    session.add(
+        WorkerTable(
+            id=worker_id, host=host, process_id=process_id, queues=queues, devices=devices, versions=versions,
+            started_at=now, seen_at=now,
+        )
+    )  # fmt: skip
+
+
+def update_worker(session: Session, worker_id: str, *, cohort_id: str | None, stopped: bool = False) -> None:
+    """Say that a worker is alive and what it does, or that it has stopped."""
+    values: dict[str, Any] = {"seen_at": clock(), "cohort_id": cohort_id}
+    if stopped:
+        values["stopped_at"] = clock()
+    session.execute(update(WorkerTable).where(WorkerTable.id == worker_id).values(values))

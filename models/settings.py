@@ -1,0 +1,78 @@
+"""The settings of both processes, read from the environment (`FITTINGROOM_…`). Flags of the command line win.
+
+May import: pydantic-settings. Knows no default of a library: what is not here is not configurable.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every setting has a default that works on a bare machine."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FITTINGROOM_", frozen=True, use_attribute_docstrings=True, extra="forbid"
+    )
+
+    data_dir: Path = Path(".fittingroom")
+    """The one folder that is written to: the database, the queue, downloads, logs."""
+    database_url: SecretStr | None = None
+    """SQLAlchemy URL, such as `postgresql://user:password@host/name`; by default SQLite in the data folder."""
+    broker_url: SecretStr | None = None
+    """Celery broker, such as `redis://host:6379/0`; by default a folder in the data folder."""
+    lease_seconds: Annotated[float, Field(gt=0, le=86_400)] = 30.0
+    """How long a silent worker keeps its cohort before another one may take it."""
+    resend_seconds: Annotated[float, Field(gt=0, le=86_400)] = 5.0
+    """How long a queued cohort waits, while a worker is idle, before its message is sent again."""
+    max_faults: Annotated[int, Field(ge=1, le=100)] = 3
+    """How many faults of workers a cohort survives; after so many it has failed."""
+    allow_remote: bool = False
+    """Let the API bind to more than loopback although it asks nobody for a key; only behind something that guards it."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important log line that is written."""
+    log_format: Literal["console", "json"] = "console"
+    """`console` for people, `json` for machines: one object a line."""
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, folder: Path) -> Path:
+        return folder.expanduser().resolve()
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """The database's URL; a bare `postgresql://` means the driver that is installed, psycopg 3."""
+        if self.database_url is None:
+            return f"sqlite:///{self.data_dir / 'fittingroom.db'}"
+        url = self.database_url.get_secret_value()
+        for bare in ("postgresql://", "postgres://"):
+            if url.startswith(bare):
+                return "postgresql+psycopg://" + url.removeprefix(bare)
+        return url
+
+    @property
+    def celery_broker_url(self) -> str:
+        """The broker's URL."""
+        return self.broker_url.get_secret_value() if self.broker_url is not None else "filesystem://localhost//"
+
+    @property
+    def queue_dir(self) -> Path:
+        """Where messages lie when the broker is a folder."""
+        return self.data_dir / "queue"
+
+    @property
+    def temporary_dir(self) -> Path:
+        """Scratch space; on the same disk as the queue, so that files move whole."""
+        return self.data_dir / "tmp"
+
+    @property
+    def downloads_dir(self) -> Path:
+        """Where datasets are kept that come from the internet."""
+        return self.data_dir / "downloads"
+
+    def make_folders(self) -> None:
+        """Create the data folder and the folders in it."""
+        for folder in (self.data_dir, self.queue_dir, self.temporary_dir, self.downloads_dir):
+            folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,190 @@
+"""What no single field can tell: whether an experiment can train at all. Judged before anything is stored.
+
+May import: the specs. Knows neither SQL nor Keras.
+"""
+
+import difflib
+import math
+from collections.abc import Iterator
+
+from models.spec import layers as l
+from models.spec.datasets import BUILT_IN_DATASETS, DatasetSchema
+from models.spec.experiment import Dataset, ExperimentSpec, TrialSpec
+from models.spec.faults import Fault, InvalidSpec, pointer
+from models.spec.losses import BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy
+from models.spec.metrics import Accuracy, TopK, recorded_metrics
+from models.spec.search import fixed
+from models.spec.shapes import DoesNotConnect, measure
+
+_PROBABILITIES = {"softmax", "sigmoid", "hard_sigmoid"}
+_Crossentropy = CategoricalCrossentropy | SparseCategoricalCrossentropy | BinaryCrossentropy
+
+
+def training_rows(rows: int, validation_split: float) -> int:
+    """How many of the rows, the first ones, are trained on: the same arithmetic as in `model.fit`."""
+    return math.floor(rows * (1.0 - validation_split)) if validation_split else rows
+
+
+def check_experiment(spec: ExperimentSpec) -> DatasetSchema:
+    """Judge what all trials share.
+
+    Returns:
+        The schema of the dataset.
+
+    Raises:
+        InvalidSpec: with everything that was found.
+    """
+    schema = BUILT_IN_DATASETS.get(spec.dataset.name)
+    faults = list(_metric_name_faults(spec))
+    if schema is None:
+        faults.append(_unknown_dataset(spec.dataset))
+        raise InvalidSpec(faults)
+    faults += [*_row_faults(spec, schema), *_metric_option_faults(spec, schema)]
+    if faults:
+        raise InvalidSpec(faults)
+    return schema
+
+
+def check_trial(trial: TrialSpec, schema: DatasetSchema, place: tuple[str, ...]) -> int:
+    """Judge one trial's network against its dataset and loss.
+
+    Args:
+        trial: the trial, every value fixed.
+        schema: of its dataset.
+        place: path of the network in the client's document, for pointers.
+
+    Returns:
+        The number of the network's parameters.
+
+    Raises:
+        InvalidSpec: the network cannot train.
+    """
+    layers = trial.model.layers
+    try:
+        network = measure(layers, (schema.features,))
+    except DoesNotConnect as misfit:
+        raise InvalidSpec(
+            [Fault(pointer=pointer((*place, "layers", misfit.layer)), detail=str(misfit))]
+        ) from None
+    last = max((i for i, layer in enumerate(layers) if isinstance(layer, l.Dense)), default=len(layers) - 1)
+    if len(network.output) != 1:
+        detail = f"the network must end in one number per output, found the shape {list(network.output)}; add flatten"
+        raise InvalidSpec([Fault(pointer=pointer((*place, "layers", len(layers) - 1)), detail=detail)])
+    units = network.output[0]
+    if misfit_of_loss := _loss_misfit(trial, schema, units):
+        raise InvalidSpec([Fault(pointer="/loss", detail=misfit_of_loss, found=trial.loss.name)])
+    if misfit_of_units := _unit_misfit(trial, schema, units):
+        field = ("units",) if isinstance(layers[last], l.Dense) else ()
+        fault = Fault(pointer=pointer((*place, "layers", last, *field)), detail=misfit_of_units, found=str(units))
+        raise InvalidSpec([fault])
+    if misfit_of_activation := _activation_misfit(trial, units):
+        position, detail = misfit_of_activation
+        fault = Fault(pointer=pointer((*place, "layers", position, "activation")), detail=detail)
+        raise InvalidSpec([fault])
+    return network.parameters
+
+
+def _unknown_dataset(dataset: Dataset) -> Fault:
+    known = list(BUILT_IN_DATASETS)
+    nearest = difflib.get_close_matches(dataset.name, known, n=1)
+    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+    return Fault(
+        pointer="/dataset/name",
+        detail=f"there is no such dataset; {hint}known datasets: {', '.join(known)}",
+        found=repr(dataset.name),
+    )
+
+
+def _row_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
+    rows = spec.dataset.rows or schema.rows
+    if rows > schema.rows:
+        yield Fault(
+            pointer="/dataset/rows",
+            detail=f"{schema.name} has {schema.rows:,} rows; ask for at most so many",
+            found=str(rows),
+        )
+        return
+    split = spec.fit.validation_split
+    trained = training_rows(rows, split)
+    if trained < 1 or (split and trained == rows):
+        yield Fault(
+            pointer="/fit/validation_split",
+            detail=f"of {rows} rows this leaves {trained} to train on and {rows - trained} to validate; both need one",
+            found=str(split),
+        )
+
+
+def _metric_name_faults(spec: ExperimentSpec) -> Iterator[Fault]:
+    recorded = recorded_metrics(spec.metrics, validated=spec.fit.validation_split > 0)
+    watched = []
+    if spec.early_stopping is not None:
+        watched.append(("/early_stopping/monitor", spec.early_stopping.monitor))
+    if spec.objective is not None:
+        watched.append(("/objective/metric", spec.objective.metric))
+    for place, name in watched:
+        if name in recorded:
+            continue
+        detail = f"no trial records this metric; recorded are: {', '.join(recorded)}"
+        if name.startswith("val_") and spec.fit.validation_split == 0:
+            detail += "; for a val_ metric set fit.validation_split above 0"
+        yield Fault(pointer=place, detail=detail, found=repr(name))
+
+
+def _metric_option_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
+    for position, metric in enumerate(spec.metrics):
+        if isinstance(metric, TopK) and metric.k >= schema.classes:
+            yield Fault(
+                pointer=pointer(("metrics", position)),
+                detail=f"top_k with k = {metric.k} is always 1 on {schema.classes} classes; "
+                f"give {{\"name\": \"top_k\", \"k\": …}} with k below {schema.classes}",
+            )
+        elif isinstance(spec.loss, SparseCategoricalCrossentropy) and not isinstance(metric, Accuracy | TopK):
+            yield Fault(
+                pointer=pointer(("metrics", position)),
+                detail=f"{metric.name} compares one-hot targets, and the loss sparse_categorical_crossentropy trains on "
+                "class numbers; use categorical_crossentropy, which gives the same loss",
+                found=metric.name,
+            )
+
+
+def _loss_misfit(trial: TrialSpec, schema: DatasetSchema, units: int) -> str | None:
+    """A loss that cannot be computed between this target and this many outputs, whatever the units should be."""
+    if units != 1:
+        return None
+    if isinstance(trial.loss, CategoricalCrossentropy | SparseCategoricalCrossentropy):
+        return (
+            f"{trial.loss.name} needs one output per class ({schema.classes} for {schema.name}), and the network has one "
+            "output; widen the last layer, or use binary_crossentropy for two classes"
+        )
+    if schema.classes != 2:
+        return (
+            f"{trial.loss.name} with one output tells two classes apart, and {schema.name} has {schema.classes}; "
+            "use categorical_crossentropy with one output per class"
+        )
+    if any(isinstance(metric, TopK) for metric in trial.metrics):
+        return "top_k ranks one output per class, and the network has one output"
+    return None
+
+
+def _unit_misfit(trial: TrialSpec, schema: DatasetSchema, units: int) -> str | None:
+    if units == schema.classes or (units == 1 and schema.classes == 2):
+        return None
+    alternative = ", or 1 with binary_crossentropy" if schema.classes == 2 else ""
+    return f"the last layer must have one unit per class: {schema.classes} for {schema.name}{alternative}"
+
+
+def _activation_misfit(trial: TrialSpec, units: int) -> tuple[int, str] | None:
+    """An end of the network whose numbers the loss cannot read as probabilities."""
+    position = len(trial.model.layers) - 1
+    layer = trial.model.layers[position]
+    if not isinstance(layer, l.Dense | l.Activation):
+        return None
+    activation = fixed(layer.activation)
+    if activation == "softmax" and units == 1:
+        return position, "softmax over one unit is always 1; use sigmoid"
+    if isinstance(trial.loss, _Crossentropy) and not trial.loss.from_logits and activation not in _PROBABILITIES:
+        return position, (
+            f"{trial.loss.name} reads the output as probabilities, and {activation} gives none; use softmax or sigmoid, "
+            f'or {{"name": "{trial.loss.name}", "from_logits": true}}'
+        )
+    return None

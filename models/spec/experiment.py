@@ -1,0 +1,151 @@
+"""The experiment that a client submits, and the trial that a worker trains.
+
+May import: pydantic and the other specs. Knows neither SQL nor Keras. What no single field can tell, such as whether
+the last layer fits the dataset, is judged in `models.spec.checks`.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from models.spec.base import Bool, Int, Spec, Text
+from models.spec.fit import EarlyStopping, Fit, Objective
+from models.spec.layers import Layer
+from models.spec.limits import (
+    MAX_LAYERS,
+    MAX_METRICS,
+    MAX_MODELS,
+    MAX_NAME_LENGTH,
+    MAX_SEED,
+    MAX_SEEDS,
+    MAX_TAG_LENGTH,
+    MAX_TAGS,
+    MAX_TRIALS,
+)
+from models.spec.losses import Loss
+from models.spec.metrics import Metric
+from models.spec.optimizers import Optimizer
+
+Name = Annotated[Text, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
+ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Seed = Annotated[Int, Field(ge=0, le=MAX_SEED)]
+Device = Literal["any", "cpu", "gpu"]
+
+
+class Dataset(Spec):
+    """Which rows are trained on."""
+
+    name: Name
+    """A dataset's name, as `GET /v1/datasets` lists it."""
+    rows: Annotated[Int, Field(ge=2)] | None = None
+    """Take only so many rows, the first after a seeded shuffle; by default all, in their own order."""
+    standardize: Bool = False
+    """Give each feature mean 0 and deviation 1, measured on the training rows only."""
+
+
+class Model(Spec):
+    """A network: its layers, first to last. The input's shape is the dataset's."""
+
+    layers: list[Layer] = Field(min_length=1, max_length=MAX_LAYERS)
+    """The layers, first to last."""
+
+
+class GridSampler(Spec):
+    """Every combination of the choices."""
+
+    name: Literal["grid"]
+
+
+class RandomSampler(Spec):
+    """Combinations drawn at random, the same ones for the same seed."""
+
+    name: Literal["random"]
+    trials: Annotated[Int, Field(ge=1, le=MAX_TRIALS)]
+    """How many combinations are drawn for each model."""
+    seed: Seed = 0
+    """Where the drawing starts."""
+
+
+Sampler = Annotated[GridSampler | RandomSampler, Field(discriminator="name")]
+
+
+class _Training(Spec):
+    """What an experiment and each of its trials have in common."""
+
+    dataset: Dataset
+    """Which rows are trained on."""
+    optimizer: Optimizer
+    """How the weights are moved: a name, or a document with a name and its hyperparameters."""
+    loss: Loss
+    """What is made small: a name, or a document with a name and its options."""
+    metrics: list[Metric] = Field(default=[], max_length=MAX_METRICS)
+    """What is recorded beside the loss after each epoch."""
+    fit: Fit = Fit()
+    """Epochs, batch size, validation."""
+    early_stopping: EarlyStopping | None = None
+    """When to end a trial early; by default never."""
+
+    @field_validator("metrics")
+    @classmethod
+    def _no_metric_twice(cls, metrics: list[Metric]) -> list[Metric]:
+        names = [metric.name for metric in metrics]
+        if len(set(names)) < len(names):
+            raise ValueError(f"a metric stands twice in {names}; each name can be recorded once")
+        return metrics
+
+
+class ExperimentSpec(_Training):
+    """An experiment: one document, expanded into trials.
+
+    A search space such as `{"choice": [0.1, 0.01]}` may stand wherever a number or a name stands in the optimizer,
+    in `fit` or in a layer.
+    """
+
+    name: Name
+    """What people call it."""
+    tags: list[Annotated[Text, Field(min_length=1, max_length=MAX_TAG_LENGTH)]] = Field(
+        default=[], max_length=MAX_TAGS
+    )
+    """Words to find it by."""
+    model: Model | None = None
+    """The network; give this or `models`."""
+    models: dict[ModelName, Model] | None = Field(default=None, min_length=1, max_length=MAX_MODELS)
+    """Several networks by name, to be compared; give this or `model`."""
+    seeds: list[Seed] = Field(default=[0], min_length=1, max_length=MAX_SEEDS)
+    """Every trial is repeated for each seed; the same seed means the same first weights and the same batches."""
+    sampler: Sampler = GridSampler(name="grid")
+    """How values are taken from the search spaces."""
+    objective: Objective | None = None
+    """What trials are compared by; by default `val_loss`, or `loss` where nothing is validated."""
+    device: Device = "any"
+    """Where to train: `any`, `cpu` or `gpu`."""
+
+    @field_validator("seeds", "tags")
+    @classmethod
+    def _no_repeats(cls, values: list[Any]) -> list[Any]:
+        if len(set(values)) < len(values):
+            raise ValueError(f"a value stands twice in {values}; name each once")
+        return values
+
+    @model_validator(mode="after")
+    def _one_of_model_and_models(self) -> Self:
+        if (self.model is None) == (self.models is None):
+            found = "neither" if self.model is None else "both"
+            raise PydanticCustomError(
+                "model_or_models",
+                "give either 'model' (one network) or 'models' (several, by name); found {found}",
+                {"found": found},
+            )
+        return self
+
+
+class TrialSpec(_Training):
+    """One trial as a worker trains it: one network, no search space left, one seed, an objective with a direction."""
+
+    model: Model
+    """The network."""
+    seed: Seed
+    """Where first weights and batch order come from."""
+    objective: Objective
+    """What the best epoch is chosen by."""

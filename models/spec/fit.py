@@ -1,0 +1,54 @@
+"""How a network is trained: epochs and batches, when to stop early, and what counts as better.
+
+May import: pydantic and the base of specs. Knows no Keras.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from models.spec.base import Bool, Int, Real, Spec, Text
+from models.spec.limits import MAX_BATCH_SIZE, MAX_EPOCHS, MAX_NAME_LENGTH
+from models.spec.metrics import Direction
+from models.spec.search import SearchableInt, SearchableName
+
+MetricName = Annotated[Text, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
+
+
+class Fit(Spec):
+    """The arguments of `model.fit`."""
+
+    epochs: SearchableInt[Annotated[Int, Field(ge=1, le=MAX_EPOCHS)]] = 1
+    """How many times the training rows are passed."""
+    batch_size: SearchableInt[Annotated[Int, Field(ge=1, le=MAX_BATCH_SIZE)]] = 32
+    """How many rows make one step of the optimizer."""
+    validation_split: Annotated[Real, Field(ge=0, lt=1)] = 0.0
+    """The part of the rows, taken from the end, that is kept for validation."""
+    shuffle: SearchableName[Bool] = True
+    """Whether each epoch sees the training rows in another order, drawn from the seed."""
+
+
+class EarlyStopping(Spec):
+    """Ends a trial when a metric has ceased to improve (`keras.callbacks.EarlyStopping`)."""
+
+    monitor: MetricName = "val_loss"
+    """The metric to watch."""
+    min_delta: Annotated[Real, Field(ge=0, le=1e6)] = 0.0
+    """The least change that counts as an improvement."""
+    patience: SearchableInt[Annotated[Int, Field(ge=0, le=MAX_EPOCHS)]] = 0
+    """How many epochs without improvement are borne."""
+    mode: Literal["auto", "min", "max"] = "auto"
+    """Whether less or more is better; `auto` knows by the metric's name."""
+    baseline: Real | None = None
+    """A value the metric must beat for the patience to start anew."""
+    start_from_epoch: Annotated[Int, Field(ge=0, le=MAX_EPOCHS)] = 0
+    """How many epochs pass before watching begins."""
+
+
+class Objective(Spec):
+    """What trials are compared by: the best epoch of each, in this metric."""
+
+    metric: MetricName
+    """`loss`, `accuracy`, `val_loss`, …: a metric that the trials record."""
+    direction: Direction | None = None
+    """`minimize` or `maximize`; by default the one that fits the metric."""

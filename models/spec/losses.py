@@ -1,0 +1,89 @@
+"""The losses, and which form of the target each of them is trained on.
+
+May import: pydantic and the base of specs. Knows no Keras and no data.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from models.spec.base import Bool, Real, Spec
+from models.spec.named import named
+from models.spec.search import SearchableReal
+
+TargetForm = Literal["one_hot", "index", "binary"]
+"""How a class reaches the loss: a row of 0 and 1, the class's number, or one 0 or 1."""
+
+Smoothing = Annotated[Real, Field(ge=0, lt=1)]
+
+
+class CategoricalCrossentropy(Spec):
+    """For one output per class, with one-hot targets (`keras.losses.CategoricalCrossentropy`)."""
+
+    name: Literal["categorical_crossentropy"]
+    from_logits: Bool = False
+    """Whether the last layer's outputs are not yet probabilities."""
+    label_smoothing: SearchableReal[Smoothing] = 0.0
+    """How much of the target is spread over all classes."""
+
+
+class SparseCategoricalCrossentropy(Spec):
+    """For one output per class, with the class's number as target (`keras.losses.SparseCategoricalCrossentropy`)."""
+
+    name: Literal["sparse_categorical_crossentropy"]
+    from_logits: Bool = False
+    """Whether the last layer's outputs are not yet probabilities."""
+
+
+class BinaryCrossentropy(Spec):
+    """For yes or no, with one output; or with one output per class (`keras.losses.BinaryCrossentropy`)."""
+
+    name: Literal["binary_crossentropy"]
+    from_logits: Bool = False
+    """Whether the last layer's outputs are not yet probabilities."""
+    label_smoothing: SearchableReal[Smoothing] = 0.0
+    """How much of the target is drawn towards one half."""
+
+
+class MeanSquaredError(Spec):
+    """The mean of squared differences (`keras.losses.MeanSquaredError`)."""
+
+    name: Literal["mse"]
+
+
+class MeanAbsoluteError(Spec):
+    """The mean of absolute differences (`keras.losses.MeanAbsoluteError`)."""
+
+    name: Literal["mae"]
+
+
+class Huber(Spec):
+    """Squared for small differences, absolute for large ones (`keras.losses.Huber`)."""
+
+    name: Literal["huber"]
+    delta: SearchableReal[Annotated[Real, Field(gt=0, le=1e6)]] = 1.0
+    """Where squared turns into absolute."""
+
+
+Loss = Annotated[
+    Annotated[
+        CategoricalCrossentropy
+        | SparseCategoricalCrossentropy
+        | BinaryCrossentropy
+        | MeanSquaredError
+        | MeanAbsoluteError
+        | Huber,
+        Field(discriminator="name"),
+    ],
+    BeforeValidator(named),
+]
+
+
+def target_form(loss: Loss, units: int) -> TargetForm:
+    """The form of the target for a loss and a last layer of `units` outputs.
+
+    Holds for specs that passed `models.spec.checks`: there, one output means two classes.
+    """
+    if isinstance(loss, SparseCategoricalCrossentropy):
+        return "index"
+    return "binary" if units == 1 else "one_hot"

@@ -1,0 +1,124 @@
+"""The worker process: `python -m workers`. One process trains one cohort at a time, on one device.
+
+May import: everything in `workers` and `models`. Celery runs it with the solo pool, so TensorFlow is never forked.
+"""
+
+import argparse
+import os
+import socket
+import sys
+import warnings
+
+import structlog
+from celery import Celery, signals
+from celery.exceptions import SecurityWarning
+
+from models import repository
+from models.broker import QUEUES, create_celery
+from models.database import Database
+from models.identifiers import new_id
+from models.logs import configure_logs
+from models.settings import Settings
+from models.supervision import end_with_parent
+
+_log = structlog.get_logger()
+
+
+def main() -> None:
+    """Parse the flags and work until a signal ends it."""
+    parser = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
+    parser.add_argument("--queues", help="comma-separated: cpu, gpu; by default what this machine has")
+    parser.add_argument("--gpu", type=int, help="number of the GPU to use; by default the first; -1 for none")
+    flags = parser.parse_args()
+    settings = Settings()
+    settings.make_folders()
+    configure_logs(settings)
+    end_with_parent()
+    _confine(settings)
+    run_worker(settings, flags.queues.split(",") if flags.queues else None, flags.gpu)
+
+
+def _confine(settings: Settings) -> None:
+    """Keep what libraries write inside the data folder; must come before Keras is imported."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ["KERAS_HOME"] = str(settings.downloads_dir)
+    os.environ["MPLCONFIGDIR"] = str(settings.temporary_dir)
+    os.environ["TMPDIR"] = str(settings.temporary_dir)
+
+
+def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | None) -> None:
+    """Announce this worker, listen to its queues, and say goodbye at the end."""
+    # These load TensorFlow: only here, in the process that trains.
+    from workers.devices import configure_devices, library_versions  # noqa: PLC0415
+    from workers.heartbeat import Heartbeat  # noqa: PLC0415
+    from workers.reaper import Reaper  # noqa: PLC0415
+    from workers.runner import Runner  # noqa: PLC0415
+    from workers.tasks import register_tasks  # noqa: PLC0415
+
+    devices = configure_devices(gpu)
+    queues = _queues(asked_queues, devices)
+    database = Database(settings.sqlalchemy_url)
+    celery = create_celery(settings)
+    worker_id = new_id("wrk")
+    runner = Runner(settings, database, worker_id, devices)
+    register_tasks(celery, runner)
+    threads = (
+        Heartbeat(settings, database, worker_id, runner),
+        Reaper(settings, database, celery, queues, runner),
+    )
+
+    def on_ready(**_: object) -> None:
+        with database.writing() as session:
+            repository.add_worker(
+                session, worker_id, host=socket.gethostname(), process_id=os.getpid(),
+                queues=queues, devices=devices, versions=library_versions(),
+            )  # fmt: skip
+        for thread in threads:
+            thread.start()
+        _log.info("worker_ready", worker=worker_id, queues=queues, devices=devices)
+
+    def on_shutting_down(**_: object) -> None:
+        runner.releasing.set()
+
+    def leave_logs_alone(**_: object) -> None:
+        """Celery configures no logs where somebody listens to this signal."""
+
+    signals.setup_logging.connect(leave_logs_alone, weak=False)
+    signals.worker_ready.connect(on_ready, weak=False)
+    signals.worker_shutting_down.connect(on_shutting_down, weak=False)
+    try:
+        _listen(celery, worker_id, queues)
+    finally:
+        for thread in threads:
+            thread.end()
+        with database.writing() as session:
+            repository.update_worker(session, worker_id, cohort_id=None, stopped=True)
+        database.close()
+
+
+def _queues(asked: list[str] | None, devices: list[str]) -> list[str]:
+    """The queues to listen to; work for any device is everybody's."""
+    if asked is None:
+        asked = ["gpu" if devices[0].startswith("gpu") else "cpu"]
+    unknown = sorted(set(asked) - set(QUEUES))
+    if unknown:
+        sys.exit(f"unknown queues: {', '.join(unknown)}; expected some of: {', '.join(QUEUES)}")
+    return sorted({"any", *asked})
+
+
+def _listen(celery: Celery, worker_id: str, queues: list[str]) -> None:
+    """Celery's own loop; returns when a signal has ended it."""
+    # Celery warns of root because of pickle; no pickle is accepted here.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    worker = celery.Worker(
+        hostname=f"{worker_id}@{socket.gethostname()}", pool="solo", concurrency=1, queues=queues, quiet=True,
+        without_gossip=True, without_mingle=True, without_heartbeat=True, loglevel="WARNING",
+    )  # fmt: skip
+    worker.start()
+    if worker.exitcode:
+        sys.exit(worker.exitcode)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""From a trial's spec to a Keras model: layers, initial weights, and the compiled whole.
+
+May import: keras, the specs. Knows neither SQL nor an engine nor data.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from models.errors import UsageFault
+from models.spec import layers as l
+from models.spec.experiment import TrialSpec
+from models.spec.losses import target_form
+from workers.losses import build_loss
+from workers.metrics import build_metrics
+from workers.optimizers import build_optimizer
+
+_LAYERS: dict[str, type[keras.layers.Layer]] = {
+    "dense": keras.layers.Dense,
+    "dropout": keras.layers.Dropout,
+    "batch_normalization": keras.layers.BatchNormalization,
+    "layer_normalization": keras.layers.LayerNormalization,
+    "activation": keras.layers.Activation,
+    "flatten": keras.layers.Flatten,
+    "reshape": keras.layers.Reshape,
+    "conv2d": keras.layers.Conv2D,
+    "max_pooling2d": keras.layers.MaxPooling2D,
+    "global_average_pooling2d": keras.layers.GlobalAveragePooling2D,
+}
+
+
+@dataclass(frozen=True)
+class NetworkDescription:
+    """What Keras says of a network."""
+
+    summary: str
+    """What `model.summary()` prints."""
+    parameter_count: int
+
+
+def build_network(spec: TrialSpec, features: int) -> keras.Sequential:
+    """Build a trial's network; its first weights follow from the trial's seed alone.
+
+    Args:
+        spec: the trial.
+        features: how many numbers a row has.
+
+    Raises:
+        UsageFault: Keras refuses the network.
+    """
+    keras.utils.set_random_seed(spec.seed)
+    try:
+        return keras.Sequential([keras.Input((features,)), *map(_build_layer, spec.model.layers)])
+    except (ValueError, TypeError) as error:
+        raise UsageFault(f"Keras refuses this network: {error}") from error
+
+
+def build_compiled(spec: TrialSpec, features: int) -> keras.Sequential:
+    """Build a trial's network and compile it with its optimizer, loss and metrics."""
+    model = build_network(spec, features)
+    target = target_form(spec.loss, units=model.output_shape[-1])
+    model.compile(
+        optimizer=build_optimizer(spec.optimizer), loss=build_loss(spec.loss), metrics=build_metrics(spec.metrics, target)
+    )
+    return model
+
+
+def describe(spec: TrialSpec, features: int) -> NetworkDescription:
+    """Build a trial's network only to look at it."""
+    keras.utils.clear_session()
+    model = build_network(spec, features)
+    lines: list[str] = []
+    model.summary(print_fn=lambda line, **_: lines.append(line), line_length=80)
+    return NetworkDescription("\n".join(lines), int(model.count_params()))
+
+
+def _build_layer(layer: l.Layer) -> keras.layers.Layer:
+    options = {name: value for name, value in layer if name != "type" and value is not None}
+    return _LAYERS[layer.type](**{name: _keras_value(value) for name, value in options.items()})
+
+
+def _keras_value(value: object) -> Any:  # noqa: ANN401 - a Keras argument
+    return keras.regularizers.L1L2(**dict(value)) if isinstance(value, l.Regularizer) else value

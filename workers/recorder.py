@@ -1,0 +1,86 @@
+"""What stands behind an engine's report: epochs are gathered, written together, and the cancel flag is read.
+
+May import: the transitions, the specs. Knows no engine and no Keras.
+"""
+
+import time
+from collections.abc import Sequence
+
+from models.database import Database
+from models.history import to_wire
+from models.lifecycle import StopReason
+from models.spec.metrics import Direction, is_better
+from models.transitions import (
+    BestEpoch,
+    Claim,
+    EpochRecord,
+    list_cancel_requests,
+    mark_cancelled,
+    mark_completed,
+    mark_epochs,
+)
+from workers.engines.base import CohortTrial, Metrics
+
+FLUSH_SECONDS = 0.1
+"""Epochs shorter than this share a write."""
+
+
+class LeaseLostError(Exception):
+    """Another worker has, or may have, the cohort: nothing more is written, and training ends."""
+
+
+class Recorder:
+    """Writes the epochs of one claimed cohort."""
+
+    def __init__(self, database: Database, claim: Claim, trials: Sequence[CohortTrial], lease_seconds: float) -> None:
+        """Args: database, claim, the cohort's trials, and how long a write keeps the lease."""
+        self._database, self._claim, self._lease_seconds = database, claim, lease_seconds
+        self._objectives = {trial.id: trial.spec.objective for trial in trials}
+        self._best: dict[str, BestEpoch] = {}
+        self._records: list[EpochRecord] = []
+        self._ended: dict[str, StopReason] = {}
+        self._written_at = float("-inf")
+
+    def add(self, trial_id: str, epoch: int, seconds: float, metrics: Metrics, ended: StopReason | None) -> None:
+        """Take one epoch, and whether it was the trial's last; it is written with the next flush."""
+        stored = {name: to_wire(value) for name, value in metrics.items()}
+        self._records.append(EpochRecord(trial_id, epoch, seconds, stored))
+        objective = self._objectives[trial_id]
+        direction: Direction = objective.direction or "minimize"
+        value, best = metrics[objective.metric], self._best.get(trial_id)
+        if is_better(value, best.value if best else None, direction):
+            self._best[trial_id] = BestEpoch(epoch, value, stored)
+        if ended is not None:
+            self._ended[trial_id] = ended
+
+    def flush_if_due(self) -> set[str]:
+        """Write if a trial has ended or the last write is long enough ago; see `flush`."""
+        if self._ended or time.monotonic() - self._written_at >= FLUSH_SECONDS:
+            return self.flush()
+        return set()
+
+    def finish(self) -> None:
+        """Write what is left, if anything is: the flush of the last trial's last epoch has ended the claim."""
+        if self._records:
+            self.flush()
+
+    def flush(self) -> set[str]:
+        """Write what was gathered, in one transaction.
+
+        Returns:
+            The trials that were asked to stop; they are cancelled now.
+
+        Raises:
+            LeaseLostError: the claim is no longer this worker's; nothing was written.
+        """
+        with self._database.writing() as session:
+            if not mark_epochs(session, self._claim, self._records, self._best, self._lease_seconds):
+                raise LeaseLostError
+            for trial_id, reason in self._ended.items():
+                mark_completed(session, self._claim, trial_id, reason)
+            cancelled = list_cancel_requests(session, self._claim)
+            if cancelled:
+                mark_cancelled(session, self._claim, sorted(cancelled))
+        self._records, self._ended = [], {}
+        self._written_at = time.monotonic()
+        return cancelled

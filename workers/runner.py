@@ -1,0 +1,123 @@
+"""A cohort from claim to end: claim, prepare, train, and one answer to whatever went wrong.
+
+May import: models, the engines, the datasets. Knows no HTTP and no message: `workers.tasks` calls it.
+"""
+
+import threading
+from collections.abc import Sequence
+
+import structlog
+from sqlalchemy.exc import OperationalError
+
+from models import repository, transitions
+from models.database import Database
+from models.errors import TransientFault, UsageFault
+from models.lifecycle import TrialState
+from models.settings import Settings
+from models.spec.datasets import BUILT_IN_DATASETS
+from models.spec.experiment import TrialSpec
+from models.spec.losses import target_form
+from models.spec.shapes import measure
+from models.transitions import Claim
+from workers.datasets import prepare
+from workers.devices import environment
+from workers.engines.base import Cohort, CohortTrial, Engine
+from workers.engines.reference import ReferenceEngine
+from workers.networks import describe
+from workers.recorder import LeaseLostError, Recorder
+from workers.reporter import ReleasedError, Reporter
+
+_ENGINES: dict[str, type[Engine]] = {ReferenceEngine.name: ReferenceEngine}
+
+_log = structlog.get_logger()
+
+
+class Runner:
+    """Trains one cohort at a time.
+
+    Attributes:
+        claim: what is being trained, or None; the heartbeat keeps it alive, the reaper rings only while it is None.
+        releasing: set it to end training politely.
+        lost: the heartbeat sets it when the lease is gone.
+    """
+
+    def __init__(self, settings: Settings, database: Database, worker_id: str, devices: list[str]) -> None:
+        """Args: settings, database, this worker's id, and what it trains on."""
+        self._settings, self._database = settings, database
+        self._worker_id, self._devices = worker_id, devices
+        self.claim: Claim | None = None
+        self.releasing = threading.Event()
+        self.lost = threading.Event()
+
+    def train_cohort(self, cohort_id: str) -> None:
+        """Train a cohort if nobody else does; a race that is lost changes nothing."""
+        if self.releasing.is_set():
+            return
+        with self._database.writing() as session:
+            claim = transitions.mark_claimed(session, cohort_id, self._worker_id, self._settings.lease_seconds)
+        if claim is None:
+            return
+        log = _log.bind(cohort=cohort_id, attempt=claim.attempt)
+        log.info("cohort_claimed")
+        self.lost.clear()
+        self.claim = claim
+        try:
+            self._train(claim)
+            log.info("cohort_trained")
+        except LeaseLostError:
+            log.warning("lease_lost")
+        except ReleasedError:
+            with self._database.writing() as session:
+                transitions.mark_released(session, claim)
+            log.info("cohort_released")
+        except Exception as error:  # the one place where faults are classified
+            self._answer(claim, error, log)
+        finally:
+            self.claim = None
+
+    def _train(self, claim: Claim) -> None:
+        engine, cohort = self._prepare(claim)
+        recorder = Recorder(self._database, claim, cohort.trials, self._settings.lease_seconds)
+        engine.train(cohort, Reporter(cohort.trials, recorder, self.releasing, self.lost))
+        recorder.finish()
+
+    def _prepare(self, claim: Claim) -> tuple[Engine, Cohort]:
+        """Read the cohort, describe its networks, load its arrays."""
+        with self._database.reading() as session:
+            engine = _ENGINES[repository.get_cohort(session, claim.cohort_id).engine]()
+            trials = [
+                CohortTrial(row.id, TrialSpec.model_validate(row.spec))
+                for row in repository.list_trials(session, claim.experiment_id)
+                if row.cohort_id == claim.cohort_id and row.state == TrialState.RUNNING
+            ]
+        first = trials[0].spec
+        features = BUILT_IN_DATASETS[first.dataset.name].features
+        self._describe(claim, trials, features)
+        target = target_form(first.loss, units=measure(first.model.layers, (features,)).output[0])
+        return engine, Cohort(trials, prepare(first.dataset, first.fit.validation_split, target))
+
+    def _describe(self, claim: Claim, trials: Sequence[CohortTrial], features: int) -> None:
+        """Store what Keras says of the cohort's network, the same for all its trials."""
+        description = describe(trials[0].spec, features)
+        with self._database.writing() as session:
+            held = transitions.mark_described(
+                session, claim, [trial.id for trial in trials], description.summary, environment(self._devices)
+            )
+        if not held:
+            raise LeaseLostError
+
+    def _answer(self, claim: Claim, error: Exception, log: structlog.typing.FilteringBoundLogger) -> None:
+        """Give a fault to whom it belongs: the spec, the surroundings, or us."""
+        log.exception("cohort_failed")
+        with self._database.writing() as session:
+            match error:
+                case UsageFault():
+                    transitions.mark_failed(session, claim, {"kind": "usage", "message": str(error)})
+                case TransientFault() | OperationalError() | OSError():
+                    detail = f"attempt {claim.attempt}: {type(error).__name__}"
+                    transitions.mark_faulted(session, claim, self._settings.max_faults, detail)
+                case _:
+                    message = (
+                        f"the service failed ({type(error).__name__}); its log tells more under cohort {claim.cohort_id}"
+                    )
+                    transitions.mark_failed(session, claim, {"kind": "fatal", "message": message})
