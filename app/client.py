@@ -5,7 +5,6 @@ May import: httpx, the views. Knows neither SQL nor Celery, so that it installs 
 
 import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Any, Self
 
 import httpx
@@ -48,7 +47,7 @@ class Client:
         """The client itself."""
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the connections."""
         self._http.close()
 

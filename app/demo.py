@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -138,15 +139,17 @@ def _table(view: ExperimentView, trials: list[TrialSummaryView]) -> Table:
     metrics = list(dict.fromkeys(name for t in trials if t.best_epoch for name in t.best_epoch.metrics))
     table = Table(
         title=escape(view.name),
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
         caption=f"values at the best epoch by {view.objective.metric}, not at the last",
         title_justify="left",
         caption_justify="left",
     )
     table.add_column("trial")
     for heading in ("best epoch", *metrics):
-        table.add_column(heading, justify="right")
-    table.add_column("stopped by")
-    table.add_column("seconds", justify="right")
+        table.add_column(heading.replace("val_", "val_\n").replace(" ", "\n"), justify="right", no_wrap=True)
+    table.add_column("stopped by", no_wrap=True)
+    table.add_column("seconds", justify="right", no_wrap=True)
     leader = view.best_trial.trial_id if view.best_trial is not None and len(trials) > 1 else None
     for trial in trials:
         best = trial.best_epoch

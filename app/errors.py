@@ -23,6 +23,9 @@ RETRY_AFTER_SECONDS = 5
 
 _log = structlog.get_logger()
 
+Responses = dict[int | str, dict[str, Any]]
+"""What a route may answer, for its OpenAPI entry."""
+
 _DESCRIPTIONS = {
     404: "There is no such resource.",
     413: "The body is larger than the service takes.",
@@ -31,7 +34,7 @@ _DESCRIPTIONS = {
 }
 
 
-def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def problem_responses(*statuses: int) -> Responses:
     """For a route's OpenAPI entry: the problems it can answer with."""
     return {status: {"model": Problem, "description": _DESCRIPTIONS[status]} for status in statuses}
 
@@ -40,9 +43,7 @@ def problem_response(
     path: str, status: int, detail: str, faults: list[Fault] | None = None, headers: dict[str, str] | None = None
 ) -> JSONResponse:
     """A problem document."""
-    problem = Problem(
-        title=HTTPStatus(status).phrase, status=status, detail=detail, instance=path, errors=faults or []
-    )
+    problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, instance=path, errors=faults or [])
     content = problem.model_dump(mode="json")
     return JSONResponse(content, status_code=status, headers=headers, media_type=MEDIA_TYPE)
 
@@ -101,5 +102,7 @@ def _request_faults(error: RequestValidationError) -> list[Fault]:
             faults += faults_of([found | {"loc": tuple(location)}], error.body)
         else:
             name = str(location[0]) if location else str(source)
-            faults.append(Fault(pointer=name, detail=f"{source} parameter: {found['msg']}", found=repr(found["input"])[:80]))
+            faults.append(
+                Fault(pointer=name, detail=f"{source} parameter: {found['msg']}", found=repr(found["input"])[:80])
+            )
     return list({(fault.pointer, fault.detail): fault for fault in faults}.values())

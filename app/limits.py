@@ -31,7 +31,9 @@ class BodyLimit:
             more = message.get("more_body", False)
             if size > self._max_bytes:
                 detail = f"the body is larger than {self._max_bytes:,} bytes; a spec is a few thousand"
-                await problem_response(scope["path"], 413, detail, headers={"Connection": "close"})(scope, receive, send)
+                await problem_response(scope["path"], 413, detail, headers={"Connection": "close"})(
+                    scope, receive, send
+                )
                 return
         waiting = iter(messages)
 

@@ -37,6 +37,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or Settings()
     settings.make_folders()
+    settings.confine_libraries()
     configure_logs(settings)
     database = Database(settings.sqlalchemy_url)
 
@@ -66,9 +67,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def _openapi(app: FastAPI) -> dict[str, Any]:
     """FastAPI's schema, with errors under the media type they are sent with."""
     if app.openapi_schema is None:
-        schema = get_openapi(
-            title=app.title, version=app.version, description=app.description, routes=app.routes
-        )
+        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         for path in schema["paths"].values():
             for operation in path.values():
                 for status, answer in operation["responses"].items():

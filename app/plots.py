@@ -9,6 +9,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -23,7 +24,7 @@ _LOGARITHMIC_FROM = 100.0
 """Largest to smallest value, from which a linear axis would hide all but the largest."""
 
 # The same figures give the same bytes.
-_SETTINGS = {"svg.hashsalt": "fittingroom", "svg.fonttype": "path"}
+_SETTINGS: Any = {"svg.hashsalt": "fittingroom", "svg.fonttype": "path"}
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,6 @@ def _draw(axes: Axes, curve: Curve, number: int) -> None:
         linewidth=1.6,
         label=curve.label,
     )
-    best = dict(points).get(curve.best_epoch or 0)
-    if best is not None:
-        axes.plot(
-            [curve.best_epoch], [best], marker="o", markersize=11, markerfacecolor="none", markeredgecolor=colour,
-            markeredgewidth=1.6, linestyle="none",
-        )  # fmt: skip
+    best = [point for point in points if point[0] == curve.best_epoch]
+    ring: Any = {"markerfacecolor": "none", "markeredgecolor": colour, "markeredgewidth": 1.6}
+    axes.plot(*zip(*best, strict=True), marker="o", markersize=11, linestyle="none", **ring)

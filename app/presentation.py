@@ -51,7 +51,9 @@ def experiment(
 ) -> schemas.ExperimentView:
     """An experiment."""
     summary = experiment_summary(row, progress, waiting_for)
-    return schemas.ExperimentView(**dict(summary), best_trial=None if best is None else _best_trial(best), spec=row.spec)
+    return schemas.ExperimentView(
+        **dict(summary), best_trial=None if best is None else _best_trial(best), spec=row.spec
+    )
 
 
 def _best_trial(row: TrialTable) -> schemas.BestTrialView:

@@ -87,7 +87,9 @@ class Supervisor:
         child.started_at = time.monotonic()
 
     def _end_all(self) -> None:
-        alive = [child.process for child in self._children if child.process is not None and child.process.poll() is None]
+        alive = [
+            child.process for child in self._children if child.process is not None and child.process.poll() is None
+        ]
         for process in alive:
             process.terminate()
         deadline = time.monotonic() + GRACE_SECONDS

@@ -48,7 +48,12 @@ def _transport_options(settings: Settings, url: str) -> dict[str, object]:
     if url.startswith("filesystem"):
         folder = str(settings.queue_dir)
         control = str(settings.queue_dir / "control")
-        return {"data_folder_in": folder, "data_folder_out": folder, "control_folder": control, "polling_interval": 0.02}
+        return {
+            "data_folder_in": folder,
+            "data_folder_out": folder,
+            "control_folder": control,
+            "polling_interval": 0.02,
+        }
     # A submit must not hang on a broker that is down: the cohort is sent later.
     return {"socket_connect_timeout": 2, "socket_timeout": 30, "socket_keepalive": True}
 

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import alembic.command
-import alembic.config
 from sqlalchemy import (
     Connection,
     DateTime,
@@ -46,6 +44,7 @@ class UtcDateTime(TypeDecorator[dt.datetime]):
 
     def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
         """From the database."""
+        del dialect
         return None if value is None else value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value
 
 
@@ -111,6 +110,10 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the tables to the newest version; does nothing where they are."""
+        # Only who migrates needs Alembic; the API starts without it.
+        import alembic.command  # noqa: PLC0415
+        import alembic.config  # noqa: PLC0415
+
         config = alembic.config.Config()
         config.set_main_option("script_location", str(MIGRATIONS_DIR))
         with self.engine.begin() as connection:
@@ -129,7 +132,7 @@ def _create_engine(url: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: DBAPIConnection, _: object) -> None:
-        connection.isolation_level = None  # type: ignore[attr-defined]  # we say BEGIN ourselves, below
+        connection.isolation_level = None  # we say BEGIN ourselves, below
         cursor = connection.cursor()
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000"):
             cursor.execute(f"PRAGMA {pragma}")

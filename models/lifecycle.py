@@ -8,7 +8,9 @@ from enum import StrEnum
 
 
 class TrialState(StrEnum):
-    """Where a trial is::
+    """Where a trial is, and where it can go from there.
+
+    ::
 
                          claim                 all epochs, early stopping, divergence
            queued ───────────────────▶ running ───────────────────────────▶ completed

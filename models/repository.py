@@ -140,7 +140,7 @@ def derived_state() -> ColumnElement[str]:
     )
 
 
-def list_experiments(  # noqa: PLR0913 - one argument per filter
+def list_experiments(
     session: Session,
     *,
     limit: int,
@@ -171,26 +171,26 @@ def get_progress(session: Session, experiment_ids: Sequence[str]) -> dict[str, P
         select(
             TrialTable.experiment_id,
             TrialTable.state,
-            func.count(),
-            func.min(TrialTable.started_at),
-            func.max(TrialTable.finished_at),
-            func.count(TrialTable.finished_at),
-            func.sum(TrialTable.epochs_completed),
-            func.sum(TrialTable.epochs_planned),
+            func.count().label("trials"),
+            func.min(TrialTable.started_at).label("started_at"),
+            func.max(TrialTable.finished_at).label("finished_at"),
+            func.count(TrialTable.finished_at).label("finished"),
+            func.sum(TrialTable.epochs_completed).label("epochs_completed"),
+            func.sum(TrialTable.epochs_planned).label("epochs_planned"),
         )
         .where(TrialTable.experiment_id.in_(experiment_ids))
         .group_by(TrialTable.experiment_id, TrialTable.state)
     ).all()
     progress = {}
     for experiment_id in experiment_ids:
-        mine = [tuple(row)[1:] for row in rows if row[0] == experiment_id]
-        ended = all(finished == count for _, count, _, _, finished, _, _ in mine)
+        mine = [row for row in rows if row.experiment_id == experiment_id]
+        ended = all(row.finished == row.trials for row in mine)
         progress[experiment_id] = Progress(
-            counts={TrialState(state): count for state, count, *_ in mine},
-            started_at=min((row[2] for row in mine if row[2] is not None), default=None),
-            finished_at=max((row[3] for row in mine if row[3] is not None), default=None) if ended else None,
-            epochs_completed=sum(int(row[5]) for row in mine),
-            epochs_planned=sum(int(row[6]) for row in mine),
+            counts={TrialState(row.state): row.trials for row in mine},
+            started_at=min((row.started_at for row in mine if row.started_at is not None), default=None),
+            finished_at=max((row.finished_at for row in mine), default=None) if ended else None,
+            epochs_completed=sum(int(row.epochs_completed) for row in mine),
+            epochs_planned=sum(int(row.epochs_planned) for row in mine),
         )
     return progress
 

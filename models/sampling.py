@@ -116,15 +116,16 @@ def _combinations(
 
 def _draw(space: dict[str, Any], stream: random.Random) -> Value:
     """One value of a space. Uses `random()` alone, whose numbers are the same in all versions of Python."""
-    key = space_key(space)
-    part = stream.random()
+    (key, values), part = next(iter(space.items())), stream.random()
     if key == "choice":
-        return space["choice"][int(part * len(space["choice"]))]  # type: ignore[no-any-return]
-    low, high = space[key]
+        chosen: Value = values[int(part * len(values))]
+        return chosen
+    low, high = values
     if key == "uniform":
         return float(low + part * (high - low))
     if key == "log_uniform":
-        return min(max(math.exp(math.log(low) + part * (math.log(high) - math.log(low))), low), high)
+        drawn = math.exp(math.log(low) + part * (math.log(high) - math.log(low)))
+        return float(min(max(drawn, low), high))  # rounding must not leave the range
     return int(low) + int(part * (high - low + 1))
 
 
@@ -151,7 +152,9 @@ def _refuse_too_many(spec: ExperimentSpec) -> None:
                 detail = 'the grid lists every value, and this range has no end of them; use {"choice": […]}, or '
                 detail += '"sampler": {"name": "random", "trials": …}'
                 raise InvalidSpec([Fault(pointer=pointer(place), detail=detail, found=str(space))])
-            sizes.append(len(space["choice"]) if "choice" in space else 1 + space["int_uniform"][1] - space["int_uniform"][0])
+            sizes.append(
+                len(space["choice"]) if "choice" in space else 1 + space["int_uniform"][1] - space["int_uniform"][0]
+            )
         total += math.prod(sizes) * len(spec.seeds)
     if total > MAX_TRIALS:
         detail = f"this makes {total:,} trials; at most {MAX_TRIALS:,} fit one experiment; use fewer choices or seeds, "

@@ -3,6 +3,7 @@
 May import: pydantic-settings. Knows no default of a library: what is not here is not configurable.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -30,7 +31,7 @@ class Settings(BaseSettings):
     max_faults: Annotated[int, Field(ge=1, le=100)] = 3
     """How many faults of workers a cohort survives; after so many it has failed."""
     allow_remote: bool = False
-    """Let the API bind to more than loopback although it asks nobody for a key; only behind something that guards it."""
+    """Let the API listen on more than loopback, though it asks nobody for a key; only behind something that does."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least important log line that is written."""
     log_format: Literal["console", "json"] = "console"
@@ -76,3 +77,8 @@ class Settings(BaseSettings):
         """Create the data folder and the folders in it."""
         for folder in (self.data_dir, self.queue_dir, self.temporary_dir, self.downloads_dir):
             folder.mkdir(parents=True, exist_ok=True)
+
+    def confine_libraries(self) -> None:
+        """Tell libraries to write inside the data folder and nowhere else; before they are imported."""
+        os.environ["TMPDIR"] = os.environ["MPLCONFIGDIR"] = str(self.temporary_dir)
+        os.environ["KERAS_HOME"] = str(self.downloads_dir)

@@ -5,7 +5,6 @@ May import: the standard library. Knows nothing of what the process does.
 
 import os
 import signal
-import sys
 import threading
 
 SUPERVISED = "FITTINGROOM_SUPERVISED"
@@ -20,5 +19,7 @@ def end_with_parent() -> None:
 
 def _wait_for_parent() -> None:
     """The pipe reads as ended when the last process that could write to it has died."""
-    sys.stdin.buffer.read()
+    # Not sys.stdin: its lock, held here, would trouble the interpreter at its end.
+    while os.read(0, 1):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)

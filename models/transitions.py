@@ -294,9 +294,7 @@ def _move(
     return [trial_id for (trial_id,) in moved]
 
 
-def _end_held(
-    session: Session, claim: Claim, which: ColumnElement[bool], target: TrialState, **values: object
-) -> bool:
+def _end_held(session: Session, claim: Claim, which: ColumnElement[bool], target: TrialState, **values: object) -> bool:
     """End trials of a cohort that the worker holds; False, and nothing changed, if it no longer does."""
     version = _lock(session, claim.experiment_id) + 1
     if not _holds(session, claim):

@@ -34,17 +34,10 @@ def main() -> None:
     settings.make_folders()
     configure_logs(settings)
     end_with_parent()
-    _confine(settings)
-    run_worker(settings, flags.queues.split(",") if flags.queues else None, flags.gpu)
-
-
-def _confine(settings: Settings) -> None:
-    """Keep what libraries write inside the data folder; must come before Keras is imported."""
+    settings.confine_libraries()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ["KERAS_HOME"] = str(settings.downloads_dir)
-    os.environ["MPLCONFIGDIR"] = str(settings.temporary_dir)
-    os.environ["TMPDIR"] = str(settings.temporary_dir)
+    run_worker(settings, flags.queues.split(",") if flags.queues else None, flags.gpu)
 
 
 def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | None) -> None:

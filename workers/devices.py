@@ -8,9 +8,8 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
-import tensorflow as tf
-
 import keras
+import tensorflow as tf
 
 
 def configure_devices(gpu: int | None) -> list[str]:

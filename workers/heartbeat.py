@@ -40,10 +40,9 @@ class Heartbeat(threading.Thread):
         claim = self._runner.claim
         with self._database.writing() as session:
             repository.update_worker(session, self._worker_id, cohort_id=claim.cohort_id if claim else None)
-            if claim and not transitions.renew_lease(session, claim, self._settings.lease_seconds):
-                # The claim may also have ended well since it was read.
-                if self._runner.claim is claim:
-                    self._runner.lost.set()
+            kept = claim is None or transitions.renew_lease(session, claim, self._settings.lease_seconds)
+        if not kept and self._runner.claim is claim:  # a claim may also have ended well since it was read
+            self._runner.lost.set()
 
     def end(self) -> None:
         """Stop beating."""

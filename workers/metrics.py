@@ -14,6 +14,18 @@ _ACCURACY: dict[TargetForm, type[keras.metrics.Metric]] = {
     "binary": keras.metrics.BinaryAccuracy,
 }
 
+_TOP_K: dict[TargetForm, type[keras.metrics.Metric]] = {
+    "one_hot": keras.metrics.TopKCategoricalAccuracy,
+    "index": keras.metrics.SparseTopKCategoricalAccuracy,
+}
+_METRICS: dict[str, type[keras.metrics.Metric]] = {
+    "auc": keras.metrics.AUC,
+    "precision": keras.metrics.Precision,
+    "recall": keras.metrics.Recall,
+    "mae": keras.metrics.MeanAbsoluteError,
+    "rmse": keras.metrics.RootMeanSquaredError,
+}
+
 
 def build_metrics(specs: list[m.Metric], target: TargetForm) -> list[keras.metrics.Metric]:
     """Fresh metrics, each under the name that the spec gives it."""
@@ -21,19 +33,10 @@ def build_metrics(specs: list[m.Metric], target: TargetForm) -> list[keras.metri
 
 
 def _build_metric(spec: m.Metric, target: TargetForm) -> keras.metrics.Metric:
+    options = dict(spec)  # named as Keras names them, the metric's own name among them
     match spec:
         case m.Accuracy():
-            return _ACCURACY[target](name=spec.name)
+            return _ACCURACY[target](**options)
         case m.TopK():
-            ranked = keras.metrics.SparseTopKCategoricalAccuracy if target == "index" else keras.metrics.TopKCategoricalAccuracy
-            return ranked(k=spec.k, name=spec.name)
-        case m.AUC():
-            return keras.metrics.AUC(curve=spec.curve, num_thresholds=spec.num_thresholds, name=spec.name)
-        case m.Precision():
-            return keras.metrics.Precision(thresholds=spec.thresholds, name=spec.name)
-        case m.Recall():
-            return keras.metrics.Recall(thresholds=spec.thresholds, name=spec.name)
-        case m.MeanAbsoluteError():
-            return keras.metrics.MeanAbsoluteError(name=spec.name)
-        case m.RootMeanSquaredError():
-            return keras.metrics.RootMeanSquaredError(name=spec.name)
+            return _TOP_K[target](**options)
+    return _METRICS[spec.name](**options)

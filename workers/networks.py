@@ -61,7 +61,9 @@ def build_compiled(spec: TrialSpec, features: int) -> keras.Sequential:
     model = build_network(spec, features)
     target = target_form(spec.loss, units=model.output_shape[-1])
     model.compile(
-        optimizer=build_optimizer(spec.optimizer), loss=build_loss(spec.loss), metrics=build_metrics(spec.metrics, target)
+        optimizer=build_optimizer(spec.optimizer),
+        loss=build_loss(spec.loss),
+        metrics=build_metrics(spec.metrics, target),
     )
     return model
 

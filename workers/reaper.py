@@ -25,7 +25,9 @@ _log = structlog.get_logger()
 class Reaper(threading.Thread):
     """Sweeps once a second."""
 
-    def __init__(self, settings: Settings, database: Database, celery: Celery, queues: list[str], runner: Runner) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, celery: Celery, queues: list[str], runner: Runner
+    ) -> None:
         """Args: settings, database, the queue, what this worker listens to, and the runner that may be idle."""
         super().__init__(name="reaper", daemon=True)
         self._settings, self._database, self._celery = settings, database, celery

@@ -70,7 +70,7 @@ class Runner:
             with self._database.writing() as session:
                 transitions.mark_released(session, claim)
             log.info("cohort_released")
-        except Exception as error:  # the one place where faults are classified
+        except Exception as error:  # noqa: BLE001 - the one place where faults are classified
             self._answer(claim, error, log)
         finally:
             self.claim = None
@@ -108,7 +108,7 @@ class Runner:
 
     def _answer(self, claim: Claim, error: Exception, log: structlog.typing.FilteringBoundLogger) -> None:
         """Give a fault to whom it belongs: the spec, the surroundings, or us."""
-        log.exception("cohort_failed")
+        log.error("cohort_failed", exc_info=error)
         with self._database.writing() as session:
             match error:
                 case UsageFault():
@@ -117,7 +117,5 @@ class Runner:
                     detail = f"attempt {claim.attempt}: {type(error).__name__}"
                     transitions.mark_faulted(session, claim, self._settings.max_faults, detail)
                 case _:
-                    message = (
-                        f"the service failed ({type(error).__name__}); its log tells more under cohort {claim.cohort_id}"
-                    )
+                    message = f"the service failed ({type(error).__name__}); its log names cohort {claim.cohort_id}"
                     transitions.mark_failed(session, claim, {"kind": "fatal", "message": message})

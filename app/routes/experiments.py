@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from app import presentation, schemas
 from app.dependencies import ExperimentId, ServiceDependency
-from app.errors import problem_responses
+from app.errors import Responses, problem_responses
 from app.routes.negotiation import CSV, etag_of, from_cursor, is_known, not_modified, to_cursor, wants_csv
 from models.history import History
 from models.lifecycle import ExperimentState
@@ -21,9 +21,12 @@ from models.spec.limits import MAX_NAME_LENGTH, MAX_TAG_LENGTH
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"])
 
 _EXAMPLES = {name: {"summary": document["name"], "value": document} for name, document in example_documents().items()}
-SpecBody = Annotated[ExperimentSpec, Body(openapi_examples=_EXAMPLES)]  # type: ignore[arg-type]
+SpecBody = Annotated[ExperimentSpec, Body(openapi_examples=_EXAMPLES)]
 Word = r"^[^\x00-\x1f\x7f]*$"
-_UNCHANGED = {304: {"description": "Nothing has changed since the version in `If-None-Match`."}}
+_UNCHANGED: Responses = {304: {"description": "Nothing has changed since the version in `If-None-Match`."}}
+
+_CSV: Responses = {200: {"content": {CSV: {}}}}
+_PICTURE: Responses = {200: {"content": {"image/svg+xml": {}}, "description": "A picture."}}
 
 
 @router.post("", status_code=202, operation_id="submit_experiment", responses=problem_responses(413, 422, 503))
@@ -45,7 +48,7 @@ def plan(spec: SpecBody, service: ServiceDependency) -> schemas.PlanView:
 
 
 @router.get("", operation_id="list_experiments", responses=problem_responses(422, 503))
-def list_experiments(  # noqa: PLR0913 - one argument per query parameter
+def list_experiments(
     service: ServiceDependency,
     *,
     limit: Annotated[int, Query(ge=1, le=100, description="At most so many.")] = 20,
@@ -104,7 +107,7 @@ def list_trials(
     "/{experiment_id}/history",
     operation_id="get_experiment_history",
     response_model=schemas.ExperimentHistoryView,
-    responses={200: {"content": {CSV: {}}}} | _UNCHANGED | problem_responses(404, 422, 503),
+    responses=_CSV | _UNCHANGED | problem_responses(404, 422, 503),
 )
 def get_history(
     experiment_id: ExperimentId,
@@ -128,9 +131,7 @@ def get_history(
     "/{experiment_id}/plot.svg",
     operation_id="plot_experiment",
     response_class=Response,
-    responses={200: {"content": {"image/svg+xml": {}}, "description": "A picture."}}
-    | _UNCHANGED
-    | problem_responses(404, 422, 503),
+    responses=_PICTURE | _UNCHANGED | problem_responses(404, 422, 503),
 )
 async def plot(
     experiment_id: ExperimentId,
@@ -167,7 +168,11 @@ def _plot(experiment_id: str, service: ServiceDependency, request: Request, metr
 def _column(history: History, metric: str) -> list[tuple[int, float]]:
     """The points of a metric that can be drawn from: epoch and value, NaN and infinities among them."""
     values = history.get(metric, [])
-    return [(int(epoch or 0), float(value)) for epoch, value in zip(history["epoch"], values, strict=False) if value is not None]
+    return [
+        (int(epoch or 0), float(value))
+        for epoch, value in zip(history["epoch"], values, strict=False)
+        if value is not None
+    ]
 
 
 @router.post(

@@ -20,7 +20,9 @@ def etag_of(version: int, also: str | None = None) -> str:
 def is_known(request: Request, etag: str) -> bool:
     """Whether the client says that it has this version already."""
     known = request.headers.get("if-none-match", "")
-    return known.strip() == "*" or etag.removeprefix("W/") in [tag.strip().removeprefix("W/") for tag in known.split(",")]
+    return known.strip() == "*" or etag.removeprefix("W/") in [
+        tag.strip().removeprefix("W/") for tag in known.split(",")
+    ]
 
 
 def not_modified(etag: str) -> Response:

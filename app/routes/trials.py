@@ -9,10 +9,15 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app import presentation, schemas
 from app.dependencies import ServiceDependency, TrialId
-from app.errors import problem_responses
+from app.errors import Responses, problem_responses
 from app.routes.negotiation import CSV, etag_of, is_known, not_modified, wants_csv
 
 router = APIRouter(prefix="/v1/trials", tags=["trials"])
+
+_ALSO: Responses = {
+    200: {"content": {CSV: {}}},
+    304: {"description": "Nothing has changed since the version in `If-None-Match`."},
+}
 
 
 @router.get("/{trial_id}", operation_id="get_trial", responses=problem_responses(404, 503))
@@ -25,11 +30,7 @@ def get_trial(trial_id: TrialId, service: ServiceDependency) -> schemas.TrialVie
     "/{trial_id}/history",
     operation_id="get_trial_history",
     response_model=schemas.TrialHistoryView,
-    responses={
-        200: {"content": {CSV: {}}},
-        304: {"description": "Nothing has changed since the version in `If-None-Match`."},
-    }
-    | problem_responses(404, 422, 503),
+    responses=_ALSO | problem_responses(404, 422, 503),
 )
 def get_history(
     trial_id: TrialId,

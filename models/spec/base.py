@@ -23,7 +23,12 @@ class Spec(BaseModel):
     """A document of the wire. Immutable; refuses keys it does not know and numbers that are not finite."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True, protected_namespaces=()
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+        defer_build=True,  # a spec's schema is built with that of the document it stands in, once
     )
 
     @model_validator(mode="wrap")

@@ -63,9 +63,7 @@ def check_trial(trial: TrialSpec, schema: DatasetSchema, place: tuple[str, ...])
     try:
         network = measure(layers, (schema.features,))
     except DoesNotConnect as misfit:
-        raise InvalidSpec(
-            [Fault(pointer=pointer((*place, "layers", misfit.layer)), detail=str(misfit))]
-        ) from None
+        raise InvalidSpec([Fault(pointer=pointer((*place, "layers", misfit.layer)), detail=str(misfit))]) from None
     last = max((i for i, layer in enumerate(layers) if isinstance(layer, l.Dense)), default=len(layers) - 1)
     if len(network.output) != 1:
         detail = f"the network must end in one number per output, found the shape {list(network.output)}; add flatten"
@@ -73,7 +71,7 @@ def check_trial(trial: TrialSpec, schema: DatasetSchema, place: tuple[str, ...])
     units = network.output[0]
     if misfit_of_loss := _loss_misfit(trial, schema, units):
         raise InvalidSpec([Fault(pointer="/loss", detail=misfit_of_loss, found=trial.loss.name)])
-    if misfit_of_units := _unit_misfit(trial, schema, units):
+    if misfit_of_units := _unit_misfit(schema, units):
         field = ("units",) if isinstance(layers[last], l.Dense) else ()
         fault = Fault(pointer=pointer((*place, "layers", last, *field)), detail=misfit_of_units, found=str(units))
         raise InvalidSpec([fault])
@@ -136,12 +134,12 @@ def _metric_option_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterat
             yield Fault(
                 pointer=pointer(("metrics", position)),
                 detail=f"top_k with k = {metric.k} is always 1 on {schema.classes} classes; "
-                f"give {{\"name\": \"top_k\", \"k\": …}} with k below {schema.classes}",
+                f'give {{"name": "top_k", "k": …}} with k below {schema.classes}',
             )
         elif isinstance(spec.loss, SparseCategoricalCrossentropy) and not isinstance(metric, Accuracy | TopK):
             yield Fault(
                 pointer=pointer(("metrics", position)),
-                detail=f"{metric.name} compares one-hot targets, and the loss sparse_categorical_crossentropy trains on "
+                detail=f"{metric.name} compares one-hot targets, and sparse_categorical_crossentropy trains on "
                 "class numbers; use categorical_crossentropy, which gives the same loss",
                 found=metric.name,
             )
@@ -153,8 +151,8 @@ def _loss_misfit(trial: TrialSpec, schema: DatasetSchema, units: int) -> str | N
         return None
     if isinstance(trial.loss, CategoricalCrossentropy | SparseCategoricalCrossentropy):
         return (
-            f"{trial.loss.name} needs one output per class ({schema.classes} for {schema.name}), and the network has one "
-            "output; widen the last layer, or use binary_crossentropy for two classes"
+            f"{trial.loss.name} needs one output per class ({schema.classes} for {schema.name}), and the network has "
+            "one; widen the last layer, or use binary_crossentropy for two classes"
         )
     if schema.classes != 2:
         return (
@@ -166,7 +164,7 @@ def _loss_misfit(trial: TrialSpec, schema: DatasetSchema, units: int) -> str | N
     return None
 
 
-def _unit_misfit(trial: TrialSpec, schema: DatasetSchema, units: int) -> str | None:
+def _unit_misfit(schema: DatasetSchema, units: int) -> str | None:
     if units == schema.classes or (units == 1 and schema.classes == 2):
         return None
     alternative = ", or 1 with binary_crossentropy" if schema.classes == 2 else ""
@@ -179,12 +177,12 @@ def _activation_misfit(trial: TrialSpec, units: int) -> tuple[int, str] | None:
     layer = trial.model.layers[position]
     if not isinstance(layer, l.Dense | l.Activation):
         return None
-    activation = fixed(layer.activation)
+    activation: str = fixed(layer.activation)  # type: ignore[arg-type]  # mypy widens the Literal
     if activation == "softmax" and units == 1:
         return position, "softmax over one unit is always 1; use sigmoid"
     if isinstance(trial.loss, _Crossentropy) and not trial.loss.from_logits and activation not in _PROBABILITIES:
         return position, (
-            f"{trial.loss.name} reads the output as probabilities, and {activation} gives none; use softmax or sigmoid, "
+            f"{trial.loss.name} reads the output as probabilities, and {activation} gives none; use softmax, sigmoid "
             f'or {{"name": "{trial.loss.name}", "from_logits": true}}'
         )
     return None

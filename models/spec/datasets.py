@@ -44,9 +44,17 @@ BUILT_IN_DATASETS: dict[str, DatasetSchema] = {
             features=10,
             classes=2,
             feature_names=[
-                "pclass", "age", "sibsp", "parch", "fare", "male", "age_was_missing",
-                "embarked_from_cherbourg", "embarked_from_queenstown", "embarked_from_southampton",
-            ],  # fmt: skip
+                "pclass",
+                "age",
+                "sibsp",
+                "parch",
+                "fare",
+                "male",
+                "age_was_missing",
+                "embarked_from_cherbourg",
+                "embarked_from_queenstown",
+                "embarked_from_southampton",
+            ],
             class_names=["died", "survived"],
         ),
         DatasetSchema(

@@ -104,9 +104,7 @@ class ExperimentSpec(_Training):
 
     name: Name
     """What people call it."""
-    tags: list[Annotated[Text, Field(min_length=1, max_length=MAX_TAG_LENGTH)]] = Field(
-        default=[], max_length=MAX_TAGS
-    )
+    tags: list[Annotated[Text, Field(min_length=1, max_length=MAX_TAG_LENGTH)]] = Field(default=[], max_length=MAX_TAGS)
     """Words to find it by."""
     model: Model | None = None
     """The network; give this or `models`."""

@@ -5,7 +5,7 @@ May import: pydantic. Knows no single spec and no HTTP.
 
 import difflib
 import reprlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -90,12 +90,16 @@ def _path_in(document: Any, location: Sequence[str | int], *, about_a_key: bool)
     """Drop from pydantic's location the names of union branches, which stand nowhere in the document."""
     path: list[str | int] = []
     for depth, part in enumerate(location):
-        last = depth == len(location) - 1
-        if isinstance(document, dict) and part in document:
-            document = document[part]
-        elif isinstance(document, list | tuple) and isinstance(part, int) and 0 <= part < len(document):
-            document = document[part]
-        elif not (last and about_a_key):
+        children = _children(document)
+        if part in children:
+            document = children[part]
+        elif not (about_a_key and depth == len(location) - 1):
             continue
         path.append(part)
     return path
+
+
+def _children(document: Any) -> Mapping[str | int, Any]:  # noqa: ANN401 - JSON
+    if isinstance(document, list | tuple):
+        return dict(enumerate(document))
+    return document if isinstance(document, dict) else {}

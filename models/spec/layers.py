@@ -3,7 +3,7 @@
 May import: pydantic and the base of specs. Knows no Keras and no shape: see `models.spec.shapes`.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -24,7 +24,7 @@ Penalty = Annotated[Real, Field(ge=0, le=1e6)]
 Size = Annotated[Int, Field(ge=1, le=MAX_KERNEL_SIZE)]
 Rate = Annotated[Real, Field(ge=0, lt=1)]
 Epsilon = Annotated[Real, Field(gt=0, le=1)]
-Sides = SearchableInt[Size] | tuple[Size, Size]
+Sides: TypeAlias = SearchableInt[Size] | tuple[Size, Size]
 
 
 class Regularizer(Spec):

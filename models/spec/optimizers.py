@@ -19,7 +19,7 @@ Steps = Annotated[Int, Field(ge=1, le=10**9)]
 
 
 class ExponentialDecay(Spec):
-    """Multiplies the rate by `decay_rate` every `decay_steps` batches (`keras.optimizers.schedules.ExponentialDecay`)."""
+    """Multiplies the rate by `decay_rate` every `decay_steps` batches (Keras: `schedules.ExponentialDecay`)."""
 
     schedule: Literal["exponential_decay"]
     initial_learning_rate: SearchableReal[Positive]
@@ -33,7 +33,7 @@ class ExponentialDecay(Spec):
 
 
 class CosineDecay(Spec):
-    """Lets the rate fall along half a cosine wave (`keras.optimizers.schedules.CosineDecay`)."""
+    """Lets the rate fall along half a cosine wave (Keras: `schedules.CosineDecay`)."""
 
     schedule: Literal["cosine_decay"]
     initial_learning_rate: SearchableReal[NotNegative]
@@ -49,7 +49,7 @@ class CosineDecay(Spec):
 
 
 class PiecewiseConstantDecay(Spec):
-    """One rate up to each boundary (`keras.optimizers.schedules.PiecewiseConstantDecay`)."""
+    """One rate up to each boundary (Keras: `schedules.PiecewiseConstantDecay`)."""
 
     schedule: Literal["piecewise_constant_decay"]
     boundaries: list[Steps] = Field(min_length=1, max_length=MAX_BOUNDARIES)

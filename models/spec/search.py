@@ -4,9 +4,9 @@ May import: pydantic and the base of specs. Knows no layer and no optimizer, and
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, Union
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypeVar, Union
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from models.spec.base import Spec
 from models.spec.limits import MAX_CHOICES
@@ -14,11 +14,17 @@ from models.spec.limits import MAX_CHOICES
 T = TypeVar("T")
 
 
-class Choice(Spec, Generic[T]):
+class _Space(Spec):
+    """What the spaces share."""
+
+    # Pydantic reads docstrings from the source each time a generic class gets its bounds: half a second at import.
+    model_config = ConfigDict(use_attribute_docstrings=False)
+
+
+class Choice(_Space, Generic[T]):
     """One of the listed values."""
 
-    choice: list[T] = Field(min_length=1, max_length=MAX_CHOICES)
-    """The values to try, without repeats."""
+    choice: list[T] = Field(min_length=1, max_length=MAX_CHOICES, description="The values to try, without repeats.")
 
     @model_validator(mode="after")
     def _no_repeats(self) -> "Choice[T]":
@@ -27,22 +33,20 @@ class Choice(Spec, Generic[T]):
         return self
 
 
-class Uniform(Spec, Generic[T]):
+class Uniform(_Space, Generic[T]):
     """Any number between the two, each as likely as the other. Needs the `random` sampler."""
 
-    uniform: tuple[T, T]
-    """Lowest and highest value."""
+    uniform: tuple[T, T] = Field(description="Lowest and highest value.")
 
     @model_validator(mode="after")
     def _in_order(self) -> "Uniform[T]":
         return _ascending(self, self.uniform)
 
 
-class LogUniform(Spec, Generic[T]):
+class LogUniform(_Space, Generic[T]):
     """Any number between the two, each order of magnitude as likely as the other. Needs the `random` sampler."""
 
-    log_uniform: tuple[T, T]
-    """Lowest and highest value, both above 0."""
+    log_uniform: tuple[T, T] = Field(description="Lowest and highest value, both above 0.")
 
     @model_validator(mode="after")
     def _in_order_and_positive(self) -> "LogUniform[T]":
@@ -52,11 +56,10 @@ class LogUniform(Spec, Generic[T]):
         return _ascending(self, self.log_uniform)
 
 
-class IntUniform(Spec, Generic[T]):
+class IntUniform(_Space, Generic[T]):
     """Any whole number from the first to the second, both included. The grid takes them all."""
 
-    int_uniform: tuple[T, T]
-    """Lowest and highest value."""
+    int_uniform: tuple[T, T] = Field(description="Lowest and highest value.")
 
     @model_validator(mode="after")
     def _in_order(self) -> "IntUniform[T]":
@@ -97,9 +100,7 @@ def _searchable(value: Any, spaces: tuple[str, ...], extra: Any = None) -> Any: 
         message += ', or a schedule: {"schedule": …}'
     return Annotated[
         Union[tuple(members)],  # noqa: UP007 - the members are only known at run time
-        Discriminator(
-            _tagger(spaces, extra), custom_error_type="not_a_search_space", custom_error_message=message
-        ),
+        Discriminator(_tagger(spaces, extra), custom_error_type="not_a_search_space", custom_error_message=message),
     ]
 
 
@@ -108,7 +109,9 @@ def _tagger(spaces: tuple[str, ...], extra: object) -> Callable[[Any], str | Non
         key = space_key(document)
         if key is not None:
             return key if key in spaces else None
-        if extra is not None and (isinstance(document, Spec) or (isinstance(document, dict) and "schedule" in document)):
+        if extra is not None and (
+            isinstance(document, Spec) or (isinstance(document, dict) and "schedule" in document)
+        ):
             return "document"
         return None if isinstance(document, dict) else "value"
 
@@ -116,36 +119,36 @@ def _tagger(spaces: tuple[str, ...], extra: object) -> Callable[[Any], str | Non
 
 
 if TYPE_CHECKING:
-    SearchableReal = T | Choice[T] | Uniform[T] | LogUniform[T]
-    SearchableInt = T | Choice[T] | IntUniform[T]
-    SearchableName = T | Choice[T]
+    SearchableReal: TypeAlias = T | Choice[T] | Uniform[T] | LogUniform[T]
+    SearchableInt: TypeAlias = T | Choice[T] | IntUniform[T]
+    SearchableName: TypeAlias = T | Choice[T]
     _Schedule = TypeVar("_Schedule")
-    SearchableRealOr = Union[T, Choice[T], Uniform[T], LogUniform[T], _Schedule]
+    SearchableRealOr: TypeAlias = T | Choice[T] | Uniform[T] | LogUniform[T] | _Schedule
 else:
     # Aliases with bounds inside (`Annotated[float, Field(gt=0)]`) do not survive typing's own substitution
     # into a generic pydantic model, so the annotation is built when it is subscripted.
     class SearchableReal:
         """A number, or a choice, uniform or log_uniform over such numbers."""
 
-        def __class_getitem__(cls, value: Any) -> Any:
+        def __class_getitem__(cls, value: Any) -> Any:  # noqa: ANN401 - types as values
             return _searchable(value, ("choice", "uniform", "log_uniform"))
 
     class SearchableRealOr:
         """A number, a space over such numbers, or a document that says `schedule`."""
 
-        def __class_getitem__(cls, parts: tuple[Any, Any]) -> Any:
+        def __class_getitem__(cls, parts: tuple[Any, Any]) -> Any:  # noqa: ANN401 - types as values
             return _searchable(parts[0], ("choice", "uniform", "log_uniform"), parts[1])
 
     class SearchableInt:
         """A whole number, or a choice or int_uniform over such numbers."""
 
-        def __class_getitem__(cls, value: Any) -> Any:
+        def __class_getitem__(cls, value: Any) -> Any:  # noqa: ANN401 - types as values
             return _searchable(value, ("choice", "int_uniform"))
 
     class SearchableName:
         """A name or a flag, or a choice of such."""
 
-        def __class_getitem__(cls, value: Any) -> Any:
+        def __class_getitem__(cls, value: Any) -> Any:  # noqa: ANN401 - types as values
             return _searchable(value, ("choice",))
 
 

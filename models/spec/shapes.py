@@ -67,6 +67,7 @@ def measure(layers: list[l.Layer], features: Shape) -> Network:
 @singledispatch
 def _pass(layer: l.Layer, shape: Shape) -> _Passed:
     """One layer: the shape it gives and the weights it has. By default neither changes."""
+    del layer
     return _Passed(shape)
 
 
@@ -88,7 +89,7 @@ def _(layer: l.LayerNormalization, shape: Shape) -> _Passed:
 
 
 @_pass.register
-def _(layer: l.Flatten, shape: Shape) -> _Passed:
+def _(_: l.Flatten, shape: Shape) -> _Passed:
     return _Passed((math.prod(shape),))
 
 
@@ -121,7 +122,7 @@ def _(layer: l.MaxPooling2D, shape: Shape) -> _Passed:
 
 
 @_pass.register
-def _(layer: l.GlobalAveragePooling2D, shape: Shape) -> _Passed:
+def _(_: l.GlobalAveragePooling2D, shape: Shape) -> _Passed:
     return _Passed((_image(shape, "global_average_pooling2d")[2],))
 
 
@@ -140,7 +141,7 @@ def _pair(sides: l.Sides) -> tuple[int, int]:
     return side, side
 
 
-def _slide(sides: tuple[int, int], window: tuple[int, int], strides: tuple[int, int], padding: str) -> Shape:
+def _slide(sides: tuple[int, int], window: tuple[int, int], strides: tuple[int, int], padding: l.Padding) -> Shape:
     if padding == "same":
         return tuple(math.ceil(side / stride) for side, stride in zip(sides, strides, strict=True))
     if any(size > side for side, size in zip(sides, window, strict=True)):

@@ -45,12 +45,14 @@ def _standardized(x: Floats, cut: int) -> Floats:
     """Mean 0 and deviation 1 on the first `cut` rows; a feature that is the same in all of them becomes 0."""
     training = x[:cut].astype(np.float64)
     deviation = training.std(axis=0)
-    return ((x - training.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)).astype(np.float32)
+    standardized: Floats = ((x - training.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)).astype(np.float32)
+    return standardized
 
 
 def _encoded(labels: Labels, target: TargetForm, classes: int) -> Floats | Labels:
     if target == "one_hot":
-        return np.eye(classes, dtype=np.float32)[labels]
+        encoded: Floats = np.eye(classes, dtype=np.float32)[labels]
+        return encoded
     if target == "binary":
         return labels.astype(np.float32)[:, None]
     return labels[:, None]

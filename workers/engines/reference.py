@@ -4,7 +4,6 @@ May import: keras, numpy, the networks, the specs. Knows neither SQL nor Celery.
 definition; other engines are measured against it.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,7 +61,7 @@ class _OrderedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras has
     @property
     def num_batches(self) -> int:
         """How many batches an epoch has; the last may be smaller."""
-        return math.ceil(len(self._x) / self._batch_size)
+        return -(-len(self._x) // self._batch_size)
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[Any]]:
         rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
@@ -83,6 +82,7 @@ class _EpochReport(keras.callbacks.Callback):  # type: ignore[misc]  # keras has
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Keras counts epochs from 0 here."""
+        del logs
         self._batches.set_epoch(epoch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
