@@ -55,7 +55,14 @@ def _transport_options(settings: Settings, url: str) -> dict[str, object]:
             "polling_interval": 0.02,
         }
     # A submit must not hang on a broker that is down: the cohort is sent later.
-    return {"socket_connect_timeout": 2, "socket_timeout": 30, "socket_keepalive": True}
+    return {
+        "socket_connect_timeout": 2,
+        "socket_timeout": 30,
+        "socket_keepalive": True,
+        "max_retries": 1,
+        "interval_start": 0,
+        "interval_step": 0,
+    }
 
 
 def ring(celery: Celery, messages: Iterable[Message]) -> None:

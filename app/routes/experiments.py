@@ -11,12 +11,22 @@ from fastapi.concurrency import run_in_threadpool
 from app import presentation, schemas
 from app.dependencies import ExperimentId, ServiceDependency
 from app.errors import Responses, problem_responses
-from app.routes.negotiation import CSV, etag_of, from_cursor, is_known, not_modified, to_cursor, wants_csv
+from app.routes.negotiation import (
+    CSV,
+    etag_of,
+    from_cursor,
+    is_known,
+    not_modified,
+    refuse_parameter,
+    to_cursor,
+    wants_csv,
+)
 from models.history import History
 from models.lifecycle import ExperimentState
 from models.spec.examples import example_documents
 from models.spec.experiment import ExperimentSpec
 from models.spec.limits import MAX_NAME_LENGTH, MAX_TAG_LENGTH
+from models.spec.metrics import recorded_metrics
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"])
 
@@ -152,6 +162,10 @@ def _plot(experiment_id: str, service: ServiceDependency, request: Request, metr
 
     view = service.get_experiment(experiment_id)
     chosen = metric or view.objective.metric
+    spec = ExperimentSpec.model_validate(view.spec)
+    recorded = recorded_metrics(spec.metrics, validated=spec.fit.validation_split > 0)
+    if chosen not in recorded:
+        refuse_parameter("metric", chosen, f"its trials record: {', '.join(recorded)}")
     etag = etag_of(view.version, chosen)
     if is_known(request, etag):
         return not_modified(etag)

@@ -5,9 +5,12 @@ May import: fastapi. Knows no resource.
 
 import base64
 import binascii
+from typing import NoReturn
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
+
+from models.identifiers import is_id
 
 CSV = "text/csv"
 
@@ -48,9 +51,14 @@ def from_cursor(cursor: str) -> str:
         RequestValidationError: it is none of ours.
     """
     try:
-        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
+        last_id = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
     except ValueError:
-        message = "expected the next_cursor of an earlier answer, unchanged"
-        raise RequestValidationError(
-            [{"type": "cursor", "loc": ("query", "cursor"), "msg": message, "input": cursor}]
-        ) from None
+        last_id = ""
+    if not is_id("exp", last_id):
+        refuse_parameter("cursor", cursor, "expected the next_cursor of an earlier answer, unchanged")
+    return last_id
+
+
+def refuse_parameter(name: str, found: str, message: str) -> NoReturn:
+    """Refuse a query parameter for what only the service can know."""
+    raise RequestValidationError([{"type": "refused", "loc": ("query", name), "msg": message, "input": found}])

@@ -28,7 +28,6 @@ class Spec(BaseModel):
         allow_inf_nan=False,
         use_attribute_docstrings=True,
         protected_namespaces=(),
-        defer_build=True,  # a spec's schema is built with that of the document it stands in, once
     )
 
     @model_validator(mode="wrap")

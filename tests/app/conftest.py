@@ -1,0 +1,39 @@
+"""The API on a real socket, in a thread of this process, over an empty database of each kind."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+
+from app.main import create_app
+from models.settings import Settings
+
+
+@contextlib.contextmanager
+def served(settings: Settings) -> Iterator[httpx.Client]:
+    """A client of a fresh API over these settings."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None, access_log=False))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.005)
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=30) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture
+def http(tmp_path: Path, database_url: str) -> Iterator[httpx.Client]:
+    with served(Settings(data_dir=tmp_path / "data", database_url=database_url)) as client:
+        yield client

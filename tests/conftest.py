@@ -1,0 +1,118 @@
+"""Fixtures for all tests: settings in a folder of their own, and databases of each kind."""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from models.database import Database
+from models.settings import Settings
+from models.tables import Base
+
+# The machine may be slow; what is looked for are wrong answers, not slow ones.
+hypothesis.settings.register_profile("default", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("default")
+
+POSTGRES = os.environ.get("FITTINGROOM_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
+REDIS = os.environ.get("FITTINGROOM_TEST_REDIS", "redis://127.0.0.1:6379")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--servers", action="store_true", help="also run on PostgreSQL and Redis")
+    parser.addoption("--browser", action="store_true", help="also run the tests that need Chromium")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "browser: needs Chromium; runs with --browser, as `make check` does")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Browser tests are left out, not skipped: `make test` needs nothing but Python."""
+    if not config.getoption("--browser"):
+        chosen = [item for item in items if item.get_closest_marker("browser") is None]
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = chosen
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Whatever asks for a store runs on each kind there is."""
+    if "store" in metafunc.fixturenames:
+        stores = ["sqlite", "postgresql"] if metafunc.config.getoption("--servers") else ["sqlite"]
+        metafunc.parametrize("store", stores, scope="session")
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("FITTINGROOM_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings whose data folder is the test's own."""
+    settings = Settings(data_dir=tmp_path / "data")
+    settings.make_folders()
+    return settings
+
+
+def create_postgres_database() -> str:
+    """An empty database of its own, by URL."""
+    name = f"fittingroom_{uuid.uuid4().hex}"
+    with psycopg.connect(POSTGRES, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    return POSTGRES.rpartition("/")[0].replace("postgresql://", "postgresql+psycopg://") + f"/{name}"
+
+
+def drop_postgres_database(url: str) -> None:
+    """Drop it, whoever is still connected."""
+    with psycopg.connect(POSTGRES, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{url.rpartition("/")[2]}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def migrated(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A database at the newest version: its URL. SQLite's is a file to copy, PostgreSQL's is emptied for each test."""
+    if store == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('template') / 'template.db'}"
+    else:
+        url = create_postgres_database()
+    database = Database(url)
+    database.migrate()
+    database.close()
+    yield url
+    if store == "postgresql":
+        drop_postgres_database(url)
+
+
+def emptied(migrated: str, folder: Path) -> str:
+    """The URL of an empty, migrated database."""
+    if migrated.startswith("sqlite"):
+        file = folder / "test.db"
+        shutil.copy(migrated.removeprefix("sqlite:///"), file)
+        return f"sqlite:///{file}"
+    database = Database(migrated)
+    with database.writing() as session:
+        names = ", ".join(table.name for table in Base.metadata.sorted_tables)
+        session.execute(text(f"TRUNCATE {names} CASCADE"))
+    database.close()
+    return migrated
+
+
+@pytest.fixture
+def database_url(migrated: str, tmp_path: Path) -> str:
+    """The URL of an empty, migrated database."""
+    return emptied(migrated, tmp_path)
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """An empty, migrated database."""
+    database = Database(database_url)
+    yield database
+    database.close()

@@ -1,0 +1,136 @@
+"""The queries, on every kind of database."""
+
+import itertools
+
+import pytest
+from sqlalchemy import select, update
+
+from models import repository
+from models.database import Database
+from models.errors import NotFoundError
+from models.identifiers import new_id
+from models.lifecycle import ExperimentState, TrialState, experiment_state
+from models.tables import TrialTable
+from tests.specs import DENSE_2, layers
+from tests.specs import store as store_experiment
+
+SWEEP = {"optimizer": {"name": "sgd", "learning_rate": {"choice": [0.1, 0.01]}}}
+
+
+def set_states(database: Database, experiment_id: str, states: list[TrialState]) -> None:
+    with database.writing() as session:
+        for number, state in enumerate(states, start=1):
+            session.execute(
+                update(TrialTable)
+                .where(TrialTable.experiment_id == experiment_id, TrialTable.number == number)
+                .values(state=state)
+            )
+
+
+def test_an_experiment_is_stored_whole(database: Database) -> None:
+    networks = {"a": layers(DENSE_2), "b": layers({"type": "dense", "units": 7}, DENSE_2)}
+    experiment_id, messages = store_experiment(database, model=None, models=networks, seeds=[4, 5], tags=["x", "y"])
+    with database.reading() as session:
+        experiment = repository.get_experiment(session, experiment_id)
+        trials = repository.list_trials(session, experiment_id)
+        cohorts = repository.list_cohorts(session, experiment_id)
+    assert (experiment.version, experiment.objective_metric) == (1, "val_loss")
+    assert experiment.created_at.tzinfo is not None
+    assert [(t.number, t.model_name, t.seed, t.state) for t in trials] == [
+        (1, "a", 4, "queued"), (2, "a", 5, "queued"), (3, "b", 4, "queued"), (4, "b", 5, "queued"),
+    ]  # fmt: skip
+    assert [message.cohort_id for message in messages] == [cohort.id for cohort in cohorts]
+    assert len(cohorts) == 2
+
+
+def test_what_does_not_exist_is_not_found(database: Database) -> None:
+    with database.reading() as session:
+        for get, kind in (
+            (repository.get_experiment, "experiment"),
+            (repository.get_trial, "trial"),
+            (repository.get_cohort, "cohort"),
+        ):
+            with pytest.raises(NotFoundError, match=kind):
+                get(session, "nothing")
+
+
+def test_list_is_newest_first_and_pages_do_not_overlap(database: Database) -> None:
+    ids = [store_experiment(database, name=f"number {number}")[0] for number in range(5)]
+    with database.reading() as session:
+        first = [row.id for row in repository.list_experiments(session, limit=3)]
+        store_experiment(database, name="arrived in between")
+        second = [row.id for row in repository.list_experiments(session, limit=3, before_id=first[-1])]
+    assert first + second == ids[::-1]
+
+
+def test_list_filters(database: Database) -> None:
+    one, _ = store_experiment(database, name="one", tags=["red", "small"])
+    two, _ = store_experiment(database, name="two", tags=["red"])
+    set_states(database, two, [TrialState.COMPLETED])
+
+    def found(**filters: object) -> list[str]:
+        with database.reading() as session:
+            return [row.id for row in repository.list_experiments(session, limit=10, **filters)]
+
+    assert found(tag="red") == [two, one]
+    assert found(tag="small") == found(name="one") == found(state=ExperimentState.QUEUED) == [one]
+    assert found(tag="red", state=ExperimentState.COMPLETED) == [two]
+    assert found(name="On") == []
+
+
+def test_derived_state_in_sql_is_that_of_the_law(database: Database) -> None:
+    experiment_id, _ = store_experiment(database, **SWEEP)
+    query = select(repository.derived_state()).where(TrialTable.experiment_id == experiment_id)
+    for pair in itertools.product(TrialState, repeat=2):
+        set_states(database, experiment_id, list(pair))
+        with database.reading() as session:
+            in_sql = session.scalar(query)
+            progress = repository.get_progress(session, [experiment_id])[experiment_id]
+        assert in_sql == experiment_state(progress.counts), pair
+
+
+def test_the_best_trial_follows_the_direction(database: Database) -> None:
+    for direction, expected in (("minimize", 2), ("maximize", 1)):
+        objective = {"metric": "val_accuracy", "direction": direction}
+        experiment_id, _ = store_experiment(database, **SWEEP, objective=objective)
+        with database.reading() as session:
+            experiment = repository.get_experiment(session, experiment_id)
+            assert repository.get_best_trial(session, experiment) is None
+        with database.writing() as session:
+            for number, value in ((1, 0.9), (2, 0.3)):
+                session.execute(
+                    update(TrialTable)
+                    .where(TrialTable.experiment_id == experiment_id, TrialTable.number == number)
+                    .values(best_epoch=1, best_value=value)
+                )
+        with database.reading() as session:
+            best = repository.get_best_trial(session, experiment)
+        assert best is not None
+        assert best.number == expected
+
+
+def test_workers_are_listed_while_they_are_heard_of(database: Database) -> None:
+    worker_id = new_id("wrk")
+    with database.writing() as session:
+        repository.add_worker(
+            session, worker_id, host="here", process_id=1, queues=["any"], devices=["cpu:0"], versions={"keras": "3"}
+        )
+    with database.reading() as session:
+        assert [worker.id for worker in repository.list_workers(session, seen_within_seconds=60)] == [worker_id]
+        assert repository.list_workers(session, seen_within_seconds=-1) == []
+    with database.writing() as session:
+        repository.update_worker(session, worker_id, cohort_id=None, stopped=True)
+    with database.reading() as session:
+        assert repository.list_workers(session, seen_within_seconds=60) == []
+
+
+def test_only_messages_that_wait_too_long_are_overdue(database: Database) -> None:
+    _, [message] = store_experiment(database, device="gpu")
+    with database.reading() as session:
+
+        def overdue(queues: list[str], seconds: float) -> list[repository.Message]:
+            return repository.list_overdue_messages(session, queues, resend_seconds=seconds, limit=5)
+
+        assert overdue(["gpu"], 60) == []
+        assert overdue(["gpu"], -1) == [message]
+        assert overdue(["any", "cpu"], -1) == []

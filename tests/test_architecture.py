@@ -1,0 +1,69 @@
+"""The house stands as DESIGN says: what may be imported where, and how fast the API starts."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("tensorflow", "keras", "numpy", "scipy", "pandas", "matplotlib", "sklearn", "mlxtend")
+
+
+def in_fresh_interpreter(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT).stdout
+
+
+def test_import_contracts_hold() -> None:
+    checked = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports", "--no-cache"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.parametrize("module", ["app.main", "app.cli", "app.client", "models.transitions", "models.broker"])
+def test_nothing_heavy_is_loaded(module: str) -> None:
+    code = f"import sys, {module}; print(*[name for name in {HEAVY} if name in sys.modules])"
+    assert in_fresh_interpreter(code).strip() == ""
+
+
+def test_client_and_specs_load_no_server_library() -> None:
+    servers = ("sqlalchemy", "celery", "fastapi", "alembic", "redis")
+    code = f"import sys, app.client, models.spec; print(*[name for name in {servers} if name in sys.modules])"
+    assert in_fresh_interpreter(code).strip() == ""
+
+
+def test_api_imports_in_under_a_second() -> None:
+    code = "import time; start = time.perf_counter(); import app.main; print(time.perf_counter() - start)"
+    assert min(float(in_fresh_interpreter(code)) for _ in range(5)) < 1.0
+
+
+def python_files() -> list[Path]:
+    return [file for folder in ("app", "models", "workers") for file in sorted((ROOT / folder).rglob("*.py"))]
+
+
+@pytest.mark.parametrize("file", python_files(), ids=lambda file: str(file.relative_to(ROOT)))
+def test_module_says_what_it_is_and_what_it_may_import(file: Path) -> None:
+    docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    assert "May import" in docstring
+
+
+def test_no_sql_outside_its_rooms() -> None:
+    rooms = {
+        "models/database.py", "models/repository.py", "models/transitions.py", "models/tables.py",
+        # These know the session or the errors, and write no statement.
+        "app/errors.py", "app/service.py", "workers/heartbeat.py", "workers/reaper.py", "workers/runner.py",
+    }  # fmt: skip
+    imports = re.compile(r"^\s*(from|import) sqlalchemy", re.MULTILINE)
+    found = {str(file.relative_to(ROOT)) for file in python_files() if imports.search(file.read_text(encoding="utf-8"))}
+    assert found <= rooms
+    statements = ("select(", "update(", "insert(", "delete(")
+    for name in ("app/errors.py", "app/service.py", "workers/heartbeat.py", "workers/reaper.py", "workers/runner.py"):
+        source = (ROOT / name).read_text(encoding="utf-8")
+        assert not any(f" {statement}" in source for statement in statements), name
