@@ -1,0 +1,87 @@
+"""The numbers of the datasets, and how they are cut."""
+
+import numpy as np
+import pytest
+
+from models.errors import UsageFault
+from models.spec.datasets import BUILT_IN_DATASETS
+from models.spec.experiment import Dataset
+from workers.datasets import prepare
+from workers.datasets.sources import LOADERS, load_mnist
+
+
+@pytest.mark.parametrize("name", ["titanic", "mnist-sample"])
+def test_the_numbers_are_what_the_schema_says(name: str) -> None:
+    schema = BUILT_IN_DATASETS[name]
+    x, labels = LOADERS[name]()
+    assert x.shape == (schema.rows, schema.features)
+    assert x.dtype == np.float32
+    assert np.isfinite(x).all()
+    assert sorted(set(labels.tolist())) == list(range(schema.classes))
+
+
+def test_every_dataset_of_the_api_has_a_loader() -> None:
+    assert LOADERS.keys() == BUILT_IN_DATASETS.keys()
+
+
+def test_titanic_is_titanic() -> None:
+    x, survived = LOADERS["titanic"]()
+    assert survived.sum() == 342
+    assert x[0].tolist() == pytest.approx([3, 22, 1, 0, 7.25, 1, 0, 0, 0, 1])
+
+
+def test_digits_are_shuffled_and_between_0_and_1() -> None:
+    x, labels = LOADERS["mnist-sample"]()
+    assert x.min() == 0
+    assert x.max() == 1
+    assert len(set(labels[:100].tolist())) == 10
+    assert np.bincount(labels).tolist() == [500] * 10
+
+
+def test_validation_is_the_last_part_unshuffled() -> None:
+    arrays = prepare(Dataset(name="titanic"), 0.3, "one_hot")
+    x, labels = LOADERS["titanic"]()
+    assert (len(arrays.x), len(arrays.x_validation)) == (623, 268)  # type: ignore[arg-type]
+    assert (arrays.x == x[:623]).all()
+    assert (arrays.x_validation == x[623:]).all()
+    assert (arrays.y.argmax(1) == labels[:623]).all()
+
+
+def test_rows_are_the_first_after_a_shuffle_that_is_always_the_same() -> None:
+    some = prepare(Dataset(name="mnist-sample", rows=50), 0.0, "index")
+    more = prepare(Dataset(name="mnist-sample", rows=100), 0.0, "index")
+    assert (more.x[:50] == some.x).all()
+    assert some.x_validation is None
+
+
+def test_standardize_measures_the_training_rows_only() -> None:
+    arrays = prepare(Dataset(name="titanic", standardize=True), 0.3, "binary")
+    assert np.abs(arrays.x.mean(axis=0)).max() < 1e-5
+    assert np.abs(arrays.x.std(axis=0) - 1).max() < 1e-5
+    assert np.abs(arrays.x_validation.mean(axis=0)).max() > 1e-2  # type: ignore[union-attr]
+
+
+def test_a_feature_that_never_changes_becomes_0() -> None:
+    arrays = prepare(Dataset(name="mnist-sample", rows=100, standardize=True), 0.5, "one_hot")
+    assert np.isfinite(arrays.x).all()
+    assert (arrays.x[:, 0] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("form", "shape", "dtype"), [("one_hot", 2, "float32"), ("binary", 1, "float32"), ("index", 1, "int64")]
+)
+def test_targets_have_the_form_of_the_loss(form: str, shape: int, dtype: str) -> None:
+    y = prepare(Dataset(name="titanic"), 0.0, form).y  # type: ignore[arg-type]
+    assert y.shape == (891, shape)
+    assert y.dtype == dtype
+
+
+def test_mnist_without_a_network_is_a_usage_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    import keras  # noqa: PLC0415 - as in the loader
+
+    def no_network() -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(keras.datasets.mnist, "load_data", no_network)
+    with pytest.raises(UsageFault, match="mnist-sample"):
+        load_mnist()

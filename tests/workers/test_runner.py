@@ -1,0 +1,193 @@
+"""A cohort from claim to end, with a real engine and a real database, in this process."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.exc import OperationalError
+
+from models import repository, transitions
+from models.database import Database, clock
+from models.errors import UsageFault
+from models.settings import Settings
+from models.tables import CohortTable
+from tests.specs import DENSE_2, layers
+from tests.specs import store as store_experiment
+from workers import runner as runner_module
+from workers.engines.base import Cohort, Metrics, Report
+from workers.engines.reference import ReferenceEngine
+from workers.runner import Runner
+
+SWEEP = {
+    "optimizer": {"name": "sgd", "learning_rate": {"choice": [0.1, 0.01]}},
+    "fit": {"epochs": 6, "validation_split": 0.3},
+}
+
+
+@pytest.fixture
+def runner(settings: Settings, database: Database) -> Runner:
+    return Runner(settings, database, "wrk_test", ["cpu:0"])
+
+
+def trials(database: Database, experiment_id: str) -> list[Any]:
+    with database.reading() as session:
+        return list(repository.list_trials(session, experiment_id))
+
+
+def epochs(database: Database, experiment_id: str) -> list[tuple[int, int, dict[str, Any]]]:
+    """Trial's number, epoch, metrics."""
+    numbers = {trial.id: trial.number for trial in trials(database, experiment_id)}
+    with database.reading() as session:
+        rows = repository.list_epochs(session, experiment_id=experiment_id)
+    return sorted((numbers[row.trial_id], row.epoch, row.metrics) for row in rows)
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, at: int, action: Callable[[], None]) -> None:
+    """Do something between the engine's reports, once, after so many epochs."""
+
+    class Interrupted(ReferenceEngine):
+        def train(self, cohort: Cohort, report: Report) -> None:
+            count = 0
+
+            def counting(epoch: int, metrics: Mapping[str, Metrics]) -> Mapping[str, str]:
+                nonlocal count
+                count += 1
+                if count == at:
+                    action()
+                return report(epoch, metrics)
+
+            super().train(cohort, counting)
+
+    monkeypatch.setitem(runner_module._ENGINES, "reference", Interrupted)  # noqa: SLF001 - the place for another engine
+
+
+def test_a_cohort_is_trained_to_its_end(runner: Runner, database: Database) -> None:
+    experiment_id, [message] = store_experiment(database, **SWEEP)
+    runner.train_cohort(message.cohort_id)
+    for trial in trials(database, experiment_id):
+        assert (trial.state, trial.stop_reason, trial.epochs_completed, trial.attempt) == ("completed", "epochs", 6, 1)
+        assert trial.best_metrics[trial.spec["objective"]["metric"]] == trial.best_value
+        assert "Total params" in trial.model_summary
+        assert trial.environment["keras"].startswith("3.")
+        assert trial.environment["device"] == "cpu:0"
+        assert trial.started_at <= trial.finished_at
+    assert [(number, epoch) for number, epoch, _ in epochs(database, experiment_id)] == [
+        (number, epoch) for number in (1, 2) for epoch in range(1, 7)
+    ]
+    with database.reading() as session:
+        cohort = repository.get_cohort(session, message.cohort_id)
+    assert cohort.finished_at is not None
+    assert cohort.lease_owner is None
+
+
+def test_a_message_that_comes_twice_trains_once(runner: Runner, database: Database) -> None:
+    experiment_id, [message] = store_experiment(database)
+    for _ in range(2):
+        runner.train_cohort(message.cohort_id)
+    runner.train_cohort("coh_unknown")
+    assert [trial.attempt for trial in trials(database, experiment_id)] == [1]
+
+
+def test_a_released_cohort_gives_the_same_history_on_its_next_attempt(
+    runner: Runner, settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed, [message] = store_experiment(database, **SWEEP)
+    runner.train_cohort(message.cohort_id)
+    experiment_id, [message] = store_experiment(database, **SWEEP)
+    interrupt(monkeypatch, 9, runner.releasing.set)
+    runner.train_cohort(message.cohort_id)
+    first, second = trials(database, experiment_id)
+    assert (first.state, second.state) == ("completed", "queued")
+    assert second.epochs_completed == 3
+    Runner(settings, database, "wrk_next", ["cpu:0"]).train_cohort(message.cohort_id)
+    assert [trial.state for trial in trials(database, experiment_id)] == ["completed", "completed"]
+    assert trials(database, experiment_id)[1].attempt == 2
+    assert epochs(database, experiment_id) == epochs(database, undisturbed)
+
+
+def test_a_worker_that_lost_its_lease_stops_and_writes_nothing_more(
+    runner: Runner, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment_id, [message] = store_experiment(database, fit={"epochs": 500, "validation_split": 0.3})
+
+    def lose() -> None:
+        with database.writing() as session:
+            session.execute(update(CohortTable).values(lease_expires_at=clock(-1.0)))
+        with database.writing() as session:
+            transitions.mark_leases_lost(session, max_faults=3)
+
+    interrupt(monkeypatch, 2, lose)
+    runner.train_cohort(message.cohort_id)
+    [trial] = trials(database, experiment_id)
+    assert trial.state == "queued"
+    assert len(epochs(database, experiment_id)) <= 2
+    assert runner.claim is None
+
+
+def test_cancel_of_a_running_trial_and_of_one_that_waits_its_turn(
+    runner: Runner, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment_id, [message] = store_experiment(database, **SWEEP | {"fit": {"epochs": 500, "validation_split": 0.3}})
+
+    def cancel() -> None:
+        with database.writing() as session:
+            transitions.request_cancel(session, experiment_id)
+
+    interrupt(monkeypatch, 2, cancel)
+    runner.train_cohort(message.cohort_id)
+    first, second = trials(database, experiment_id)
+    assert (first.state, second.state) == ("cancelled", "cancelled")
+    assert 1 <= first.epochs_completed < 100
+    assert second.epochs_completed == 0
+
+
+def test_divergence_is_completion_with_its_reason(runner: Runner, database: Database) -> None:
+    experiment_id, [message] = store_experiment(
+        database,
+        model=layers({"type": "dense", "units": 2, "activation": "linear"}),
+        loss="mse",
+        dataset={"name": "titanic"},
+        optimizer={"name": "sgd", "learning_rate": 1000.0},
+        fit={"epochs": 50, "validation_split": 0.3},
+    )
+    runner.train_cohort(message.cohort_id)
+    [trial] = trials(database, experiment_id)
+    assert (trial.state, trial.stop_reason) == ("completed", "diverged")
+    assert epochs(database, experiment_id)[-1][2]["loss"] in ("NaN", "Infinity")
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "kind"),
+    [
+        (UsageFault("the dataset is elsewhere"), "failed", "usage"),
+        (OperationalError("select", {}, Exception("connection cut")), "queued", None),
+        (OSError(28, "no space left on device"), "queued", None),
+        (RuntimeError("an inner secret"), "failed", "fatal"),
+    ],
+    ids=["usage", "database", "disk", "ours"],
+)
+def test_a_fault_is_given_to_whom_it_belongs(
+    runner: Runner, database: Database, monkeypatch: pytest.MonkeyPatch, error: Exception, state: str, kind: str | None
+) -> None:
+    experiment_id, [message] = store_experiment(database)
+
+    def fail() -> None:
+        raise error
+
+    interrupt(monkeypatch, 1, fail)
+    runner.train_cohort(message.cohort_id)
+    [trial] = trials(database, experiment_id)
+    assert trial.state == state
+    assert (trial.fault or {}).get("kind") == kind
+    if kind == "usage":
+        assert trial.fault["message"] == str(error)
+    if kind == "fatal":
+        assert "secret" not in trial.fault["message"]
+
+
+def test_a_worker_that_ends_takes_nothing_new(runner: Runner, database: Database) -> None:
+    experiment_id, [message] = store_experiment(database, model=layers(DENSE_2))
+    runner.releasing.set()
+    runner.train_cohort(message.cohort_id)
+    assert [trial.state for trial in trials(database, experiment_id)] == ["queued"]

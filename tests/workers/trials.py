@@ -1,0 +1,78 @@
+"""Trials for tests of the workers, and the plainest script that trains one."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from models.planning import plan_experiment
+from models.spec.experiment import ExperimentSpec, TrialSpec
+from models.spec.losses import target_form
+from models.spec.search import fixed
+from tests.specs import document
+from workers.datasets import prepare
+from workers.engines.base import Arrays, Cohort, CohortTrial, Metrics
+from workers.stopping import TrialWatch
+
+Histories = dict[str, list[dict[str, float]]]
+
+
+def trial_specs(changed: Mapping[str, Any]) -> list[TrialSpec]:
+    """The trials of an experiment that the API would accept."""
+    return [trial.spec for trial in plan_experiment(ExperimentSpec.model_validate(changed)).trials]
+
+
+def trial_spec(**changes: Any) -> TrialSpec:
+    """The one trial of a small experiment on titanic."""
+    [spec] = trial_specs(document(**changes))
+    return spec
+
+
+def arrays_of(spec: TrialSpec) -> Arrays:
+    """What it trains on; its last layer is dense."""
+    return prepare(spec.dataset, spec.fit.validation_split, target_form(spec.loss, fixed(spec.model.layers[-1].units)))  # type: ignore[union-attr]
+
+
+def cohort_of(specs: list[TrialSpec]) -> Cohort:
+    """Trials named t1, t2, … with the arrays of the first."""
+    return Cohort([CohortTrial(f"t{number}", spec) for number, spec in enumerate(specs, 1)], arrays_of(specs[0]))
+
+
+class Recording:
+    """A report that keeps what it is told, and stops trials as the real one does."""
+
+    def __init__(self, cohort: Cohort) -> None:
+        self.histories: Histories = {trial.id: [] for trial in cohort.trials}
+        self._watches = {trial.id: TrialWatch(trial.spec) for trial in cohort.trials}
+
+    def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> Mapping[str, str]:
+        for trial_id, values in metrics.items():
+            assert len(self.histories[trial_id]) == epoch - 1
+            self.histories[trial_id].append(dict(values))
+        ended = {trial_id: self._watches[trial_id].after(epoch, values) for trial_id, values in metrics.items()}
+        return {trial_id: reason for trial_id, reason in ended.items() if reason is not None}
+
+
+def plain_script(
+    model: keras.Model, arrays: Arrays, *, seed: int, epochs: int, callbacks: Sequence[keras.callbacks.Callback] = ()
+) -> list[dict[str, float]]:
+    """One `fit` of one epoch after the other, over rows put into the order of the epoch: the numbers to agree with.
+
+    It shares no code with the engine: the order is written out again from the sentence in DESIGN that says it.
+    """
+    history = []
+    called = keras.callbacks.CallbackList(list(callbacks), model=model)
+    called.on_train_begin()
+    x, y = arrays.x, arrays.y
+    validation = None if arrays.x_validation is None else (arrays.x_validation, arrays.y_validation)
+    for epoch in range(epochs):
+        order = np.random.Generator(np.random.Philox(key=[seed, epoch + 1])).permutation(len(x))
+        fitted = model.fit(x[order], y[order], batch_size=32, shuffle=False, validation_data=validation, verbose=0)
+        logs = {name: values[0] for name, values in fitted.history.items()}
+        history.append(logs)
+        model.stop_training = False
+        called.on_epoch_end(epoch, logs)
+        if model.stop_training:
+            break
+    return history
