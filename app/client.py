@@ -49,6 +49,10 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         """Close the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
         self._http.close()
 
     def submit(self, spec: Mapping[str, Any]) -> ExperimentView:

@@ -1,0 +1,52 @@
+"""A whole service in real processes, on each stack: SQLite with the folder broker, PostgreSQL with Redis."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REDIS, create_postgres_database, drop_postgres_database
+from tests.e2e.service import Service
+
+REDIS_DATABASE = 9
+"""Not the one that anybody else would use; what is left in it harms nobody, as a message is only a bell."""
+
+
+@pytest.fixture(scope="session")
+def environment(store: str) -> Iterator[dict[str, str]]:
+    """What tells a service which stack to use; its database is its own."""
+    if store == "sqlite":
+        yield {}
+        return
+    url = create_postgres_database()
+    yield {"FITTINGROOM_DATABASE_URL": url, "FITTINGROOM_BROKER_URL": f"{REDIS}/{REDIS_DATABASE}"}
+    drop_postgres_database(url)
+
+
+@pytest.fixture(scope="session")
+def service(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One service that many tests use."""
+    with Service(tmp_path_factory.mktemp("service"), environment) as running:
+        running.wait_until_ready()
+        yield running
+
+
+@pytest.fixture
+def start(store: str, tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """Start services of the test's own, over one database: for tests that kill."""
+    environment: dict[str, str] = {}
+    if store == "postgresql":
+        database = f"{REDIS}/{REDIS_DATABASE - 1}"
+        environment = {"FITTINGROOM_DATABASE_URL": create_postgres_database(), "FITTINGROOM_BROKER_URL": database}
+    started: list[Service] = []
+
+    def begin(*arguments: str, **settings: str) -> Service:
+        begun = Service(tmp_path, environment | settings, *arguments)
+        started.append(begun)
+        return begun
+
+    yield begin
+    for service in started:
+        service.stop()
+    if store == "postgresql":
+        drop_postgres_database(environment["FITTINGROOM_DATABASE_URL"])

@@ -1,0 +1,101 @@
+"""What was accepted ends, whatever dies."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+import redis
+
+from tests.e2e.service import Service, is_alive
+from tests.specs import document
+
+SWEEP = document(
+    optimizer={"name": "adam", "learning_rate": {"choice": [0.01, 0.001]}},
+    fit={"epochs": 40, "validation_split": 0.3},
+)
+
+
+def histories(service: Service, experiment_id: str) -> list[dict[str, Any]]:
+    return [trial.history for trial in service.client.get_history(experiment_id).trials]
+
+
+def wait_for_epochs(service: Service, experiment_id: str, count: int) -> None:
+    while service.client.get_experiment(experiment_id).progress.epochs_completed < count:
+        time.sleep(0.05)
+
+
+def wait_until_gone(processes: list[int], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while any(map(is_alive, processes)):
+        assert time.monotonic() < deadline, [process for process in processes if is_alive(process)]
+        time.sleep(0.05)
+
+
+def test_a_killed_workers_trials_go_on_and_equal_an_undisturbed_run(start: Callable[..., Service]) -> None:
+    service = start(FITTINGROOM_LEASE_SECONDS="2")
+    service.wait_until_ready()
+    undisturbed = service.client.submit(SWEEP)
+    service.client.wait(undisturbed.id, timeout=60)
+    killed = service.client.submit(SWEEP)
+    wait_for_epochs(service, killed.id, 50)
+    [worker] = service.worker_processes()
+    os.kill(worker, signal.SIGKILL)
+    ended = service.client.wait(killed.id, timeout=90)
+    assert ended.state.value == "completed"
+    trials = service.client.list_trials(killed.id)
+    assert max(trial.attempt for trial in trials) == 2
+    assert histories(service, killed.id) == histories(service, undisturbed.id)
+    assert service.worker_processes() != [worker]
+
+
+def test_ctrl_c_leaves_no_process_and_no_work_behind(start: Callable[..., Service]) -> None:
+    service = start()
+    service.wait_until_ready()
+    running, queued = service.client.submit(SWEEP), service.client.submit(document())
+    wait_for_epochs(service, running.id, 5)
+    workers = service.worker_processes()
+    assert service.interrupt() < 15
+    wait_until_gone(workers, 1)
+    with pytest.raises(httpx.TransportError):
+        service.http.get("/livez")
+    again = start()
+    again.wait_until_ready()
+    for view in (running, queued):
+        assert again.client.wait(view.id, timeout=90).state.value == "completed"
+    assert [trial["epoch"] for trial in histories(again, running.id)] == [list(range(1, 41))] * 2
+
+
+def test_a_killed_supervisor_takes_its_processes_with_it(start: Callable[..., Service]) -> None:
+    service = start()
+    service.wait_until_ready()
+    workers = service.worker_processes()
+    service.process.kill()
+    service.process.wait()
+    wait_until_gone(workers, 15)
+    with pytest.raises(httpx.TransportError):
+        service.http.get("/livez")
+
+
+def test_a_lost_queue_costs_nothing_but_time(start: Callable[..., Service]) -> None:
+    service = start("--workers", "0", FITTINGROOM_RESEND_SECONDS="1")
+    service.wait_until_ready(workers=0)
+    views = [service.client.submit(document()) for _ in range(3)]
+    broker = service.environment.get("FITTINGROOM_BROKER_URL")
+    if broker is None:
+        messages = list((service.folder / "data" / "queue").glob("*.msg"))
+        assert len(messages) == 3
+        for message in messages:
+            message.unlink()
+    else:
+        assert redis.Redis.from_url(broker).delete("any") == 1
+    worker = service.start_worker()
+    try:
+        for view in views:
+            assert service.client.wait(view.id, timeout=60).state.value == "completed"
+    finally:
+        worker.terminate()
+        worker.wait(30)
