@@ -21,14 +21,13 @@ def test_an_exercise_is_sent_from_the_docs_page(service: Service) -> None:
         page = browser.new_page()
         page.on("request", lambda request: requested.append(request.url))
         page.goto(f"{home}/docs")
-        page.locator("#operations-experiments-submit_experiment button.opblock-summary-control").click()
-        examples = page.locator("#operations-experiments-submit_experiment select.examples-select-element")
+        submit = page.locator("#operations-experiments-submit_experiment")
+        submit.locator("button.opblock-summary-control").click()
+        examples = submit.locator("select.examples-select-element")
         examples.locator("option").nth(len(IN_ORDER) - 1).wait_for(state="attached")
         examples.select_option("mnist_digits")
         page.get_by_role("button", name="Execute").click()
-        answer = page.locator(
-            "#operations-experiments-submit_experiment .live-responses-table tbody .response-col_status"
-        )
+        answer = submit.locator(".live-responses-table tbody .response-col_status")
         answer.first.wait_for()
         assert answer.first.inner_text().startswith("202")
         browser.close()

@@ -1,0 +1,44 @@
+# Each target sets up what it needs in .venv first, and does nothing that is already done. `make` alone lists them.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test check lint lock clean
+
+help: ## Show what there is to make
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(READY) ## Make the virtual environment from the locked, hashed requirements
+
+$(READY): locks/dev.txt pyproject.toml scripts/find-python
+	@python=$$(scripts/find-python) && echo "Setting up $(VENV) with $$($$python --version): a few minutes, once." \
+		&& $$python -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+demo: $(READY) ## Train the six exercises over HTTP and show what came of them
+	@$(BIN)/fittingroom demo
+
+serve: $(READY) ## Run the service on http://127.0.0.1:8000/docs until Ctrl-C
+	@$(BIN)/fittingroom serve
+
+test: $(READY) ## Run the tests on SQLite and the folder broker: needs no server
+	$(BIN)/pytest
+
+lint: $(READY) ## Check style, types and import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+check: lint ## What CI runs: lint, and all tests on SQLite, PostgreSQL and Redis, and in a browser
+	scripts/with-servers $(BIN)/pytest --servers --browser
+
+lock: $(READY) ## Write the lock files anew, after a change of pyproject.toml
+	scripts/lock $(BIN)/uv
+
+clean: ## Remove the virtual environment; data in .fittingroom stays
+	rm -rf $(VENV)
