@@ -1,9 +1,10 @@
 """The docs page in a real browser: choose an exercise, send it, with no internet."""
 
+import re
 import shutil
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from models.spec.examples import IN_ORDER
 from tests.e2e.service import Service
@@ -26,6 +27,7 @@ def test_an_exercise_is_sent_from_the_docs_page(service: Service) -> None:
         examples = submit.locator("select.examples-select-element")
         examples.locator("option").nth(len(IN_ORDER) - 1).wait_for(state="attached")
         examples.select_option("mnist_digits")
+        expect(submit.locator("textarea.body-param__text")).to_have_value(re.compile("MNIST"))
         page.get_by_role("button", name="Execute").click()
         answer = submit.locator(".live-responses-table tbody .response-col_status")
         answer.first.wait_for()
