@@ -91,9 +91,9 @@ def migrate(data_dir: DataDir = None) -> None:
     _use(data_dir)
 
     from models.database import Database  # noqa: PLC0415
-    from models.settings import Settings  # noqa: PLC0415
+    from models.settings import read_settings  # noqa: PLC0415
 
-    settings = Settings()
+    settings = read_settings()
     settings.make_folders()
     database = Database(settings.sqlalchemy_url)
     try:
@@ -123,12 +123,12 @@ def _use(data_dir: Path | None) -> None:
 
 def _refuse_unsafe(host: str) -> None:
     """Nobody is asked for a key, so nobody but this machine may knock, unless that is wanted."""
-    from models.settings import Settings  # noqa: PLC0415
+    from models.settings import read_settings  # noqa: PLC0415
 
     loopback = host == "localhost"
     with contextlib.suppress(ValueError):
         loopback = loopback or ipaddress.ip_address(host).is_loopback
-    if not loopback and not Settings().allow_remote:
+    if not loopback and not read_settings().allow_remote:
         sys.exit(
             f"refused to listen on {host}: the service asks nobody for a key, so it listens on this machine only.\n"
             "Use --host 127.0.0.1; or, behind something that guards it, set FITTINGROOM_ALLOW_REMOTE=true."

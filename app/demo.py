@@ -21,7 +21,7 @@ from rich.table import Table
 
 from app.client import Client
 from app.schemas import ExperimentView, TrialSummaryView
-from models.settings import Settings
+from models.settings import read_settings
 from models.spec.examples import example_documents
 
 START_SECONDS = 120.0
@@ -37,7 +37,7 @@ def run_demo(url: str | None) -> int:
     Returns:
         The exit code: 0 if every trial of every exercise was completed.
     """
-    settings = Settings()
+    settings = read_settings()
     settings.make_folders()
     console = Console()
     with contextlib.ExitStack() as stack:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from app.schemas import Problem
-from models.errors import NotFoundError
+from models.errors import NotFoundError, NotMigratedError
 from models.spec.faults import Fault, InvalidSpec, faults_of
 
 MEDIA_TYPE = "application/problem+json"
@@ -84,7 +84,12 @@ def install_error_handlers(app: FastAPI) -> None:
     async def _(request: Request, error: Exception) -> JSONResponse:
         _log.warning("database_unavailable", error=type(error).__name__)
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-        return problem_response(request.url.path, 503, "the database does not answer; try again soon", headers=headers)
+        detail = "the database does not answer; try again soon"
+        return problem_response(request.url.path, 503, detail, headers=headers)
+
+    @app.exception_handler(NotMigratedError)
+    async def _(request: Request, error: NotMigratedError) -> JSONResponse:
+        return problem_response(request.url.path, 503, str(error), headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 
     @app.exception_handler(Exception)
     async def _(request: Request, error: Exception) -> JSONResponse:

@@ -18,7 +18,7 @@ from app.service import Service
 from models.broker import create_celery
 from models.database import Database
 from models.logs import configure_logs
-from models.settings import Settings
+from models.settings import Settings, read_settings
 
 _DESCRIPTION = """\
 Post an experiment; it tries several Keras models on, and tells you which fits.
@@ -35,7 +35,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     Args:
         settings: by default those of the environment.
     """
-    settings = settings or Settings()
+    settings = settings or read_settings()
     settings.make_folders()
     settings.confine_libraries()
     configure_logs(settings)

@@ -11,7 +11,7 @@ from celery import Celery
 from sqlalchemy.orm import Session
 
 from app import presentation, schemas
-from models import repository, transitions
+from models import registry, repository, transitions
 from models.broker import ring
 from models.database import Database
 from models.errors import BrokerUnavailableError, NotFoundError
@@ -138,7 +138,7 @@ class Service:
     def list_workers(self) -> list[schemas.WorkerView]:
         """The workers that are alive."""
         with self._database.reading() as session:
-            rows = repository.list_workers(session, seen_within_seconds=WORKER_SEEN_SECONDS)
+            rows = registry.list_workers(session, seen_within_seconds=WORKER_SEEN_SECONDS)
         return [presentation.worker(row) for row in rows]
 
     def health(self) -> schemas.HealthView:
@@ -160,6 +160,6 @@ class Service:
         queues = repository.list_unclaimed_queues(session, experiment_ids)
         if not queues:
             return {}
-        workers = repository.list_workers(session, seen_within_seconds=WORKER_SEEN_SECONDS)
+        workers = registry.list_workers(session, seen_within_seconds=WORKER_SEEN_SECONDS)
         served = Counter(queue for worker in workers for queue in worker.queues)
         return {key: presentation.waiting_for(found, served) for key, found in queues.items()}

@@ -6,7 +6,7 @@ May import: alembic, the tables. To write a new migration, see CONTRIBUTING.md.
 from alembic import context
 
 from models.database import Database
-from models.settings import Settings
+from models.settings import read_settings
 from models.tables import Base
 
 
@@ -25,5 +25,5 @@ given = context.config.attributes.get("connection")
 if given is not None:
     _run(given)
 else:
-    with Database(Settings().sqlalchemy_url).engine.begin() as opened:
+    with Database(read_settings().sqlalchemy_url).engine.begin() as opened:
         _run(opened)

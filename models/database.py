@@ -23,9 +23,12 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.sql.compiler import SQLCompiler
+
+from models.errors import NotMigratedError
 
 MIGRATIONS_DIR = Path(__file__).parents[1] / "migrations"
 
@@ -90,14 +93,24 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session that sees one state of the database and changes nothing."""
-        with self._reading() as session:
+        with self._explained(), self._reading() as session:
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """One transaction: committed at the end of the block, rolled back if it raises."""
-        with self._writing.begin() as session:
+        with self._explained(), self._writing.begin() as session:
             yield session
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Tell tables that are missing from a database that does not answer."""
+        try:
+            yield
+        except (OperationalError, ProgrammingError) as error:
+            if "no such table" in str(error.orig) or "does not exist" in str(error.orig):
+                raise NotMigratedError from error
+            raise
 
     def ping(self) -> None:
         """Ask for an answer.

@@ -15,13 +15,16 @@ class NotFoundError(FittingRoomError):
         super().__init__(f"there is no {kind} {identifier[:80]!r}")
 
 
+class NotMigratedError(FittingRoomError):
+    """The database has not the tables of this version."""
+
+    def __init__(self) -> None:
+        super().__init__("the database has not the tables of this version; run `fittingroom migrate`")
+
+
 class BrokerUnavailableError(FittingRoomError):
     """The queue does not answer. Nothing is lost: SQL keeps the work, and it is sent later."""
 
 
 class UsageFault(FittingRoomError):
     """The spec, or what it asks of this installation, is at fault; its text is shown to the client in full."""
-
-
-class TransientFault(FittingRoomError):
-    """Something outside is at fault for now; the same work is worth another attempt."""

@@ -24,11 +24,6 @@ def to_wire(value: float) -> WireNumber:
     return value
 
 
-def from_wire(value: WireNumber) -> float:
-    """The number that `to_wire` was given."""
-    return float(value)
-
-
 def to_history(epochs: Iterable[tuple[int, Mapping[str, WireNumber]]]) -> History:
     """Turn rows, ordered by epoch, into columns. A metric missing in some epoch is None there."""
     rows = list(epochs)

@@ -1,4 +1,4 @@
-"""The queries: experiments, trials, epochs and workers, read and stored. All SQL is here and in `models.transitions`.
+"""The queries: experiments, cohorts, trials and epochs, stored and read.
 
 May import: sqlalchemy, the tables, the lifecycle. Knows no HTTP; never commits: whoever opened the session does.
 """
@@ -6,9 +6,8 @@ May import: sqlalchemy, the tables, the lifecycle. Knows no HTTP; never commits:
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, select, update
+from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import Session
 
 from models.database import clock
@@ -19,7 +18,7 @@ from models.planning import ExperimentPlan
 from models.sampling import resolved_objective
 from models.spec.experiment import ExperimentSpec
 from models.spec.search import fixed
-from models.tables import CohortTable, EpochTable, ExperimentTable, ExperimentTagTable, TrialTable, WorkerTable
+from models.tables import CohortTable, EpochTable, ExperimentTable, ExperimentTagTable, TrialTable
 
 
 @dataclass(frozen=True)
@@ -256,12 +255,6 @@ def list_overdue_messages(
     return [Message(cohort.id, cohort.queue) for cohort in cohorts]
 
 
-def has_expired_leases(session: Session) -> bool:
-    """Whether some cohort is held by a worker that has been silent for too long."""
-    expired = select(CohortTable.id).where(CohortTable.finished_at.is_(None), CohortTable.lease_expires_at < clock())
-    return session.scalar(expired.limit(1)) is not None
-
-
 def list_unclaimed_queues(session: Session, experiment_ids: Sequence[str]) -> dict[str, set[str]]:
     """For each experiment, the queues in which cohorts of it wait for a worker."""
     rows = session.execute(
@@ -277,40 +270,3 @@ def list_unclaimed_queues(session: Session, experiment_ids: Sequence[str]) -> di
     for experiment_id, queue in rows:
         waiting.setdefault(experiment_id, set()).add(queue)
     return waiting
-
-
-def list_workers(session: Session, *, seen_within_seconds: float) -> Sequence[WorkerTable]:
-    """The workers that were heard of lately and have not said goodbye."""
-    return session.scalars(
-        select(WorkerTable)
-        .where(WorkerTable.stopped_at.is_(None), WorkerTable.seen_at > clock(-seen_within_seconds))
-        .order_by(WorkerTable.id)
-    ).all()
-
-
-def add_worker(  # noqa: PLR0913 - a row's columns
-    session: Session,
-    worker_id: str,
-    *,
-    host: str,
-    process_id: int,
-    queues: list[str],
-    devices: list[str],
-    versions: dict[str, Any],
-) -> None:
-    """Announce a worker."""
-    now = session.scalar(select(clock()))
-    session.add(
-        WorkerTable(
-            id=worker_id, host=host, process_id=process_id, queues=queues, devices=devices, versions=versions,
-            started_at=now, seen_at=now,
-        )
-    )  # fmt: skip
-
-
-def update_worker(session: Session, worker_id: str, *, cohort_id: str | None, stopped: bool = False) -> None:
-    """Say that a worker is alive and what it does, or that it has stopped."""
-    values: dict[str, Any] = {"seen_at": clock(), "cohort_id": cohort_id}
-    if stopped:
-        values["stopped_at"] = clock()
-    session.execute(update(WorkerTable).where(WorkerTable.id == worker_id).values(values))

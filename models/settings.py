@@ -4,10 +4,11 @@ May import: pydantic-settings. Knows no default of a library: what is not here i
 """
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -82,3 +83,14 @@ class Settings(BaseSettings):
         """Tell libraries to write inside the data folder and nowhere else; before they are imported."""
         os.environ["TMPDIR"] = os.environ["MPLCONFIGDIR"] = str(self.temporary_dir)
         os.environ["KERAS_HOME"] = str(self.downloads_dir)
+
+
+def read_settings() -> Settings:
+    """The settings of the environment; ends the process with a sentence for each that cannot be used."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        for fault in error.errors():
+            name = "".join(f"FITTINGROOM_{part}".upper() for part in fault["loc"])
+            sys.stderr.write(f"{name}: {fault['msg']}, found {fault['input']!r}\n")
+        sys.exit(2)

@@ -1,50 +1,19 @@
-"""The only hand that changes states, leases and epochs: each function is one conditional change that says if it won.
+"""The only hand that changes states: each function is one conditional change that says if it won.
 
-May import: sqlalchemy, the tables, the lifecycle. Knows no HTTP and no Keras; never commits: whoever opened the
-session does. Everyone locks the experiment's row first, so that two writers never wait for each other.
+May import: sqlalchemy, the tables, the lifecycle, the leases. Knows no HTTP and no Keras; never commits: whoever opened
+the session does.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, literal, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from models.database import clock
-from models.history import WireNumber
+from models.leases import Claim, is_held, lock_experiment, set_version
 from models.lifecycle import SOURCES, TERMINAL, StopReason, TrialState
-from models.tables import CohortTable, EpochTable, ExperimentTable, TrialTable
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A worker's right to a cohort: every write carries it, and one that has lost it writes nothing."""
-
-    cohort_id: str
-    experiment_id: str
-    owner: str
-    attempt: int
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """One completed epoch of one trial, as it will be stored."""
-
-    trial_id: str
-    epoch: int
-    seconds: float
-    metrics: Mapping[str, WireNumber]
-
-
-@dataclass(frozen=True)
-class BestEpoch:
-    """A trial's best epoch so far, by the objective."""
-
-    epoch: int
-    value: float
-    metrics: Mapping[str, WireNumber]
+from models.tables import CohortTable, ExperimentTable, TrialTable
 
 
 def mark_claimed(session: Session, cohort_id: str, owner: str, lease_seconds: float) -> Claim | None:
@@ -52,7 +21,7 @@ def mark_claimed(session: Session, cohort_id: str, owner: str, lease_seconds: fl
     experiment_id = session.scalar(select(CohortTable.experiment_id).where(CohortTable.id == cohort_id))
     if experiment_id is None:
         return None
-    version = _lock(session, experiment_id) + 1
+    version = lock_experiment(session, experiment_id) + 1
     attempt = session.scalar(
         update(CohortTable)
         .where(CohortTable.id == cohort_id, CohortTable.lease_owner.is_(None), CohortTable.finished_at.is_(None))
@@ -65,72 +34,8 @@ def mark_claimed(session: Session, cohort_id: str, owner: str, lease_seconds: fl
         session, TrialState.RUNNING, version, TrialTable.cohort_id == cohort_id,
         started_at=func.coalesce(TrialTable.started_at, clock()), attempt=attempt,
     )  # fmt: skip
-    _set_version(session, experiment_id, version)
+    set_version(session, experiment_id, version)
     return Claim(cohort_id, experiment_id, owner, attempt)
-
-
-def renew_lease(session: Session, claim: Claim, lease_seconds: float) -> bool:
-    """Keep a cohort for longer; False if the claim is no longer the worker's."""
-    renewed = session.execute(
-        update(CohortTable).where(*_held(claim)).values(lease_expires_at=clock(lease_seconds)).returning(CohortTable.id)
-    )
-    return renewed.first() is not None
-
-
-def mark_epochs(
-    session: Session,
-    claim: Claim,
-    records: Sequence[EpochRecord],
-    best: Mapping[str, BestEpoch],
-    lease_seconds: float,
-) -> bool:
-    """Write completed epochs and renew the lease; False, and nothing written, if the claim is lost.
-
-    An epoch that an earlier attempt has written stands: the same trial writes the same numbers.
-
-    Args:
-        session: an open writing session.
-        claim: the worker's.
-        records: the epochs.
-        best: the best epoch so far of each trial in `records` that has one.
-        lease_seconds: how long the cohort is kept from now.
-    """
-    version = _lock(session, claim.experiment_id) + 1
-    if not renew_lease(session, claim, lease_seconds):
-        return False
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    if not records:
-        return True
-    now = session.scalar(select(clock()))
-    rows = [
-        {
-            "trial_id": record.trial_id,
-            "epoch": record.epoch,
-            "experiment_id": claim.experiment_id,
-            "version": version,
-            "attempt": claim.attempt,
-            "seconds": record.seconds,
-            "metrics": dict(record.metrics),
-            "recorded_at": now,
-        }
-        for record in records
-    ]
-    session.execute(insert(EpochTable).on_conflict_do_nothing(), rows)
-    for trial_id, last in {record.trial_id: record.epoch for record in records}.items():
-        fresh = [r for r in records if r.trial_id == trial_id]
-        values: dict[str, Any] = {
-            "epochs_completed": last,
-            "version": version,
-            "training_seconds": TrialTable.training_seconds + sum(record.seconds for record in fresh),
-        }
-        if trial_id in best:
-            found = best[trial_id]
-            values |= {"best_epoch": found.epoch, "best_value": found.value, "best_metrics": dict(found.metrics)}
-        session.execute(
-            update(TrialTable).where(TrialTable.id == trial_id, TrialTable.epochs_completed < last).values(values)
-        )
-    _set_version(session, claim.experiment_id, version)
-    return True
 
 
 def mark_completed(session: Session, claim: Claim, trial_id: str, reason: StopReason) -> bool:
@@ -152,32 +57,32 @@ def mark_described(
     session: Session, claim: Claim, trial_ids: Sequence[str], model_summary: str, environment: Mapping[str, Any]
 ) -> bool:
     """What the worker found the network of some trials to be, and what it trains them with."""
-    version = _lock(session, claim.experiment_id) + 1
-    if not _holds(session, claim):
+    version = lock_experiment(session, claim.experiment_id) + 1
+    if not is_held(session, claim):
         return False
     session.execute(
         update(TrialTable)
         .where(TrialTable.id.in_(trial_ids))
         .values(model_summary=model_summary, environment=dict(environment), version=version)
     )
-    _set_version(session, claim.experiment_id, version)
+    set_version(session, claim.experiment_id, version)
     return True
 
 
 def mark_released(session: Session, claim: Claim) -> bool:
     """The worker gives the cohort back politely; it will be trained by another one."""
-    version = _lock(session, claim.experiment_id) + 1
-    if not _holds(session, claim):
+    version = lock_experiment(session, claim.experiment_id) + 1
+    if not is_held(session, claim):
         return False
     _put_back(session, claim.cohort_id, version, faults=0)
-    _set_version(session, claim.experiment_id, version)
+    set_version(session, claim.experiment_id, version)
     return True
 
 
 def mark_faulted(session: Session, claim: Claim, max_faults: int, detail: str) -> bool:
     """The worker gives the cohort back because of a fault that may pass; too many of these, and it has failed."""
-    _lock(session, claim.experiment_id)
-    if not _holds(session, claim):
+    lock_experiment(session, claim.experiment_id)
+    if not is_held(session, claim):
         return False
     _count_fault(session, claim.cohort_id, claim.experiment_id, max_faults, detail)
     return True
@@ -195,7 +100,7 @@ def mark_leases_lost(session: Session, max_faults: int) -> list[str]:
     ).all()
     taken = []
     for cohort_id, experiment_id, attempt, owner in sorted(expired, key=lambda row: row.experiment_id):
-        _lock(session, experiment_id)
+        lock_experiment(session, experiment_id)
         still = session.scalar(
             select(CohortTable.id)
             .where(
@@ -224,7 +129,7 @@ def request_cancel(session: Session, experiment_id: str, trial_id: str | None = 
     Returns:
         How many trials this call has cancelled or newly asked.
     """
-    version = _lock(session, experiment_id) + 1
+    version = lock_experiment(session, experiment_id) + 1
     which = TrialTable.experiment_id == experiment_id
     if trial_id is not None:
         which &= TrialTable.id == trial_id
@@ -240,7 +145,7 @@ def request_cancel(session: Session, experiment_id: str, trial_id: str | None = 
         )
     _move(session, TrialState.CANCELLED, version, which & (TrialTable.state == TrialState.QUEUED), finished_at=clock())
     _finish_cohorts(session, CohortTable.experiment_id == experiment_id)
-    _set_version(session, experiment_id, version)
+    set_version(session, experiment_id, version)
     return len(asked)
 
 
@@ -255,30 +160,6 @@ def list_cancel_requests(session: Session, claim: Claim) -> set[str]:
             )
         )
     )
-
-
-def _lock(session: Session, experiment_id: str) -> int:
-    """Hold the experiment's row until the transaction ends; gives its version."""
-    return session.scalars(
-        select(ExperimentTable.version).where(ExperimentTable.id == experiment_id).with_for_update()
-    ).one()
-
-
-def _set_version(session: Session, experiment_id: str, version: int) -> None:
-    session.execute(update(ExperimentTable).where(ExperimentTable.id == experiment_id).values(version=version))
-
-
-def _held(claim: Claim) -> tuple[ColumnElement[bool], ...]:
-    return (
-        CohortTable.id == claim.cohort_id,
-        CohortTable.lease_owner == claim.owner,
-        CohortTable.attempt == claim.attempt,
-        CohortTable.finished_at.is_(None),
-    )
-
-
-def _holds(session: Session, claim: Claim) -> bool:
-    return session.scalar(select(CohortTable.id).where(*_held(claim)).with_for_update()) is not None
 
 
 def _move(
@@ -296,12 +177,12 @@ def _move(
 
 def _end_held(session: Session, claim: Claim, which: ColumnElement[bool], target: TrialState, **values: object) -> bool:
     """End trials of a cohort that the worker holds; False, and nothing changed, if it no longer does."""
-    version = _lock(session, claim.experiment_id) + 1
-    if not _holds(session, claim):
+    version = lock_experiment(session, claim.experiment_id) + 1
+    if not is_held(session, claim):
         return False
     _move(session, target, version, which, finished_at=clock(), **values)
     _finish_cohorts(session, CohortTable.id == claim.cohort_id)
-    _set_version(session, claim.experiment_id, version)
+    set_version(session, claim.experiment_id, version)
     return True
 
 
@@ -332,7 +213,7 @@ def _put_back(session: Session, cohort_id: str, version: int, *, faults: int) ->
 
 def _count_fault(session: Session, cohort_id: str, experiment_id: str, max_faults: int, detail: str) -> None:
     """Put a cohort back, or fail its trials if this was one fault too many. The experiment is locked."""
-    version = _lock(session, experiment_id) + 1
+    version = lock_experiment(session, experiment_id) + 1
     _put_back(session, cohort_id, version, faults=1)
     faults = session.scalars(select(CohortTable.faults).where(CohortTable.id == cohort_id)).one()
     if faults >= max_faults:
@@ -340,4 +221,4 @@ def _count_fault(session: Session, cohort_id: str, experiment_id: str, max_fault
         mine = TrialTable.cohort_id == cohort_id
         _move(session, TrialState.FAILED, version, mine, finished_at=clock(), fault=fault)
         _finish_cohorts(session, CohortTable.id == cohort_id)
-    _set_version(session, experiment_id, version)
+    set_version(session, experiment_id, version)

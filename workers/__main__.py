@@ -13,12 +13,13 @@ import structlog
 from celery import Celery, signals
 from celery.exceptions import SecurityWarning
 
-from models import repository
+from models import registry
 from models.broker import QUEUES, create_celery
 from models.database import Database
+from models.errors import NotMigratedError, UsageFault
 from models.identifiers import new_id
 from models.logs import configure_logs
-from models.settings import Settings
+from models.settings import Settings, read_settings
 from models.supervision import end_with_parent
 
 _log = structlog.get_logger()
@@ -30,7 +31,7 @@ def main() -> None:
     parser.add_argument("--queues", help="comma-separated: cpu, gpu; by default what this machine has")
     parser.add_argument("--gpu", type=int, help="number of the GPU to use; by default the first; -1 for none")
     flags = parser.parse_args()
-    settings = Settings()
+    settings = read_settings()
     settings.make_folders()
     configure_logs(settings)
     end_with_parent()
@@ -49,7 +50,10 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
     from workers.runner import Runner  # noqa: PLC0415
     from workers.tasks import register_tasks  # noqa: PLC0415
 
-    devices = configure_devices(gpu)
+    try:
+        devices = configure_devices(gpu)
+    except UsageFault as fault:
+        sys.exit(str(fault))
     queues = _queues(asked_queues, devices)
     database = Database(settings.sqlalchemy_url)
     celery = create_celery(settings)
@@ -63,7 +67,7 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
 
     def on_ready(**_: object) -> None:
         with database.writing() as session:
-            repository.add_worker(
+            registry.add_worker(
                 session, worker_id, host=socket.gethostname(), process_id=os.getpid(),
                 queues=queues, devices=devices, versions=library_versions(),
             )  # fmt: skip
@@ -77,6 +81,7 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
     def leave_logs_alone(**_: object) -> None:
         """Celery configures no logs where somebody listens to this signal."""
 
+    _refuse_unmigrated(database)
     signals.setup_logging.connect(leave_logs_alone, weak=False)
     signals.worker_ready.connect(on_ready, weak=False)
     signals.worker_shutting_down.connect(on_shutting_down, weak=False)
@@ -86,8 +91,16 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
         for thread in threads:
             thread.end()
         with database.writing() as session:
-            repository.update_worker(session, worker_id, cohort_id=None, stopped=True)
+            registry.update_worker(session, worker_id, cohort_id=None, stopped=True)
         database.close()
+
+
+def _refuse_unmigrated(database: Database) -> None:
+    try:
+        with database.reading() as session:
+            registry.list_workers(session, seen_within_seconds=0)
+    except NotMigratedError as error:
+        sys.exit(str(error))
 
 
 def _queues(asked: list[str] | None, devices: list[str]) -> list[str]:

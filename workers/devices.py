@@ -11,6 +11,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from models.errors import UsageFault
+
 
 def configure_devices(gpu: int | None) -> list[str]:
     """Take one GPU, or none, and only as much of its memory as is needed.
@@ -20,9 +22,14 @@ def configure_devices(gpu: int | None) -> list[str]:
 
     Returns:
         The devices in TensorFlow's short form: `["cpu:0"]`, or `["gpu:1", "cpu:0"]`.
+
+    Raises:
+        UsageFault: there is no such GPU.
     """
     found = tf.config.list_physical_devices("GPU")
     wanted = 0 if gpu is None else gpu
+    if wanted >= len(found) and gpu is not None:
+        raise UsageFault(f"there is no GPU {gpu} on this machine: TensorFlow finds {len(found)}; they count from 0")
     used = [found[wanted]] if 0 <= wanted < len(found) else []
     tf.config.set_visible_devices(used, "GPU")
     for device in used:

@@ -8,8 +8,9 @@ import threading
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from models import repository, transitions
+from models import registry
 from models.database import Database
+from models.leases import renew_lease
 from models.settings import Settings
 from workers.runner import Runner
 
@@ -39,8 +40,8 @@ class Heartbeat(threading.Thread):
     def _beat(self) -> None:
         claim = self._runner.claim
         with self._database.writing() as session:
-            repository.update_worker(session, self._worker_id, cohort_id=claim.cohort_id if claim else None)
-            kept = claim is None or transitions.renew_lease(session, claim, self._settings.lease_seconds)
+            registry.update_worker(session, self._worker_id, cohort_id=claim.cohort_id if claim else None)
+            kept = claim is None or renew_lease(session, claim, self._settings.lease_seconds)
         if not kept and self._runner.claim is claim:  # a claim may also have ended well since it was read
             self._runner.lost.set()
 

@@ -13,6 +13,7 @@ from models import repository, transitions
 from models.broker import ring
 from models.database import Database
 from models.errors import BrokerUnavailableError
+from models.leases import has_expired_leases
 from models.settings import Settings
 from workers.runner import Runner
 
@@ -49,7 +50,7 @@ class Reaper(threading.Thread):
         messages would only pile up.
         """
         with self._database.reading() as session:
-            expired = repository.has_expired_leases(session)
+            expired = has_expired_leases(session)
         if expired:
             with self._database.writing() as session:
                 for cohort_id in transitions.mark_leases_lost(session, self._settings.max_faults):

@@ -7,18 +7,12 @@ import time
 from collections.abc import Sequence
 
 from models.database import Database
+from models.epochs import BestEpoch, EpochRecord, mark_epochs
 from models.history import to_wire
+from models.leases import Claim
 from models.lifecycle import StopReason
 from models.spec.metrics import Direction, is_better
-from models.transitions import (
-    BestEpoch,
-    Claim,
-    EpochRecord,
-    list_cancel_requests,
-    mark_cancelled,
-    mark_completed,
-    mark_epochs,
-)
+from models.transitions import list_cancel_requests, mark_cancelled, mark_completed
 from workers.engines.base import CohortTrial, Metrics
 
 FLUSH_SECONDS = 0.1

@@ -11,14 +11,14 @@ from sqlalchemy.exc import OperationalError
 
 from models import repository, transitions
 from models.database import Database
-from models.errors import TransientFault, UsageFault
+from models.errors import UsageFault
+from models.leases import Claim
 from models.lifecycle import TrialState
 from models.settings import Settings
 from models.spec.datasets import BUILT_IN_DATASETS
 from models.spec.experiment import TrialSpec
 from models.spec.losses import target_form
 from models.spec.shapes import measure
-from models.transitions import Claim
 from workers.datasets import prepare
 from workers.devices import environment
 from workers.engines.base import Cohort, CohortTrial, Engine
@@ -113,7 +113,7 @@ class Runner:
             match error:
                 case UsageFault():
                     transitions.mark_failed(session, claim, {"kind": "usage", "message": str(error)})
-                case TransientFault() | OperationalError() | OSError():
+                case OperationalError() | OSError():  # the database, the disk, the network
                     detail = f"attempt {claim.attempt}: {type(error).__name__}"
                     transitions.mark_faulted(session, claim, self._settings.max_faults, detail)
                 case _:

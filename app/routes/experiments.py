@@ -8,18 +8,20 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from app import presentation, schemas
+from app import schemas
 from app.dependencies import ExperimentId, ServiceDependency
 from app.errors import Responses, problem_responses
 from app.routes.negotiation import (
-    CSV,
+    AS_CSV,
+    UNCHANGED,
     etag_of,
     from_cursor,
+    history_answer,
     is_known,
     not_modified,
     refuse_parameter,
     to_cursor,
-    wants_csv,
+    unless_known,
 )
 from models.history import History
 from models.lifecycle import ExperimentState
@@ -33,9 +35,7 @@ router = APIRouter(prefix="/v1/experiments", tags=["experiments"])
 _EXAMPLES = {name: {"summary": document["name"], "value": document} for name, document in example_documents().items()}
 SpecBody = Annotated[ExperimentSpec, Body(openapi_examples=_EXAMPLES)]
 Word = r"^[^\x00-\x1f\x7f]*$"
-_UNCHANGED: Responses = {304: {"description": "Nothing has changed since the version in `If-None-Match`."}}
 
-_CSV: Responses = {200: {"content": {CSV: {}}}}
 _PICTURE: Responses = {200: {"content": {"image/svg+xml": {}}, "description": "A picture."}}
 
 
@@ -81,43 +81,35 @@ def list_experiments(
     "/{experiment_id}",
     operation_id="get_experiment",
     response_model=schemas.ExperimentView,
-    responses=_UNCHANGED | problem_responses(404, 503),
+    responses=UNCHANGED | problem_responses(404, 503),
 )
 def get_experiment(
     experiment_id: ExperimentId, service: ServiceDependency, request: Request, response: Response
 ) -> schemas.ExperimentView | Response:
     """Where an experiment is: state, progress, the best trial so far."""
     view = service.get_experiment(experiment_id)
-    etag = etag_of(view.version, view.waiting_for)
-    if is_known(request, etag):
-        return not_modified(etag)
-    response.headers["ETag"] = etag
-    return view
+    return unless_known(request, response, etag_of(view.version, view.waiting_for), view)
 
 
 @router.get(
     "/{experiment_id}/trials",
     operation_id="list_trials",
     response_model=schemas.ListView[schemas.TrialSummaryView],
-    responses=_UNCHANGED | problem_responses(404, 503),
+    responses=UNCHANGED | problem_responses(404, 503),
 )
 def list_trials(
     experiment_id: ExperimentId, service: ServiceDependency, request: Request, response: Response
 ) -> schemas.ListView[schemas.TrialSummaryView] | Response:
     """An experiment's trials, all of them, by number."""
     items, version = service.list_trials(experiment_id)
-    etag = etag_of(version)
-    if is_known(request, etag):
-        return not_modified(etag)
-    response.headers["ETag"] = etag
-    return schemas.ListView(items=items)
+    return unless_known(request, response, etag_of(version), schemas.ListView(items=items))
 
 
 @router.get(
     "/{experiment_id}/history",
     operation_id="get_experiment_history",
     response_model=schemas.ExperimentHistoryView,
-    responses=_CSV | _UNCHANGED | problem_responses(404, 422, 503),
+    responses=AS_CSV | UNCHANGED | problem_responses(404, 422, 503),
 )
 def get_history(
     experiment_id: ExperimentId,
@@ -128,20 +120,14 @@ def get_history(
 ) -> schemas.ExperimentHistoryView | Response:
     """The histories of all trials, as JSON, or as CSV with `Accept: text/csv`."""
     view = service.get_experiment_history(experiment_id, after)
-    etag = etag_of(view.version)
-    if is_known(request, etag):
-        return not_modified(etag)
-    if wants_csv(request):
-        return Response(presentation.history_csv(view.trials), media_type=CSV, headers={"ETag": etag})
-    response.headers["ETag"] = etag
-    return view
+    return history_answer(request, response, etag_of(view.version), view, view.trials)
 
 
 @router.get(
     "/{experiment_id}/plot.svg",
     operation_id="plot_experiment",
     response_class=Response,
-    responses=_PICTURE | _UNCHANGED | problem_responses(404, 422, 503),
+    responses=_PICTURE | UNCHANGED | problem_responses(404, 422, 503),
 )
 async def plot(
     experiment_id: ExperimentId,

@@ -5,19 +5,45 @@ May import: fastapi. Knows no resource.
 
 import base64
 import binascii
-from typing import NoReturn
+from collections.abc import Sequence
+from typing import NoReturn, TypeVar
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 
+from app.errors import Responses
+from app.presentation import history_csv
+from app.schemas import TrialHistoryView
 from models.identifiers import is_id
 
 CSV = "text/csv"
+AS_CSV: Responses = {200: {"content": {CSV: {}}}}
+UNCHANGED: Responses = {304: {"description": "Nothing has changed since the version in `If-None-Match`."}}
+
+V = TypeVar("V")
 
 
 def etag_of(version: int, also: str | None = None) -> str:
     """The ETag of a resource at a version, and, where its answer depends on more than that, of that too."""
     return f'W/"{version}"' if also is None else f'W/"{version}-{binascii.crc32(also.encode()):08x}"'
+
+
+def unless_known(request: Request, response: Response, etag: str, view: V) -> V | Response:
+    """The view under its ETag, or 304 if the client has it already."""
+    if is_known(request, etag):
+        return not_modified(etag)
+    response.headers["ETag"] = etag
+    return view
+
+
+def history_answer(
+    request: Request, response: Response, etag: str, view: V, trials: Sequence[TrialHistoryView]
+) -> V | Response:
+    """Histories under their ETag, as JSON or as CSV, or 304 if the client has them already."""
+    if wants_csv(request) and not is_known(request, etag):
+        return Response(history_csv(trials), media_type=CSV, headers={"ETag": etag, "Vary": "Accept"})
+    response.headers["Vary"] = "Accept"
+    return unless_known(request, response, etag, view)
 
 
 def is_known(request: Request, etag: str) -> bool:

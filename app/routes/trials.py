@@ -7,30 +7,33 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app import presentation, schemas
+from app import schemas
 from app.dependencies import ServiceDependency, TrialId
-from app.errors import Responses, problem_responses
-from app.routes.negotiation import CSV, etag_of, is_known, not_modified, wants_csv
+from app.errors import problem_responses
+from app.routes.negotiation import AS_CSV, UNCHANGED, etag_of, history_answer, unless_known
 
 router = APIRouter(prefix="/v1/trials", tags=["trials"])
 
-_ALSO: Responses = {
-    200: {"content": {CSV: {}}},
-    304: {"description": "Nothing has changed since the version in `If-None-Match`."},
-}
 
-
-@router.get("/{trial_id}", operation_id="get_trial", responses=problem_responses(404, 503))
-def get_trial(trial_id: TrialId, service: ServiceDependency) -> schemas.TrialView:
+@router.get(
+    "/{trial_id}",
+    operation_id="get_trial",
+    response_model=schemas.TrialView,
+    responses=UNCHANGED | problem_responses(404, 503),
+)
+def get_trial(
+    trial_id: TrialId, service: ServiceDependency, request: Request, response: Response
+) -> schemas.TrialView | Response:
     """A trial: its hyperparameters, its network, its best epoch."""
-    return service.get_trial(trial_id)
+    view = service.get_trial(trial_id)
+    return unless_known(request, response, etag_of(view.version), view)
 
 
 @router.get(
     "/{trial_id}/history",
     operation_id="get_trial_history",
     response_model=schemas.TrialHistoryView,
-    responses=_ALSO | problem_responses(404, 422, 503),
+    responses=AS_CSV | UNCHANGED | problem_responses(404, 422, 503),
 )
 def get_history(
     trial_id: TrialId,
@@ -41,13 +44,7 @@ def get_history(
 ) -> schemas.TrialHistoryView | Response:
     """A trial's history in Keras's shape, as JSON, or as CSV with `Accept: text/csv`."""
     view = service.get_trial_history(trial_id, after)
-    etag = etag_of(view.version)
-    if is_known(request, etag):
-        return not_modified(etag)
-    if wants_csv(request):
-        return Response(presentation.history_csv([view]), media_type=CSV, headers={"ETag": etag})
-    response.headers["ETag"] = etag
-    return view
+    return history_answer(request, response, etag_of(view.version), view, [view])
 
 
 @router.post("/{trial_id}/cancel", status_code=202, operation_id="cancel_trial", responses=problem_responses(404, 503))

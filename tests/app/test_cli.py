@@ -48,3 +48,19 @@ def test_an_unknown_queue_is_refused(tmp_path: Path) -> None:
     refused = fittingroom("worker", "--queues", "tpu", cwd=tmp_path)
     assert refused.returncode == 1
     assert "unknown queues: tpu" in refused.stderr
+
+
+def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FITTINGROOM_LEASE_SECONDS", "soon")
+    refused = fittingroom("serve", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("FITTINGROOM_LEASE_SECONDS: ")
+    assert "'soon'" in refused.stderr
+
+
+@pytest.mark.parametrize(("flags", "sentence"), [(["--gpu", "7"], "no GPU 7"), ([], "fittingroom migrate")])
+def test_a_worker_that_cannot_work_says_why(tmp_path: Path, flags: list[str], sentence: str) -> None:
+    refused = fittingroom("worker", *flags, cwd=tmp_path)
+    assert refused.returncode == 1
+    assert sentence in refused.stderr
+    assert "Traceback" not in refused.stderr

@@ -6,12 +6,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from models import repository, transitions
+from models import registry, repository, transitions
 from models.database import Database
+from models.epochs import BestEpoch, EpochRecord, mark_epochs
 from models.lifecycle import StopReason
 from models.settings import Settings
 from models.spec.examples import example_documents
-from models.transitions import BestEpoch, EpochRecord
 from tests.app.conftest import served
 from tests.specs import document
 
@@ -40,7 +40,7 @@ def train(database: Database, experiment_id: str, losses: dict[int, list[float |
             finite = [(float(loss), epoch) for epoch, loss in enumerate(values, 1) if loss != "NaN"]
             value, epoch = min(finite)
             best = {trial.id: BestEpoch(epoch, value, {"loss": value, "val_loss": value})}
-            assert transitions.mark_epochs(session, claim, records, best, 60)
+            assert mark_epochs(session, claim, records, best, 60)
             assert transitions.mark_completed(session, claim, trial.id, StopReason.EPOCHS)
 
 
@@ -69,7 +69,7 @@ def test_a_queued_experiment_says_that_no_worker_is_alive(http: httpx.Client, da
     anywhere, on_gpu = submit(http), submit(http, device="gpu")
     assert "no worker is alive" in http.get(f"/v1/experiments/{anywhere}").json()["waiting_for"]
     with database.writing() as session:
-        repository.add_worker(
+        registry.add_worker(
             session, "wrk_1", host="h", process_id=1, queues=["any", "cpu"], devices=["cpu:0"], versions={}
         )
     assert http.get(f"/v1/experiments/{anywhere}").json()["waiting_for"] is None

@@ -7,6 +7,7 @@ import pytest
 
 from models.settings import Settings
 from tests.app.conftest import served
+from tests.specs import document
 
 NOBODY = "0" * 32
 
@@ -68,3 +69,10 @@ def test_an_error_of_our_own_shows_no_traceback(http: httpx.Client, monkeypatch:
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"
     assert "secret" not in answer.text
+
+
+def test_a_database_without_tables_says_what_to_run(tmp_path: Path) -> None:
+    with served(Settings(data_dir=tmp_path)) as http:
+        for answer in (http.get("/readyz"), http.get("/v1/experiments"), http.post("/v1/experiments", json=document())):
+            assert answer.status_code == 503
+            assert "fittingroom migrate" in answer.json()["detail"]

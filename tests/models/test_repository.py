@@ -5,7 +5,7 @@ import itertools
 import pytest
 from sqlalchemy import select, update
 
-from models import repository
+from models import registry, repository
 from models.database import Database
 from models.errors import NotFoundError
 from models.identifiers import new_id
@@ -112,16 +112,16 @@ def test_the_best_trial_follows_the_direction(database: Database) -> None:
 def test_workers_are_listed_while_they_are_heard_of(database: Database) -> None:
     worker_id = new_id("wrk")
     with database.writing() as session:
-        repository.add_worker(
+        registry.add_worker(
             session, worker_id, host="here", process_id=1, queues=["any"], devices=["cpu:0"], versions={"keras": "3"}
         )
     with database.reading() as session:
-        assert [worker.id for worker in repository.list_workers(session, seen_within_seconds=60)] == [worker_id]
-        assert repository.list_workers(session, seen_within_seconds=-1) == []
+        assert [worker.id for worker in registry.list_workers(session, seen_within_seconds=60)] == [worker_id]
+        assert registry.list_workers(session, seen_within_seconds=-1) == []
     with database.writing() as session:
-        repository.update_worker(session, worker_id, cohort_id=None, stopped=True)
+        registry.update_worker(session, worker_id, cohort_id=None, stopped=True)
     with database.reading() as session:
-        assert repository.list_workers(session, seen_within_seconds=60) == []
+        assert registry.list_workers(session, seen_within_seconds=60) == []
 
 
 def test_only_messages_that_wait_too_long_are_overdue(database: Database) -> None:

@@ -10,9 +10,10 @@ from sqlalchemy import select, update
 
 from models import repository, transitions
 from models.database import Database, clock
+from models.epochs import BestEpoch, EpochRecord, mark_epochs
+from models.leases import Claim, renew_lease
 from models.lifecycle import StopReason, TrialState
 from models.tables import CohortTable, EpochTable, TrialTable
-from models.transitions import BestEpoch, Claim, EpochRecord
 from tests.specs import store as store_experiment
 
 LEASE = 60.0
@@ -42,7 +43,7 @@ def version(database: Database, claim: Claim) -> int:
 def record(database: Database, claim: Claim, trial_id: str, epoch: int, loss: float = 0.5) -> bool:
     with database.writing() as session:
         records = [EpochRecord(trial_id, epoch, 0.1, {"loss": loss})]
-        return transitions.mark_epochs(session, claim, records, {}, LEASE)
+        return mark_epochs(session, claim, records, {}, LEASE)
 
 
 def expire(database: Database, claim: Claim) -> None:
@@ -114,7 +115,7 @@ def test_the_best_epoch_is_kept_and_never_goes_back(database: Database) -> None:
     for epoch, best in ((1, BestEpoch(1, 0.5, {"loss": 0.5})), (2, BestEpoch(1, 0.5, {"loss": 0.5}))):
         with database.writing() as session:
             records = [EpochRecord(trial_id, epoch, 0.1, {"loss": 0.5 * epoch})]
-            transitions.mark_epochs(session, claim, records, {trial_id: best}, LEASE)
+            mark_epochs(session, claim, records, {trial_id: best}, LEASE)
     record(database, claim, trial_id, 1)  # an earlier epoch once more, as a later attempt would write it
     with database.reading() as session:
         trial = repository.get_trial(session, trial_id)
@@ -126,7 +127,7 @@ def test_numbers_that_json_lacks_are_stored(database: Database) -> None:
     claim, [trial_id, _] = claim_one(database)
     with database.writing() as session:
         records = [EpochRecord(trial_id, 1, 0.1, {"loss": "NaN", "val_loss": "Infinity"})]
-        transitions.mark_epochs(session, claim, records, {}, LEASE)
+        mark_epochs(session, claim, records, {}, LEASE)
     with database.reading() as session:
         [epoch] = repository.list_epochs(session, trial_id=trial_id)
     assert epoch.metrics == {"loss": "NaN", "val_loss": "Infinity"}
@@ -144,7 +145,7 @@ def test_a_stale_worker_writes_nothing(database: Database) -> None:
     before = version(database, stale)
     assert not record(database, stale, trial_ids[0], 1)
     with database.writing() as session:
-        assert not transitions.renew_lease(session, stale, LEASE)
+        assert not renew_lease(session, stale, LEASE)
         assert not transitions.mark_completed(session, stale, trial_ids[0], StopReason.EPOCHS)
         assert not transitions.mark_failed(session, stale, {"kind": "fatal", "message": "late"})
         assert not transitions.mark_released(session, stale)
@@ -159,7 +160,7 @@ def test_a_renewed_lease_is_not_lost(database: Database) -> None:
     claim, _ = claim_one(database)
     expire(database, claim)
     with database.writing() as session:
-        assert transitions.renew_lease(session, claim, LEASE)
+        assert renew_lease(session, claim, LEASE)
     with database.writing() as session:
         assert transitions.mark_leases_lost(session, max_faults=3) == []
 

@@ -1,0 +1,50 @@
+"""The workers: who is alive, on which device, doing what.
+
+May import: sqlalchemy, the tables. Knows no HTTP; never commits: whoever opened the session does.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from models.database import clock
+from models.tables import WorkerTable
+
+
+def list_workers(session: Session, *, seen_within_seconds: float) -> Sequence[WorkerTable]:
+    """The workers that were heard of lately and have not said goodbye."""
+    return session.scalars(
+        select(WorkerTable)
+        .where(WorkerTable.stopped_at.is_(None), WorkerTable.seen_at > clock(-seen_within_seconds))
+        .order_by(WorkerTable.id)
+    ).all()
+
+
+def add_worker(  # noqa: PLR0913 - a row's columns
+    session: Session,
+    worker_id: str,
+    *,
+    host: str,
+    process_id: int,
+    queues: list[str],
+    devices: list[str],
+    versions: dict[str, Any],
+) -> None:
+    """Announce a worker."""
+    now = session.scalar(select(clock()))
+    session.add(
+        WorkerTable(
+            id=worker_id, host=host, process_id=process_id, queues=queues, devices=devices, versions=versions,
+            started_at=now, seen_at=now,
+        )
+    )  # fmt: skip
+
+
+def update_worker(session: Session, worker_id: str, *, cohort_id: str | None, stopped: bool = False) -> None:
+    """Say that a worker is alive and what it does, or that it has stopped."""
+    values: dict[str, Any] = {"seen_at": clock(), "cohort_id": cohort_id}
+    if stopped:
+        values["stopped_at"] = clock()
+    session.execute(update(WorkerTable).where(WorkerTable.id == worker_id).values(values))
