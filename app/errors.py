@@ -60,6 +60,10 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _(request: Request, error: RequestValidationError) -> JSONResponse:
+        sent = request.headers.get("content-type", "")
+        if error.errors()[0]["loc"] == ("body",) and "json" not in sent:
+            detail = "expected a JSON document, sent with the header Content-Type: application/json"
+            return _invalid(request, [Fault(pointer="", detail=detail, found=f"Content-Type: {sent}"[:100])])
         return _invalid(request, _request_faults(error))
 
     @app.exception_handler(InvalidSpec)

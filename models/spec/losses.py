@@ -65,18 +65,19 @@ class Huber(Spec):
     """Where squared turns into absolute."""
 
 
-Loss = Annotated[
-    Annotated[
-        CategoricalCrossentropy
-        | SparseCategoricalCrossentropy
-        | BinaryCrossentropy
-        | MeanSquaredError
-        | MeanAbsoluteError
-        | Huber,
-        Field(discriminator="name"),
-    ],
-    BeforeValidator(named),
+_InFull = Annotated[
+    CategoricalCrossentropy
+    | SparseCategoricalCrossentropy
+    | BinaryCrossentropy
+    | MeanSquaredError
+    | MeanAbsoluteError
+    | Huber,
+    Field(discriminator="name"),
 ]
+_Name = Literal[
+    "categorical_crossentropy", "sparse_categorical_crossentropy", "binary_crossentropy", "mse", "mae", "huber"
+]  # fmt: skip
+Loss = Annotated[_InFull, BeforeValidator(named, json_schema_input_type=_Name | _InFull)]
 
 
 def target_form(loss: Loss, units: int) -> TargetForm:

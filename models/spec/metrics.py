@@ -67,13 +67,12 @@ class RootMeanSquaredError(Spec):
     name: Literal["rmse"]
 
 
-Metric = Annotated[
-    Annotated[
-        Accuracy | TopK | AUC | Precision | Recall | MeanAbsoluteError | RootMeanSquaredError,
-        Field(discriminator="name"),
-    ],
-    BeforeValidator(named),
+_InFull = Annotated[
+    Accuracy | TopK | AUC | Precision | Recall | MeanAbsoluteError | RootMeanSquaredError,
+    Field(discriminator="name"),
 ]
+_Name = Literal["accuracy", "top_k", "auc", "precision", "recall", "mae", "rmse"]
+Metric = Annotated[_InFull, BeforeValidator(named, json_schema_input_type=_Name | _InFull)]
 
 _DIRECTIONS: dict[str, Direction] = {
     "loss": "minimize",

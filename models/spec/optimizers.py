@@ -175,7 +175,6 @@ class Lion(_Optimizer):
     """How slowly the momentum follows."""
 
 
-Optimizer = Annotated[
-    Annotated[SGD | Adam | AdamW | RMSprop | Adagrad | Nadam | Lion, Field(discriminator="name")],
-    BeforeValidator(named),
-]
+_InFull = Annotated[SGD | Adam | AdamW | RMSprop | Adagrad | Nadam | Lion, Field(discriminator="name")]
+_Name = Literal["sgd", "adam", "adamw", "rmsprop", "adagrad", "nadam", "lion"]
+Optimizer = Annotated[_InFull, BeforeValidator(named, json_schema_input_type=_Name | _InFull)]

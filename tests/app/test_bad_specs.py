@@ -1,5 +1,6 @@
 """Bad specs: each gets a 422 whose pointer names the fault, and changes nothing."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -206,4 +207,13 @@ def test_bad_body(http: httpx.Client, database: Database, body: bytes, status: i
     answer = http.post("/v1/experiments", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
+    assert set(contents(database).values()) == {0}
+
+
+@pytest.mark.parametrize("sent", ["text/plain", "application/x-www-form-urlencoded", None])
+def test_a_body_that_is_not_said_to_be_json(http: httpx.Client, database: Database, sent: str | None) -> None:
+    headers = {} if sent is None else {"content-type": sent}
+    answer = http.post("/v1/experiments", content=json.dumps(document()), headers=headers)
+    assert answer.status_code == 422
+    assert "Content-Type: application/json" in answer.json()["detail"]
     assert set(contents(database).values()) == {0}

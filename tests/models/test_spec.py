@@ -65,6 +65,14 @@ def test_short_forms_mean_what_they_mean_in_keras() -> None:
     assert spec.metrics[0].name == "auc"
 
 
+@pytest.mark.parametrize(("field", "kinds"), [("optimizer", 7), ("loss", 6), ("metrics", 7)])
+def test_the_schema_knows_every_kind_in_short_and_in_full(field: str, kinds: int) -> None:
+    about = ExperimentSpec.model_json_schema()["properties"][field]
+    short, full = about.get("items", about)["anyOf"]
+    assert sorted(short["enum"]) == sorted(full["discriminator"]["mapping"])
+    assert len(short["enum"]) == kinds
+
+
 def test_a_trial_of_every_exercise_survives_the_database() -> None:
     for changed in example_documents().values():
         for trial in plan_experiment(ExperimentSpec.model_validate(changed)).trials:
