@@ -60,8 +60,12 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, data_dir: DataDir = None) -
 
     import uvicorn  # noqa: PLC0415
 
+    from models.settings import read_settings  # noqa: PLC0415
     from models.supervision import end_with_parent  # noqa: PLC0415
 
+    settings = read_settings()
+    settings.make_folders()
+    settings.confine_libraries()
     end_with_parent()
     uvicorn.run(
         "app.main:create_app", factory=True, host=host, port=port, log_config=None, access_log=False,

@@ -37,7 +37,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or read_settings()
     settings.make_folders()
-    settings.confine_libraries()
     configure_logs(settings)
     database = Database(settings.sqlalchemy_url)
 
