@@ -145,11 +145,11 @@ def _table(view: ExperimentView, trials: list[TrialSummaryView]) -> Table:
         title_justify="left",
         caption_justify="left",
     )
-    table.add_column("trial")
+    table.add_column("trial", no_wrap=True)
     for heading in ("best epoch", *metrics):
         table.add_column(heading.replace("val_", "val_\n").replace(" ", "\n"), justify="right", no_wrap=True)
-    table.add_column("stopped by", no_wrap=True)
-    table.add_column("seconds", justify="right", no_wrap=True)
+    table.add_column("stopped by", overflow="fold")
+    table.add_column("secs", justify="right", no_wrap=True)
     leader = view.best_trial.trial_id if view.best_trial is not None and len(trials) > 1 else None
     for trial in trials:
         best = trial.best_epoch

@@ -42,8 +42,8 @@ class Heartbeat(threading.Thread):
         with self._database.writing() as session:
             registry.update_worker(session, self._worker_id, cohort_id=claim.cohort_id if claim else None)
             kept = claim is None or renew_lease(session, claim, self._settings.lease_seconds)
-        if not kept and self._runner.claim is claim:  # a claim may also have ended well since it was read
-            self._runner.lost.set()
+        if not kept:  # or it has ended well since it was read; then nobody asks
+            self._runner.lost = claim
 
     def end(self) -> None:
         """Stop beating."""

@@ -3,9 +3,8 @@
 May import: recorder and stopping. Knows no SQL and no Keras.
 """
 
-import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from workers.engines.base import CohortTrial, Metrics
 from workers.recorder import LeaseLostError, Recorder
@@ -20,17 +19,21 @@ class Reporter:
     """A `workers.engines.base.Report`."""
 
     def __init__(
-        self, trials: Sequence[CohortTrial], recorder: Recorder, releasing: threading.Event, lost: threading.Event
+        self,
+        trials: Sequence[CohortTrial],
+        recorder: Recorder,
+        is_releasing: Callable[[], bool],
+        is_lost: Callable[[], bool],
     ) -> None:
         """Set up the watch over each trial.
 
         Args:
             trials: the cohort's.
             recorder: takes the epochs.
-            releasing: set when the worker is asked to end.
-            lost: set when the lease is gone.
+            is_releasing: whether the worker was asked to end.
+            is_lost: whether the lease is gone.
         """
-        self._recorder, self._releasing, self._lost = recorder, releasing, lost
+        self._recorder, self._is_releasing, self._is_lost = recorder, is_releasing, is_lost
         self._watches = {trial.id: TrialWatch(trial.spec) for trial in trials}
         self._last = time.perf_counter()
 
@@ -44,9 +47,9 @@ class Reporter:
             self._recorder.add(trial_id, epoch, seconds / len(metrics), values, ended)
             if ended is not None:
                 stops[trial_id] = ended
-        if self._lost.is_set():
+        if self._is_lost():
             raise LeaseLostError
-        if self._releasing.is_set():
+        if self._is_releasing():
             self._recorder.flush()
             raise ReleasedError
         return stops | dict.fromkeys(self._recorder.flush_if_due(), "cancelled")

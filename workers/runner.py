@@ -38,7 +38,7 @@ class Runner:
     Attributes:
         claim: what is being trained, or None; the heartbeat keeps it alive, the reaper rings only while it is None.
         releasing: set it to end training politely.
-        lost: the heartbeat sets it when the lease is gone.
+        lost: the claim whose lease the heartbeat found gone, if there was one.
     """
 
     def __init__(self, settings: Settings, database: Database, worker_id: str, devices: list[str]) -> None:
@@ -47,7 +47,7 @@ class Runner:
         self._worker_id, self._devices = worker_id, devices
         self.claim: Claim | None = None
         self.releasing = threading.Event()
-        self.lost = threading.Event()
+        self.lost: Claim | None = None
 
     def train_cohort(self, cohort_id: str) -> None:
         """Train a cohort if nobody else does; a race that is lost changes nothing."""
@@ -59,7 +59,6 @@ class Runner:
             return
         log = _log.bind(cohort=cohort_id, attempt=claim.attempt)
         log.info("cohort_claimed")
-        self.lost.clear()
         self.claim = claim
         try:
             self._train(claim)
@@ -78,7 +77,7 @@ class Runner:
     def _train(self, claim: Claim) -> None:
         engine, cohort = self._prepare(claim)
         recorder = Recorder(self._database, claim, cohort.trials, self._settings.lease_seconds)
-        engine.train(cohort, Reporter(cohort.trials, recorder, self.releasing, self.lost))
+        engine.train(cohort, Reporter(cohort.trials, recorder, self.releasing.is_set, lambda: self.lost is claim))
         recorder.finish()
 
     def _prepare(self, claim: Claim) -> tuple[Engine, Cohort]:
