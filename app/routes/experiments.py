@@ -6,7 +6,6 @@ May import: fastapi, the service, the views. Knows no SQL.
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
 
 from app import schemas
 from app.dependencies import ExperimentId, ServiceDependency
@@ -129,7 +128,7 @@ def get_history(
     response_class=Response,
     responses=_PICTURE | UNCHANGED | problem_responses(404, 422, 503),
 )
-async def plot(
+def plot(
     experiment_id: ExperimentId,
     service: ServiceDependency,
     request: Request,
@@ -139,10 +138,6 @@ async def plot(
     ] = None,
 ) -> Response:
     """The curves of one metric, all trials in one picture, each trial's best epoch marked."""
-    return await run_in_threadpool(_plot, experiment_id, service, request, metric)
-
-
-def _plot(experiment_id: str, service: ServiceDependency, request: Request, metric: str | None) -> Response:
     # matplotlib takes longer to import than the rest of the API together, and most processes never draw.
     from app.plots import Curve, draw_curves  # noqa: PLC0415
 
