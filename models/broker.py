@@ -8,7 +8,6 @@ from collections.abc import Iterable
 
 import structlog
 from celery import Celery
-from kombu.exceptions import OperationalError
 from kombu.transport import TRANSPORT_ALIASES
 
 from models.errors import BrokerUnavailableError
@@ -77,6 +76,6 @@ def ring(celery: Celery, messages: Iterable[Message]) -> None:
                 celery.send_task(
                     TRAIN_COHORT, args=[message.cohort_id], queue=message.queue, producer=producer, retry=False
                 )
-    except (OperationalError, OSError) as error:
+    except Exception as error:  # every transport has exceptions of its own, and none may undo what was accepted
         _log.warning("broker_unavailable", error=type(error).__name__)
         raise BrokerUnavailableError("the broker does not answer; queued work is sent when it does") from error

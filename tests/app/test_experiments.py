@@ -1,5 +1,6 @@
 """Experiments over HTTP, without a worker: what is queued stays queued."""
 
+import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -185,3 +186,16 @@ def test_submit_is_accepted_while_the_broker_is_down(tmp_path: Path, database_ur
     with served(settings) as http:
         assert http.get(f"/v1/experiments/{submit(http)}").json()["state"] == "queued"
         assert http.get("/readyz").json()["broker"] == "unreachable"
+
+
+def test_submit_is_accepted_while_the_queues_folder_is_gone(tmp_path: Path, database_url: str) -> None:
+    settings = Settings(data_dir=tmp_path / "data", database_url=database_url)
+    with served(settings) as http:
+        shutil.rmtree(settings.queue_dir)
+        assert http.get(f"/v1/experiments/{submit(http)}").json()["state"] == "queued"
+
+
+def test_a_thousand_trials_are_planned_and_stored(http: httpx.Client) -> None:
+    rates = {"choice": [index / 1000 for index in range(1, 1001)]}
+    view = http.get(f"/v1/experiments/{submit(http, optimizer={'name': 'sgd', 'learning_rate': rates})}").json()
+    assert view["progress"]["trials"] == {"queued": 1000}
