@@ -50,6 +50,8 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
     from workers.runner import Runner  # noqa: PLC0415
     from workers.tasks import register_tasks  # noqa: PLC0415
 
+    if asked_queues is not None and "gpu" not in asked_queues:
+        gpu = -1  # who asked for a CPU gets one
     try:
         devices = configure_devices(gpu)
     except UsageFault as fault:
