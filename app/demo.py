@@ -19,7 +19,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from app.client import Client
+from app.client import Client, ProblemError
 from app.schemas import ExperimentView, TrialSummaryView
 from models.settings import read_settings
 from models.spec.examples import example_documents
@@ -84,7 +84,7 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> 
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 sys.exit(f"the service did not start; its log is {log}")
-            with contextlib.suppress(httpx.TransportError):
+            with contextlib.suppress(httpx.TransportError, ProblemError):
                 if client.get_health().workers > 0:
                     return
             time.sleep(0.2)
