@@ -84,7 +84,7 @@ def trial_summary(row: TrialTable, cohort: CohortTable) -> schemas.TrialSummaryV
         finished_at=row.finished_at,
         cancel_requested_at=row.cancel_requested_at,
         attempt=row.attempt,
-        engine=schemas.EngineView(name=cohort.engine, reason=cohort.engine_reason),
+        engine=schemas.EngineView(name=cohort.engine, reason=cohort.engine_reason, program=cohort.program),
         parameter_count=row.parameter_count,
         epochs_planned=row.epochs_planned,
         epochs_completed=row.epochs_completed,

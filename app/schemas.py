@@ -113,6 +113,9 @@ class EngineView(View):
     name: str
     reason: str
     """Why this engine and no other."""
+    program: dict[str, Any] | None = None
+    """How it trains, once it does: how many trials share a program, which compiler was found faster (`xla` or `graph`),
+    whether the program was known to the worker from an earlier cohort, and what making it took."""
 
 
 class TrialSummaryView(View):

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.sampling import SampledTrial
+from models.spec.experiment import TrialSpec
+from models.spec.layers import Conv2D
+from models.spec.search import fixed
 
 MAX_COHORT_SIZE = 256
-
-# What may differ between the trials of one compiled program, or is looked at outside of it.
-_FREE = ("seed", "early_stopping", "objective")
 
 
 @dataclass(frozen=True)
@@ -33,24 +33,49 @@ def form_cohorts(trials: Sequence[SampledTrial]) -> list[FormedCohort]:
     """Put trials together that differ in nothing but seed, epochs and the optimizer's numbers."""
     alike: dict[str, list[SampledTrial]] = {}
     for trial in trials:
-        alike.setdefault(_program(trial), []).append(trial)
+        alike.setdefault(_together(trial), []).append(trial)
     chunks = [
         members[start : start + MAX_COHORT_SIZE]
         for members in alike.values()
         for start in range(0, len(members), MAX_COHORT_SIZE)
     ]
-    reason = "keras.Model.fit, one trial after the other: it is the only engine of this version"
-    return [FormedCohort(number, chunk, "reference", reason) for number, chunk in enumerate(chunks, start=1)]
+    return [FormedCohort(number, chunk, *_engine(chunk)) for number, chunk in enumerate(chunks, start=1)]
 
 
-def _program(trial: SampledTrial) -> str:
-    """What trials must have in common to be one compiled program, as a key."""
-    document = trial.spec.model_dump(mode="json", exclude=set(_FREE))
-    document["fit"].pop("epochs")
-    return json.dumps(document | {"optimizer": _without_numbers(document["optimizer"])}, sort_keys=True)
+def _engine(trials: Sequence[SampledTrial]) -> tuple[str, str]:
+    """Which engine is to train some trials, and why."""
+    if any(isinstance(layer, Conv2D) for layer in trials[0].spec.model.layers):
+        return (
+            "fused",
+            "an epoch is one compiled program; trials take turns in it, as convolutions are not mapped over them",
+        )
+    if len(trials) == 1:
+        return "fused", "an epoch is one compiled program"
+    return "fused", f"the {len(trials)} trials differ only in numbers and seeds, so they train together as one program"
+
+
+def program_document(spec: TrialSpec) -> dict[str, Any]:
+    """What decides which program trains a trial, but for the shapes of its data: the same for trials that share one."""
+    document = spec.model_dump(mode="json", include={"model", "optimizer", "loss", "metrics"})
+    return document | {
+        "optimizer": _without_numbers(document["optimizer"]),
+        "batch_size": fixed(spec.fit.batch_size),
+    }
+
+
+def _together(trial: SampledTrial) -> str:
+    """What trials must have in common to train together, as a key."""
+    spec = trial.spec
+    document = program_document(spec) | {
+        "dataset": spec.dataset.model_dump(mode="json"),
+        "validation_split": spec.fit.validation_split,
+        "shuffle": fixed(spec.fit.shuffle),
+    }
+    return json.dumps(document, sort_keys=True)
 
 
 def _without_numbers(document: Any) -> Any:  # noqa: ANN401 - JSON
+    """The same with "a number" in the place of each; but 0 often means to Keras that a term is not there at all."""
     if isinstance(document, dict):
         return {key: _without_numbers(value) for key, value in document.items()}
-    return "a number" if isinstance(document, float | int) and not isinstance(document, bool) else document
+    return "a number" if isinstance(document, float | int) and not isinstance(document, bool) and document else document

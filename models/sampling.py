@@ -22,7 +22,7 @@ from models.spec.search import space_key
 Path = tuple[str | int, ...]
 Value = float | int | str | bool
 
-_SHARED = ("dataset", "optimizer", "loss", "metrics", "fit", "early_stopping")
+_SHARED = ("dataset", "optimizer", "loss", "metrics", "fit", "early_stopping", "reduce_lr_on_plateau")
 
 
 @dataclass(frozen=True)

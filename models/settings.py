@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     """How long a queued cohort waits, while a worker is idle, before its message is sent again."""
     max_faults: Annotated[int, Field(ge=1, le=100)] = 3
     """How many faults of workers a cohort survives; after so many it has failed."""
+    memory_bytes: Annotated[int, Field(ge=64 * 1024**2)] = 4 * 1024**3
+    """What a worker may use for datasets that stay on its device and for the state of trials that train together."""
     allow_remote: bool = False
     """Let the API listen on more than loopback, though it asks nobody for a key; only behind something that does."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -73,6 +75,11 @@ class Settings(BaseSettings):
     def downloads_dir(self) -> Path:
         """Where datasets are kept that come from the internet."""
         return self.data_dir / "downloads"
+
+    @property
+    def compilers_file(self) -> Path:
+        """Which compiler was found faster on this machine, by program."""
+        return self.data_dir / "compilers.json"
 
     def make_folders(self) -> None:
         """Create the data folder and the folders in it."""

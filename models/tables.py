@@ -68,6 +68,7 @@ class CohortTable(Base):
     queue: Mapped[str] = mapped_column(String(20))
     engine: Mapped[str] = mapped_column(String(40))
     engine_reason: Mapped[str] = mapped_column(Text)
+    program: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     created_at: Mapped[dt.datetime]
     sent_at: Mapped[dt.datetime | None]
     attempt: Mapped[int] = mapped_column(default=0)

@@ -69,6 +69,23 @@ def mark_described(
     return True
 
 
+def mark_program(
+    session: Session, claim: Claim, engine: str, engine_reason: str, program: Mapping[str, Any] | None
+) -> bool:
+    """Which engine trains the cohort, why, and how."""
+    version = lock_experiment(session, claim.experiment_id) + 1
+    if not is_held(session, claim):
+        return False
+    session.execute(
+        update(CohortTable)
+        .where(CohortTable.id == claim.cohort_id)
+        .values(engine=engine, engine_reason=engine_reason, program=None if program is None else dict(program))
+    )
+    session.execute(update(TrialTable).where(TrialTable.cohort_id == claim.cohort_id).values(version=version))
+    set_version(session, claim.experiment_id, version)
+    return True
+
+
 def mark_released(session: Session, claim: Claim) -> bool:
     """The worker gives the cohort back politely; it will be trained by another one."""
     version = lock_experiment(session, claim.experiment_id) + 1

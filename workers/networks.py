@@ -3,6 +3,7 @@
 May import: keras, the specs. Knows neither SQL nor an engine nor data.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,19 +40,25 @@ class NetworkDescription:
     parameter_count: int
 
 
-def build_network(spec: TrialSpec, features: int) -> keras.Sequential:
+def build_network(
+    spec: TrialSpec, features: int, substitutes: Mapping[str, type[keras.layers.Layer]] | None = None
+) -> keras.Sequential:
     """Build a trial's network; its first weights follow from the trial's seed alone.
 
     Args:
         spec: the trial.
         features: how many numbers a row has.
+        substitutes: classes to use in the place of Keras's own, by a layer's type.
 
     Raises:
         UsageFault: Keras refuses the network.
     """
     keras.utils.set_random_seed(spec.seed)
+    classes = {**_LAYERS, **(substitutes or {})}
     try:
-        return keras.Sequential([keras.Input((features,)), *map(_build_layer, spec.model.layers)])
+        return keras.Sequential(
+            [keras.Input((features,)), *(_build_layer(layer, classes) for layer in spec.model.layers)]
+        )
     except (ValueError, TypeError) as error:
         raise UsageFault(f"Keras refuses this network: {error}") from error
 
@@ -77,9 +84,9 @@ def describe(spec: TrialSpec, features: int) -> NetworkDescription:
     return NetworkDescription("\n".join(lines), int(model.count_params()))
 
 
-def _build_layer(layer: l.Layer) -> keras.layers.Layer:
+def _build_layer(layer: l.Layer, classes: Mapping[str, type[keras.layers.Layer]]) -> keras.layers.Layer:
     options = {name: value for name, value in layer if name != "type" and value is not None}
-    return _LAYERS[layer.type](**{name: _keras_value(value) for name, value in options.items()})
+    return classes[layer.type](**{name: _keras_value(value) for name, value in options.items()})
 
 
 def _keras_value(value: object) -> Any:  # noqa: ANN401 - a Keras argument

@@ -4,7 +4,8 @@ May import: the transitions, the specs. Knows no engine and no Keras.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from models.database import Database
 from models.epochs import BestEpoch, EpochRecord, mark_epochs
@@ -12,7 +13,7 @@ from models.history import to_wire
 from models.leases import Claim
 from models.lifecycle import StopReason
 from models.spec.metrics import Direction, is_better
-from models.transitions import list_cancel_requests, mark_cancelled, mark_completed
+from models.transitions import list_cancel_requests, mark_cancelled, mark_completed, mark_program
 from workers.engines.base import CohortTrial, Metrics
 
 FLUSH_SECONDS = 0.1
@@ -34,6 +35,16 @@ class Recorder:
         self._records: list[EpochRecord] = []
         self._ended: dict[str, StopReason] = {}
         self._written_at = float("-inf")
+
+    def describe(self, engine: str, reason: str, program: Mapping[str, Any] | None) -> None:
+        """Write which engine trains the cohort, why, and how.
+
+        Raises:
+            LeaseLostError: as `flush`.
+        """
+        with self._database.writing() as session:
+            if not mark_program(session, self._claim, engine, reason, program):
+                raise LeaseLostError
 
     def add(self, trial_id: str, epoch: int, seconds: float, metrics: Metrics, ended: StopReason | None) -> None:
         """Take one epoch, and whether it was the trial's last; it is written with the next flush."""

@@ -21,13 +21,13 @@ from models.spec.losses import target_form
 from models.spec.shapes import measure
 from workers.datasets import prepare
 from workers.devices import environment
-from workers.engines.base import Cohort, CohortTrial, Engine
+from workers.engines.base import CannotTrainError, Cohort, CohortTrial, Engine
+from workers.engines.compilers import KnownCompilers
+from workers.engines.fused import FusedEngine
 from workers.engines.reference import ReferenceEngine
 from workers.networks import describe
 from workers.recorder import LeaseLostError, Recorder
 from workers.reporter import ReleasedError, Reporter
-
-_ENGINES: dict[str, type[Engine]] = {ReferenceEngine.name: ReferenceEngine}
 
 _log = structlog.get_logger()
 
@@ -36,6 +36,7 @@ class Runner:
     """Trains one cohort at a time.
 
     Attributes:
+        engines: by name; they keep programs and datasets from one cohort to the next.
         claim: what is being trained, or None; the heartbeat keeps it alive, the reaper rings only while it is None.
         releasing: set it to end training politely.
         lost: the claim whose lease the heartbeat found gone, if there was one.
@@ -45,6 +46,13 @@ class Runner:
         """Args: settings, database, this worker's id, and what it trains on."""
         self._settings, self._database = settings, database
         self._worker_id, self._devices = worker_id, devices
+        self.engines: dict[str, Engine] = {
+            engine.name: engine
+            for engine in (
+                FusedEngine(KnownCompilers(settings.compilers_file), settings.memory_bytes),
+                ReferenceEngine(),
+            )
+        }
         self.claim: Claim | None = None
         self.releasing = threading.Event()
         self.lost: Claim | None = None
@@ -75,25 +83,39 @@ class Runner:
             self.claim = None
 
     def _train(self, claim: Claim) -> None:
-        engine, cohort = self._prepare(claim)
+        engine, reason, cohort = self._prepare(claim)
+        try:
+            self._train_with(engine, reason, cohort, claim)
+        except CannotTrainError as error:
+            self._train_with(ReferenceEngine.name, f"keras.Model.fit, as {engine} cannot: {error}", cohort, claim)
+
+    def _train_with(self, engine: str, reason: str, cohort: Cohort, claim: Claim) -> None:
         recorder = Recorder(self._database, claim, cohort.trials, self._settings.lease_seconds)
-        engine.train(cohort, Reporter(cohort.trials, recorder, self.releasing.is_set, lambda: self.lost is claim))
+        is_lost = lambda: self.lost is claim  # noqa: E731 - a word for it
+        report = Reporter(cohort.trials, recorder, (engine, reason), self.releasing.is_set, is_lost)
+        self.engines[engine].train(cohort, report)
         recorder.finish()
 
-    def _prepare(self, claim: Claim) -> tuple[Engine, Cohort]:
-        """Read the cohort, describe its networks, load its arrays."""
+    def _prepare(self, claim: Claim) -> tuple[str, str, Cohort]:
+        """Read the cohort, describe its networks, load its arrays. Returns its engine, why this one, and the cohort."""
         with self._database.reading() as session:
-            engine = _ENGINES[repository.get_cohort(session, claim.cohort_id).engine]()
+            row = repository.get_cohort(session, claim.cohort_id)
+            engine, reason, program = row.engine, row.engine_reason, row.program or {}
             trials = [
-                CohortTrial(row.id, TrialSpec.model_validate(row.spec))
+                CohortTrial(
+                    row.id,
+                    TrialSpec.model_validate(row.spec),
+                    ended_after=None if row.state == TrialState.RUNNING else row.epochs_completed,
+                )
                 for row in repository.list_trials(session, claim.experiment_id)
-                if row.cohort_id == claim.cohort_id and row.state == TrialState.RUNNING
+                if row.cohort_id == claim.cohort_id
             ]
         first = trials[0].spec
         features = BUILT_IN_DATASETS[first.dataset.name].features
         self._describe(claim, trials, features)
         target = target_form(first.loss, units=measure(first.model.layers, (features,)).output[0])
-        return engine, Cohort(trials, prepare(first.dataset, first.fit.validation_split, target))
+        arrays = prepare(first.dataset, first.fit.validation_split, target)
+        return engine, reason, Cohort(trials, arrays, program.get("compiler"))
 
     def _describe(self, claim: Claim, trials: Sequence[CohortTrial], features: int) -> None:
         """Store what Keras says of the cohort's network, the same for all its trials."""

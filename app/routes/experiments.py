@@ -145,6 +145,8 @@ def plot(
     chosen = metric or view.objective.metric
     spec = ExperimentSpec.model_validate(view.spec)
     recorded = recorded_metrics(spec.metrics, validated=spec.fit.validation_split > 0)
+    if spec.reduce_lr_on_plateau is not None:
+        recorded = [*recorded, "learning_rate"]
     if chosen not in recorded:
         refuse_parameter("metric", chosen, f"its trials record: {', '.join(recorded)}")
     etag = etag_of(view.version, chosen)

@@ -13,10 +13,12 @@ from models.spec.experiment import Dataset, ExperimentSpec, TrialSpec
 from models.spec.faults import Fault, InvalidSpec, pointer
 from models.spec.losses import BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy
 from models.spec.metrics import Accuracy, TopK, recorded_metrics
+from models.spec.optimizers import CosineDecay, ExponentialDecay, PiecewiseConstantDecay
 from models.spec.search import fixed
 from models.spec.shapes import DoesNotConnect, measure
 
 _PROBABILITIES = {"softmax", "sigmoid", "hard_sigmoid"}
+_Schedule = ExponentialDecay | CosineDecay | PiecewiseConstantDecay
 _Crossentropy = CategoricalCrossentropy | SparseCategoricalCrossentropy | BinaryCrossentropy
 
 
@@ -35,7 +37,7 @@ def check_experiment(spec: ExperimentSpec) -> DatasetSchema:
         InvalidSpec: with everything that was found.
     """
     schema = BUILT_IN_DATASETS.get(spec.dataset.name)
-    faults = list(_metric_name_faults(spec))
+    faults = [*_metric_name_faults(spec), *_learning_rate_faults(spec)]
     if schema is None:
         faults.append(_unknown_dataset(spec.dataset))
         raise InvalidSpec(faults)
@@ -117,6 +119,8 @@ def _metric_name_faults(spec: ExperimentSpec) -> Iterator[Fault]:
     watched = []
     if spec.early_stopping is not None:
         watched.append(("/early_stopping/monitor", spec.early_stopping.monitor))
+    if spec.reduce_lr_on_plateau is not None:
+        watched.append(("/reduce_lr_on_plateau/monitor", spec.reduce_lr_on_plateau.monitor))
     if spec.objective is not None:
         watched.append(("/objective/metric", spec.objective.metric))
     for place, name in watched:
@@ -126,6 +130,15 @@ def _metric_name_faults(spec: ExperimentSpec) -> Iterator[Fault]:
         if name.startswith("val_") and spec.fit.validation_split == 0:
             detail += "; for a val_ metric set fit.validation_split above 0"
         yield Fault(pointer=place, detail=detail, found=repr(name))
+
+
+def _learning_rate_faults(spec: ExperimentSpec) -> Iterator[Fault]:
+    if spec.reduce_lr_on_plateau is not None and isinstance(spec.optimizer.learning_rate, _Schedule):
+        yield Fault(
+            pointer="/reduce_lr_on_plateau",
+            detail="the learning rate follows a schedule, so nothing else can lower it; give a number or a search "
+            "space as optimizer.learning_rate, or leave reduce_lr_on_plateau out",
+        )
 
 
 def _metric_option_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from models.spec.base import Bool, Int, Spec, Text
-from models.spec.fit import EarlyStopping, Fit, Objective
+from models.spec.fit import EarlyStopping, Fit, Objective, ReduceLROnPlateau
 from models.spec.layers import Layer
 from models.spec.limits import (
     MAX_LAYERS,
@@ -85,6 +85,8 @@ class _Training(Spec):
     """Epochs, batch size, validation."""
     early_stopping: EarlyStopping | None = None
     """When to end a trial early; by default never."""
+    reduce_lr_on_plateau: ReduceLROnPlateau | None = None
+    """When to lower the learning rate; by default never. The history then has it as `learning_rate`."""
 
     @field_validator("metrics")
     @classmethod

@@ -41,8 +41,29 @@ class EarlyStopping(Spec):
     """Whether less or more is better; `auto` knows by the metric's name."""
     baseline: Real | None = None
     """A value the metric must beat for the patience to start anew."""
+    restore_best_weights: Bool = False
+    """Whether the trial ends with the weights of its best epoch in place of its last."""
     start_from_epoch: Annotated[Int, Field(ge=0, le=MAX_EPOCHS)] = 0
     """How many epochs pass before watching begins."""
+
+
+class ReduceLROnPlateau(Spec):
+    """Lowers the learning rate when a metric has ceased to improve (`keras.callbacks.ReduceLROnPlateau`)."""
+
+    monitor: MetricName = "val_loss"
+    """The metric to watch."""
+    factor: Annotated[Real, Field(gt=0, lt=1)] = 0.1
+    """What the learning rate is multiplied by."""
+    patience: SearchableInt[Annotated[Int, Field(ge=0, le=MAX_EPOCHS)]] = 10
+    """How many epochs without improvement are borne."""
+    mode: Literal["auto", "min", "max"] = "auto"
+    """Whether less or more is better; `auto` knows by the metric's name."""
+    min_delta: Annotated[Real, Field(ge=0, le=1e6)] = 1e-4
+    """The least change that counts as an improvement."""
+    cooldown: Annotated[Int, Field(ge=0, le=MAX_EPOCHS)] = 0
+    """How many epochs pass after a reduction before watching goes on."""
+    min_lr: Annotated[Real, Field(ge=0, le=1e6)] = 0.0
+    """The learning rate is not made smaller than this."""
 
 
 class Objective(Spec):

@@ -61,7 +61,7 @@ def test_a_plan_says_what_would_be_and_stores_nothing(http: httpx.Client) -> Non
     plan = http.post("/v1/experiments/plan", json=example_documents()["wider_network"]).json()
     assert [trial["parameter_count"] for trial in plan["trials"]] == [242, 11_402]
     assert [cohort["trials"] for cohort in plan["cohorts"]] == [[1], [2]]
-    assert plan["cohorts"][0]["engine"]["name"] == "reference"
+    assert plan["cohorts"][0]["engine"]["name"] == "fused"
     assert plan["cohorts"][0]["engine"]["reason"]
     assert http.get("/v1/experiments").json() == {"items": [], "next_cursor": None}
 

@@ -9,9 +9,10 @@ import pytest
 
 from models.spec.examples import example_documents
 from models.spec.search import fixed
-from tests.specs import DENSE_2, digits, document, layers
+from tests.specs import DENSE_2, document, layers
+from tests.workers.kinds import KINDS
 from tests.workers.trials import Histories, Recording, arrays_of, cohort_of, plain_script, trial_spec, trial_specs
-from workers.engines.base import Metrics
+from workers.engines.base import Answer, Metrics
 from workers.engines.reference import ReferenceEngine
 
 Dense = keras.layers.Dense
@@ -129,12 +130,13 @@ def test_trials_that_the_report_stops_train_no_further() -> None:
     specs = trial_specs(document(seeds=[0, 1, 2], fit={"epochs": 5}))
     seen: list[tuple[int, str]] = []
 
-    def report(epoch: int, metrics: Mapping[str, Metrics]) -> Mapping[str, str]:
-        [trial_id] = metrics
-        seen.append((epoch, trial_id))
-        return {"t1": "cancelled", "t2": "cancelled"} if epoch == 2 else {}
+    class Stopping(Recording):
+        def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> Answer:
+            [trial_id] = metrics
+            seen.append((epoch, trial_id))
+            return Answer({"t1": "cancelled", "t2": "cancelled"}) if epoch == 2 else Answer()
 
-    ReferenceEngine().train(cohort_of(specs), report)
+    ReferenceEngine().train(cohort := cohort_of(specs), Stopping(cohort))
     assert seen == [(1, "t1"), (2, "t1"), *((epoch, "t3") for epoch in range(1, 6))]
 
 
@@ -142,54 +144,13 @@ def test_what_the_report_raises_passes_through() -> None:
     class Ends(Exception):
         pass
 
-    def report(_epoch: int, _metrics: Mapping[str, Metrics]) -> Mapping[str, str]:
-        raise Ends
+    class Ending(Recording):
+        def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> Answer:  # noqa: ARG002 - the contract's
+            raise Ends
 
+    cohort = cohort_of([trial_spec()])
     with pytest.raises(Ends):
-        ReferenceEngine().train(cohort_of([trial_spec()]), report)
-
-
-IMAGE = [
-    {"type": "reshape", "target_shape": [28, 28, 1]},
-    {"type": "conv2d", "filters": 2, "kernel_size": 3, "activation": "relu", "padding": "same"},
-    {"type": "max_pooling2d"},
-    {"type": "batch_normalization"},
-]
-RATE = {"initial_learning_rate": 0.01, "decay_steps": 10}
-COSINE = {"schedule": "cosine_decay", "warmup_target": 0.1, "warmup_steps": 5, **RATE}
-PIECEWISE = {"schedule": "piecewise_constant_decay", "boundaries": [9], "values": [0.1, 0.01]}
-REGULARIZED = {
-    "type": "dense", "units": 8, "kernel_regularizer": {"l1": 0.01, "l2": 0.01}, "bias_regularizer": {"l2": 0.1},
-}  # fmt: skip
-KINDS: dict[str, dict[str, Any]] = {
-    **{name: document(optimizer=name) for name in ("sgd", "adam", "adamw", "rmsprop", "adagrad", "nadam", "lion")},
-    "nesterov": document(optimizer={"name": "sgd", "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}),
-    "clipnorm": document(optimizer={"name": "adam", "clipnorm": 0.1}),
-    "clipvalue": document(optimizer={"name": "adam", "clipvalue": 0.1}),
-    "global_clipnorm": document(optimizer={"name": "adam", "global_clipnorm": 0.1}),
-    "exponential": document(
-        optimizer={"name": "sgd", "learning_rate": {"schedule": "exponential_decay", "decay_rate": 0.9, **RATE}}
-    ),
-    "cosine": document(optimizer={"name": "sgd", "learning_rate": COSINE}),
-    "piecewise": document(optimizer={"name": "sgd", "learning_rate": PIECEWISE}),
-    "sparse": document(loss="sparse_categorical_crossentropy", metrics=["accuracy"]),
-    "binary": document(
-        loss={"name": "binary_crossentropy", "label_smoothing": 0.1},
-        model=layers({"type": "dense", "units": 1, "activation": "sigmoid"}),
-        metrics=["accuracy", "auc", "precision", "recall", "mae", "rmse"],
-    ),
-    "logits": document(
-        loss={"name": "categorical_crossentropy", "from_logits": True}, model=layers({"type": "dense", "units": 2})
-    ),
-    "mse": document(loss="mse"),
-    "mae": document(loss="mae", metrics=["mae", "rmse"]),
-    "huber": document(loss={"name": "huber", "delta": 0.5}),
-    "top_k": digits(metrics=[{"name": "top_k", "k": 3}, {"name": "auc", "curve": "PR"}, "precision", "recall"]),
-    "top_k of class numbers": digits(loss="sparse_categorical_crossentropy", metrics=["top_k"]),
-    "image": digits(*IMAGE, {"type": "flatten"}, {"type": "layer_normalization"}, {"type": "dropout", "rate": 0.2}),
-    "pooled image": digits(*IMAGE, {"type": "global_average_pooling2d"}, {"type": "activation", "activation": "tanh"}),
-    "regularized": document(model=layers(REGULARIZED, DENSE_2)),
-}  # fmt: skip
+        ReferenceEngine().train(cohort, Ending(cohort))
 
 
 @pytest.mark.parametrize("changed", KINDS.values(), ids=KINDS)

@@ -14,9 +14,7 @@ from models.settings import Settings
 from models.tables import CohortTable
 from tests.specs import DENSE_2, layers
 from tests.specs import store as store_experiment
-from workers import runner as runner_module
-from workers.engines.base import Cohort, Metrics, Report
-from workers.engines.reference import ReferenceEngine
+from workers.engines.base import Answer, CannotTrainError, Cohort, Engine, Metrics, Report
 from workers.runner import Runner
 
 SWEEP = {
@@ -25,9 +23,22 @@ SWEEP = {
 }
 
 
+def runner_with(engine: str, settings: Settings, database: Database) -> Runner:
+    """A runner that trains everything with one of its engines."""
+    runner = Runner(settings, database, "wrk_test", ["cpu:0"])
+    runner.engines = dict.fromkeys(runner.engines, runner.engines[engine])
+    return runner
+
+
+@pytest.fixture(params=["fused", "reference"])
+def engine(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
 @pytest.fixture
-def runner(settings: Settings, database: Database) -> Runner:
-    return Runner(settings, database, "wrk_test", ["cpu:0"])
+def runner(engine: str, settings: Settings, database: Database) -> Runner:
+    return runner_with(engine, settings, database)
 
 
 def trials(database: Database, experiment_id: str) -> list[Any]:
@@ -43,23 +54,29 @@ def epochs(database: Database, experiment_id: str) -> list[tuple[int, int, dict[
     return sorted((numbers[row.trial_id], row.epoch, row.metrics) for row in rows)
 
 
-def interrupt(monkeypatch: pytest.MonkeyPatch, at: int, action: Callable[[], None]) -> None:
-    """Do something between the engine's reports, once, after so many epochs."""
+class Interrupted:
+    """An engine that does something between its reports, once, after so many of them."""
 
-    class Interrupted(ReferenceEngine):
-        def train(self, cohort: Cohort, report: Report) -> None:
-            count = 0
+    name = "interrupted"
 
-            def counting(epoch: int, metrics: Mapping[str, Metrics]) -> Mapping[str, str]:
-                nonlocal count
-                count += 1
-                if count == at:
-                    action()
-                return report(epoch, metrics)
+    def __init__(self, engine: Engine, at: int, action: Callable[[], None]) -> None:
+        self._engine, self._at, self._action = engine, at, action
 
-            super().train(cohort, counting)
+    def train(self, cohort: Cohort, report: Report) -> None:
+        self._report = report
+        self.describe, self.ended = report.describe, report.ended
+        self._engine.train(cohort, self)
 
-    monkeypatch.setitem(runner_module._ENGINES, "reference", Interrupted)  # noqa: SLF001 - the place for another engine
+    def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> Answer:
+        self._at -= 1
+        if self._at == 0:
+            self._action()
+        return self._report(epoch, metrics)
+
+
+def interrupt(runner: Runner, at: int, action: Callable[[], None]) -> None:
+    """Do something between the engine's reports, once, after so many of them."""
+    runner.engines = {name: Interrupted(engine, at, action) for name, engine in runner.engines.items()}
 
 
 def test_a_cohort_is_trained_to_its_end(runner: Runner, database: Database) -> None:
@@ -90,26 +107,24 @@ def test_a_message_that_comes_twice_trains_once(runner: Runner, database: Databa
 
 
 def test_a_released_cohort_gives_the_same_history_on_its_next_attempt(
-    runner: Runner, settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+    runner: Runner, engine: str, settings: Settings, database: Database
 ) -> None:
     undisturbed, [message] = store_experiment(database, **SWEEP)
     runner.train_cohort(message.cohort_id)
     experiment_id, [message] = store_experiment(database, **SWEEP)
-    interrupt(monkeypatch, 9, runner.releasing.set)
+    interrupt(runner, {"fused": 3, "reference": 9}[engine], runner.releasing.set)
     runner.train_cohort(message.cohort_id)
     first, second = trials(database, experiment_id)
-    assert (first.state, second.state) == ("completed", "queued")
+    assert (first.state, second.state) == ("queued" if engine == "fused" else "completed", "queued")
     assert second.epochs_completed == 3
-    Runner(settings, database, "wrk_next", ["cpu:0"]).train_cohort(message.cohort_id)
+    runner_with(engine, settings, database).train_cohort(message.cohort_id)
     assert [trial.state for trial in trials(database, experiment_id)] == ["completed", "completed"]
     assert trials(database, experiment_id)[1].attempt == 2
     assert epochs(database, experiment_id) == epochs(database, undisturbed)
 
 
-def test_a_worker_that_lost_its_lease_stops_and_writes_nothing_more(
-    runner: Runner, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    experiment_id, [message] = store_experiment(database, fit={"epochs": 500, "validation_split": 0.3})
+def test_a_worker_that_lost_its_lease_stops_and_writes_nothing_more(runner: Runner, database: Database) -> None:
+    experiment_id, [message] = store_experiment(database, fit={"epochs": 5000, "validation_split": 0.3})
 
     def lose() -> None:
         with database.writing() as session:
@@ -117,7 +132,7 @@ def test_a_worker_that_lost_its_lease_stops_and_writes_nothing_more(
         with database.writing() as session:
             transitions.mark_leases_lost(session, max_faults=3)
 
-    interrupt(monkeypatch, 2, lose)
+    interrupt(runner, 2, lose)
     runner.train_cohort(message.cohort_id)
     [trial] = trials(database, experiment_id)
     assert trial.state == "queued"
@@ -125,21 +140,21 @@ def test_a_worker_that_lost_its_lease_stops_and_writes_nothing_more(
     assert runner.claim is None
 
 
-def test_cancel_of_a_running_trial_and_of_one_that_waits_its_turn(
-    runner: Runner, database: Database, monkeypatch: pytest.MonkeyPatch
+def test_cancel_of_running_trials_and_of_one_that_waits_its_turn(
+    runner: Runner, engine: str, database: Database
 ) -> None:
-    experiment_id, [message] = store_experiment(database, **SWEEP | {"fit": {"epochs": 500, "validation_split": 0.3}})
+    experiment_id, [message] = store_experiment(database, **SWEEP | {"fit": {"epochs": 5000, "validation_split": 0.3}})
 
     def cancel() -> None:
         with database.writing() as session:
             transitions.request_cancel(session, experiment_id)
 
-    interrupt(monkeypatch, 2, cancel)
+    interrupt(runner, 2, cancel)
     runner.train_cohort(message.cohort_id)
     first, second = trials(database, experiment_id)
     assert (first.state, second.state) == ("cancelled", "cancelled")
-    assert 1 <= first.epochs_completed < 100
-    assert second.epochs_completed == 0
+    assert 1 <= first.epochs_completed < 1000
+    assert second.epochs_completed == (first.epochs_completed if engine == "fused" else 0)
 
 
 def test_divergence_is_completion_with_its_reason(runner: Runner, database: Database) -> None:
@@ -168,14 +183,14 @@ def test_divergence_is_completion_with_its_reason(runner: Runner, database: Data
     ids=["usage", "database", "disk", "ours"],
 )
 def test_a_fault_is_given_to_whom_it_belongs(
-    runner: Runner, database: Database, monkeypatch: pytest.MonkeyPatch, error: Exception, state: str, kind: str | None
+    runner: Runner, database: Database, error: Exception, state: str, kind: str | None
 ) -> None:
     experiment_id, [message] = store_experiment(database)
 
     def fail() -> None:
         raise error
 
-    interrupt(monkeypatch, 1, fail)
+    interrupt(runner, 1, fail)
     runner.train_cohort(message.cohort_id)
     [trial] = trials(database, experiment_id)
     assert trial.state == state
@@ -191,3 +206,37 @@ def test_a_worker_that_ends_takes_nothing_new(runner: Runner, database: Database
     runner.releasing.set()
     runner.train_cohort(message.cohort_id)
     assert [trial.state for trial in trials(database, experiment_id)] == ["queued"]
+
+
+def test_what_trained_it_is_recorded(settings: Settings, database: Database) -> None:
+    runner = Runner(settings, database, "wrk_test", ["cpu:0"])
+    programs = []
+    for _ in range(2):
+        _, [message] = store_experiment(database, **SWEEP)
+        runner.train_cohort(message.cohort_id)
+        with database.reading() as session:
+            cohort = repository.get_cohort(session, message.cohort_id)
+        assert cohort.engine == "fused"
+        programs.append(cohort.program)
+    assert [program["known_program"] for program in programs] == [False, True]
+    assert programs[0]["trials_per_program"] == 2
+    assert programs[0]["compile_seconds"] > programs[1]["compile_seconds"] == 0
+    assert programs[0]["compiler"] in ("xla", "graph")
+
+
+def test_what_an_engine_cannot_train_the_reference_engine_does(settings: Settings, database: Database) -> None:
+    class Unable:
+        name = "fused"
+
+        def train(self, cohort: Cohort, report: Report) -> None:  # noqa: ARG002 - the contract's
+            raise CannotTrainError("this network has no program")
+
+    runner = Runner(settings, database, "wrk_test", ["cpu:0"])
+    runner.engines["fused"] = Unable()
+    experiment_id, [message] = store_experiment(database)
+    runner.train_cohort(message.cohort_id)
+    assert [trial.state for trial in trials(database, experiment_id)] == ["completed"]
+    with database.reading() as session:
+        cohort = repository.get_cohort(session, message.cohort_id)
+    assert cohort.engine == "reference"
+    assert "this network has no program" in cohort.engine_reason

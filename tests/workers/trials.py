@@ -1,6 +1,6 @@
 """Trials for tests of the workers, and the plainest script that trains one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -12,8 +12,8 @@ from models.spec.losses import target_form
 from models.spec.search import fixed
 from tests.specs import document
 from workers.datasets import prepare
-from workers.engines.base import Arrays, Cohort, CohortTrial, Metrics
-from workers.stopping import TrialWatch
+from workers.engines.base import Answer, Arrays, Cohort, CohortTrial, Metrics, Weights
+from workers.watch import TrialWatch
 
 Histories = dict[str, list[dict[str, float]]]
 
@@ -40,18 +40,33 @@ def cohort_of(specs: list[TrialSpec]) -> Cohort:
 
 
 class Recording:
-    """A report that keeps what it is told, and stops trials as the real one does."""
+    """A report that keeps what it is told, and answers as the real one does."""
 
     def __init__(self, cohort: Cohort) -> None:
         self.histories: Histories = {trial.id: [] for trial in cohort.trials}
+        self.reasons: dict[str, str] = {}
+        self.weights: dict[str, Weights] = {}
+        self.records: list[Mapping[str, Any]] = []
         self._watches = {trial.id: TrialWatch(trial.spec) for trial in cohort.trials}
 
-    def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> Mapping[str, str]:
-        for trial_id, values in metrics.items():
+    def describe(self, record: Mapping[str, Any]) -> None:
+        self.records.append(record)
+
+    def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> Answer:
+        for trial_id in metrics:
             assert len(self.histories[trial_id]) == epoch - 1
-            self.histories[trial_id].append(dict(values))
-        ended = {trial_id: self._watches[trial_id].after(epoch, values) for trial_id, values in metrics.items()}
-        return {trial_id: reason for trial_id, reason in ended.items() if reason is not None}
+        verdicts = {trial_id: self._watches[trial_id].after(epoch, values) for trial_id, values in metrics.items()}
+        for trial_id, verdict in verdicts.items():
+            self.histories[trial_id].append(dict(verdict.recorded))
+        self.reasons |= {trial_id: verdict.ended for trial_id, verdict in verdicts.items() if verdict.ended}
+        return Answer(
+            {trial_id: verdict.ended for trial_id, verdict in verdicts.items() if verdict.ended},
+            {trial_id for trial_id, verdict in verdicts.items() if verdict.keep},
+            {trial_id: v.learning_rate for trial_id, v in verdicts.items() if v.learning_rate is not None},
+        )
+
+    def ended(self, trial_id: str, weights: Callable[[], Weights]) -> None:
+        self.weights[trial_id] = weights()
 
 
 def plain_script(

@@ -33,12 +33,13 @@ def prepare(dataset: Dataset, validation_split: float, target: TargetForm) -> Ar
         chosen = np.random.Generator(np.random.Philox(key=0)).permutation(len(x))[: dataset.rows]
         x, labels = x[chosen], labels[chosen]
     cut = training_rows(len(x), validation_split)
+    key = f"{dataset.model_dump_json()} {validation_split} {target}"
     if dataset.standardize:
         x = _standardized(x, cut)
     y = _encoded(labels, target, BUILT_IN_DATASETS[dataset.name].classes)
     if cut == len(x):
-        return Arrays(x, y, None, None)
-    return Arrays(x[:cut], y[:cut], x[cut:], y[cut:])
+        return Arrays(key, x, y, None, None)
+    return Arrays(key, x[:cut], y[:cut], x[cut:], y[cut:])
 
 
 def _standardized(x: Floats, cut: int) -> Floats:

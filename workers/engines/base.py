@@ -3,8 +3,9 @@
 May import: numpy, the specs. Knows neither SQL nor Celery nor HTTP, nor why a trial must stop.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,12 +15,16 @@ from models.spec.experiment import TrialSpec
 
 Metrics = Mapping[str, float]
 """The metrics of one epoch under Keras's names."""
+Weights = list[NDArray[Any]]
+"""In the order of Keras's `model.get_weights()`."""
 
 
 @dataclass(frozen=True)
 class Arrays:
     """What a cohort trains on and is validated on."""
 
+    key: str
+    """What tells these arrays from others: equal keys mean equal arrays."""
     x: NDArray[np.float32]
     """(training rows, features)"""
     y: NDArray[Any]
@@ -29,6 +34,11 @@ class Arrays:
     y_validation: NDArray[Any] | None
     """(validation rows, outputs)"""
 
+    @property
+    def nbytes(self) -> int:
+        """What all of them take, in bytes."""
+        return sum(a.nbytes for a in (self.x, self.y, self.x_validation, self.y_validation) if a is not None)
+
 
 @dataclass(frozen=True)
 class CohortTrial:
@@ -36,31 +46,60 @@ class CohortTrial:
 
     id: str
     spec: TrialSpec
+    ended_after: int | None = None
+    """After how many epochs it has ended already, in an earlier attempt; None: it is to be trained."""
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """Trials that differ in nothing but seed, epochs and the optimizer's numbers, and their common arrays."""
+    """Trials that differ in nothing but seed, epochs and the optimizer's numbers, and their common arrays.
+
+    Trials that have ended stay in it: what shares a program with a trial decides the rounding of its last bit.
+    """
 
     trials: Sequence[CohortTrial]
     arrays: Arrays
+    compiler: str | None = None
+    """Which compiler an earlier attempt was trained with, where there was one: another would round otherwise."""
+
+
+class CannotTrainError(Exception):
+    """The engine has no way to train this cohort; nothing was reported yet."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a report says to an engine."""
+
+    stopped: Mapping[str, str] = field(default_factory=dict)
+    """Trials that must not be trained any further, and why: those whose epochs are complete as well as those that stop
+    early, and possibly trials that have not begun."""
+    best: AbstractSet[str] = frozenset()
+    """Trials whose weights of this epoch are to be kept: they end with them, unless a later epoch is kept."""
+    learning_rates: Mapping[str, float] = field(default_factory=dict)
+    """Learning rates to go on with, where they change."""
 
 
 class Report(Protocol):
-    """What an engine calls after each epoch."""
+    """What an engine is given to speak to. What it raises ends the training and must pass through the engine."""
 
-    def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> Mapping[str, str]:
+    def describe(self, record: Mapping[str, Any]) -> None:
+        """Take what there is to know of how the cohort is trained, as JSON."""
+
+    def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> Answer:
         """Take the metrics of an epoch.
 
         Args:
             epoch: the epoch that was completed, from 1.
             metrics: by trial id; trials that did not train in this epoch are left out.
+        """
 
-        Returns:
-            Trials that must not be trained any further, and why: those whose epochs are complete as well as those
-            that stop early, and possibly trials that have not begun.
+    def ended(self, trial_id: str, weights: Callable[[], Weights]) -> None:
+        """Take what a trial that was stopped has become.
 
-        Any exception it raises ends the training of the cohort and must pass through the engine.
+        Args:
+            trial_id: the trial.
+            weights: gives its weights, those that were to be kept or else the last; to be called now or never.
         """
 
 
@@ -70,4 +109,8 @@ class Engine(Protocol):
     name: str
 
     def train(self, cohort: Cohort, report: Report) -> None:
-        """Train every trial of a cohort until the report says to stop it."""
+        """Train every trial of a cohort until the report says to stop it.
+
+        Raises:
+            CannotTrainError: this engine cannot; another one may.
+        """

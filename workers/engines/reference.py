@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models.spec.experiment import TrialSpec
 from models.spec.search import fixed
-from workers.engines.base import Arrays, Cohort, CohortTrial, Report
+from workers.engines.base import Arrays, Cohort, CohortTrial, Report, Weights
 from workers.engines.batches import permutation
 from workers.networks import build_compiled
 
@@ -25,7 +25,8 @@ class ReferenceEngine:
 
     def train(self, cohort: Cohort, report: Report) -> None:
         """Train the trials in their order; see `workers.engines.base.Engine`."""
-        stopped: set[str] = set()
+        stopped = {trial.id for trial in cohort.trials if trial.ended_after is not None}
+        report.describe({"trials_per_program": 1, "compiler": "graph"})
         for trial in cohort.trials:
             if trial.id not in stopped:
                 self._fit(trial, cohort.arrays, report, stopped)
@@ -36,6 +37,7 @@ class ReferenceEngine:
         batch_size = fixed(trial.spec.fit.batch_size)
         batches = _OrderedBatches(arrays.x, arrays.y, trial.spec)
         validation = None if arrays.x_validation is None else (arrays.x_validation, arrays.y_validation)
+        reporting = _EpochReport(trial.id, batches, report, stopped)
         model.fit(
             batches,
             epochs=fixed(trial.spec.fit.epochs),
@@ -43,8 +45,9 @@ class ReferenceEngine:
             validation_batch_size=batch_size,
             shuffle=False,
             verbose=0,
-            callbacks=[_EpochReport(trial.id, batches, report, stopped)],
+            callbacks=[reporting],
         )
+        report.ended(trial.id, lambda: reporting.best or model.get_weights())
 
 
 class _OrderedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no types
@@ -74,11 +77,13 @@ class _OrderedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras has
 
 
 class _EpochReport(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no types
-    """Sets the order before each epoch, reports after it, and stops when told to."""
+    """Sets the order before each epoch, reports after it, and does as it is answered."""
 
     def __init__(self, trial_id: str, batches: _OrderedBatches, report: Report, stopped: set[str]) -> None:
         super().__init__()
         self._trial_id, self._batches, self._report, self._stopped = trial_id, batches, report, stopped
+        self.best: Weights | None = None
+        """The weights that were to be kept."""
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Keras counts epochs from 0 here."""
@@ -88,6 +93,11 @@ class _EpochReport(keras.callbacks.Callback):  # type: ignore[misc]  # keras has
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Keras counts epochs from 0 here."""
         metrics = {name: float(value) for name, value in (logs or {}).items()}
-        self._stopped.update(self._report(epoch + 1, {self._trial_id: metrics}))
+        answer = self._report(epoch + 1, {self._trial_id: metrics})
+        self._stopped.update(answer.stopped)
+        if self._trial_id in answer.best:
+            self.best = self.model.get_weights()
+        if self._trial_id in answer.learning_rates:
+            self.model.optimizer.learning_rate = answer.learning_rates[self._trial_id]
         if self._trial_id in self._stopped:
             self.model.stop_training = True

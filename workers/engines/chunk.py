@@ -1,0 +1,141 @@
+"""The trials of one program call: their state on the device, stacked, the trial axis first.
+
+May import: numpy, the method, the seam to the backend. Knows no report and no epoch number.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from workers.engines.backends import tensorflow as backend
+from workers.engines.backends.tensorflow import Tensor
+from workers.engines.base import Weights
+from workers.engines.epoch import Data, Method, State
+from workers.engines.programs import Program
+
+_Value = TypeVar("_Value")
+
+
+class Lane(NamedTuple):
+    """All that is one trial's, on the host."""
+
+    state: State
+    """As in `State`, without the trial axis."""
+    best: State | None
+    """What it was when its weights were last kept."""
+    numbers: Mapping[str, float]
+    """Its optimizer's, as in `workers.engines.hyperparameters`."""
+
+    @property
+    def nbytes(self) -> int:
+        """What training it takes on the device: state, gradient, and what is kept."""
+        weights, others, slots = (sum(int(array.nbytes) for array in arrays) for arrays in self.state)
+        return 3 * weights + 2 * others + slots
+
+
+class Chunk:
+    """Some trials of a cohort, and the program that trains them.
+
+    Attributes:
+        trials: their places in the cohort.
+    """
+
+    def __init__(self, method: Method, trials: Sequence[int], lanes: Sequence[Lane], width: int) -> None:
+        """Stack the lanes; where they are fewer than the width, the first is computed again and ignored."""
+        self.trials = tuple(trials)
+        self._method = method
+        self._width = width
+        filled = self.filled(lanes)
+        self._state = _stacked([lane.state for lane in filled])
+        self._best: State | None = None
+        if any(lane.best is not None for lane in lanes):
+            self._best = _stacked([lane.best or lane.state for lane in filled])
+        self._has_best = {trial for trial, lane in zip(trials, lanes, strict=True) if lane.best is not None}
+        names = lanes[0].numbers
+        self._host_numbers = {name: np.array([lane.numbers[name] for lane in filled]) for name in names}
+        self._numbers = {name: backend.to_device(values) for name, values in self._host_numbers.items()}
+
+    def filled(self, values: Sequence[_Value]) -> list[_Value]:
+        """One value for each of the program's trials, given one for each of the chunk's."""
+        return [*values, *[values[0]] * (self._width - len(values))]
+
+    def arguments(self, data: Data, order: Tensor) -> tuple[State, Mapping[str, Tensor], Data, Tensor]:
+        """What its program is called with, but for the number of batches."""
+        return self._state, self._numbers, data, order
+
+    def train(self, program: Program, data: Data, order: Tensor, steps: np.int32) -> NDArray[np.float32]:
+        """Train an epoch.
+
+        Returns:
+            The metrics of its trials: (metrics, trials).
+        """
+        self._state, results = program(*self.arguments(data, order), backend.to_device(steps))
+        return backend.to_numpy(results)[:, : len(self.trials)]
+
+    def keep(self, trials: set[int]) -> None:
+        """Remember the weights that some trials have now."""
+        here = trials & set(self.trials)
+        if not here:
+            return
+        is_kept = np.isin(np.arange(self._width), [self.trials.index(trial) for trial in here])
+        best = self._best or self._state
+
+        def merged(now: Tensor, before: Tensor) -> Tensor:
+            return ops.where(is_kept.reshape(-1, *[1] * (len(now.shape) - 1)), now, before)
+
+        self._best = State(
+            list(map(merged, self._state.weights, best.weights)),
+            list(map(merged, self._state.others, best.others)),
+            self._state.slots,
+        )
+        self._has_best |= here
+
+    def set_learning_rates(self, rates: Mapping[int, float]) -> None:
+        """Go on with other learning rates."""
+        slot = self._method.learning_rate_slot
+        here = {trial: rate for trial, rate in rates.items() if trial in self.trials}
+        if not here or slot is None:
+            return
+        values = backend.to_numpy(self._state.slots[slot]).copy()
+        for trial, rate in here.items():
+            values[self.trials.index(trial)] = rate
+        self._state.slots[slot] = backend.to_device(values)
+
+    def lanes(self) -> dict[int, Lane]:
+        """Its trials as they are now, on the host."""
+        state = _on_host(self._state)
+        best = None if self._best is None else _on_host(self._best)
+        return {
+            trial: Lane(
+                _lane(state, lane),
+                _lane(best, lane) if best is not None and trial in self._has_best else None,
+                {name: float(values[lane]) for name, values in self._host_numbers.items()},
+            )
+            for lane, trial in enumerate(self.trials)
+        }
+
+    def weights(self, trial: int) -> Weights:
+        """The weights a trial ends with: those that were kept, or else those it has now."""
+        lane = self.trials.index(trial)
+        state = self._best if self._best is not None and trial in self._has_best else self._state
+        return self._method.whole(
+            [backend.to_numpy(tensor[lane]) for tensor in state.weights],
+            [backend.to_numpy(tensor[lane]) for tensor in state.others],
+        )
+
+
+def _stacked(states: Sequence[State]) -> State:
+    return State(
+        *([backend.stack(arrays) for arrays in zip(*field, strict=True)] for field in zip(*states, strict=True))
+    )
+
+
+def _on_host(state: State) -> State:
+    return State(*([backend.to_numpy(tensor) for tensor in tensors] for tensors in state))
+
+
+def _lane(state: State, lane: int) -> State:
+    return State(*([array[lane] for array in arrays] for arrays in state))

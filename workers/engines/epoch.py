@@ -1,0 +1,242 @@
+"""One epoch of several trials as a pure function, the trial axis first: the method that the fused engine compiles.
+
+May import: keras, numpy, the networks, losses, metrics and optimizers, the seam to the backend. Knows no trial's id, no
+report and no compiler. The arithmetic is Keras's own: `stateless_call`, `stateless_apply`, `stateless_update_state`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from models.spec.experiment import TrialSpec
+from models.spec.losses import target_form
+from models.spec.search import fixed
+from workers.engines.backends import tensorflow as backend
+from workers.engines.backends.tensorflow import Tensor, Tree
+from workers.engines.hyperparameters import set_numbers
+from workers.losses import build_loss
+from workers.metrics import build_metrics
+from workers.networks import build_network
+from workers.optimizers import build_optimizer
+
+EVALUATION_ROWS = 512
+"""How many validation rows pass at once, at least: enough to keep the cores busy, few enough for their caches."""
+
+
+class State(NamedTuple):
+    """What training changes: tensors of `width` trials, the trial axis first."""
+
+    weights: list[Tensor]
+    """What the gradient is taken of."""
+    others: list[Tensor]
+    """What layers keep otherwise: moving averages, the state of random generators."""
+    slots: list[Tensor]
+    """The optimizer's variables."""
+
+
+class Rows(NamedTuple):
+    """Rows on the device, the same for all trials."""
+
+    x: Tensor
+    """float32 (rows, features)"""
+    y: Tensor
+    """(rows, outputs)"""
+
+
+class Data(NamedTuple):
+    """What is trained on and what is validated on."""
+
+    training: Rows
+    validation: Rows | tuple[()]
+    """Nothing where nothing is validated."""
+
+
+class Method:
+    """Network, optimizer, loss and metrics of a trial: what its program computes.
+
+    Attributes:
+        key: tells it from other methods.
+        can_map: whether the backend can map it over trials, as far as is known.
+        cannot_map_because: why not, in the backend's words.
+        batch_size: rows of a batch.
+        learning_rate_slot: where among the slots the learning rate is; None with a schedule.
+    """
+
+    def __init__(self, spec: TrialSpec, features: int, key: str) -> None:
+        """Build it.
+
+        Args:
+            spec: any trial of the cohort.
+            features: how many numbers a row has.
+            key: tells it from other methods.
+        """
+        self.key = key
+        self.can_map, self.cannot_map_because = True, ""
+        self.batch_size = fixed(spec.fit.batch_size)
+        self._model = build_network(spec, features, backend.LAYERS)
+        self._optimizer = backend.without_variables(build_optimizer(spec.optimizer))
+        self._optimizer.build(self._model.trainable_variables)
+        self._slots: dict[float | None, list[NDArray[Any]]] = {}
+        self._loss = build_loss(spec.loss)
+        target = target_form(spec.loss, units=self._model.output_shape[-1])
+        # Keras's own loss tracker is such a mean, weighted by the rows of each batch.
+        self._metrics = [keras.metrics.Mean(name="loss"), *build_metrics(spec.metrics, target)]
+        self._before = [[variable.numpy() for variable in metric.variables] for metric in self._metrics]
+        rate = self._optimizer._learning_rate  # noqa: SLF001 - the only way to tell it from other variables
+        self.learning_rate_slot = next(
+            (index for index, variable in enumerate(self._optimizer.variables) if variable is rate), None
+        )
+
+    @property
+    def metric_names(self) -> list[str]:
+        """What one epoch is measured by, in the order of an epoch's results; the same again with `val_` follows."""
+        return [metric.name for metric in self._metrics]
+
+    def first_state(self, spec: TrialSpec, features: int) -> State:
+        """What a trial's network starts from, without trial axis and slots; it follows from the trial's seed alone."""
+        network = build_network(spec, features, backend.LAYERS)
+        return State(
+            [variable.numpy() for variable in network.trainable_variables],
+            [variable.numpy() for variable in network.non_trainable_variables],
+            [],
+        )
+
+    def first_slots(self, spec: TrialSpec) -> list[NDArray[Any]]:
+        """What a trial's optimizer starts from."""
+        initial = getattr(spec.optimizer, "initial_accumulator_value", None)
+        if initial not in self._slots:
+            optimizer = backend.without_variables(build_optimizer(spec.optimizer))
+            optimizer.build(self._model.trainable_variables)
+            self._slots[initial] = [variable.numpy() for variable in optimizer.variables]
+        slots = list(self._slots[initial])
+        if self.learning_rate_slot is not None:
+            slots[self.learning_rate_slot] = np.asarray(spec.optimizer.learning_rate, np.float32)
+        return slots
+
+    def whole(self, weights: list[NDArray[Any]], others: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        """Both in the order of Keras's `model.get_weights()`."""
+        values = dict(zip(map(id, self._model.trainable_variables), weights, strict=True))
+        values |= dict(zip(map(id, self._model.non_trainable_variables), others, strict=True))
+        return [values[id(variable)] for variable in self._model.weights]
+
+    def epoch(
+        self, state: State, numbers: Mapping[str, Tensor], data: Data, order: Tensor, steps: Tensor
+    ) -> tuple[State, Tensor]:
+        """Train one epoch, and validate.
+
+        Args:
+            state: before the epoch.
+            numbers: of each trial's optimizer, float64 (width,).
+            data: the rows.
+            order: in which the rows pass: int32 (rows,), the same for all trials, or (width, rows).
+            steps: how many full batches to train on; fewer than there are only to see how long they take.
+
+        Returns:
+            The state after it, and the epoch's metrics, float32 (metrics, width).
+        """
+        width, rows = state.weights[0].shape[0], data.training.x.shape[0]
+        last = rows % self.batch_size
+
+        def step(first: Tensor, size: int, passed: tuple[State, Tree]) -> tuple[State, Tree]:
+            x, y = _batch(data.training, order, first, size, width)
+            return self._train(*passed, numbers, x, y, width)
+
+        passed = (state, self._zeros(width))
+        if rows >= self.batch_size:
+            passed = backend.repeat(steps, lambda i, passed: step(i * self.batch_size, self.batch_size, passed), passed)
+        if last:  # at its own size: batch statistics are of the rows that are there
+            passed = step(rows - last, last, passed)
+        state, measured = passed
+        results = self._results(measured, width)
+        if data.validation:
+            results += self._results(self._validated(state, data.validation, width), width)
+        return state, ops.stack(results)
+
+    def _train(
+        self, state: State, measured: Tree, numbers: Mapping[str, Tensor], x: Tensor, y: Tensor, width: int
+    ) -> tuple[State, Tree]:
+        """One step of the optimizer for each trial, on its batch."""
+
+        def one(trial: Tree) -> Tree:
+            weights, others, slots, measured, numbers, x, y = trial
+
+            def loss_of(weights: list[Tensor]) -> tuple[Tensor, Tree]:
+                outputs, changed, losses = self._model.stateless_call(
+                    weights, others, x, training=True, return_losses=True
+                )
+                return self._total(y, outputs, losses), (outputs, changed)
+
+            loss, (outputs, others), gradient = backend.value_and_gradient(loss_of, weights)
+            set_numbers(self._optimizer, {name: backend.TrialNumber(number) for name, number in numbers.items()})
+            weights, slots = self._optimizer.stateless_apply(slots, gradient, weights)
+            return weights, others, slots, self._measured(measured, loss, y, outputs)
+
+        stacked = (state.weights, state.others, state.slots, measured, dict(numbers), x, y)
+        weights, others, slots, measured = backend.map_trials(one, stacked, width)
+        return State(weights, others, slots), measured
+
+    def _validated(self, state: State, rows: Rows, width: int) -> Tree:
+        """What the metrics hold after all validation rows have passed."""
+        count, size = rows.x.shape[0], max(EVALUATION_ROWS, self.batch_size)
+
+        def step(first: Tensor, size: int, measured: Tree) -> Tree:
+            def one(trial: Tree) -> Tree:
+                weights, others, measured, x, y = trial
+                outputs, _, losses = self._model.stateless_call(weights, others, x, training=False, return_losses=True)
+                return self._measured(measured, self._total(y, outputs, losses), y, outputs)
+
+            pair = _batch(rows, None, first, size, width)
+            return backend.map_trials(one, (state.weights, state.others, measured, *pair), width)
+
+        measured = self._zeros(width)
+        if count >= size:
+            measured = backend.repeat(count // size, lambda i, passed: step(i * size, size, passed), measured)
+        if count % size:
+            measured = step(count - count % size, count % size, measured)
+        return measured
+
+    def _total(self, y: Tensor, outputs: Tensor, losses: list[Tensor]) -> Tensor:
+        """The loss, and what the layers add to it."""
+        return sum((ops.sum(loss) for loss in losses), start=self._loss(y, outputs))
+
+    def _measured(self, measured: Tree, loss: Tensor, y: Tensor, outputs: Tensor) -> Tree:
+        """The metrics' variables after a batch."""
+        of_loss, *of_others = measured
+        mean, *others = self._metrics
+        updated = [mean.stateless_update_state(of_loss, loss, sample_weight=ops.cast(y.shape[0], "float32"))]
+        return updated + [
+            metric.stateless_update_state(variables, y, outputs)
+            for metric, variables in zip(others, of_others, strict=True)
+        ]
+
+    def _results(self, measured: Tree, width: int) -> list[Tensor]:
+        def one(measured: Tree) -> Tree:
+            return [
+                ops.cast(metric.stateless_result(variables), "float32")
+                for metric, variables in zip(self._metrics, measured, strict=True)
+            ]
+
+        results: list[Tensor] = backend.map_trials(one, measured, width)
+        return results
+
+    def _zeros(self, width: int) -> Tree:
+        """The metrics' variables before the first batch."""
+        return [[ops.broadcast_to(value, (width, *value.shape)) for value in values] for values in self._before]
+
+
+def _batch(data: Rows, order: Tensor | None, first: Tensor, size: int, width: int) -> tuple[Tensor, Tensor]:
+    """Rows `first` to `first + size` in some order (none: their own), for each trial: (width, size, …).
+
+    Each trial has its own copy even where all are the same: so each multiplies matrices of the same shape wherever it
+    stands among the others, and its numbers are the same bit for bit.
+    """
+    if order is None or len(order.shape) == 1:
+        rows = ops.arange(size) + first if order is None else ops.slice(order, (first,), (size,))
+        x, y = ops.take(data.x, rows, axis=0), ops.take(data.y, rows, axis=0)
+        return ops.broadcast_to(x, (width, *x.shape)), ops.broadcast_to(y, (width, *y.shape))
+    rows = ops.slice(order, (0, first), (width, size))
+    return ops.take(data.x, rows, axis=0), ops.take(data.y, rows, axis=0)

@@ -1,0 +1,60 @@
+"""What follows from a trial's epoch: whether to stop and why, which weights to keep, which learning rate comes next.
+
+May import: the rules, the specs, the lifecycle. Knows no engine and no SQL: the reporter asks it.
+"""
+
+import math
+from dataclasses import dataclass
+
+from models.lifecycle import StopReason
+from models.spec.experiment import TrialSpec
+from models.spec.search import fixed
+from workers.engines.base import Metrics
+from workers.plateau import Plateau
+from workers.stopping import Patience
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What follows from one epoch of one trial."""
+
+    recorded: Metrics
+    """The epoch's metrics, as they are to be stored."""
+    ended: StopReason | None = None
+    """Why the trial is to stop after it, if it is."""
+    keep: bool = False
+    """Whether its weights are to be kept."""
+    learning_rate: float | None = None
+    """What to go on with, if that changes."""
+
+
+class TrialWatch:
+    """Watches one trial, epoch by epoch."""
+
+    def __init__(self, spec: TrialSpec) -> None:
+        """Args: spec: the trial."""
+        self._epochs = fixed(spec.fit.epochs)
+        stopping, plateau = spec.early_stopping, spec.reduce_lr_on_plateau
+        self._patience = None if stopping is None else Patience(stopping)
+        self._keeps_best = stopping is not None and stopping.restore_best_weights
+        self._plateau = None if plateau is None else Plateau(plateau, float(spec.optimizer.learning_rate))  # type: ignore[arg-type]  # checked: no schedule
+
+    def after(self, epoch: int, metrics: Metrics) -> Verdict:
+        """Judge an epoch, counted from 1."""
+        recorded, changed = metrics, None
+        if self._plateau is not None:
+            before = self._plateau.learning_rate
+            recorded = {**metrics, "learning_rate": before}  # as Keras does: the rate that was used
+            self._plateau.after(metrics)
+            changed = self._plateau.learning_rate if self._plateau.learning_rate != before else None
+        # Patience is asked in the last epoch too, so that its state is what Keras's would be.
+        exhausted = self._patience is not None and self._patience.is_exhausted(epoch, metrics)
+        keep = self._keeps_best and self._patience is not None and self._patience.is_best
+        ended = None
+        if not math.isfinite(metrics["loss"]):
+            ended = StopReason.DIVERGED
+        elif epoch >= self._epochs:
+            ended = StopReason.EPOCHS
+        elif exhausted:
+            ended = StopReason.EARLY_STOPPING
+        return Verdict(recorded, ended, keep, changed)
