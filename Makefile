@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check lint lock clean
+.PHONY: help setup demo serve test check lint bench lock clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -36,6 +36,10 @@ lint: $(READY) ## Check style, types and import contracts
 
 check: lint ## What CI runs: lint, and all tests on SQLite, PostgreSQL and Redis, and in a browser
 	scripts/with-servers $(BIN)/pytest --servers --browser
+
+bench: $(READY) ## Measure the fused engine against keras.fit, JAX by hand and scikit-learn (half an hour)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/bench.txt
+	@$(BIN)/python -m benchmarks
 
 lock: $(READY) ## Write the lock files anew, after a change of pyproject.toml
 	scripts/lock $(BIN)/uv

@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     """How many faults of workers a cohort survives; after so many it has failed."""
     memory_bytes: Annotated[int, Field(ge=64 * 1024**2)] = 4 * 1024**3
     """What a worker may use for datasets that stay on its device and for the state of trials that train together."""
+    max_programs: Annotated[int, Field(ge=1)] = 64
+    """After how many compiled programs a worker begins anew: TensorFlow never gives their memory back."""
     allow_remote: bool = False
     """Let the API listen on more than loopback, though it asks nobody for a key; only behind something that does."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

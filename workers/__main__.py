@@ -77,7 +77,7 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
             thread.start()
         _log.info("worker_ready", worker=worker_id, queues=queues, devices=devices)
 
-    def on_shutting_down(**_: object) -> None:
+    def on_shutting_down(**_: object) -> None:  # a signal has come
         runner.releasing.set()
 
     def leave_logs_alone(**_: object) -> None:
@@ -95,6 +95,9 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
         with database.writing() as session:
             registry.update_worker(session, worker_id, cohort_id=None, stopped=True)
         database.close()
+    if runner.is_worn and not runner.releasing.is_set():
+        _log.info("worker_begins_anew", worker=worker_id)
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - the same process, as it began
 
 
 def _refuse_unmigrated(database: Database) -> None:

@@ -63,21 +63,26 @@ def build_network(
         raise UsageFault(f"Keras refuses this network: {error}") from error
 
 
-def build_compiled(spec: TrialSpec, features: int) -> keras.Sequential:
-    """Build a trial's network and compile it with its optimizer, loss and metrics."""
+def build_compiled(
+    spec: TrialSpec, features: int, *, jit_compile: bool = False, steps_per_execution: int = 1
+) -> keras.Sequential:
+    """Build a trial's network and compile it with its optimizer, loss and metrics; the options are Keras's."""
     model = build_network(spec, features)
     target = target_form(spec.loss, units=model.output_shape[-1])
     model.compile(
         optimizer=build_optimizer(spec.optimizer),
         loss=build_loss(spec.loss),
         metrics=build_metrics(spec.metrics, target),
+        jit_compile=jit_compile,
+        steps_per_execution=steps_per_execution,
     )
     return model
 
 
 def describe(spec: TrialSpec, features: int) -> NetworkDescription:
     """Build a trial's network only to look at it."""
-    keras.utils.clear_session()
+    # So that Keras names layers from 1 again; to collect garbage as well takes longer than a small sweep trains.
+    keras.utils.clear_session(free_memory=False)
     model = build_network(spec, features)
     lines: list[str] = []
     model.summary(print_fn=lambda line, **_: lines.append(line), line_length=80)

@@ -46,16 +46,18 @@ class Runner:
         """Args: settings, database, this worker's id, and what it trains on."""
         self._settings, self._database = settings, database
         self._worker_id, self._devices = worker_id, devices
-        self.engines: dict[str, Engine] = {
-            engine.name: engine
-            for engine in (
-                FusedEngine(KnownCompilers(settings.compilers_file), settings.memory_bytes),
-                ReferenceEngine(),
-            )
-        }
+        compilers = KnownCompilers(settings.compilers_file)
+        fused = FusedEngine(compilers, settings.memory_bytes)
+        self.engines: dict[str, Engine] = {fused.name: fused, ReferenceEngine.name: ReferenceEngine(compilers)}
+        self._programs = fused.programs
         self.claim: Claim | None = None
         self.releasing = threading.Event()
         self.lost: Claim | None = None
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether so many programs were compiled that the process is to begin anew."""
+        return self._programs.misses >= self._settings.max_programs
 
     def train_cohort(self, cohort_id: str) -> None:
         """Train a cohort if nobody else does; a race that is lost changes nothing."""

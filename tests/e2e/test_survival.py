@@ -11,11 +11,11 @@ import pytest
 import redis
 
 from tests.e2e.service import Service, is_alive
-from tests.specs import document
+from tests.specs import DENSE_2, document, layers
 
 SWEEP = document(
     optimizer={"name": "adam", "learning_rate": {"choice": [0.01, 0.001]}},
-    fit={"epochs": 40, "validation_split": 0.3},
+    fit={"epochs": 2000, "validation_split": 0.3},
 )
 
 
@@ -66,7 +66,7 @@ def test_ctrl_c_leaves_no_process_and_no_work_behind(start: Callable[..., Servic
     again.wait_until_ready()
     for view in (running, queued):
         assert again.client.wait(view.id, timeout=90).state.value == "completed"
-    assert [trial["epoch"] for trial in histories(again, running.id)] == [list(range(1, 41))] * 2
+    assert [trial["epoch"] for trial in histories(again, running.id)] == [list(range(1, 2001))] * 2
 
 
 def test_a_killed_supervisor_takes_its_processes_with_it(start: Callable[..., Service]) -> None:
@@ -99,3 +99,17 @@ def test_a_lost_queue_costs_nothing_but_time(start: Callable[..., Service]) -> N
     finally:
         worker.terminate()
         worker.wait(30)
+
+
+def test_a_worker_begins_anew_after_so_many_programs_and_loses_nothing(start: Callable[..., Service]) -> None:
+    service = start(FITTINGROOM_MAX_PROGRAMS="1")
+    service.wait_until_ready()
+    [process] = service.worker_processes()
+    first = service.http.get("/v1/workers").json()["items"][0]["id"]
+    shapes = [layers({"type": "dense", "units": units}, DENSE_2) for units in (3, 4, 5)]
+    experiments = [service.client.submit(document(model=model)) for model in shapes]
+    for experiment in experiments:
+        assert service.client.wait(experiment.id, timeout=90).state.value == "completed"
+    service.wait_until_ready()
+    assert service.worker_processes() == [process]
+    assert service.http.get("/v1/workers").json()["items"][-1]["id"] != first

@@ -4,13 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
-import numpy as np
 import pytest
 
 from models.spec.examples import example_documents
 from models.spec.search import fixed
 from tests.specs import DENSE_2, document, layers
-from tests.workers.kinds import KINDS
 from tests.workers.trials import Histories, Recording, arrays_of, cohort_of, plain_script, trial_spec, trial_specs
 from workers.engines.base import Answer, Metrics
 from workers.engines.reference import ReferenceEngine
@@ -151,13 +149,3 @@ def test_what_the_report_raises_passes_through() -> None:
     cohort = cohort_of([trial_spec()])
     with pytest.raises(Ends):
         ReferenceEngine().train(cohort, Ending(cohort))
-
-
-@pytest.mark.parametrize("changed", KINDS.values(), ids=KINDS)
-def test_whatever_the_spec_can_say_trains(changed: dict[str, Any]) -> None:
-    [spec] = trial_specs(changed)
-    history = train([spec])["t1"]
-    names = {"loss", *(metric.name for metric in spec.metrics)}
-    assert len(history) == 2
-    assert set(history[0]) == names | {f"val_{name}" for name in names}
-    assert all(np.isfinite(value) for epoch in history for value in epoch.values())

@@ -17,7 +17,7 @@ from models.spec.metrics import recorded_metrics
 from models.spec.search import fixed
 from workers.engines.backends import tensorflow as backend
 from workers.engines.backends.tensorflow import Tensor
-from workers.engines.base import Answer, Cohort, Metrics, Report
+from workers.engines.base import Answer, CannotTrainError, Cohort, Metrics, Report
 from workers.engines.batches import permutation
 from workers.engines.chunk import Chunk, Lane
 from workers.engines.epoch import Data, Method, State
@@ -56,8 +56,11 @@ class FusedEngine:
 
     def train(self, cohort: Cohort, report: Report) -> None:
         """Train the trials together, as many as fit into memory; see `workers.engines.base.Engine`."""
+        if cohort.arrays.nbytes > self.residence.budget_bytes:
+            taken, allowed = (f"{size / 1e6:,.0f} MB" for size in (cohort.arrays.nbytes, self.residence.budget_bytes))
+            raise CannotTrainError(f"the dataset takes {taken}, {allowed} may stay on the device, so it is streamed")
         data = self.residence.get(cohort.arrays)
-        method = self.programs.method(cohort.trials[0].spec, data)
+        method = self.programs.method(cohort.trials[0].spec, cohort.arrays)
         lanes = _first_lanes(method, [trial.spec for trial in cohort.trials], features=data.training.x.shape[1])
         together = max(1, self._state_bytes // lanes[0].nbytes)
         stopped: set[str] = set()

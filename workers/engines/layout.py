@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 _WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 """Few, so that cohorts of similar size share a program."""
-_WORTH_SPLITTING = 2e6
+_WORTH_SPLITTING = 4e5
 """Multiplications per step of all trials together, from which a second core gains more than it costs (measured)."""
 _WORTH_SHRINKING = 2e11
 """Multiplications saved, from which a smaller program is worth the second or so that compiling it takes (measured)."""

@@ -16,7 +16,8 @@ import numpy as np
 from models.cohorts import program_document
 from models.spec.experiment import TrialSpec
 from workers.engines.backends import tensorflow as backend
-from workers.engines.epoch import Data, Method
+from workers.engines.base import Arrays
+from workers.engines.epoch import Method
 
 _GRAPH_MUST_GAIN = 1.25
 """How many times faster than XLA the plain graph must be to be chosen: more than a busy machine makes by chance."""
@@ -63,11 +64,11 @@ class ProgramCache:
         self._programs: OrderedDict[str, Program] = OrderedDict()
         self.hits, self.misses = 0, 0
 
-    def method(self, spec: TrialSpec, data: Data) -> Method:
+    def method(self, spec: TrialSpec, arrays: Arrays) -> Method:
         """What the trials of a cohort compute, made once for all cohorts of the same shape."""
-        key = method_key(spec, data)
+        key = program_key(spec, arrays)
         method: Method = _kept(
-            self._methods, key, self._size, lambda: Method(spec, features=data.training.x.shape[1], key=key)
+            self._methods, key, self._size, lambda: Method(spec, features=arrays.x.shape[1], key=key)
         )
         return method
 
@@ -109,9 +110,10 @@ class ProgramCache:
         return Program(compiled, self._compilers[key], graph_per_xla, time.perf_counter() - started)
 
 
-def method_key(spec: TrialSpec, data: Data) -> str:
+def program_key(spec: TrialSpec, arrays: Arrays) -> str:
     """What a program depends on, but for its width and its order of rows, as a short text."""
-    shapes = [(tuple(tensor.shape), str(tensor.dtype)) for tensor in (*data.training, *data.validation)]
+    given = (arrays.x, arrays.y, arrays.x_validation, arrays.y_validation)
+    shapes = [(array.shape, str(array.dtype)) for array in given if array is not None]
     text = json.dumps([program_document(spec), shapes], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

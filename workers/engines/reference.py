@@ -1,11 +1,11 @@
-"""The reference engine: `keras.Model.fit`, one trial after the other, for any network.
+"""The reference engine: `keras.Model.fit`, one trial after the other, for any network and for data of any size.
 
 May import: keras, numpy, the networks, the specs. Knows neither SQL nor Celery. What it computes is right by
 definition; other engines are measured against it.
 """
 
-from collections.abc import Mapping
-from typing import Any
+import time
+from collections.abc import Mapping, MutableMapping
 
 import keras
 import numpy as np
@@ -13,9 +13,17 @@ from numpy.typing import NDArray
 
 from models.spec.experiment import TrialSpec
 from models.spec.search import fixed
+from workers.engines.backends import tensorflow as backend
 from workers.engines.base import Arrays, Cohort, CohortTrial, Report, Weights
 from workers.engines.batches import permutation
+from workers.engines.programs import program_key
 from workers.networks import build_compiled
+
+STEPS_PER_CALL = 16
+"""Batches that Keras trains in one call; more gain nothing (measured)."""
+_XLA_MUST_GAIN = 1.25
+"""How many times faster than the plain graph XLA must be to be chosen: more than a busy machine makes by chance."""
+_MEASURED_BATCHES = 3 * STEPS_PER_CALL
 
 
 class ReferenceEngine:
@@ -23,72 +31,101 @@ class ReferenceEngine:
 
     name = "reference"
 
+    def __init__(self, compilers: MutableMapping[str, str] | None = None) -> None:
+        """Make an engine.
+
+        Args:
+            compilers: which compiler was found faster, by program; what is found is put there. Without it, `fit` is
+                called with Keras's own defaults, a batch a call and no XLA: the definition of what is right.
+        """
+        self._compilers = compilers
+
     def train(self, cohort: Cohort, report: Report) -> None:
         """Train the trials in their order; see `workers.engines.base.Engine`."""
         stopped = {trial.id for trial in cohort.trials if trial.ended_after is not None}
-        report.describe({"trials_per_program": 1, "compiler": "graph"})
+        compiler = cohort.compiler or self._faster_compiler(cohort.trials[0].spec, cohort.arrays)
+        report.describe({"trials_per_program": 1, "compiler": compiler})
         for trial in cohort.trials:
             if trial.id not in stopped:
-                self._fit(trial, cohort.arrays, report, stopped)
+                self._fit(trial, cohort.arrays, compiler, report, stopped)
 
-    def _fit(self, trial: CohortTrial, arrays: Arrays, report: Report, stopped: set[str]) -> None:
-        keras.utils.clear_session()  # frees the network before, and lets Keras name layers from 1 again
-        model = build_compiled(trial.spec, features=arrays.x.shape[1])
-        batch_size = fixed(trial.spec.fit.batch_size)
-        batches = _OrderedBatches(arrays.x, arrays.y, trial.spec)
+    def _fit(self, trial: CohortTrial, arrays: Arrays, compiler: str, report: Report, stopped: set[str]) -> None:
+        model = self._compiled(trial.spec, arrays, compiler)
+        order = _Order(trial.spec, len(arrays.x))
         validation = None if arrays.x_validation is None else (arrays.x_validation, arrays.y_validation)
-        reporting = _EpochReport(trial.id, batches, report, stopped)
+        reporting = _EpochReport(trial.id, order, report, stopped)
         model.fit(
-            batches,
+            backend.stream(arrays.x, arrays.y, order.batch, order.batches),
             epochs=fixed(trial.spec.fit.epochs),
             validation_data=validation,
-            validation_batch_size=batch_size,
+            validation_batch_size=fixed(trial.spec.fit.batch_size),
             shuffle=False,
             verbose=0,
             callbacks=[reporting],
         )
         report.ended(trial.id, lambda: reporting.best or model.get_weights())
 
+    def _compiled(self, spec: TrialSpec, arrays: Arrays, compiler: str) -> keras.Sequential:
+        keras.utils.clear_session()  # frees the network before, and lets Keras name layers from 1 again
+        calls = {} if self._compilers is None else {"steps_per_execution": STEPS_PER_CALL}
+        return build_compiled(spec, arrays.x.shape[1], jit_compile=compiler == "xla", **calls)
 
-class _OrderedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no types
-    """The training rows, batch by batch, in the order of `permutation(seed, epoch)`."""
+    def _faster_compiler(self, spec: TrialSpec, arrays: Arrays) -> str:
+        """The one that was found faster before, or else the one that is faster now on a few batches."""
+        if self._compilers is None:
+            return "graph"
+        key = f"reference/{program_key(spec, arrays)}"
+        if key not in self._compilers:
+            graph, xla = (self._seconds(spec, arrays, compiler) for compiler in ("graph", "xla"))
+            self._compilers[key] = "xla" if graph > _XLA_MUST_GAIN * xla else "graph"
+        return self._compilers[key]
 
-    def __init__(self, x: NDArray[np.float32], y: NDArray[Any], spec: TrialSpec) -> None:
-        super().__init__(workers=1, use_multiprocessing=False)
-        self._x, self._y = x, y
+    def _seconds(self, spec: TrialSpec, arrays: Arrays, compiler: str) -> float:
+        """How long some batches take after as many that compile."""
+        model = self._compiled(spec, arrays, compiler)
+        order = _Order(spec, len(arrays.x))
+        batches = min(order.batches, _MEASURED_BATCHES)
+        started = 0.0
+        for _ in range(2):
+            started = time.perf_counter()
+            model.fit(backend.stream(arrays.x, arrays.y, order.batch, batches), shuffle=False, verbose=0)
+        return time.perf_counter() - started
+
+
+class _Order:
+    """Which rows make which batch, by `permutation(seed, epoch)`."""
+
+    def __init__(self, spec: TrialSpec, rows: int) -> None:
         self._batch_size = fixed(spec.fit.batch_size)
         self._seed = spec.seed
         self._shuffle = fixed(spec.fit.shuffle)
-        self._order = np.arange(len(x))
+        self._rows = np.arange(rows)
+        self.batches = -(-rows // self._batch_size)
+        """How many an epoch has; the last may be smaller."""
 
-    @property
-    def num_batches(self) -> int:
-        """How many batches an epoch has; the last may be smaller."""
-        return -(-len(self._x) // self._batch_size)
-
-    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[Any]]:
-        rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
-        return self._x[rows], self._y[rows]
+    def batch(self, number: int) -> NDArray[np.int64]:
+        """The rows of a batch, counted from 0."""
+        return self._rows[number * self._batch_size : (number + 1) * self._batch_size]
 
     def set_epoch(self, epoch: int) -> None:
         """Take the order of this epoch, counted from 1."""
         if self._shuffle:
-            self._order = permutation(self._seed, epoch, len(self._x))
+            self._rows = permutation(self._seed, epoch, len(self._rows))
 
 
 class _EpochReport(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no types
     """Sets the order before each epoch, reports after it, and does as it is answered."""
 
-    def __init__(self, trial_id: str, batches: _OrderedBatches, report: Report, stopped: set[str]) -> None:
+    def __init__(self, trial_id: str, order: _Order, report: Report, stopped: set[str]) -> None:
         super().__init__()
-        self._trial_id, self._batches, self._report, self._stopped = trial_id, batches, report, stopped
+        self._trial_id, self._order, self._report, self._stopped = trial_id, order, report, stopped
         self.best: Weights | None = None
         """The weights that were to be kept."""
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Keras counts epochs from 0 here."""
         del logs
-        self._batches.set_epoch(epoch + 1)
+        self._order.set_epoch(epoch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Keras counts epochs from 0 here."""

@@ -14,12 +14,13 @@ class Residence:
     """The arrays that were used last, on the device.
 
     Attributes:
+        budget_bytes: how much may stay.
         hits: how often arrays were there already.
     """
 
     def __init__(self, budget_bytes: int) -> None:
-        """Args: budget_bytes: how much stays; the arrays in use are kept even if they are more."""
-        self._budget = budget_bytes
+        """Args: budget_bytes: how much may stay."""
+        self.budget_bytes = budget_bytes
         self._resident: OrderedDict[str, tuple[Data, int]] = OrderedDict()
         self.hits = 0
 
@@ -30,7 +31,7 @@ class Residence:
         else:
             self._resident[arrays.key] = (_copied(arrays), arrays.nbytes)
         self._resident.move_to_end(arrays.key)
-        while len(self._resident) > 1 and sum(size for _, size in self._resident.values()) > self._budget:
+        while len(self._resident) > 1 and sum(size for _, size in self._resident.values()) > self.budget_bytes:
             self._resident.popitem(last=False)
         return self._resident[arrays.key][0]
 

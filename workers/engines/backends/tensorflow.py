@@ -18,6 +18,7 @@ from workers.engines.backends.tensorflow_random import ArithmeticDropout
 
 Tensor = Any
 """A `tf.Tensor`, or what stands for one while a function is traced."""
+_BATCHES_AHEAD = 8
 Tree = Any
 """Tensors in lists, tuples and dicts."""
 
@@ -178,6 +179,31 @@ class Compiled:
             return self._makes[compiler](*arguments)
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
             raise CannotCompileError(str(error).strip().partition("\n")[0]) from error
+
+
+def stream(
+    x: NDArray[Any], y: NDArray[Any], rows_of: Callable[[int], NDArray[np.int64]], batches: int
+) -> tf.data.Dataset:
+    """Batches of rows that stay on the host, read while the one before is trained on.
+
+    Args:
+        x: (rows, …)
+        y: (rows, …)
+        rows_of: the rows of a batch; asked anew in every epoch.
+        batches: how many an epoch has.
+    """
+
+    def read(number: np.int64) -> tuple[NDArray[Any], NDArray[Any]]:
+        rows = rows_of(int(number))
+        return x[rows], y[rows]
+
+    def batch(number: Tensor) -> tuple[Tensor, Tensor]:
+        values = tf.numpy_function(read, [number], [x.dtype, y.dtype])
+        for value, array in zip(values, (x, y), strict=True):
+            value.set_shape([None, *array.shape[1:]])
+        return tuple(values)
+
+    return tf.data.Dataset.range(batches).map(batch).prefetch(_BATCHES_AHEAD)
 
 
 def to_device(array: NDArray[Any] | np.generic) -> Tensor:

@@ -9,16 +9,17 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-_Word = Any
+_Words = Any
 """uint32 tensor"""
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
 _SCRAMBLING_KEY = (0x3EC8F720, 0x02461E29)
 """With which TensorFlow makes key and counter from a seed."""
-_MANTISSA, _ONE = 0x7FFFFF, 0x3F800000
+_MANTISSA, _ONE = np.uint32(0x7FFFFF), np.uint32(0x3F800000)
 """Of a float32: the bits of its fraction, and the number 1."""
 
 
@@ -43,42 +44,42 @@ def uniform(seed: Any, shape: tuple[int, ...]) -> Any:  # noqa: ANN401 - tensors
     Returns:
         float32, of that shape.
     """
-    seed = tf.cast(seed, tf.uint64)
-    low = tf.cast(tf.bitwise.bitwise_and(seed, _as(0xFFFFFFFF, tf.uint64)), tf.uint32)
-    high = tf.cast(tf.bitwise.right_shift(seed, _as(32, tf.uint64)), tf.uint32)
-    mixed = _philox((low[0], high[0], low[1], high[1]), tuple(_as(key, tf.uint32) for key in _SCRAMBLING_KEY))
+    low, high = _words(tf.cast(seed, tf.uint64))
+    even, odd = _philox(low[:, None], high[:, None], tf.constant(_SCRAMBLING_KEY, tf.uint32)[:, None])
+    key, upper = tf.stack([even[0], odd[0]]), tf.stack([even[1], odd[1]])
     size = math.prod(shape)
-    groups = tf.range(-(-size // 4), dtype=tf.int32)
-    counter = (tf.cast(groups, tf.uint32), _as(0, tf.uint32), mixed[2], mixed[3])
-    words = tf.stack(_philox(counter, (mixed[0], mixed[1])), axis=-1)
-    fraction = tf.bitwise.bitwise_or(tf.bitwise.bitwise_and(words, _as(_MANTISSA, tf.uint32)), _as(_ONE, tf.uint32))
+    groups = tf.cast(tf.range(-(-size // 4)), tf.uint32)
+    zeros = tf.zeros_like(groups)
+    even, odd = _philox(tf.stack([groups, zeros + upper[0]]), tf.stack([zeros, zeros + upper[1]]), key)
+    words = tf.stack([even[0], odd[0], even[1], odd[1]], axis=-1)
+    fraction = tf.bitwise.bitwise_or(tf.bitwise.bitwise_and(words, _MANTISSA), _ONE)
     return tf.reshape(tf.reshape(tf.bitcast(fraction, tf.float32) - 1.0, [-1])[:size], shape)
 
 
-def _philox(counter: tuple[_Word, ...], key: tuple[_Word, ...]) -> tuple[_Word, ...]:
-    """Four random words for each counter."""
-    c0, c1, c2, c3 = counter
-    k0, k1 = key
+def _philox(even: _Words, odd: _Words, key: _Words) -> tuple[_Words, _Words]:
+    """Four random words for each counter.
+
+    Two words are computed as one tensor, which keeps XLA from computing each round again for every word of the next.
+
+    Args:
+        even: words 0 and 2 of each counter, (2, counters).
+        odd: words 1 and 3, (2, counters).
+        key: (2, 1).
+
+    Returns:
+        The random words in the same two tensors.
+    """
+    multipliers, weyl = tf.constant(_MULTIPLIERS, tf.uint64)[:, None], tf.constant(_WEYL, tf.uint32)[:, None]
     for _ in range(_ROUNDS):
-        high0, low0 = _product(_MULTIPLIERS[0], c0)
-        high1, low1 = _product(_MULTIPLIERS[1], c2)
-        c0, c1, c2, c3 = _xor(_xor(high1, c1), k0), low1, _xor(_xor(high0, c3), k1), low0
-        k0, k1 = k0 + _as(_WEYL[0], tf.uint32), k1 + _as(_WEYL[1], tf.uint32)
-    return c0, c1, c2, c3
+        low, high = _words(tf.cast(even, tf.uint64) * multipliers)
+        even = tf.bitwise.bitwise_xor(tf.bitwise.bitwise_xor(high[::-1], odd), key)
+        odd = low[::-1]
+        key += weyl
+    return even, odd
 
 
-def _product(multiplier: int, word: _Word) -> tuple[_Word, _Word]:
-    """High and low word of a product."""
-    product = tf.cast(word, tf.uint64) * _as(multiplier, tf.uint64)
-    return (
-        tf.cast(tf.bitwise.right_shift(product, _as(32, tf.uint64)), tf.uint32),
-        tf.cast(tf.bitwise.bitwise_and(product, _as(0xFFFFFFFF, tf.uint64)), tf.uint32),
-    )
-
-
-def _xor(one: _Word, other: _Word) -> _Word:
-    return tf.bitwise.bitwise_xor(one, other)
-
-
-def _as(number: int, dtype: Any) -> Any:  # noqa: ANN401 - tensors
-    return tf.constant(number, dtype)
+def _words(numbers: Any) -> tuple[_Words, _Words]:  # noqa: ANN401 - tensors
+    """The low and the high words of uint64 numbers."""
+    low = tf.bitwise.bitwise_and(numbers, tf.constant(0xFFFFFFFF, tf.uint64))
+    high = tf.bitwise.right_shift(numbers, tf.constant(32, tf.uint64))
+    return tf.cast(low, tf.uint32), tf.cast(high, tf.uint32)

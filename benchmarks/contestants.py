@@ -1,0 +1,129 @@
+"""Who is measured: a `keras.fit` loop, the fused engine, hand-written JAX, scikit-learn.
+
+May import: keras, the engines, and the rivals. Each function gives seconds; medians, where something is repeated.
+"""
+
+import math
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from benchmarks.work import EPOCHS, Work
+from workers.engines.base import Answer, Arrays, Cohort, Metrics, Weights
+from workers.engines.fused import FusedEngine
+from workers.networks import build_compiled
+
+
+class _Clock:
+    """A report that notes when each epoch came, and stops after the last."""
+
+    def __init__(self, cohort: Cohort, epochs: int) -> None:
+        self._ids, self._epochs = [trial.id for trial in cohort.trials], epochs
+        self.times: list[float] = []
+        self.record: Mapping[str, Any] = {}
+
+    def describe(self, record: Mapping[str, Any]) -> None:
+        """Keep it."""
+        self.record = record
+
+    def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> Answer:
+        """Note the time."""
+        self.times.append(time.perf_counter())
+        return Answer(dict.fromkeys(metrics, "epochs") if epoch == self._epochs else {})
+
+    def ended(self, trial_id: str, weights: Callable[[], Weights]) -> None:
+        """Let it go."""
+
+
+def keras_fit(work: Work, epochs: int = EPOCHS) -> tuple[float, float]:
+    """One trial as a script would train it.
+
+    Returns:
+        Seconds of an epoch, the median of all but the first; and of the whole, with building and tracing.
+    """
+    [spec], arrays = work.specs(1, epochs), work.arrays()
+    times: list[float] = []
+    started = time.perf_counter()
+    keras.utils.clear_session()
+    model = build_compiled(spec, features=arrays.x.shape[1])
+    model.fit(
+        arrays.x, arrays.y, epochs=epochs, batch_size=32, verbose=0,
+        validation_data=(arrays.x_validation, arrays.y_validation),
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: times.append(time.perf_counter()))],
+    )  # fmt: skip
+    whole = time.perf_counter() - started
+    return statistics.median(np.diff(times)), whole
+
+
+def fused(
+    work: Work, trials: int, engine: FusedEngine, epochs: int = EPOCHS, arrays: Arrays | None = None
+) -> tuple[float, float, Any]:
+    """A cohort on the fused engine.
+
+    Returns:
+        Seconds of an epoch of all trials, the median of all but the first; of the whole; and the engine's record.
+    """
+    cohort = work.cohort(trials, epochs, arrays)
+    clock = _Clock(cohort, epochs)
+    started = time.perf_counter()
+    engine.train(cohort, clock)
+    return statistics.median(np.diff(clock.times)), clock.times[-1] - started, clock.record
+
+
+def sklearn(work: Work, epochs: int = 6) -> float | None:
+    """One epoch of one trial of scikit-learn's MLPClassifier, without validation: it has no such pass."""
+    from sklearn.neural_network import MLPClassifier  # noqa: PLC0415 - a rival
+
+    if work.hidden is None:
+        return None
+    arrays = work.arrays()
+    network = MLPClassifier(
+        tuple(work.hidden), solver=work.optimizer, batch_size=32, learning_rate_init=0.001, momentum=0.0, alpha=0.0
+    )
+    labels = arrays.y.argmax(1)
+    times = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(epochs):
+            started = time.perf_counter()
+            network.partial_fit(arrays.x, labels, classes=np.unique(labels))
+            times.append(time.perf_counter() - started)
+    return statistics.median(times[1:])
+
+
+def flops(work: Work) -> float:
+    """Multiplications and additions of an epoch of one trial, by the shapes of its kernels.
+
+    A step takes two passes of products back for each one forward, but for the first layer, whose input has no gradient.
+    """
+    arrays = work.arrays()
+    [spec] = work.specs(1)
+    network = build_compiled(spec, features=arrays.x.shape[1])
+    each = [
+        2.0
+        * layer.kernel.shape.num_elements()
+        * (math.prod(layer.output.shape[1:-1]) if hasattr(layer, "filters") else 1)
+        for layer in network.layers
+        if hasattr(layer, "kernel")
+    ]
+    validated = 0 if arrays.x_validation is None else len(arrays.x_validation)
+    return len(arrays.x) * (3 * sum(each) - each[0]) + validated * sum(each)
+
+
+def peak_flops(size: int = 2048, repeats: int = 7) -> float:
+    """Floating-point operations per second of a large matrix product on all cores: what this machine can do."""
+    import tensorflow as tf  # noqa: PLC0415 - measured here only
+
+    a = tf.random.stateless_uniform((size, size), seed=(0, 1))
+    tf.linalg.matmul(a, a).numpy()
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        tf.linalg.matmul(a, a).numpy()
+        times.append(time.perf_counter() - started)
+    return 2 * size**3 / min(times)

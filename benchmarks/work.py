@@ -1,0 +1,98 @@
+"""What is measured: networks, data, and at how many trials.
+
+May import: the specs, the datasets, the engines' contract. Knows no contestant.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from models.planning import plan_experiment
+from models.spec.experiment import ExperimentSpec, TrialSpec
+from models.spec.losses import target_form
+from models.spec.search import fixed
+from workers.datasets import prepare
+from workers.engines.base import Arrays, Cohort, CohortTrial
+
+EPOCHS = 20
+
+
+@dataclass(frozen=True)
+class Work:
+    """One row of the table, but for the number of trials."""
+
+    name: str
+    dataset: dict[str, Any]
+    layers: Sequence[dict[str, Any]]
+    optimizer: str
+    trials: Sequence[int]
+    hidden: Sequence[int] | None = None
+    """Units of the hidden layers where the network is dense and nothing else: what other tools can be given as well."""
+
+    def document(self, trials: int, epochs: int = EPOCHS, initializer: str = "glorot_uniform") -> dict[str, Any]:
+        """The experiment: a sweep of learning rates. Another initializer is another program of the same work."""
+        layers = [
+            layer | {"kernel_initializer": initializer} if layer["type"] in ("dense", "conv2d") else layer
+            for layer in self.layers
+        ]
+        rates = [float(rate) for rate in np.geomspace(1e-4, 1e-2, trials)]
+        return {
+            "name": f"{self.name}, {trials} trials",
+            "dataset": self.dataset,
+            "model": {"layers": layers},
+            "optimizer": {"name": self.optimizer, "learning_rate": {"choice": rates}},
+            "loss": "categorical_crossentropy",
+            "metrics": ["accuracy"],
+            "fit": {"epochs": epochs, "batch_size": 32, "validation_split": 0.3},
+        }
+
+    def specs(self, trials: int, epochs: int = EPOCHS) -> list[TrialSpec]:
+        """The trials."""
+        experiment = ExperimentSpec.model_validate(self.document(trials, epochs))
+        return [trial.spec for trial in plan_experiment(experiment).trials]
+
+    def arrays(self) -> Arrays:
+        """What they train on."""
+        [spec] = self.specs(1)
+        units = fixed(self.layers[-1]["units"])
+        return prepare(spec.dataset, spec.fit.validation_split, target_form(spec.loss, units))
+
+    def cohort(self, trials: int, epochs: int = EPOCHS, arrays: Arrays | None = None) -> Cohort:
+        """The trials with their arrays."""
+        specs = self.specs(trials, epochs)
+        return Cohort([CohortTrial(f"t{n}", spec) for n, spec in enumerate(specs)], arrays or self.arrays())
+
+
+def _dense(*units: int) -> list[dict[str, Any]]:
+    return [{"type": "dense", "units": n, "activation": "relu"} for n in units]
+
+
+def _softmax(classes: int) -> dict[str, Any]:
+    return {"type": "dense", "units": classes, "activation": "softmax"}
+
+
+_TITANIC = {"name": "titanic", "standardize": True}
+_DIGITS = {"name": "mnist-sample", "rows": 2500}
+_CNN = [
+    {"type": "reshape", "target_shape": [28, 28, 1]},
+    {"type": "conv2d", "filters": 8, "kernel_size": 3, "activation": "relu"},
+    {"type": "max_pooling2d"},
+    {"type": "conv2d", "filters": 16, "kernel_size": 3, "activation": "relu"},
+    {"type": "max_pooling2d"},
+    {"type": "flatten"},
+]
+
+WORK = [
+    Work("Titanic 10-100-100-2", _TITANIC, [*_dense(100, 100), _softmax(2)], "sgd", (1, 3, 16, 64, 256), (100, 100)),
+    Work("Titanic 10-10-10-2", _TITANIC, [*_dense(10, 10), _softmax(2)], "sgd", (1, 3, 16, 64, 256), (10, 10)),
+    Work("digits 784-50-50-10", _DIGITS, [*_dense(50, 50), _softmax(10)], "adam", (1, 3, 8), (50, 50)),
+    Work("dropout 784-50-10", _DIGITS, [*_dense(50), {"type": "dropout", "rate": 0.3}, _softmax(10)], "adam", (1, 3)),
+    Work("batch norm 10-50-2", _TITANIC, [*_dense(50), {"type": "batch_normalization"}, _softmax(2)], "adam", (1, 3)),
+    Work("small CNN", _DIGITS, [*_CNN, _softmax(10)], "adam", (1, 3)),
+    Work("784-1024-1024-10", _DIGITS, [*_dense(1024, 1024), _softmax(10)], "adam", (1, 3), (1024, 1024)),
+]
+
+Measure = Callable[[Work, int], float | None]
+"""Seconds; None where it cannot be measured."""
