@@ -81,7 +81,7 @@ def build_compiled(
 
 def describe(spec: TrialSpec, features: int) -> NetworkDescription:
     """Build a trial's network only to look at it."""
-    # So that Keras names layers from 1 again; to collect garbage as well takes longer than a small sweep trains.
+    # So that Keras names layers from 1 again. To collect garbage as well takes seconds beside programs that are kept.
     keras.utils.clear_session(free_memory=False)
     model = build_network(spec, features)
     lines: list[str] = []

@@ -125,7 +125,9 @@ SHAPES: dict[str, dict[str, Any]] = {
         fit={"epochs": 3, "validation_split": 0.8}, metrics=["accuracy", "auc"],
     ),
     "epochs that differ": document(fit={"epochs": {"choice": [1, 7, 20]}, "validation_split": 0.3}),
+    # No accuracy: which of two numbers that are none is the larger is not the same everywhere.
     "divergence beside convergence": document(
+        metrics=[],
         dataset={"name": "titanic"}, loss="mse", model=layers({"type": "dense", "units": 2}), fit=FIT,
         optimizer={"name": "sgd", "learning_rate": {"choice": [1e-6, 1000.0, 1e-7]}},
     ),
@@ -179,7 +181,8 @@ SMOOTH = LAYERS.filter(lambda layer: layer["type"] != "activation" or layer["act
 @given(
     inner=st.lists(SMOOTH, max_size=3),
     optimizer=st.sampled_from(["sgd", "adam", "adamw", "rmsprop", "adagrad", "nadam"]),
-    rates=st.lists(st.floats(1e-4, 3e-2), min_size=1, max_size=4, unique=True),
+    # Not so large that outputs saturate: a probability near 0 gives a loss that hangs on its last bits.
+    rates=st.lists(st.floats(1e-5, 1e-3), min_size=1, max_size=4, unique=True),
     seeds=st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=2, unique=True),
     fit=st.fixed_dictionaries(
         {

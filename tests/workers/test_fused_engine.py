@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,6 +12,7 @@ import tensorflow as tf
 from tests.specs import DENSE_2, digits, document, layers
 from tests.workers.trials import Recording, cohort_of, trial_spec, trial_specs
 from workers.engines import layout
+from workers.engines.backends.tensorflow import LAYERS
 from workers.engines.backends.tensorflow_random import uniform
 from workers.engines.base import Answer, CannotTrainError, Cohort, Metrics
 from workers.engines.compilers import KnownCompilers
@@ -93,6 +95,17 @@ def test_convolutions_take_turns_and_dense_layers_share() -> None:
     assert turns.records[0]["trials_per_program"] == 1
     shared = trained(FusedEngine(), cohort_of(trial_specs(document(optimizer=rates(0.1, 0.2)))))
     assert shared.records[0]["trials_per_program"] == 2
+
+
+def test_a_network_that_cannot_be_traced_is_left_to_another_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Untraceable(keras.layers.Dropout):  # type: ignore[misc]  # keras has no types
+        def call(self, inputs: tf.Tensor, *, training: bool = False) -> tf.Tensor:
+            return inputs * 2 if training and bool(tf.reduce_sum(inputs) > 0) else inputs  # a symbol is neither
+
+    monkeypatch.setitem(LAYERS, "dropout", Untraceable)
+    model = layers(TANH, {"type": "dropout", "rate": 0.3}, DENSE_2)
+    with pytest.raises(CannotTrainError):
+        trained(FusedEngine(), cohort_of([trial_spec(model=model)]))
 
 
 def test_trials_that_stop_leave_the_others_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:

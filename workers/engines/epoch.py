@@ -61,7 +61,6 @@ class Method:
     Attributes:
         key: tells it from other methods.
         can_map: whether the backend can map it over trials, as far as is known.
-        cannot_map_because: why not, in the backend's words.
         batch_size: rows of a batch.
         learning_rate_slot: where among the slots the learning rate is; None with a schedule.
     """
@@ -75,7 +74,7 @@ class Method:
             key: tells it from other methods.
         """
         self.key = key
-        self.can_map, self.cannot_map_because = True, ""
+        self.can_map = True
         self.batch_size = fixed(spec.fit.batch_size)
         self._model = build_network(spec, features, backend.LAYERS)
         self._optimizer = backend.without_variables(build_optimizer(spec.optimizer))

@@ -167,10 +167,12 @@ class _Training:
             self._program = program = programs.program(
                 self._method, variant, int(self._steps), arguments, self._compiler
             )
-        except backend.CannotMapError as error:
-            self._method.can_map, self._method.cannot_map_because = False, str(error)
+        except backend.CannotMapError:
+            self._method.can_map = False
             self._arrange(training, load, programs)
             return
+        except backend.CannotCompileError as error:
+            raise CannotTrainError(str(error)) from error
         self._report.describe(
             {
                 "trials_per_program": layout.width,

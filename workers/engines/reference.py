@@ -66,7 +66,8 @@ class ReferenceEngine:
         report.ended(trial.id, lambda: reporting.best or model.get_weights())
 
     def _compiled(self, spec: TrialSpec, arrays: Arrays, compiler: str) -> keras.Sequential:
-        keras.utils.clear_session()  # frees the network before, and lets Keras name layers from 1 again
+        # So that Keras names layers from 1 again. To collect garbage as well takes long beside programs that are kept.
+        keras.utils.clear_session(free_memory=False)
         calls = {} if self._compilers is None else {"steps_per_execution": STEPS_PER_CALL}
         return build_compiled(spec, arrays.x.shape[1], jit_compile=compiler == "xla", **calls)
 

@@ -161,9 +161,13 @@ class Compiled:
 
         Raises:
             CannotMapError: as `map_trials`.
+            CannotCompileError: the function cannot be traced.
         """
         specs = tf.nest.map_structure(lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), example)
-        traced = tf.function(function, autograph=False).get_concrete_function(*specs)
+        try:
+            traced = tf.function(function, autograph=False).get_concrete_function(*specs)
+        except (ValueError, TypeError, NotImplementedError, tf.errors.OpError) as error:
+            raise CannotCompileError(str(error).strip().partition("\n")[0]) from error
         self._makes = {
             "graph": traced,
             "xla": tf.function(lambda *arguments: traced(*arguments), autograph=False, jit_compile=True),  # noqa: PLW0108 - tf.function takes no concrete function
