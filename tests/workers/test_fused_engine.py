@@ -204,22 +204,25 @@ def test_arithmetic_draws_tensorflows_random_numbers(seed: tuple[int, int], shap
 
 SMALL = Workload(cores=2, can_map=True, step_cost=10.0, epoch_cost=100.0)
 LARGE = Workload(cores=2, can_map=True, step_cost=1e6, epoch_cost=1e9)
+HUGE = Workload(cores=2, can_map=True, step_cost=1e8, epoch_cost=1e10)
+UNMAPPED = Workload(cores=2, can_map=False, step_cost=1e6, epoch_cost=1e9)
 
 
 @pytest.mark.parametrize(
-    ("trials", "load", "width", "chunks"),
+    ("trials", "load", "width", "chunks", "at_once"),
     [
-        (1, LARGE, 1, 1),
-        (5, SMALL, 6, 1),
-        (5, LARGE, 3, 2),
-        (16, LARGE, 8, 2),
-        (300, SMALL, 128, 3),
-        (5, Workload(cores=2, can_map=False, step_cost=1e6, epoch_cost=1e9), 1, 5),
+        (1, LARGE, 1, 1, 2),
+        (5, SMALL, 6, 1, 2),
+        (5, LARGE, 3, 2, 2),
+        (16, LARGE, 8, 2, 2),
+        (300, SMALL, 128, 3, 2),
+        (5, UNMAPPED, 1, 5, 2),
+        (5, HUGE, 1, 5, 1),
     ],
 )
-def test_layout(trials: int, load: Workload, width: int, chunks: int) -> None:
+def test_layout(trials: int, load: Workload, width: int, chunks: int, at_once: int) -> None:
     found = arrange(range(trials), load)
-    assert (found.width, len(found.chunks)) == (width, chunks)
+    assert (found.width, len(found.chunks), found.at_once) == (width, chunks, at_once)
     assert [trial for chunk in found.chunks for trial in chunk] == list(range(trials))
     assert all(1 <= len(chunk) <= width for chunk in found.chunks)
 

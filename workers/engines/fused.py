@@ -116,7 +116,9 @@ class _Training:
             assert self._program is not None  # noqa: S101 - for mypy
             return chunk.train(self._program, self._data, self._order(chunk, epoch), self._steps)
 
-        tables = list(threads.map(train, chunks)) if len(chunks) > 1 else [train(chunk) for chunk in chunks]
+        assert self._layout is not None  # noqa: S101 - for mypy
+        apply = threads.map if min(self._layout.at_once, len(chunks)) > 1 else map
+        tables = list(apply(train, chunks))
         columns = {p: table[:, i] for c, table in zip(chunks, tables, strict=True) for i, p in enumerate(c.trials)}
         return {
             self._trials[place].id: dict(zip(self._names, columns[place].tolist(), strict=True))
@@ -176,7 +178,7 @@ class _Training:
         self._report.describe(
             {
                 "trials_per_program": layout.width,
-                "programs_side_by_side": min(len(layout.chunks), load.cores),
+                "programs_side_by_side": min(len(layout.chunks), layout.at_once),
                 "compiler": program.compiler,
                 "known_program": program.known,
                 "compile_seconds": 0.0 if program.known else round(program.compile_seconds, 3),
