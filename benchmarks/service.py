@@ -21,7 +21,7 @@ from benchmarks.work import EPOCHS, Work
 
 INITIALIZERS = ("glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal")
 """Each makes another program of the same work, so that a program can be cold more than once."""
-_POLL_SECONDS = 0.005
+_POLL_SECONDS = 0.02
 
 
 class Service:
