@@ -72,7 +72,7 @@ def test_compose_names_settings_files_and_commands_that_exist() -> None:
             assert service["command"][0] in ("migrate", "api", "worker")
 
 
-@pytest.mark.parametrize("name", ["dev", "api", "worker", "worker-gpu"])
+@pytest.mark.parametrize("name", ["dev", "bench", "api", "worker", "worker-gpu"])
 def test_every_locked_package_has_a_hash(name: str) -> None:
     requirements = re.split(r"\n(?=[a-z])", (ROOT / "locks" / f"{name}.txt").read_text().strip())
     assert len(requirements) > 30
