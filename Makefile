@@ -37,7 +37,7 @@ lint: $(READY) ## Check style, types and import contracts
 check: lint ## What CI runs: lint, and all tests on SQLite, PostgreSQL and Redis, and in a browser
 	scripts/with-servers $(BIN)/pytest --servers --browser
 
-bench: $(READY) ## Measure the fused engine against keras.fit, JAX by hand and scikit-learn (half an hour)
+bench: $(READY) ## Measure the fused engine against keras.fit, JAX by hand and scikit-learn (some ten minutes)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/bench.txt
 	@$(BIN)/python -m benchmarks
 

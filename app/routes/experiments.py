@@ -144,9 +144,8 @@ def plot(
     view = service.get_experiment(experiment_id)
     chosen = metric or view.objective.metric
     spec = ExperimentSpec.model_validate(view.spec)
-    recorded = recorded_metrics(spec.metrics, validated=spec.fit.validation_split > 0)
-    if spec.reduce_lr_on_plateau is not None:
-        recorded = [*recorded, "learning_rate"]
+    is_validated, rate_changes = spec.fit.validation_split > 0, spec.reduce_lr_on_plateau is not None
+    recorded = recorded_metrics(spec.metrics, validated=is_validated, rate_changes=rate_changes)
     if chosen not in recorded:
         refuse_parameter("metric", chosen, f"its trials record: {', '.join(recorded)}")
     etag = etag_of(view.version, chosen)

@@ -91,10 +91,14 @@ def better_direction(metric: str) -> Direction:
     return _DIRECTIONS[metric.removeprefix("val_")]
 
 
-def recorded_metrics(metrics: list[Metric], *, validated: bool) -> list[str]:
-    """The names that a history will have, in Keras's order: `loss`, the metrics, then the same with `val_`."""
+def recorded_metrics(metrics: list[Metric], *, validated: bool, rate_changes: bool = False) -> list[str]:
+    """The names that a history will have, in Keras's order: `loss`, the metrics, then the same with `val_`.
+
+    Where the learning rate is lowered on the way, it is recorded too, and comes last.
+    """
     names = ["loss", *(metric.name for metric in metrics)]
-    return names + [f"val_{name}" for name in names] if validated else names
+    names += [f"val_{name}" for name in names] if validated else []
+    return [*names, "learning_rate"] if rate_changes else names
 
 
 def is_better(value: float, best: float | None, direction: Direction) -> bool:

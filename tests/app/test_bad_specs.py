@@ -72,6 +72,9 @@ BAD_SPECS: list[tuple[str, Any, str]] = [
     ("shuffle as text", document(fit={"validation_split": 0.3, "shuffle": "yes"}), "/fit/shuffle"),
     # what is watched
     ("monitor nobody records", document(early_stopping={"monitor": "val_auc"}), "/early_stopping/monitor"),
+    ("plateau of a metric nobody records", document(reduce_lr_on_plateau={"monitor": "val_auc"}), "/reduce_lr_on_plateau/monitor"),
+    ("plateau that lowers nothing", document(reduce_lr_on_plateau={"factor": 1.0}), "/reduce_lr_on_plateau/factor"),
+    ("plateau beside a schedule", document(reduce_lr_on_plateau={}, optimizer={"name": "sgd", "learning_rate": {"schedule": "cosine_decay", "initial_learning_rate": 0.1, "decay_steps": 9}}), "/reduce_lr_on_plateau"),
     ("val_ monitor without validation", document(fit={}, early_stopping={}), "/early_stopping/monitor"),
     ("objective nobody records", document(objective={"metric": "precision"}), "/objective/metric"),
     ("val_ objective without validation", document(fit={}, objective={"metric": "val_loss"}), "/objective/metric"),

@@ -199,3 +199,9 @@ def test_a_thousand_trials_are_planned_and_stored(http: httpx.Client) -> None:
     rates = {"choice": [index / 1000 for index in range(1, 1001)]}
     view = http.get(f"/v1/experiments/{submit(http, optimizer={'name': 'sgd', 'learning_rate': rates})}").json()
     assert view["progress"]["trials"] == {"queued": 1000}
+
+
+def test_a_rate_that_is_lowered_can_be_drawn_and_another_cannot(http: httpx.Client) -> None:
+    for changes, status in (({"reduce_lr_on_plateau": {}}, 200), ({}, 422)):
+        path = f"/v1/experiments/{submit(http, **changes)}/plot.svg"
+        assert http.get(path, params={"metric": "learning_rate"}).status_code == status

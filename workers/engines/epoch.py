@@ -90,11 +90,6 @@ class Method:
             (index for index, variable in enumerate(self._optimizer.variables) if variable is rate), None
         )
 
-    @property
-    def metric_names(self) -> list[str]:
-        """What one epoch is measured by, in the order of an epoch's results; the same again with `val_` follows."""
-        return [metric.name for metric in self._metrics]
-
     def first_state(self, spec: TrialSpec, features: int) -> State:
         """What a trial's network starts from, without trial axis and slots; it follows from the trial's seed alone."""
         network = build_network(spec, features, backend.LAYERS)

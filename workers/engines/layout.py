@@ -15,7 +15,7 @@ _WORTH_SPLITTING = 4e5
 _FILLS_THE_CORES = 2e7
 """Multiplications per step of one trial, from which it keeps all cores busy by itself (measured)."""
 _WORTH_SHRINKING = 2e11
-"""Multiplications saved, from which a smaller program is worth the second or so that compiling it takes (measured)."""
+"""Multiplications saved, from which a smaller program is worth the second or so that compiling it takes (estimated)."""
 
 
 @dataclass(frozen=True)
