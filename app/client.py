@@ -120,6 +120,18 @@ class Client:
         """Cancel an experiment; gives the number of trials that this call has cancelled or asked to stop."""
         return int(self._json("POST", f"/v1/experiments/{experiment_id}/cancel")["trials_cancelled"])
 
+    def pause(self, experiment_id: str) -> ExperimentView:
+        """Begin nothing more of an experiment, and put back what runs at the end of its epoch."""
+        return ExperimentView.model_validate(self._json("POST", f"/v1/experiments/{experiment_id}/pause"))
+
+    def resume(self, experiment_id: str) -> ExperimentView:
+        """Let a paused experiment go on."""
+        return ExperimentView.model_validate(self._json("POST", f"/v1/experiments/{experiment_id}/resume"))
+
+    def delete(self, experiment_id: str) -> None:
+        """Remove an experiment with all that belongs to it, for good."""
+        self._answer("DELETE", f"/v1/experiments/{experiment_id}")
+
     def _answer(self, method: str, path: str, **arguments: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
         response = self._http.request(method, path, **arguments)
         if response.is_error:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from app.schemas import Problem
-from models.errors import NotFoundError, NotMigratedError
+from models.errors import ExperimentEndedError, NotFoundError, NotMigratedError
 from models.spec.faults import Fault, InvalidSpec, faults_of
 
 MEDIA_TYPE = "application/problem+json"
@@ -28,6 +28,7 @@ Responses = dict[int | str, dict[str, Any]]
 
 _DESCRIPTIONS = {
     404: "There is no such resource.",
+    409: "The resource is in a state in which this cannot be done; nothing was changed.",
     413: "The body is larger than the service takes.",
     422: "Something in the request is not as expected; nothing was changed.",
     503: "The database does not answer; try again after `Retry-After` seconds.",
@@ -71,8 +72,10 @@ def install_error_handlers(app: FastAPI) -> None:
         return _invalid(request, error.faults)
 
     @app.exception_handler(NotFoundError)
-    async def _(request: Request, error: NotFoundError) -> JSONResponse:
-        return problem_response(request.url.path, 404, str(error))
+    @app.exception_handler(ExperimentEndedError)
+    async def _(request: Request, error: NotFoundError | ExperimentEndedError) -> JSONResponse:
+        status = HTTPStatus.NOT_FOUND if isinstance(error, NotFoundError) else HTTPStatus.CONFLICT
+        return problem_response(request.url.path, status, str(error))
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, error: HTTPException) -> JSONResponse:

@@ -15,10 +15,13 @@ from app.errors import MEDIA_TYPE, install_error_handlers
 from app.limits import BodyLimit
 from app.routes import catalogue, documentation, experiments, health, trials
 from app.service import Service
+from models import registry
 from models.broker import create_celery
 from models.database import Database
 from models.logs import configure_logs
+from models.reaper import Reaper
 from models.settings import Settings, read_settings
+from models.storage import Storage
 
 _DESCRIPTION = """\
 Post an experiment; it tries several Keras models on, and tells you which fits.
@@ -38,11 +41,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or read_settings()
     settings.make_folders()
     configure_logs(settings)
-    database = Database(settings.sqlalchemy_url)
+    database, celery = Database(settings.sqlalchemy_url), create_celery(settings)
+    reaper = Reaper(settings, database, celery, registry.list_idle_queues)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        reaper.start()
         yield
+        reaper.end()
         database.close()
 
     app = FastAPI(
@@ -53,7 +59,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.state.service = Service(database, create_celery(settings))
+    app.state.service = Service(database, celery, Storage(settings.storage_location))
     app.add_middleware(BodyLimit)
     install_error_handlers(app)
     for module in (experiments, trials, catalogue, health):

@@ -23,6 +23,8 @@ def experiment_summary(
     row: ExperimentTable, progress: Progress, waiting_for: str | None
 ) -> schemas.ExperimentSummaryView:
     """An experiment in a list."""
+    if row.paused_at is not None and progress.finished_at is None:
+        waiting_for = f"it is paused; POST /v1/experiments/{row.id}/resume lets it go on"
     return schemas.ExperimentSummaryView(
         id=row.id,
         name=row.name,
@@ -33,6 +35,7 @@ def experiment_summary(
         started_at=progress.started_at,
         finished_at=progress.finished_at,
         cancel_requested_at=row.cancel_requested_at,
+        paused_at=row.paused_at,
         device=row.spec.get("device", "any"),
         objective=schemas.ObjectiveView.model_validate(
             {"metric": row.objective_metric, "direction": row.objective_direction}

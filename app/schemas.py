@@ -83,6 +83,8 @@ class ExperimentSummaryView(View):
     started_at: dt.datetime | None
     finished_at: dt.datetime | None
     cancel_requested_at: dt.datetime | None
+    paused_at: dt.datetime | None
+    """Since when nothing more of it is begun; null unless it is paused."""
     device: Device
     objective: ObjectiveView
     progress: ProgressView
@@ -134,7 +136,8 @@ class TrialSummaryView(View):
     seed: int
     state: TrialState
     stop_reason: StopReason | None
-    """Why a completed trial ended: `epochs` (all of them), `early_stopping` or `diverged` (the loss was no number)."""
+    """Why a completed trial ended: `epochs` (all of them), `early_stopping`, `diverged` (the loss was no number) or
+    `time_limit`."""
     fault: FaultView | None
     """Why a failed trial failed."""
     version: int

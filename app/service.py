@@ -7,11 +7,12 @@ import contextlib
 from collections import Counter
 from collections.abc import Sequence
 
+import structlog
 from celery import Celery
 from sqlalchemy.orm import Session
 
 from app import presentation, schemas
-from models import registry, repository, transitions
+from models import registry, repository, requests
 from models.broker import ring
 from models.database import Database
 from models.errors import BrokerUnavailableError, NotFoundError
@@ -19,18 +20,18 @@ from models.lifecycle import ExperimentState
 from models.planning import plan_experiment
 from models.spec.datasets import BUILT_IN_DATASETS, DatasetSchema
 from models.spec.experiment import ExperimentSpec
+from models.storage import Storage
 from models.tables import ExperimentTable
 
-WORKER_SEEN_SECONDS = 15.0
-"""A worker that was silent for longer is not counted as alive."""
+_log = structlog.get_logger()
 
 
 class Service:
     """The service over one database and one broker."""
 
-    def __init__(self, database: Database, celery: Celery) -> None:
-        """Args: database: where everything is; celery: how workers are told."""
-        self._database, self._celery = database, celery
+    def __init__(self, database: Database, celery: Celery, storage: Storage) -> None:
+        """Args: database: where everything is; celery: how workers are told; storage: where checkpoints are."""
+        self._database, self._celery, self._storage = database, celery, storage
 
     def plan(self, spec: ExperimentSpec) -> schemas.PlanView:
         """Say what an experiment would be; store nothing.
@@ -122,8 +123,31 @@ class Service:
             return self._cancel(session, repository.get_experiment(session, trial.experiment_id), trial_id)
 
     def _cancel(self, session: Session, row: ExperimentTable, trial_id: str | None = None) -> schemas.CancelView:
-        count = transitions.request_cancel(session, row.id, trial_id)
+        count = requests.request_cancel(session, row.id, trial_id)
         return schemas.CancelView(experiment_id=row.id, trials_cancelled=count)
+
+    def pause_experiment(self, experiment_id: str) -> schemas.ExperimentView:
+        """Begin nothing more of it and put back what runs, or NotFoundError, or ExperimentEndedError."""
+        with self._database.writing() as session:
+            requests.request_pause(session, experiment_id)
+        return self.get_experiment(experiment_id)
+
+    def resume_experiment(self, experiment_id: str) -> schemas.ExperimentView:
+        """Let it go on, or NotFoundError."""
+        with self._database.writing() as session:
+            messages = requests.request_resume(session, experiment_id)
+        with contextlib.suppress(BrokerUnavailableError):  # as in `submit`
+            ring(self._celery, messages)
+        return self.get_experiment(experiment_id)
+
+    def delete_experiment(self, experiment_id: str) -> None:
+        """Remove it with all that belongs to it, or NotFoundError. What it has in training ends."""
+        with self._database.writing() as session:
+            requests.delete_experiment(session, experiment_id)
+        try:
+            self._storage.remove(experiment_id)
+        except OSError as error:  # it is written down that they are to go: the reaper removes them
+            _log.warning("files_not_removed", experiment=experiment_id, error=type(error).__name__)
 
     def list_datasets(self) -> list[DatasetSchema]:
         """All datasets."""
@@ -138,7 +162,7 @@ class Service:
     def list_workers(self) -> list[schemas.WorkerView]:
         """The workers that are alive."""
         with self._database.reading() as session:
-            rows = registry.list_workers(session, seen_within_seconds=WORKER_SEEN_SECONDS)
+            rows = registry.list_workers(session)
         return [presentation.worker(row) for row in rows]
 
     def health(self) -> schemas.HealthView:
@@ -160,6 +184,6 @@ class Service:
         queues = repository.list_unclaimed_queues(session, experiment_ids)
         if not queues:
             return {}
-        workers = registry.list_workers(session, seen_within_seconds=WORKER_SEEN_SECONDS)
+        workers = registry.list_workers(session)
         served = Counter(queue for worker in workers for queue in worker.queues)
         return {key: presentation.waiting_for(found, served) for key, found in queues.items()}

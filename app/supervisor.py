@@ -14,7 +14,7 @@ from types import FrameType
 
 import structlog
 
-from models.supervision import SUPERVISED
+from models.supervision import SUPERVISED, predecessor
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
@@ -35,7 +35,9 @@ class Child:
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     pause: float = FIRST_PAUSE_SECONDS
-    start_at: float = field(default=0.0)
+    start_at: float = 0.0
+    died: dict[str, str] = field(default_factory=dict)
+    """What its next process is told of its last one."""
 
 
 class Supervisor:
@@ -73,6 +75,7 @@ class Supervisor:
         if now - child.started_at >= STEADY_SECONDS:
             child.pause = FIRST_PAUSE_SECONDS
         _log.warning("process_died", name=child.name, exit_code=code, starts_again_in_seconds=child.pause)
+        child.died = predecessor(child.process.pid, code)
         child.process, child.start_at = None, now + child.pause
         child.pause = min(child.pause * 2, LONGEST_PAUSE_SECONDS)
 
@@ -82,7 +85,7 @@ class Supervisor:
             [sys.executable, "-m", *child.arguments],
             stdin=subprocess.PIPE,
             start_new_session=True,
-            env=os.environ | {SUPERVISED: "1"},
+            env=os.environ | {SUPERVISED: "1"} | child.died,
         )
         child.started_at = time.monotonic()
 

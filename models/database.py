@@ -4,10 +4,10 @@ May import: sqlalchemy, alembic. Knows no table: `models.tables` has them, `migr
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import (
     Connection,
@@ -23,12 +23,18 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.sql.compiler import SQLCompiler
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from models.errors import NotMigratedError
+from models.errors import NotMigratedError, TooNewError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_Result = TypeVar("_Result")
 
 MIGRATIONS_DIR = Path(__file__).parents[1] / "migrations"
 
@@ -102,6 +108,26 @@ class Database:
         with self._explained(), self._writing.begin() as session:
             yield session
 
+    def write(self, work: Callable[[Session], _Result], patience_seconds: float) -> _Result:
+        """The same for a function, which is called again where the database was out of reach, locked or full.
+
+        Args:
+            work: must lead to the same when it is called twice: a connection may be cut after its commit.
+            patience_seconds: for how long to try.
+
+        Raises:
+            sqlalchemy.exc.OperationalError: the database did not answer in all that time.
+        """
+        for attempt in Retrying(
+            retry=retry_if_exception_type((OperationalError, InterfaceError)),
+            stop=stop_after_delay(patience_seconds),
+            wait=wait_random_exponential(multiplier=0.1, max=2.0),
+            reraise=True,
+        ):
+            with attempt, self.writing() as session:
+                result = work(session)
+        return result
+
     @contextmanager
     def _explained(self) -> Iterator[None]:
         """Tell tables that are missing from a database that does not answer."""
@@ -123,19 +149,44 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the tables to the newest version; does nothing where they are."""
-        # Only who migrates needs Alembic; the API starts without it.
+        # Only who migrates or asks for the version needs Alembic; the API's modules load without it.
         import alembic.command  # noqa: PLC0415
-        import alembic.config  # noqa: PLC0415
 
-        config = alembic.config.Config()
-        config.set_main_option("script_location", str(MIGRATIONS_DIR))
+        config = _alembic_config()
         with self.engine.begin() as connection:
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, "head")
 
+    def refuse_other_version(self) -> None:
+        """Compare the version of the tables with that of the code.
+
+        Raises:
+            NotMigratedError: the tables are older, or not there.
+            TooNewError: the tables are of a version that this code does not know.
+        """
+        from alembic.migration import MigrationContext  # noqa: PLC0415
+        from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+        scripts = ScriptDirectory.from_config(_alembic_config())
+        with self.engine.connect() as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+        if found == scripts.get_current_head():
+            return
+        if found in {None, *(script.revision for script in scripts.walk_revisions())}:
+            raise NotMigratedError
+        raise TooNewError(str(found), str(scripts.get_current_head()))
+
     def close(self) -> None:
         """Give the connections back."""
         self.engine.dispose()
+
+
+def _alembic_config() -> "Config":
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS_DIR))
+    return config
 
 
 def _create_engine(url: str) -> Engine:
@@ -147,7 +198,7 @@ def _create_engine(url: str) -> Engine:
     def _on_connect(connection: DBAPIConnection, _: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves, below
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

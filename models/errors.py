@@ -15,11 +15,28 @@ class NotFoundError(FittingRoomError):
         super().__init__(f"there is no {kind} {identifier[:80]!r}")
 
 
+class ExperimentEndedError(FittingRoomError):
+    """The experiment has ended, and what was asked for is for those that have not."""
+
+    def __init__(self, experiment_id: str, wanted: str) -> None:
+        super().__init__(f"experiment {experiment_id} has ended; only one that has not can be {wanted}")
+
+
 class NotMigratedError(FittingRoomError):
     """The database has not the tables of this version."""
 
     def __init__(self) -> None:
         super().__init__("the database has not the tables of this version; run `fittingroom migrate`")
+
+
+class TooNewError(FittingRoomError):
+    """The database has the tables of a later version."""
+
+    def __init__(self, found: str, known: str) -> None:
+        super().__init__(
+            f"the database has tables of version {found}; this version of Fitting Room knows up to {known}. "
+            "Run the version that made them: what is queued waits for it"
+        )
 
 
 class BrokerUnavailableError(FittingRoomError):

@@ -23,11 +23,19 @@ class Claim:
     attempt: int
 
 
-def lock_experiment(session: Session, experiment_id: str) -> int:
-    """Hold the experiment's row until the transaction ends; gives its version."""
-    return session.scalars(
+def lock_experiment(session: Session, experiment_id: str) -> int | None:
+    """Hold the experiment's row until the transaction ends; gives the version that a change makes. None: it is gone."""
+    version = session.scalar(
         select(ExperimentTable.version).where(ExperimentTable.id == experiment_id).with_for_update()
-    ).one()
+    )
+    return None if version is None else version + 1
+
+
+def lock_claim(session: Session, claim: Claim) -> int | None:
+    """Hold the experiment and the cohort, if the claim is still the worker's; gives the version that a change makes."""
+    version = lock_experiment(session, claim.experiment_id)
+    held = session.scalar(select(CohortTable.id).where(*_held(claim)).with_for_update())
+    return None if held is None else version
 
 
 def set_version(session: Session, experiment_id: str, version: int) -> None:
@@ -41,11 +49,6 @@ def renew_lease(session: Session, claim: Claim, lease_seconds: float) -> bool:
         update(CohortTable).where(*_held(claim)).values(lease_expires_at=clock(lease_seconds)).returning(CohortTable.id)
     )
     return renewed.first() is not None
-
-
-def is_held(session: Session, claim: Claim) -> bool:
-    """Whether the claim is still the worker's; if so it stays so until the transaction ends."""
-    return session.scalar(select(CohortTable.id).where(*_held(claim)).with_for_update()) is not None
 
 
 def has_expired_leases(session: Session) -> bool:

@@ -12,7 +12,7 @@ class TrialState(StrEnum):
 
     ::
 
-                         claim                 all epochs, early stopping, divergence
+                         claim                 all epochs, early stopping, divergence, time limit
            queued ───────────────────▶ running ───────────────────────────▶ completed
              │  ▲                        │ │ └──── the pruner's verdict ───▶ pruned
              │  └── lease lost or ───────┘ └────── fault ──────────────────▶ failed
@@ -37,6 +37,7 @@ class StopReason(StrEnum):
     EPOCHS = "epochs"
     EARLY_STOPPING = "early_stopping"
     DIVERGED = "diverged"
+    TIME_LIMIT = "time_limit"
 
 
 class ExperimentState(StrEnum):

@@ -37,6 +37,7 @@ def configure_logs(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level.upper())
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of its plugins
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

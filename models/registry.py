@@ -6,20 +6,42 @@ May import: sqlalchemy, the tables. Knows no HTTP; never commits: whoever opened
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from models.database import clock
 from models.tables import WorkerTable
 
+SEEN_SECONDS = 15.0
+"""A worker that was silent for longer is not counted as alive."""
 
-def list_workers(session: Session, *, seen_within_seconds: float) -> Sequence[WorkerTable]:
+
+def list_workers(session: Session, *, seen_within_seconds: float = SEEN_SECONDS) -> Sequence[WorkerTable]:
     """The workers that were heard of lately and have not said goodbye."""
     return session.scalars(
         select(WorkerTable)
         .where(WorkerTable.stopped_at.is_(None), WorkerTable.seen_at > clock(-seen_within_seconds))
         .order_by(WorkerTable.id)
     ).all()
+
+
+def list_idle_queues(session: Session) -> set[str]:
+    """The queues to which some worker listens that is alive and trains nothing."""
+    return {queue for worker in list_workers(session) if worker.cohort_id is None for queue in worker.queues}
+
+
+def list_unstopped(session: Session, host: str, process_id: int) -> list[str]:
+    """The workers of a process that have not said goodbye, heard of or not."""
+    of_process = (WorkerTable.host == host, WorkerTable.process_id == process_id, WorkerTable.stopped_at.is_(None))
+    return list(session.scalars(select(WorkerTable.id).where(*of_process)))
+
+
+def remove_stopped(session: Session, older_than_seconds: float) -> int:
+    """Forget the workers that have long been silent, whether they said goodbye or not; gives how many they were."""
+    forgotten = session.execute(
+        delete(WorkerTable).where(WorkerTable.seen_at < clock(-older_than_seconds)).returning(WorkerTable.id)
+    )
+    return len(forgotten.all())
 
 
 def add_worker(  # noqa: PLR0913 - a row's columns

@@ -4,7 +4,7 @@ May import: sqlalchemy, the tables, the lifecycle. Knows no HTTP; never commits:
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, case, func, select
@@ -18,7 +18,7 @@ from models.planning import ExperimentPlan
 from models.sampling import resolved_objective
 from models.spec.experiment import ExperimentSpec
 from models.spec.search import fixed
-from models.tables import CohortTable, EpochTable, ExperimentTable, ExperimentTagTable, TrialTable
+from models.tables import CohortTable, DeletionTable, EpochTable, ExperimentTable, ExperimentTagTable, TrialTable
 
 
 @dataclass(frozen=True)
@@ -213,6 +213,18 @@ def list_trials(session: Session, experiment_id: str) -> Sequence[TrialTable]:
     ).all()
 
 
+def list_cohort_trials(session: Session, cohort_id: str) -> Sequence[TrialTable]:
+    """A cohort's trials in the order of their numbers."""
+    return session.scalars(
+        select(TrialTable).where(TrialTable.cohort_id == cohort_id).order_by(TrialTable.number)
+    ).all()
+
+
+def is_deleted(session: Session, experiment_id: str) -> bool:
+    """Whether an experiment was there and was deleted."""
+    return session.get(DeletionTable, experiment_id) is not None
+
+
 def list_cohorts(session: Session, experiment_id: str) -> Sequence[CohortTable]:
     """An experiment's cohorts in the order of their numbers."""
     return session.scalars(
@@ -238,7 +250,7 @@ def list_epochs(
 
 
 def list_overdue_messages(
-    session: Session, queues: Sequence[str], *, resend_seconds: float, limit: int
+    session: Session, queues: Collection[str], *, resend_seconds: float, limit: int
 ) -> list[Message]:
     """Cohorts that nobody works on and whose message was never sent, or long enough ago to be thought lost."""
     cohorts = session.scalars(
@@ -247,6 +259,7 @@ def list_overdue_messages(
             CohortTable.finished_at.is_(None),
             CohortTable.lease_owner.is_(None),
             CohortTable.queue.in_(queues),
+            CohortTable.experiment_id.not_in(select(ExperimentTable.id).where(ExperimentTable.paused_at.is_not(None))),
             CohortTable.sent_at.is_(None) | (CohortTable.sent_at < clock(-resend_seconds)),
         )
         .order_by(CohortTable.id)

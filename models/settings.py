@@ -25,12 +25,20 @@ class Settings(BaseSettings):
     """SQLAlchemy URL, such as `postgresql://user:password@host/name`; by default SQLite in the data folder."""
     broker_url: SecretStr | None = None
     """Celery broker, such as `redis://host:6379/0`; by default a folder in the data folder."""
+    storage_url: str | None = None
+    """Where checkpoints are kept: a folder, or `s3://bucket/prefix`; by default a folder in the data folder."""
     lease_seconds: Annotated[float, Field(gt=0, le=86_400)] = 30.0
     """How long a silent worker keeps its cohort before another one may take it."""
     resend_seconds: Annotated[float, Field(gt=0, le=86_400)] = 5.0
     """How long a queued cohort waits, while a worker is idle, before its message is sent again."""
     max_faults: Annotated[int, Field(ge=1, le=100)] = 3
     """How many faults of workers a cohort survives; after so many it has failed."""
+    checkpoint_seconds: Annotated[float, Field(gt=0, le=86_400)] = 30.0
+    """How often a cohort in training is saved, so that another worker can go on with it."""
+    grace_seconds: Annotated[float, Field(gt=0, le=86_400)] = 20.0
+    """How long a worker that was told to end waits for an epoch to end, before it gives the cohort back as it is."""
+    retention_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
+    """After how many days an experiment that has ended is deleted; by default never."""
     memory_bytes: Annotated[int, Field(ge=64 * 1024**2)] = 4 * 1024**3
     """What a worker may use for datasets that stay on its device and for the state of trials that train together."""
     max_programs: Annotated[int, Field(ge=1)] = 64
@@ -62,6 +70,11 @@ class Settings(BaseSettings):
     def celery_broker_url(self) -> str:
         """The broker's URL."""
         return self.broker_url.get_secret_value() if self.broker_url is not None else "filesystem://localhost//"
+
+    @property
+    def storage_location(self) -> str:
+        """The URL or folder of the storage."""
+        return self.storage_url or str(self.data_dir / "storage")
 
     @property
     def queue_dir(self) -> Path:

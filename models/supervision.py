@@ -1,4 +1,4 @@
-"""How a process that was started by another one ends with it, however that other one ends.
+"""What a process knows of the one that started it, and of the one in whose place it was started.
 
 May import: the standard library. Knows nothing of what the process does.
 """
@@ -6,9 +6,47 @@ May import: the standard library. Knows nothing of what the process does.
 import os
 import signal
 import threading
+from typing import NamedTuple
 
 SUPERVISED = "FITTINGROOM_SUPERVISED"
 """Set in the environment of a process whose standard input is a pipe that its parent holds open."""
+
+
+PREDECESSOR = "FITTINGROOM_PREDECESSOR"
+"""Set in the environment of a process that is started in the place of one that died: its id and its exit code."""
+
+_HINTS = {
+    signal.SIGKILL: "as happens when memory runs out",
+    signal.SIGSEGV: "a crash in native code",
+    signal.SIGABRT: "a crash in native code",
+}
+
+
+class Predecessor(NamedTuple):
+    """A process that died."""
+
+    process_id: int
+    how: str
+    """How it ended, in words that complete "the worker …"."""
+
+
+def take_predecessor() -> Predecessor | None:
+    """In whose place this process was started, if in anybody's. Tells it once: who it starts or becomes is not told."""
+    process_id, _, code = os.environ.pop(PREDECESSOR, "").partition(":")
+    return Predecessor(int(process_id), _in_words(int(code))) if process_id else None
+
+
+def predecessor(process_id: int, exit_code: int) -> dict[str, str]:
+    """What to put into the environment of its successor."""
+    return {PREDECESSOR: f"{process_id}:{exit_code}"}
+
+
+def _in_words(exit_code: int) -> str:
+    if exit_code >= 0:
+        return f"ended with exit code {exit_code}"
+    number = signal.Signals(-exit_code)
+    hint = _HINTS.get(number)
+    return f"was killed by {number.name}" + (f", {hint}" if hint else "")
 
 
 def end_with_parent() -> None:

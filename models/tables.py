@@ -45,6 +45,7 @@ class ExperimentTable(Base):
     version: Mapped[int] = mapped_column(BigInteger, default=1)
     created_at: Mapped[dt.datetime]
     cancel_requested_at: Mapped[dt.datetime | None]
+    paused_at: Mapped[dt.datetime | None]
 
 
 class ExperimentTagTable(Base):
@@ -144,3 +145,12 @@ class WorkerTable(Base):
     seen_at: Mapped[dt.datetime] = mapped_column(index=True)
     stopped_at: Mapped[dt.datetime | None]
     cohort_id: Mapped[str | None] = mapped_column(_ID)
+
+
+class DeletionTable(Base):
+    """An experiment whose rows are gone and whose files are to go."""
+
+    __tablename__ = "deletions"
+
+    experiment_id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    deleted_at: Mapped[dt.datetime]

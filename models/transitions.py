@@ -1,7 +1,7 @@
 """The only hand that changes states: each function is one conditional change that says if it won.
 
 May import: sqlalchemy, the tables, the lifecycle, the leases. Knows no HTTP and no Keras; never commits: whoever opened
-the session does.
+the session does. What workers report and what befalls them stands here; `models.requests` has what clients ask for.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,29 +11,37 @@ from sqlalchemy import ColumnElement, func, literal, select, update
 from sqlalchemy.orm import Session
 
 from models.database import clock
-from models.leases import Claim, is_held, lock_experiment, set_version
+from models.leases import Claim, lock_claim, lock_experiment, set_version
 from models.lifecycle import SOURCES, TERMINAL, StopReason, TrialState
 from models.tables import CohortTable, ExperimentTable, TrialTable
 
 
 def mark_claimed(session: Session, cohort_id: str, owner: str, lease_seconds: float) -> Claim | None:
-    """Take a cohort that nobody holds, and set its queued trials running. None if somebody else has it."""
+    """Take a cohort that nobody holds, and set its queued trials running. None if it is held, paused or gone.
+
+    A worker trains one cohort at a time, so one that it holds already is one whose claim it was not told of.
+    """
     experiment_id = session.scalar(select(CohortTable.experiment_id).where(CohortTable.id == cohort_id))
-    if experiment_id is None:
+    version = None if experiment_id is None else lock_experiment(session, experiment_id)
+    if experiment_id is None or version is None:
         return None
-    version = lock_experiment(session, experiment_id) + 1
+    paused = select(literal(1)).where(ExperimentTable.id == experiment_id, ExperimentTable.paused_at.is_not(None))
     attempt = session.scalar(
         update(CohortTable)
-        .where(CohortTable.id == cohort_id, CohortTable.lease_owner.is_(None), CohortTable.finished_at.is_(None))
+        .where(
+            CohortTable.id == cohort_id,
+            CohortTable.lease_owner.is_(None) | (CohortTable.lease_owner == owner),
+            CohortTable.finished_at.is_(None),
+            ~paused.exists(),
+        )
         .values(lease_owner=owner, lease_expires_at=clock(lease_seconds), attempt=CohortTable.attempt + 1)
         .returning(CohortTable.attempt)
     )
     if attempt is None:
         return None
-    _move(
-        session, TrialState.RUNNING, version, TrialTable.cohort_id == cohort_id,
-        started_at=func.coalesce(TrialTable.started_at, clock()), attempt=attempt,
-    )  # fmt: skip
+    mine = TrialTable.cohort_id == cohort_id
+    move(session, TrialState.RUNNING, version, mine, started_at=func.coalesce(TrialTable.started_at, clock()))
+    session.execute(update(TrialTable).where(mine, TrialTable.state == TrialState.RUNNING).values(attempt=attempt))
     set_version(session, experiment_id, version)
     return Claim(cohort_id, experiment_id, owner, attempt)
 
@@ -57,8 +65,8 @@ def mark_described(
     session: Session, claim: Claim, trial_ids: Sequence[str], model_summary: str, environment: Mapping[str, Any]
 ) -> bool:
     """What the worker found the network of some trials to be, and what it trains them with."""
-    version = lock_experiment(session, claim.experiment_id) + 1
-    if not is_held(session, claim):
+    version = lock_claim(session, claim)
+    if version is None:
         return False
     session.execute(
         update(TrialTable)
@@ -73,8 +81,8 @@ def mark_program(
     session: Session, claim: Claim, engine: str, engine_reason: str, program: Mapping[str, Any] | None
 ) -> bool:
     """Which engine trains the cohort, why, and how."""
-    version = lock_experiment(session, claim.experiment_id) + 1
-    if not is_held(session, claim):
+    version = lock_claim(session, claim)
+    if version is None:
         return False
     session.execute(
         update(CohortTable)
@@ -88,8 +96,8 @@ def mark_program(
 
 def mark_released(session: Session, claim: Claim) -> bool:
     """The worker gives the cohort back politely; it will be trained by another one."""
-    version = lock_experiment(session, claim.experiment_id) + 1
-    if not is_held(session, claim):
+    version = lock_claim(session, claim)
+    if version is None:
         return False
     _put_back(session, claim.cohort_id, version, faults=0)
     set_version(session, claim.experiment_id, version)
@@ -98,10 +106,10 @@ def mark_released(session: Session, claim: Claim) -> bool:
 
 def mark_faulted(session: Session, claim: Claim, max_faults: int, detail: str) -> bool:
     """The worker gives the cohort back because of a fault that may pass; too many of these, and it has failed."""
-    lock_experiment(session, claim.experiment_id)
-    if not is_held(session, claim):
+    version = lock_claim(session, claim)
+    if version is None:
         return False
-    _count_fault(session, claim.cohort_id, claim.experiment_id, max_faults, detail)
+    _count_fault(session, claim, version, max_faults, detail)
     return True
 
 
@@ -110,60 +118,19 @@ def mark_leases_lost(session: Session, max_faults: int) -> list[str]:
 
     Safe to call from many processes at once: each cohort is taken once.
     """
-    expired = session.execute(
-        select(CohortTable.id, CohortTable.experiment_id, CohortTable.attempt, CohortTable.lease_owner).where(
-            CohortTable.finished_at.is_(None), CohortTable.lease_expires_at < clock()
-        )
-    ).all()
-    taken = []
-    for cohort_id, experiment_id, attempt, owner in sorted(expired, key=lambda row: row.experiment_id):
-        lock_experiment(session, experiment_id)
-        still = session.scalar(
-            select(CohortTable.id)
-            .where(
-                CohortTable.id == cohort_id,
-                CohortTable.attempt == attempt,
-                CohortTable.finished_at.is_(None),
-                CohortTable.lease_expires_at < clock(),
-            )
-            .with_for_update()
-        )
-        if still is not None:
-            detail = f"attempt {attempt}: worker {owner} was not heard of again before its lease ran out"
-            _count_fault(session, cohort_id, experiment_id, max_faults, detail)
-            taken.append(cohort_id)
-    return taken
+    return _take_away(
+        session, CohortTable.lease_expires_at < clock(), max_faults, "was not heard of again before its lease ran out"
+    )
+
+
+def mark_worker_lost(session: Session, worker_id: str, max_faults: int, how: str) -> list[str]:
+    """Take away what a worker held of which it is known that it has ended. Returns the cohorts' ids."""
+    return _take_away(session, CohortTable.lease_owner == worker_id, max_faults, how)
 
 
 def mark_sent(session: Session, cohort_ids: Sequence[str]) -> None:
     """Messages for these cohorts are on their way."""
     session.execute(update(CohortTable).where(CohortTable.id.in_(cohort_ids)).values(sent_at=clock()))
-
-
-def request_cancel(session: Session, experiment_id: str, trial_id: str | None = None) -> int:
-    """Cancel what is queued, and ask what is running to stop. Of one trial, or of all; again changes nothing.
-
-    Returns:
-        How many trials this call has cancelled or newly asked.
-    """
-    version = lock_experiment(session, experiment_id) + 1
-    which = TrialTable.experiment_id == experiment_id
-    if trial_id is not None:
-        which &= TrialTable.id == trial_id
-    unasked = which & TrialTable.state.not_in(TERMINAL) & TrialTable.cancel_requested_at.is_(None)
-    asked = session.execute(
-        update(TrialTable).where(unasked).values(cancel_requested_at=clock(), version=version).returning(TrialTable.id)
-    ).all()
-    if not asked:
-        return 0
-    if trial_id is None:
-        session.execute(
-            update(ExperimentTable).where(ExperimentTable.id == experiment_id).values(cancel_requested_at=clock())
-        )
-    _move(session, TrialState.CANCELLED, version, which & (TrialTable.state == TrialState.QUEUED), finished_at=clock())
-    _finish_cohorts(session, CohortTable.experiment_id == experiment_id)
-    set_version(session, experiment_id, version)
-    return len(asked)
 
 
 def list_cancel_requests(session: Session, claim: Claim) -> set[str]:
@@ -179,9 +146,7 @@ def list_cancel_requests(session: Session, claim: Claim) -> set[str]:
     )
 
 
-def _move(
-    session: Session, target: TrialState, version: int, which: ColumnElement[bool], **values: object
-) -> list[str]:
+def move(session: Session, target: TrialState, version: int, which: ColumnElement[bool], **values: object) -> list[str]:
     """Change the state of those trials from which the law allows it; gives their ids."""
     moved = session.execute(
         update(TrialTable)
@@ -194,16 +159,16 @@ def _move(
 
 def _end_held(session: Session, claim: Claim, which: ColumnElement[bool], target: TrialState, **values: object) -> bool:
     """End trials of a cohort that the worker holds; False, and nothing changed, if it no longer does."""
-    version = lock_experiment(session, claim.experiment_id) + 1
-    if not is_held(session, claim):
+    version = lock_claim(session, claim)
+    if version is None:
         return False
-    _move(session, target, version, which, finished_at=clock(), **values)
-    _finish_cohorts(session, CohortTable.id == claim.cohort_id)
+    move(session, target, version, which, finished_at=clock(), **values)
+    finish_cohorts(session, CohortTable.id == claim.cohort_id)
     set_version(session, claim.experiment_id, version)
     return True
 
 
-def _finish_cohorts(session: Session, which: ColumnElement[bool]) -> None:
+def finish_cohorts(session: Session, which: ColumnElement[bool]) -> None:
     """A cohort is finished when all its trials are."""
     unended = select(literal(1)).where(TrialTable.cohort_id == CohortTable.id, TrialTable.state.not_in(TERMINAL))
     session.execute(
@@ -223,19 +188,37 @@ def _put_back(session: Session, cohort_id: str, version: int, *, faults: int) ->
     )
     mine = TrialTable.cohort_id == cohort_id
     asked = mine & TrialTable.cancel_requested_at.is_not(None)
-    _move(session, TrialState.CANCELLED, version, asked, finished_at=clock())
-    _move(session, TrialState.QUEUED, version, mine)
-    _finish_cohorts(session, CohortTable.id == cohort_id)
+    move(session, TrialState.CANCELLED, version, asked, finished_at=clock())
+    move(session, TrialState.QUEUED, version, mine)
+    finish_cohorts(session, CohortTable.id == cohort_id)
 
 
-def _count_fault(session: Session, cohort_id: str, experiment_id: str, max_faults: int, detail: str) -> None:
-    """Put a cohort back, or fail its trials if this was one fault too many. The experiment is locked."""
-    version = lock_experiment(session, experiment_id) + 1
-    _put_back(session, cohort_id, version, faults=1)
-    faults = session.scalars(select(CohortTable.faults).where(CohortTable.id == cohort_id)).one()
+def _take_away(session: Session, which: ColumnElement[bool], max_faults: int, how: str) -> list[str]:
+    """Take leased cohorts from their workers, and say how it came to that."""
+    leased = which & CohortTable.finished_at.is_(None) & CohortTable.lease_owner.is_not(None)
+    columns = (CohortTable.id, CohortTable.experiment_id, CohortTable.lease_owner, CohortTable.attempt)
+    rows = session.execute(select(*columns).where(leased).order_by(CohortTable.experiment_id, CohortTable.id))
+    claims = [
+        Claim(cohort_id, experiment_id, owner or "", attempt) for cohort_id, experiment_id, owner, attempt in rows
+    ]
+    taken = []
+    for claim in claims:
+        version = lock_claim(session, claim)
+        still = session.scalar(select(CohortTable.id).where(CohortTable.id == claim.cohort_id, leased))
+        if version is not None and still is not None:
+            detail = f"attempt {claim.attempt}: worker {claim.owner} {how}"
+            _count_fault(session, claim, version, max_faults, detail)
+            taken.append(claim.cohort_id)
+    return taken
+
+
+def _count_fault(session: Session, claim: Claim, version: int, max_faults: int, detail: str) -> None:
+    """Put a cohort back, or fail its trials if this was one fault too many. The claim is locked."""
+    _put_back(session, claim.cohort_id, version, faults=1)
+    faults = session.scalars(select(CohortTable.faults).where(CohortTable.id == claim.cohort_id)).one()
     if faults >= max_faults:
         fault = {"kind": "transient", "message": f"given up after {faults} faults; the last: {detail}"}
-        mine = TrialTable.cohort_id == cohort_id
-        _move(session, TrialState.FAILED, version, mine, finished_at=clock(), fault=fault)
-        _finish_cohorts(session, CohortTable.id == cohort_id)
-    set_version(session, experiment_id, version)
+        mine = TrialTable.cohort_id == claim.cohort_id
+        move(session, TrialState.FAILED, version, mine, finished_at=clock(), fault=fault)
+        finish_cohorts(session, CohortTable.id == claim.cohort_id)
+    set_version(session, claim.experiment_id, version)

@@ -39,10 +39,14 @@ def test_client_and_specs_load_no_server_library() -> None:
     assert in_fresh_interpreter(code).strip() == ""
 
 
-def test_api_imports_in_under_a_second() -> None:
-    # The process's own time: what else the machine does meanwhile is not ours to answer for.
-    code = "import time; start = time.process_time(); import app.main; print(time.process_time() - start)"
-    assert min(float(in_fresh_interpreter(code)) for _ in range(5)) < 1.0
+def test_the_api_starts_as_fast_as_its_libraries_allow() -> None:
+    """On a quiet machine it is a second. Machines differ, so our modules are measured against those they need."""
+    needed = "fastapi, sqlalchemy.orm, celery, pydantic_settings, structlog, fsspec, tenacity"
+    code = "import time; start = time.process_time(); import {}; print(time.process_time() - start)"
+    ours, theirs = (
+        min(float(in_fresh_interpreter(code.format(modules))) for _ in range(4)) for modules in ("app.main", needed)
+    )
+    assert ours < 2.5 * theirs
 
 
 def python_files() -> list[Path]:
@@ -59,13 +63,17 @@ def test_no_sql_outside_its_rooms() -> None:
     rooms = {
         "models/database.py", "models/tables.py", "models/leases.py",
         "models/repository.py", "models/registry.py", "models/epochs.py", "models/transitions.py",
-        # These know the session or the errors, and write no statement.
-        "app/errors.py", "app/service.py", "workers/heartbeat.py", "workers/reaper.py", "workers/runner.py",
+        "models/requests.py", "models/retention.py",
+    }  # fmt: skip
+    # These know the session or the errors, and write no statement.
+    guests = {
+        "app/errors.py", "app/service.py", "models/reaper.py", "workers/__main__.py", "workers/heartbeat.py",
+        "workers/recorder.py", "workers/runner.py", "workers/watchdog.py",
     }  # fmt: skip
     imports = re.compile(r"^\s*(from|import) sqlalchemy", re.MULTILINE)
     found = {str(file.relative_to(ROOT)) for file in python_files() if imports.search(file.read_text(encoding="utf-8"))}
-    assert found <= rooms
+    assert found <= rooms | guests
     statements = ("select(", "update(", "insert(", "delete(")
-    for name in ("app/errors.py", "app/service.py", "workers/heartbeat.py", "workers/reaper.py", "workers/runner.py"):
+    for name in sorted(guests):
         source = (ROOT / name).read_text(encoding="utf-8")
         assert not any(f" {statement}" in source for statement in statements), name

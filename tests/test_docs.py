@@ -22,7 +22,7 @@ def test_every_setting_is_in_the_readme_and_no_other() -> None:
 
 
 def test_every_endpoint_is_in_the_readme_and_no_other(settings: Settings) -> None:
-    named = set(re.findall(r"`((?:GET|POST) /[^`]*)`", README))
+    named = set(re.findall(r"`((?:GET|POST|DELETE) /[^`]*)`", README))
     paths = create_app(settings).openapi()["paths"]
     assert named == {f"{method.upper()} {path}" for path, operations in paths.items() for method in operations}
 

@@ -12,15 +12,17 @@ import warnings
 import structlog
 from celery import Celery, signals
 from celery.exceptions import SecurityWarning
+from sqlalchemy.orm import Session
 
-from models import registry
+from models import registry, transitions
 from models.broker import QUEUES, create_celery
 from models.database import Database
-from models.errors import NotMigratedError, UsageFault
+from models.errors import FittingRoomError, UsageFault
 from models.identifiers import new_id
 from models.logs import configure_logs
+from models.reaper import Reaper
 from models.settings import Settings, read_settings
-from models.supervision import end_with_parent
+from models.supervision import end_with_parent, take_predecessor
 
 _log = structlog.get_logger()
 
@@ -44,27 +46,36 @@ def main() -> None:
 def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | None) -> None:
     """Announce this worker, listen to its queues, and say goodbye at the end."""
     # These load TensorFlow: only here, in the process that trains.
-    from workers.devices import configure_devices, library_versions  # noqa: PLC0415
+    from workers.devices import library_versions  # noqa: PLC0415
     from workers.heartbeat import Heartbeat  # noqa: PLC0415
-    from workers.reaper import Reaper  # noqa: PLC0415
     from workers.runner import Runner  # noqa: PLC0415
     from workers.tasks import register_tasks  # noqa: PLC0415
+    from workers.watchdog import Watchdog, begin_anew  # noqa: PLC0415
 
-    if asked_queues is not None and "gpu" not in asked_queues:
-        gpu = -1  # who asked for a CPU gets one
-    try:
-        devices = configure_devices(gpu)
-    except UsageFault as fault:
-        sys.exit(str(fault))
+    devices = _devices(asked_queues, gpu)
     queues = _queues(asked_queues, devices)
     database = Database(settings.sqlalchemy_url)
+    try:
+        database.refuse_other_version()
+    except FittingRoomError as error:
+        sys.exit(str(error))
+    _answer_for_predecessor(settings, database)
     celery = create_celery(settings)
     worker_id = new_id("wrk")
     runner = Runner(settings, database, worker_id, devices)
     register_tasks(celery, runner)
+
+    def idle_queues(_: Session) -> list[str]:
+        return [] if runner.claim is not None or runner.releasing.is_set() else queues
+
+    def say_goodbye() -> None:
+        with database.writing() as session:
+            registry.update_worker(session, worker_id, cohort_id=None, stopped=True)
+
     threads = (
         Heartbeat(settings, database, worker_id, runner),
-        Reaper(settings, database, celery, queues, runner),
+        Reaper(settings, database, celery, idle_queues),
+        Watchdog(settings, database, runner, say_goodbye),
     )
 
     def on_ready(**_: object) -> None:
@@ -77,35 +88,43 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
             thread.start()
         _log.info("worker_ready", worker=worker_id, queues=queues, devices=devices)
 
-    def on_shutting_down(**_: object) -> None:  # a signal has come
-        runner.releasing.set()
-
     def leave_logs_alone(**_: object) -> None:
         """Celery configures no logs where somebody listens to this signal."""
 
-    _refuse_unmigrated(database)
     signals.setup_logging.connect(leave_logs_alone, weak=False)
     signals.worker_ready.connect(on_ready, weak=False)
-    signals.worker_shutting_down.connect(on_shutting_down, weak=False)
     try:
         _listen(celery, worker_id, queues)
     finally:
         for thread in threads:
             thread.end()
-        with database.writing() as session:
-            registry.update_worker(session, worker_id, cohort_id=None, stopped=True)
+        say_goodbye()
         database.close()
     if runner.is_worn and not runner.releasing.is_set():
         _log.info("worker_begins_anew", worker=worker_id)
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - the same process, as it began
+        begin_anew()
 
 
-def _refuse_unmigrated(database: Database) -> None:
+def _answer_for_predecessor(settings: Settings, database: Database) -> None:
+    """Put back what a worker held that died, in whose place this one was started: nobody need wait for its lease."""
+    died = take_predecessor()
+    if died is None:
+        return
+    with database.writing() as session:
+        for worker_id in registry.list_unstopped(session, socket.gethostname(), died.process_id):
+            cohorts = transitions.mark_worker_lost(session, worker_id, settings.max_faults, died.how)
+            registry.update_worker(session, worker_id, cohort_id=None, stopped=True)
+            _log.warning("predecessor_lost", worker=worker_id, how=died.how, cohorts=cohorts)
+
+
+def _devices(asked_queues: list[str] | None, gpu: int | None) -> list[str]:
+    """What to train on: who asked for the CPU's queue gets a CPU."""
+    from workers.devices import configure_devices  # noqa: PLC0415 - loads TensorFlow
+
     try:
-        with database.reading() as session:
-            registry.list_workers(session, seen_within_seconds=0)
-    except NotMigratedError as error:
-        sys.exit(str(error))
+        return configure_devices(-1 if asked_queues is not None and "gpu" not in asked_queues else gpu)
+    except UsageFault as fault:
+        sys.exit(str(fault))
 
 
 def _queues(asked: list[str] | None, devices: list[str]) -> list[str]:

@@ -3,6 +3,9 @@
 May import: numpy, the monitor, the specs. Knows no engine: both are told the rate by this.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from models.spec.fit import ReduceLROnPlateau
@@ -27,6 +30,17 @@ class Plateau:
         self._best: float | None = None
         self._wait = 0
         self._cooling = 0
+
+    def state(self) -> dict[str, Any]:
+        """What it has learned, as JSON: for a checkpoint."""
+        return {
+            "learning_rate": self.learning_rate, "best": self._best, "wait": self._wait, "cooling": self._cooling,
+        }  # fmt: skip
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Know again what it had learned."""
+        self.learning_rate, self._best = state["learning_rate"], state["best"]
+        self._wait, self._cooling = state["wait"], state["cooling"]
 
     def after(self, metrics: Metrics) -> None:
         """Take an epoch, and change the learning rate if it is time."""

@@ -1,17 +1,22 @@
 """What stands behind an engine's report: epochs are gathered, written together, and the cancel flag is read.
 
-May import: the transitions, the specs. Knows no engine and no Keras.
+May import: the transitions, the requests, the specs. Writes no statement, knows no engine and no Keras.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from typing import Any
+
+from sqlalchemy.orm import Session
 
 from models.database import Database
 from models.epochs import BestEpoch, EpochRecord, mark_epochs
 from models.history import to_wire
 from models.leases import Claim
 from models.lifecycle import StopReason
+from models.requests import is_paused
 from models.spec.metrics import Direction, is_better
 from models.transitions import list_cancel_requests, mark_cancelled, mark_completed, mark_program
 from workers.engines.base import CohortTrial, Metrics
@@ -24,14 +29,39 @@ class LeaseLostError(Exception):
     """Another worker has, or may have, the cohort: nothing more is written, and training ends."""
 
 
-class Recorder:
-    """Writes the epochs of one claimed cohort."""
+@dataclass(frozen=True)
+class Wishes:
+    """What clients were found to want when epochs were written."""
 
-    def __init__(self, database: Database, claim: Claim, trials: Sequence[CohortTrial], lease_seconds: float) -> None:
-        """Args: database, claim, the cohort's trials, and how long a write keeps the lease."""
+    cancelled: AbstractSet[str] = frozenset()
+    """Trials that were asked to stop; they are cancelled now."""
+    pause: bool = False
+    """Whether the experiment is to pause."""
+
+
+class Recorder:
+    """Writes the epochs of one claimed cohort; waits for a database that is out of reach, for as long as a lease."""
+
+    def __init__(
+        self,
+        database: Database,
+        claim: Claim,
+        trials: Sequence[CohortTrial],
+        best: Mapping[str, BestEpoch],
+        lease_seconds: float,
+    ) -> None:
+        """Begin.
+
+        Args:
+            database: where to write.
+            claim: the worker's.
+            trials: the cohort's.
+            best: the best epochs that earlier attempts have written.
+            lease_seconds: how long a write keeps the lease.
+        """
         self._database, self._claim, self._lease_seconds = database, claim, lease_seconds
         self._objectives = {trial.id: trial.spec.objective for trial in trials}
-        self._best: dict[str, BestEpoch] = {}
+        self._best = dict(best)
         self._records: list[EpochRecord] = []
         self._ended: dict[str, StopReason] = {}
         self._written_at = float("-inf")
@@ -42,9 +72,7 @@ class Recorder:
         Raises:
             LeaseLostError: as `flush`.
         """
-        with self._database.writing() as session:
-            if not mark_program(session, self._claim, engine, reason, program):
-                raise LeaseLostError
+        self._write(lambda session: mark_program(session, self._claim, engine, reason, program))
 
     def add(self, trial_id: str, epoch: int, seconds: float, metrics: Metrics, ended: StopReason | None) -> None:
         """Take one epoch, and whether it was the trial's last; it is written with the next flush."""
@@ -58,34 +86,42 @@ class Recorder:
         if ended is not None:
             self._ended[trial_id] = ended
 
-    def flush_if_due(self) -> set[str]:
+    def flush_if_due(self) -> Wishes:
         """Write if a trial has ended or the last write is long enough ago; see `flush`."""
         if self._ended or time.monotonic() - self._written_at >= FLUSH_SECONDS:
             return self.flush()
-        return set()
+        return Wishes()
 
     def finish(self) -> None:
         """Write what is left, if anything is: the flush of the last trial's last epoch has ended the claim."""
         if self._records:
             self.flush()
 
-    def flush(self) -> set[str]:
-        """Write what was gathered, in one transaction.
-
-        Returns:
-            The trials that were asked to stop; they are cancelled now.
+    def flush(self) -> Wishes:
+        """Write what was gathered, in one transaction, and see what clients want.
 
         Raises:
             LeaseLostError: the claim is no longer this worker's; nothing was written.
+            sqlalchemy.exc.OperationalError: the database was out of reach for as long as a lease.
         """
-        with self._database.writing() as session:
+        wishes = Wishes()
+
+        def work(session: Session) -> bool:
+            nonlocal wishes
             if not mark_epochs(session, self._claim, self._records, self._best, self._lease_seconds):
-                raise LeaseLostError
+                return False
             for trial_id, reason in self._ended.items():
                 mark_completed(session, self._claim, trial_id, reason)
-            cancelled = list_cancel_requests(session, self._claim)
-            if cancelled:
-                mark_cancelled(session, self._claim, sorted(cancelled))
+            wishes = Wishes(list_cancel_requests(session, self._claim), is_paused(session, self._claim.experiment_id))
+            if wishes.cancelled:
+                mark_cancelled(session, self._claim, sorted(wishes.cancelled))
+            return True
+
+        self._write(work)
         self._records, self._ended = [], {}
         self._written_at = time.monotonic()
-        return cancelled
+        return wishes
+
+    def _write(self, work: Callable[[Session], bool]) -> None:
+        if not self._database.write(work, self._lease_seconds):
+            raise LeaseLostError

@@ -1,19 +1,35 @@
-"""The report function that an engine is given: it times, records, and answers which trials must stop.
+"""The report function that an engine is given: it times, records, saves, and answers which trials must stop.
 
-May import: the recorder, the watch. Knows no SQL and no Keras.
+May import: the recorder, the watch, the checkpoints. Knows no SQL and no Keras.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from enum import Enum, auto
 from typing import Any
 
-from workers.engines.base import Answer, CohortTrial, Metrics, Weights
+import structlog
+
+from workers.checkpoints import Checkpoints, SavedCohort
+from workers.engines.base import Answer, Checkpoint, Cohort, Metrics, Weights
 from workers.recorder import LeaseLostError, Recorder
 from workers.watch import TrialWatch
 
+_log = structlog.get_logger()
+
+
+class Standing(Enum):
+    """How a worker stands to the cohort it trains."""
+
+    HELD = auto()
+    LEAVING = auto()
+    """The worker was asked to end."""
+    LOST = auto()
+    """The lease is gone."""
+
 
 class ReleasedError(Exception):
-    """This worker was asked to end; the cohort goes back to the queue."""
+    """Training ends before its time, politely: the cohort goes back to the queue."""
 
 
 class Reporter:
@@ -21,25 +37,41 @@ class Reporter:
 
     def __init__(
         self,
-        trials: Sequence[CohortTrial],
-        recorder: Recorder,
+        cohort: Cohort,
         engine: tuple[str, str],
-        is_releasing: Callable[[], bool],
-        is_lost: Callable[[], bool],
+        recorder: Recorder,
+        checkpoints: Checkpoints,
+        checkpoint_seconds: float,
     ) -> None:
         """Set up the watch over each trial.
 
         Args:
-            trials: the cohort's.
-            recorder: takes the epochs.
+            cohort: what is trained.
             engine: its name, and why it trains this cohort.
-            is_releasing: whether the worker was asked to end.
-            is_lost: whether the lease is gone.
+            recorder: takes the epochs.
+            checkpoints: take the checkpoints.
+            checkpoint_seconds: how often there is to be one.
         """
         self._engine = engine
-        self._recorder, self._is_releasing, self._is_lost = recorder, is_releasing, is_lost
-        self._watches = {trial.id: TrialWatch(trial.spec) for trial in trials}
-        self._last = time.perf_counter()
+        self._recorder, self._checkpoints, self._checkpoint_seconds = recorder, checkpoints, checkpoint_seconds
+        self._watches = {trial.id: TrialWatch(trial.spec) for trial in cohort.trials}
+        self._unended = {trial.id for trial in cohort.trials if trial.ended_after is None}
+        self.time_limit = cohort.trials[0].spec.fit.time_limit_seconds
+        """The same for all trials of a cohort."""
+        self._is_leaving = False
+        self._reported_at = self._saved_at = time.monotonic()
+        self.standing: Callable[[], Standing] = lambda: Standing.HELD
+        """Asked after each epoch; the runner says."""
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long ago the last epoch ended."""
+        return time.monotonic() - self._reported_at
+
+    def restore(self, watches: Mapping[str, Mapping[str, Any]]) -> None:
+        """Know of each trial again what was known at a checkpoint."""
+        for trial_id, state in watches.items():
+            self._watches[trial_id].restore(state)
 
     def describe(self, record: Mapping[str, Any]) -> None:
         """Store how the cohort is trained."""
@@ -48,21 +80,40 @@ class Reporter:
     def ended(self, trial_id: str, weights: Callable[[], Weights]) -> None:
         """Let the weights go: nothing is made of them before there are artifacts."""
 
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Keep a checkpoint; one that finds no room is missed, and the one before stands."""
+        watches = {trial_id: self._watches[trial_id].state() for trial_id in self._unended}
+        try:
+            self._checkpoints.save(SavedCohort(self._engine[0], checkpoint, watches))
+        except Exception as error:  # noqa: BLE001 - every storage has exceptions of its own, and none may end training
+            _log.warning("checkpoint_missed", error=f"{type(error).__name__}: {error}")
+        self._saved_at = time.monotonic()
+        if self._is_leaving:
+            raise ReleasedError
+
     def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> Answer:
         """Take an epoch; see `workers.engines.base.Report`."""
-        now = time.perf_counter()
-        seconds, self._last = now - self._last, now
-        verdicts = {trial_id: self._watches[trial_id].after(epoch, values) for trial_id, values in metrics.items()}
+        seconds, self._reported_at = self.silent_seconds, time.monotonic()
+        verdicts = {
+            trial_id: self._watches[trial_id].after(epoch, values, seconds) for trial_id, values in metrics.items()
+        }
         for trial_id, verdict in verdicts.items():
             self._recorder.add(trial_id, epoch, seconds / len(metrics), verdict.recorded, verdict.ended)
-        if self._is_lost():
+        standing = self.standing()
+        if standing is Standing.LOST:
             raise LeaseLostError
-        if self._is_releasing():
-            self._recorder.flush()
-            raise ReleasedError
+        self._is_leaving |= standing is Standing.LEAVING
+        is_due = self._is_leaving or time.monotonic() - self._saved_at >= self._checkpoint_seconds
+        # What a checkpoint is the end of must have been written before.
+        wishes = self._recorder.flush() if is_due else self._recorder.flush_if_due()
+        if wishes.pause:
+            self._is_leaving = is_due = True
         stopped: dict[str, str] = {id_: verdict.ended for id_, verdict in verdicts.items() if verdict.ended}
+        stopped |= dict.fromkeys(wishes.cancelled, "cancelled")
+        self._unended -= stopped.keys()
         return Answer(
-            stopped | dict.fromkeys(self._recorder.flush_if_due(), "cancelled"),
+            stopped,
             {id_ for id_, verdict in verdicts.items() if verdict.keep},
             {id_: verdict.learning_rate for id_, verdict in verdicts.items() if verdict.learning_rate is not None},
+            checkpoint=is_due and bool(self._unended),
         )

@@ -4,13 +4,15 @@ May import: models, the engines, the datasets. Knows no HTTP and no message: `wo
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import structlog
 from sqlalchemy.exc import OperationalError
 
 from models import repository, transitions
 from models.database import Database
+from models.epochs import BestEpoch
 from models.errors import UsageFault
 from models.leases import Claim
 from models.lifecycle import TrialState
@@ -19,17 +21,33 @@ from models.spec.datasets import BUILT_IN_DATASETS
 from models.spec.experiment import TrialSpec
 from models.spec.losses import target_form
 from models.spec.shapes import measure
+from models.storage import Storage
+from workers.checkpoints import Checkpoints, SavedCohort
 from workers.datasets import prepare
 from workers.devices import environment
-from workers.engines.base import CannotTrainError, Cohort, CohortTrial, Engine
+from workers.engines.backends.tensorflow import OUT_OF_MEMORY
+from workers.engines.base import CannotTrainError, Cohort, CohortTrial, Engine, UnusableCheckpointError
 from workers.engines.compilers import KnownCompilers
 from workers.engines.fused import FusedEngine
 from workers.engines.reference import ReferenceEngine
 from workers.networks import describe
 from workers.recorder import LeaseLostError, Recorder
-from workers.reporter import ReleasedError, Reporter
+from workers.reporter import ReleasedError, Reporter, Standing
 
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A claimed cohort, and what SQL knows of it."""
+
+    claim: Claim
+    engine: str
+    engine_reason: str
+    cohort: Cohort
+    completed: dict[str, int]
+    """Epochs of each unended trial."""
+    best: dict[str, BestEpoch]
 
 
 class Runner:
@@ -38,6 +56,7 @@ class Runner:
     Attributes:
         engines: by name; they keep programs and datasets from one cohort to the next.
         claim: what is being trained, or None; the heartbeat keeps it alive, the reaper rings only while it is None.
+        reporter: to whom the engine reports, while one trains.
         releasing: set it to end training politely.
         lost: the claim whose lease the heartbeat found gone, if there was one.
     """
@@ -46,11 +65,13 @@ class Runner:
         """Args: settings, database, this worker's id, and what it trains on."""
         self._settings, self._database = settings, database
         self._worker_id, self._devices = worker_id, devices
+        self._storage = Storage(settings.storage_location)
         compilers = KnownCompilers(settings.compilers_file)
         fused = FusedEngine(compilers, settings.memory_bytes)
         self.engines: dict[str, Engine] = {fused.name: fused, ReferenceEngine.name: ReferenceEngine(compilers)}
         self._programs = fused.programs
         self.claim: Claim | None = None
+        self.reporter: Reporter | None = None
         self.releasing = threading.Event()
         self.lost: Claim | None = None
 
@@ -63,82 +84,140 @@ class Runner:
         """Train a cohort if nobody else does; a race that is lost changes nothing."""
         if self.releasing.is_set():
             return
-        with self._database.writing() as session:
-            claim = transitions.mark_claimed(session, cohort_id, self._worker_id, self._settings.lease_seconds)
+        claim = self._database.write(
+            lambda session: transitions.mark_claimed(session, cohort_id, self._worker_id, self._settings.lease_seconds),
+            self._settings.lease_seconds,
+        )
         if claim is None:
             return
         log = _log.bind(cohort=cohort_id, attempt=claim.attempt)
         log.info("cohort_claimed")
         self.claim = claim
+        checkpoints = Checkpoints(self._storage, claim)
         try:
-            self._train(claim)
+            self._train(claim, checkpoints)
+            checkpoints.remove()
             log.info("cohort_trained")
         except LeaseLostError:
             log.warning("lease_lost")
+            self._clear_deleted(claim)
         except ReleasedError:
-            with self._database.writing() as session:
-                transitions.mark_released(session, claim)
+            self.release(claim)
             log.info("cohort_released")
         except Exception as error:  # noqa: BLE001 - the one place where faults are classified
             self._answer(claim, error, log)
         finally:
-            self.claim = None
+            self.claim = self.reporter = None
 
-    def _train(self, claim: Claim) -> None:
-        engine, reason, cohort = self._prepare(claim)
-        try:
-            self._train_with(engine, reason, cohort, claim)
-        except CannotTrainError as error:
-            self._train_with(ReferenceEngine.name, f"keras.Model.fit, as {engine} cannot: {error}", cohort, claim)
+    def release(self, claim: Claim) -> bool:
+        """Give a cohort back to the queue; False if it was no longer this worker's."""
+        return self._database.write(
+            lambda session: transitions.mark_released(session, claim), self._settings.lease_seconds
+        )
 
-    def _train_with(self, engine: str, reason: str, cohort: Cohort, claim: Claim) -> None:
-        recorder = Recorder(self._database, claim, cohort.trials, self._settings.lease_seconds)
-        is_lost = lambda: self.lost is claim  # noqa: E731 - a word for it
-        report = Reporter(cohort.trials, recorder, (engine, reason), self.releasing.is_set, is_lost)
-        self.engines[engine].train(cohort, report)
+    def _train(self, claim: Claim, checkpoints: Checkpoints) -> None:
+        """Train with the engine that was planned, or the one that can; from a checkpoint, if one is of use."""
+        task = self._prepare(claim)
+        for saved in self._starts(task, checkpoints):
+            try:
+                try:
+                    self._train_with(task, saved, checkpoints)
+                except CannotTrainError as error:
+                    reason = f"keras.Model.fit, as {task.engine} cannot: {error}"
+                    other = replace(task, engine=ReferenceEngine.name, engine_reason=reason)
+                    self._train_with(other, None, checkpoints)
+            except UnusableCheckpointError as error:
+                _log.warning("checkpoint_unusable", cohort=claim.cohort_id, error=str(error))
+            else:
+                return
+
+    def _starts(self, task: _Task, checkpoints: Checkpoints) -> Iterator[SavedCohort | None]:
+        """From where training can go on: checkpoints of the engine, the newest first, and at last the beginning."""
+        yield from (saved for saved in checkpoints.newest_first(task.completed) if saved.engine == task.engine)
+        yield None
+
+    def _train_with(self, task: _Task, saved: SavedCohort | None, checkpoints: Checkpoints) -> None:
+        claim, cohort = task.claim, task.cohort
+        recorder = Recorder(self._database, claim, cohort.trials, task.best, self._settings.lease_seconds)
+        engine = (task.engine, task.engine_reason)
+        reporter = Reporter(cohort, engine, recorder, checkpoints, self._settings.checkpoint_seconds)
+        reporter.standing = lambda: self._standing(claim)
+        if saved is not None:
+            reporter.restore(saved.watches)
+            cohort = replace(cohort, checkpoint=saved.checkpoint)
+            _log.info("resumed", cohort=claim.cohort_id, epochs=max(saved.checkpoint.epochs.values(), default=0))
+        self.reporter = reporter
+        self.engines[task.engine].train(cohort, reporter)
         recorder.finish()
 
-    def _prepare(self, claim: Claim) -> tuple[str, str, Cohort]:
-        """Read the cohort, describe its networks, load its arrays. Returns its engine, why this one, and the cohort."""
+    def _standing(self, claim: Claim) -> Standing:
+        if self.lost is claim:
+            return Standing.LOST
+        return Standing.LEAVING if self.releasing.is_set() else Standing.HELD
+
+    def _prepare(self, claim: Claim) -> _Task:
+        """Read the cohort, describe its network, load its arrays."""
         with self._database.reading() as session:
             row = repository.get_cohort(session, claim.cohort_id)
-            engine, reason, program = row.engine, row.engine_reason, row.program or {}
-            trials = [
-                CohortTrial(
-                    row.id,
-                    TrialSpec.model_validate(row.spec),
-                    ended_after=None if row.state == TrialState.RUNNING else row.epochs_completed,
-                )
-                for row in repository.list_trials(session, claim.experiment_id)
-                if row.cohort_id == claim.cohort_id
-            ]
+            rows = repository.list_cohort_trials(session, claim.cohort_id)
+        trials = [
+            CohortTrial(
+                row.id,
+                TrialSpec.model_validate(row.spec),
+                ended_after=None if row.state == TrialState.RUNNING else row.epochs_completed,
+            )
+            for row in rows
+        ]
         first = trials[0].spec
         features = BUILT_IN_DATASETS[first.dataset.name].features
         self._describe(claim, trials, features)
         target = target_form(first.loss, units=measure(first.model.layers, (features,)).output[0])
         arrays = prepare(first.dataset, first.fit.validation_split, target)
-        return engine, reason, Cohort(trials, arrays, program.get("compiler"))
+        return _Task(
+            claim,
+            row.engine,
+            row.engine_reason,
+            Cohort(trials, arrays, (row.program or {}).get("compiler")),
+            {row.id: row.epochs_completed for row in rows if row.state == TrialState.RUNNING},
+            {
+                row.id: BestEpoch(row.best_epoch, row.best_value, row.best_metrics or {})
+                for row in rows
+                if row.best_epoch is not None and row.best_value is not None
+            },
+        )
 
     def _describe(self, claim: Claim, trials: Sequence[CohortTrial], features: int) -> None:
         """Store what Keras says of the cohort's network, the same for all its trials."""
         description = describe(trials[0].spec, features)
-        with self._database.writing() as session:
-            held = transitions.mark_described(
-                session, claim, [trial.id for trial in trials], description.summary, environment(self._devices)
-            )
+        ids, surroundings = [trial.id for trial in trials], environment(self._devices)
+        held = self._database.write(
+            lambda session: transitions.mark_described(session, claim, ids, description.summary, surroundings),
+            self._settings.lease_seconds,
+        )
         if not held:
             raise LeaseLostError
+
+    def _clear_deleted(self, claim: Claim) -> None:
+        """Remove what this worker saved of an experiment that was deleted meanwhile."""
+        with self._database.reading() as session:
+            is_deleted = repository.is_deleted(session, claim.experiment_id)
+        if is_deleted:
+            self._storage.remove(claim.experiment_id)
 
     def _answer(self, claim: Claim, error: Exception, log: structlog.typing.FilteringBoundLogger) -> None:
         """Give a fault to whom it belongs: the spec, the surroundings, or us."""
         log.error("cohort_failed", exc_info=error)
+        max_faults = self._settings.max_faults
+        detail = f"attempt {claim.attempt}: {type(error).__name__}"
         with self._database.writing() as session:
             match error:
                 case UsageFault():
                     transitions.mark_failed(session, claim, {"kind": "usage", "message": str(error)})
+                case MemoryError() | OUT_OF_MEMORY():
+                    detail = f"attempt {claim.attempt}: worker {self._worker_id} ran out of memory"
+                    transitions.mark_faulted(session, claim, max_faults, detail)
                 case OperationalError() | OSError():  # the database, the disk, the network
-                    detail = f"attempt {claim.attempt}: {type(error).__name__}"
-                    transitions.mark_faulted(session, claim, self._settings.max_faults, detail)
+                    transitions.mark_faulted(session, claim, max_faults, detail)
                 case _:
                     message = f"the service failed ({type(error).__name__}); its log names cohort {claim.cohort_id}"
                     transitions.mark_failed(session, claim, {"kind": "fatal", "message": message})

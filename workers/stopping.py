@@ -3,6 +3,9 @@
 May import: the monitor, the specs. Knows no engine: both are told when to stop by this.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from models.spec.fit import EarlyStopping
 from models.spec.search import fixed
 from workers.engines.base import Metrics
@@ -25,6 +28,14 @@ class Patience:
         self._best: float | None = None
         self._wait = 0
         self.is_best = False
+
+    def state(self) -> dict[str, Any]:
+        """What it has learned, as JSON: for a checkpoint."""
+        return {"best": self._best, "wait": self._wait}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Know again what it had learned."""
+        self._best, self._wait = state["best"], state["wait"]
 
     def is_exhausted(self, epoch: int, metrics: Metrics) -> bool:
         """Take an epoch, counted from 1; True if the trial is to stop after it."""

@@ -4,7 +4,9 @@ May import: the rules, the specs, the lifecycle. Knows no engine and no SQL: the
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from models.lifecycle import StopReason
 from models.spec.experiment import TrialSpec
@@ -38,9 +40,31 @@ class TrialWatch:
         self._patience = None if stopping is None else Patience(stopping)
         self._keeps_best = stopping is not None and stopping.restore_best_weights
         self._plateau = None if plateau is None else Plateau(plateau, float(spec.optimizer.learning_rate))  # type: ignore[arg-type]  # checked: no schedule
+        self._time_limit = spec.fit.time_limit_seconds
+        self._seconds = 0.0
 
-    def after(self, epoch: int, metrics: Metrics) -> Verdict:
-        """Judge an epoch, counted from 1."""
+    def state(self) -> dict[str, Any]:
+        """What it has learned, as JSON: for a checkpoint."""
+        rules = {"patience": self._patience, "plateau": self._plateau}
+        return {"seconds": self._seconds} | {name: rule.state() for name, rule in rules.items() if rule is not None}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Know again what it had learned."""
+        self._seconds = state["seconds"]
+        if self._patience is not None:
+            self._patience.restore(state["patience"])
+        if self._plateau is not None:
+            self._plateau.restore(state["plateau"])
+
+    def after(self, epoch: int, metrics: Metrics, seconds: float = 0.0) -> Verdict:
+        """Judge an epoch.
+
+        Args:
+            epoch: counted from 1.
+            metrics: the epoch's.
+            seconds: for how long it has kept the trial, whoever trained beside it.
+        """
+        self._seconds += seconds
         recorded, changed = metrics, None
         if self._plateau is not None:
             before = self._plateau.learning_rate
@@ -57,4 +81,6 @@ class TrialWatch:
             ended = StopReason.EPOCHS
         elif exhausted:
             ended = StopReason.EARLY_STOPPING
+        elif self._time_limit is not None and self._seconds >= self._time_limit:
+            ended = StopReason.TIME_LIMIT
         return Verdict(recorded, ended, keep, changed)

@@ -1,4 +1,4 @@
-"""Experiments: submit, plan, list, read, cancel, look at.
+"""Experiments: submit, plan, list, read, look at, cancel, pause, resume, delete.
 
 May import: fastapi, the service, the views. Knows no SQL.
 """
@@ -180,3 +180,33 @@ def _column(history: History, metric: str) -> list[tuple[int, float]]:
 def cancel(experiment_id: ExperimentId, service: ServiceDependency) -> schemas.CancelView:
     """Cancel what is queued, and ask what runs to stop at the end of its epoch. Again changes nothing."""
     return service.cancel_experiment(experiment_id)
+
+
+@router.post(
+    "/{experiment_id}/pause",
+    status_code=202,
+    operation_id="pause_experiment",
+    responses=problem_responses(404, 409, 503),
+)
+def pause(experiment_id: ExperimentId, service: ServiceDependency) -> schemas.ExperimentView:
+    """Begin nothing more of it; what runs is saved and put back at the end of its epoch. Again changes nothing."""
+    return service.pause_experiment(experiment_id)
+
+
+@router.post(
+    "/{experiment_id}/resume",
+    status_code=202,
+    operation_id="resume_experiment",
+    responses=problem_responses(404, 503),
+)
+def resume(experiment_id: ExperimentId, service: ServiceDependency) -> schemas.ExperimentView:
+    """Go on where it was paused. Again changes nothing."""
+    return service.resume_experiment(experiment_id)
+
+
+@router.delete(
+    "/{experiment_id}", status_code=204, operation_id="delete_experiment", responses=problem_responses(404, 503)
+)
+def delete(experiment_id: ExperimentId, service: ServiceDependency) -> None:
+    """Remove an experiment, its trials, epochs and files, for good. What it has in training ends."""
+    service.delete_experiment(experiment_id)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from models.spec.base import Bool, Int, Real, Spec, Text
-from models.spec.limits import MAX_BATCH_SIZE, MAX_EPOCHS, MAX_NAME_LENGTH
+from models.spec.limits import MAX_BATCH_SIZE, MAX_EPOCHS, MAX_NAME_LENGTH, MAX_TIME_LIMIT_SECONDS
 from models.spec.metrics import Direction
 from models.spec.search import SearchableInt, SearchableName
 
@@ -16,7 +16,7 @@ MetricName = Annotated[Text, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
 
 
 class Fit(Spec):
-    """The arguments of `model.fit`."""
+    """The arguments of `model.fit`, and how long it may take."""
 
     epochs: SearchableInt[Annotated[Int, Field(ge=1, le=MAX_EPOCHS)]] = 1
     """How many times the training rows are passed."""
@@ -26,6 +26,8 @@ class Fit(Spec):
     """The part of the rows, taken from the end, that is kept for validation."""
     shuffle: SearchableName[Bool] = True
     """Whether each epoch sees the training rows in another order, drawn from the seed."""
+    time_limit_seconds: Annotated[Real, Field(gt=0, le=MAX_TIME_LIMIT_SECONDS)] | None = None
+    """A trial ends with the epoch in which it has trained for so long; by default never. Waiting does not count."""
 
 
 class EarlyStopping(Spec):

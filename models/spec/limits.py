@@ -19,6 +19,7 @@ MAX_LAYER_OUTPUTS = 10_000_000
 """Numbers that one row may become inside the network."""
 MAX_METRICS = 10
 MAX_EPOCHS = 10_000
+MAX_TIME_LIMIT_SECONDS = 30 * 86_400
 MAX_BATCH_SIZE = 65_536
 MAX_SEEDS = 100
 MAX_SEED = 2**32 - 1

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from sqlalchemy import select, update
 
-from models import repository, transitions
+from models import repository, requests, transitions
 from models.database import Database, clock
 from models.epochs import BestEpoch, EpochRecord, mark_epochs
 from models.leases import Claim, renew_lease
@@ -102,7 +102,7 @@ def test_every_change_raises_the_version(database: Database) -> None:
         transitions.mark_completed(session, claim, first, StopReason.EPOCHS)
     seen.append(version(database, claim))
     with database.writing() as session:
-        transitions.request_cancel(session, claim.experiment_id, second)
+        requests.request_cancel(session, claim.experiment_id, second)
     seen.append(version(database, claim))
     assert all(later == earlier + 1 for earlier, later in itertools.pairwise(seen))
     with database.reading() as session:
@@ -198,21 +198,21 @@ def test_cancel_ends_what_is_queued_and_asks_what_runs(database: Database) -> No
     claim, _ = claim_one(database)
     queued, [message] = store_experiment(database)
     with database.writing() as session:
-        assert transitions.request_cancel(session, claim.experiment_id) == 2
-        assert transitions.request_cancel(session, queued) == 1
+        assert requests.request_cancel(session, claim.experiment_id) == 2
+        assert requests.request_cancel(session, queued) == 1
     assert states(database, claim) == ["running", "running"]
     with database.reading() as session:
         assert [trial.state for trial in repository.list_trials(session, queued)] == ["cancelled"]
         assert len(transitions.list_cancel_requests(session, claim)) == 2
     with database.writing() as session:
         assert transitions.mark_claimed(session, message.cohort_id, "wrk_a", LEASE) is None
-        assert transitions.request_cancel(session, claim.experiment_id) == 0
+        assert requests.request_cancel(session, claim.experiment_id) == 0
 
 
 def test_what_was_asked_to_stop_is_not_queued_again(database: Database) -> None:
     claim, [first, _] = claim_one(database)
     with database.writing() as session:
-        transitions.request_cancel(session, claim.experiment_id, first)
+        requests.request_cancel(session, claim.experiment_id, first)
     with database.writing() as session:
         transitions.mark_released(session, claim)
     assert states(database, claim) == ["cancelled", "queued"]
@@ -226,7 +226,7 @@ def test_terminal_rows_do_not_change(database: Database) -> None:
         transitions.mark_failed(session, claim, {"kind": "usage", "message": "no"})
     assert states(database, claim) == ["completed", "failed"]
     with database.writing() as session:
-        assert transitions.request_cancel(session, claim.experiment_id) == 0
+        assert requests.request_cancel(session, claim.experiment_id) == 0
     with database.reading() as session:
         trial = repository.get_trial(session, trial_ids[0])
     assert (trial.stop_reason, trial.fault, trial.cancel_requested_at) == ("early_stopping", None, None)
@@ -246,7 +246,7 @@ def test_cancel_racing_with_the_claim_leaves_no_trial_behind(database: Database)
         thread.start()
         barrier.wait()
         with database.writing() as session:
-            transitions.request_cancel(session, experiment_id)
+            requests.request_cancel(session, experiment_id)
         thread.join()
         with database.reading() as session:
             trials = repository.list_trials(session, experiment_id)

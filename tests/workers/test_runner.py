@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
-from models import repository, transitions
+from models import repository, requests, transitions
 from models.database import Database, clock
 from models.errors import UsageFault
 from models.settings import Settings
@@ -64,7 +64,7 @@ class Interrupted:
 
     def train(self, cohort: Cohort, report: Report) -> None:
         self._report = report
-        self.describe, self.ended = report.describe, report.ended
+        self.describe, self.ended, self.save = report.describe, report.ended, report.save
         self._engine.train(cohort, self)
 
     def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> Answer:
@@ -147,7 +147,7 @@ def test_cancel_of_running_trials_and_of_one_that_waits_its_turn(
 
     def cancel() -> None:
         with database.writing() as session:
-            transitions.request_cancel(session, experiment_id)
+            requests.request_cancel(session, experiment_id)
 
     interrupt(runner, 2, cancel)
     runner.train_cohort(message.cohort_id)

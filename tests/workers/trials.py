@@ -12,7 +12,7 @@ from models.spec.losses import target_form
 from models.spec.search import fixed
 from tests.specs import document
 from workers.datasets import prepare
-from workers.engines.base import Answer, Arrays, Cohort, CohortTrial, Metrics, Weights
+from workers.engines.base import Answer, Arrays, Checkpoint, Cohort, CohortTrial, Metrics, Weights
 from workers.watch import TrialWatch
 
 Histories = dict[str, list[dict[str, float]]]
@@ -47,6 +47,7 @@ class Recording:
         self.reasons: dict[str, str] = {}
         self.weights: dict[str, Weights] = {}
         self.records: list[Mapping[str, Any]] = []
+        self.checkpoints: list[Checkpoint] = []
         self._watches = {trial.id: TrialWatch(trial.spec) for trial in cohort.trials}
 
     def describe(self, record: Mapping[str, Any]) -> None:
@@ -64,6 +65,9 @@ class Recording:
             {trial_id for trial_id, verdict in verdicts.items() if verdict.keep},
             {trial_id: v.learning_rate for trial_id, v in verdicts.items() if v.learning_rate is not None},
         )
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        self.checkpoints.append(checkpoint)
 
     def ended(self, trial_id: str, weights: Callable[[], Weights]) -> None:
         self.weights[trial_id] = weights()

@@ -51,6 +51,18 @@ class CohortTrial:
 
 
 @dataclass(frozen=True)
+class Checkpoint:
+    """All that an engine needs to go on after an epoch as if it had never stopped."""
+
+    epochs: Mapping[str, int]
+    """The trials that are in training, and how many epochs each has completed."""
+    document: Mapping[str, Any]
+    """What the engine wants to know again, as JSON."""
+    arrays: Mapping[str, NDArray[Any]]
+    """What it wants to have again."""
+
+
+@dataclass(frozen=True)
 class Cohort:
     """Trials that differ in nothing but seed, epochs and the optimizer's numbers, and their common arrays.
 
@@ -61,10 +73,16 @@ class Cohort:
     arrays: Arrays
     compiler: str | None = None
     """Which compiler an earlier attempt was trained with, where there was one: another would round otherwise."""
+    checkpoint: Checkpoint | None = None
+    """Where to go on; None: from the first epoch."""
 
 
 class CannotTrainError(Exception):
     """The engine has no way to train this cohort; nothing was reported yet."""
+
+
+class UnusableCheckpointError(Exception):
+    """The checkpoint is not one of this cohort and engine; nothing was reported yet."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +96,8 @@ class Answer:
     """Trials whose weights of this epoch are to be kept: they end with them, unless a later epoch is kept."""
     learning_rates: Mapping[str, float] = field(default_factory=dict)
     """Learning rates to go on with, where they change."""
+    checkpoint: bool = False
+    """Whether to hand out a checkpoint, after all else that is said here was done."""
 
 
 class Report(Protocol):
@@ -93,6 +113,9 @@ class Report(Protocol):
             epoch: the epoch that was completed, from 1.
             metrics: by trial id; trials that did not train in this epoch are left out.
         """
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Take the checkpoint that was asked for."""
 
     def ended(self, trial_id: str, weights: Callable[[], Weights]) -> None:
         """Take what a trial that was stopped has become.
@@ -113,4 +136,26 @@ class Engine(Protocol):
 
         Raises:
             CannotTrainError: this engine cannot; another one may.
+            UnusableCheckpointError: it cannot go on from the cohort's checkpoint; without it, it may.
         """
+
+
+def fitted(arrays: Mapping[str, NDArray[Any]], names: Sequence[str], like: Sequence[NDArray[Any]]) -> Weights:
+    """Some of a checkpoint's arrays, if they are what they must be.
+
+    Args:
+        arrays: the checkpoint's.
+        names: which ones.
+        like: arrays of the shapes and types that they must have.
+
+    Raises:
+        UnusableCheckpointError: one is missing, or is another.
+    """
+    found = []
+    for name, expected in zip(names, like, strict=True):
+        array = arrays.get(name)
+        if array is None or array.shape != expected.shape or array.dtype != expected.dtype:
+            had = "is not there" if array is None else f"is {array.dtype}{array.shape}"
+            raise UnusableCheckpointError(f"{name} {had}, expected {expected.dtype}{expected.shape}")
+        found.append(array)
+    return found

@@ -4,7 +4,7 @@ May import: numpy, the method, the seam to the backend. Knows no report and no e
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from keras import ops
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from workers.engines.backends import tensorflow as backend
 from workers.engines.backends.tensorflow import Tensor
-from workers.engines.base import Weights
+from workers.engines.base import Weights, fitted
 from workers.engines.epoch import Data, Method, State
 from workers.engines.programs import Program
 
@@ -34,6 +34,36 @@ class Lane(NamedTuple):
         """What training it takes on the device: state, gradient, and what is kept."""
         weights, others, slots = (sum(int(array.nbytes) for array in arrays) for arrays in self.state)
         return 3 * weights + 2 * others + slots
+
+    def arrays(self, name: str) -> dict[str, NDArray[Any]]:
+        """What a checkpoint keeps of it, by names that begin with the one given."""
+        kept = {"state": self.state} | ({} if self.best is None else {"best": self.best._replace(slots=[])})
+        return {
+            f"{name}/{kind}/{field}/{index}": array
+            for kind, state in kept.items()
+            for field, arrays in state._asdict().items()
+            for index, array in enumerate(arrays)
+        }
+
+    def restored(self, arrays: Mapping[str, NDArray[Any]], name: str) -> "Lane":
+        """The same trial's, as a checkpoint has it.
+
+        Raises:
+            UnusableCheckpointError: the checkpoint has not what it must have.
+        """
+
+        def state(kind: str, like: State) -> State:
+            return State(
+                *(
+                    fitted(arrays, [f"{name}/{kind}/{field}/{index}" for index in range(len(values))], values)
+                    for field, values in like._asdict().items()
+                )
+            )
+
+        has_best = f"{name}/best/weights/0" in arrays
+        best = state("best", self.state._replace(slots=[])) if has_best else None
+        now = state("state", self.state)
+        return Lane(now, None if best is None else best._replace(slots=now.slots), self.numbers)
 
 
 class Chunk:

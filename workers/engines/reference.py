@@ -6,6 +6,7 @@ definition; other engines are measured against it.
 
 import time
 from collections.abc import Mapping, MutableMapping
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -14,7 +15,16 @@ from numpy.typing import NDArray
 from models.spec.experiment import TrialSpec
 from models.spec.search import fixed
 from workers.engines.backends import tensorflow as backend
-from workers.engines.base import Arrays, Cohort, CohortTrial, Report, Weights
+from workers.engines.base import (
+    Arrays,
+    Checkpoint,
+    Cohort,
+    CohortTrial,
+    Report,
+    UnusableCheckpointError,
+    Weights,
+    fitted,
+)
 from workers.engines.batches import permutation
 from workers.engines.programs import program_key
 from workers.networks import build_compiled
@@ -43,19 +53,29 @@ class ReferenceEngine:
     def train(self, cohort: Cohort, report: Report) -> None:
         """Train the trials in their order; see `workers.engines.base.Engine`."""
         stopped = {trial.id for trial in cohort.trials if trial.ended_after is not None}
+        saved = cohort.checkpoint
+        if saved is not None and saved.document.get("trial") not in {trial.id for trial in cohort.trials} - stopped:
+            raise UnusableCheckpointError("its trial is not one that is to be trained")
         compiler = cohort.compiler or self._faster_compiler(cohort.trials[0].spec, cohort.arrays)
         report.describe({"trials_per_program": 1, "compiler": compiler})
         for trial in cohort.trials:
             if trial.id not in stopped:
-                self._fit(trial, cohort.arrays, compiler, report, stopped)
+                mine = saved if saved is not None and saved.document["trial"] == trial.id else None
+                self._fit(trial, replace(cohort, compiler=compiler, checkpoint=mine), report, stopped)
 
-    def _fit(self, trial: CohortTrial, arrays: Arrays, compiler: str, report: Report, stopped: set[str]) -> None:
-        model = self._compiled(trial.spec, arrays, compiler)
+    def _fit(self, trial: CohortTrial, cohort: Cohort, report: Report, stopped: set[str]) -> None:
+        arrays = cohort.arrays
+        model = self._compiled(trial.spec, arrays, cohort.compiler)
         order = _Order(trial.spec, len(arrays.x))
         validation = None if arrays.x_validation is None else (arrays.x_validation, arrays.y_validation)
         reporting = _EpochReport(trial.id, order, report, stopped)
+        first = 0
+        if cohort.checkpoint is not None:
+            reporting.best = _restore(model, cohort.checkpoint)
+            first = cohort.checkpoint.document["epoch"]
         model.fit(
             backend.stream(arrays.x, arrays.y, order.batch, order.batches),
+            initial_epoch=first,
             epochs=fixed(trial.spec.fit.epochs),
             validation_data=validation,
             validation_batch_size=fixed(trial.spec.fit.batch_size),
@@ -65,7 +85,7 @@ class ReferenceEngine:
         )
         report.ended(trial.id, lambda: reporting.best or model.get_weights())
 
-    def _compiled(self, spec: TrialSpec, arrays: Arrays, compiler: str) -> keras.Sequential:
+    def _compiled(self, spec: TrialSpec, arrays: Arrays, compiler: str | None) -> keras.Sequential:
         # So that Keras names layers from 1 again. To collect garbage as well takes long beside programs that are kept.
         keras.utils.clear_session(free_memory=False)
         calls = {} if self._compilers is None else {"steps_per_execution": STEPS_PER_CALL}
@@ -91,6 +111,39 @@ class ReferenceEngine:
             started = time.perf_counter()
             model.fit(backend.stream(arrays.x, arrays.y, order.batch, batches), shuffle=False, verbose=0)
         return time.perf_counter() - started
+
+
+def _variables(model: keras.Model) -> dict[str, list[keras.Variable]]:
+    """All that training changes, the state of random generators included."""
+    return {
+        "weights": [*model.trainable_variables, *model.non_trainable_variables],
+        "optimizer": list(model.optimizer.variables),
+    }
+
+
+def _checkpoint(trial_id: str, epoch: int, model: keras.Model, best: Weights | None) -> Checkpoint:
+    kept = {kind: [variable.numpy() for variable in variables] for kind, variables in _variables(model).items()}
+    arrays = {
+        f"{kind}/{index}": array
+        for kind, values in (kept | {"best": best or []}).items()
+        for index, array in enumerate(values)
+    }
+    return Checkpoint({trial_id: epoch}, {"trial": trial_id, "epoch": epoch}, arrays)
+
+
+def _restore(model: keras.Model, saved: Checkpoint) -> Weights | None:
+    """Make a network what it was; returns the weights that were to be kept, if there were any."""
+    model.optimizer.build(model.trainable_variables)
+    for kind, variables in _variables(model).items():
+        names = [f"{kind}/{index}" for index in range(len(variables))]
+        for variable, value in zip(
+            variables, fitted(saved.arrays, names, [variable.numpy() for variable in variables]), strict=True
+        ):
+            variable.assign(value)
+    if "best/0" not in saved.arrays:
+        return None
+    weights = model.get_weights()
+    return fitted(saved.arrays, [f"best/{index}" for index in range(len(weights))], weights)
 
 
 class _Order:
@@ -139,3 +192,5 @@ class _EpochReport(keras.callbacks.Callback):  # type: ignore[misc]  # keras has
             self.model.optimizer.learning_rate = answer.learning_rates[self._trial_id]
         if self._trial_id in self._stopped:
             self.model.stop_training = True
+        elif answer.checkpoint:
+            self._report.save(_checkpoint(self._trial_id, epoch + 1, self.model, self.best))

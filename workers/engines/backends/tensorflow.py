@@ -22,6 +22,9 @@ _BATCHES_AHEAD = 8
 Tree = Any
 """Tensors in lists, tuples and dicts."""
 
+OUT_OF_MEMORY: type[Exception] = tf.errors.ResourceExhaustedError
+"""What is raised when the device has no memory left."""
+
 LAYERS: dict[str, type[keras.layers.Layer]] = {"dropout": ArithmeticDropout}
 """Layers that give Keras's numbers in a compiled program too, by their type in a spec."""
 

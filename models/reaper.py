@@ -1,38 +1,49 @@
-"""A thread that looks after work nobody looks after: leases that ran out, messages that got lost.
+"""A thread that looks after work nobody looks after: leases that ran out, messages that got lost, files left behind.
 
-May import: models. Knows no engine. Any number of these may run at once; each change is conditional.
+May import: models. Knows no engine and no HTTP: it runs in every worker and in the API. Any number of these may run at
+once; each change is conditional.
 """
 
 import threading
+import time
+from collections.abc import Callable, Collection
 
 import structlog
 from celery import Celery
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from models import repository, transitions
 from models.broker import ring
 from models.database import Database
-from models.errors import BrokerUnavailableError
+from models.errors import FittingRoomError
 from models.leases import has_expired_leases
+from models.retention import tidy
 from models.settings import Settings
-from workers.runner import Runner
+from models.storage import Storage
 
 INTERVAL_SECONDS = 1.0
+TIDY_SECONDS = 600.0
 MESSAGES_AT_ONCE = 20
 
 _log = structlog.get_logger()
 
 
 class Reaper(threading.Thread):
-    """Sweeps once a second."""
+    """Sweeps once a second, and tidies the storage every ten minutes."""
 
     def __init__(
-        self, settings: Settings, database: Database, celery: Celery, queues: list[str], runner: Runner
+        self,
+        settings: Settings,
+        database: Database,
+        celery: Celery,
+        idle_queues: Callable[[Session], Collection[str]],
     ) -> None:
-        """Args: settings, database, the queue, what this worker listens to, and the runner that may be idle."""
+        """Args: settings, database, the queue, and to which queues somebody listens who has nothing to do."""
         super().__init__(name="reaper", daemon=True)
         self._settings, self._database, self._celery = settings, database, celery
-        self._queues, self._runner = queues, runner
+        self._idle_queues = idle_queues
+        self._tidied_at = time.monotonic()
         self._ending = threading.Event()
 
     def run(self) -> None:
@@ -40,14 +51,18 @@ class Reaper(threading.Thread):
         while not self._ending.wait(INTERVAL_SECONDS):
             try:
                 self.sweep()
-            except (SQLAlchemyError, BrokerUnavailableError) as error:
+                if time.monotonic() - self._tidied_at >= TIDY_SECONDS:
+                    self._tidied_at = time.monotonic()
+                    for sentence in tidy(self._database, Storage(self._settings.storage_location), self._settings):
+                        _log.info("tidied", what=sentence)
+            except (SQLAlchemyError, FittingRoomError, OSError) as error:
                 _log.warning("sweep_missed", error=type(error).__name__)
 
     def sweep(self) -> None:
         """Put back what lost its lease; send again what waits too long.
 
-        Only an idle worker sends again: while all are busy a queued cohort waits for good reason, and further
-        messages would only pile up.
+        It is sent again only where somebody is idle: while all are busy a queued cohort waits for good reason, and
+        further messages would only pile up.
         """
         with self._database.reading() as session:
             expired = has_expired_leases(session)
@@ -55,11 +70,10 @@ class Reaper(threading.Thread):
             with self._database.writing() as session:
                 for cohort_id in transitions.mark_leases_lost(session, self._settings.max_faults):
                     _log.warning("lease_expired", cohort=cohort_id)
-        if self._runner.claim is not None or self._runner.releasing.is_set():
-            return
         with self._database.reading() as session:
-            messages = repository.list_overdue_messages(
-                session, self._queues, resend_seconds=self._settings.resend_seconds, limit=MESSAGES_AT_ONCE
+            queues = self._idle_queues(session)
+            messages = queues and repository.list_overdue_messages(
+                session, queues, resend_seconds=self._settings.resend_seconds, limit=MESSAGES_AT_ONCE
             )
         if messages:
             ring(self._celery, messages)

@@ -1,0 +1,89 @@
+"""Where files are kept that outlive a process: a folder, or an S3-compatible store, by URL.
+
+May import: fsspec. Knows no table and not what the files hold. Names are made of ids, with `/` between folders:
+`exp_…/checkpoints/coh_…/00000400-1.npz`; so all that belongs to an experiment lies under its id.
+"""
+
+import contextlib
+import os
+import posixpath
+import uuid
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+UNFINISHED = ".unfinished"
+"""The end of the name of a file that is being written."""
+
+
+class Storage:
+    """Files under one URL; each appears whole or not at all."""
+
+    def __init__(self, url: str) -> None:
+        """Opens nothing yet.
+
+        Args:
+            url: a folder, or what fsspec knows: `s3://bucket/prefix`, with keys from the environment as AWS names them.
+        """
+        self._files, root = fsspec.core.url_to_fs(url)
+        self._root = root.rstrip("/")
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put a file in place: a reader sees all of it or none, and after a power cut it is still there.
+
+        Raises:
+            OSError: it could not be written; what was there before still is.
+        """
+        path = self._path(name)
+        if not isinstance(self._files, LocalFileSystem):
+            self._files.pipe_file(path, data)  # an object store shows an object when it has all of it
+            return
+        folder = posixpath.dirname(path)
+        self._files.makedirs(folder, exist_ok=True)
+        unfinished = f"{path}.{uuid.uuid4().hex}{UNFINISHED}"
+        try:
+            with self._files.open(unfinished, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            self._files.mv(unfinished, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self._files.rm_file(unfinished)
+            raise
+        _sync_folder(folder)
+
+    def read(self, name: str) -> bytes:
+        """What a file holds.
+
+        Raises:
+            OSError: it is not there, or cannot be read.
+        """
+        data: bytes = self._files.cat_file(self._path(name))
+        return data
+
+    def list_names(self, prefix: str = "") -> list[str]:
+        """The names of all files under a folder, sorted; none if there is no such folder."""
+        self._files.invalidate_cache()  # others write here too
+        start = len(self._root) + 1
+        return sorted(path[start:] for path in self._files.find(self._path(prefix)))
+
+    def remove(self, prefix: str) -> None:
+        """Remove a file, or a folder and all that is in it; does nothing if it is not there."""
+        self._files.invalidate_cache()
+        with contextlib.suppress(FileNotFoundError):
+            self._files.rm(self._path(prefix), recursive=True)
+
+    def _path(self, name: str) -> str:
+        if ".." in name.split("/") or name.startswith("/"):
+            raise ValueError(f"{name!r} leads out of the storage")
+        return f"{self._root}/{name}" if name else self._root
+
+
+def _sync_folder(folder: str) -> None:
+    """A rename lasts when the folder's own entry has reached the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
