@@ -26,6 +26,7 @@ REDIS = os.environ.get("FITTINGROOM_TEST_REDIS", "redis://127.0.0.1:6379")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--servers", action="store_true", help="also run on PostgreSQL and Redis")
     parser.addoption("--browser", action="store_true", help="also run the tests that need Chromium")
+    parser.addoption("--faults", action="store_true", help="run the cases of tests/faults, and nothing else")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -33,11 +34,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Browser tests are left out, not skipped: `make test` needs nothing but Python."""
+    """Left out, not skipped: browser tests, as `make test` needs nothing but Python; faults, which have a command."""
+    is_fault = config.getoption("--faults")
+    chosen = [item for item in items if ("faults" in item.path.parts) == is_fault]
     if not config.getoption("--browser"):
-        chosen = [item for item in items if item.get_closest_marker("browser") is None]
-        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-        items[:] = chosen
+        chosen = [item for item in chosen if item.get_closest_marker("browser") is None]
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
