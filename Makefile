@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check lint bench lock clean
+.PHONY: help setup demo serve test check lint faults soak bench lock clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -34,8 +34,18 @@ lint: $(READY) ## Check style, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-check: lint ## What CI runs: lint, and all tests on SQLite, PostgreSQL and Redis, and in a browser
+check: lint ## What CI runs: lint, all tests on SQLite, PostgreSQL and Redis and in a browser, the faults on SQLite
 	scripts/with-servers $(BIN)/pytest --servers --browser
+	$(BIN)/pytest --faults tests/faults
+
+faults: $(READY) ## Break it in every way we know, on both stores, one line per case; then a soak of a few minutes
+	scripts/with-servers $(BIN)/pytest --faults --servers -v tests/faults
+	scripts/with-servers $(BIN)/python -m tests.faults.soak --minutes 2
+	scripts/with-servers $(BIN)/python -m tests.faults.soak --minutes 2 --server
+
+soak: $(READY) ## Many experiments and random kills for half an hour, on both stores
+	scripts/with-servers $(BIN)/python -m tests.faults.soak --minutes 30
+	scripts/with-servers $(BIN)/python -m tests.faults.soak --minutes 30 --server
 
 bench: $(READY) ## Measure the fused engine against keras.fit, JAX by hand and scikit-learn (some ten minutes)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/bench.txt

@@ -107,6 +107,19 @@ def migrate(data_dir: DataDir = None) -> None:
 
 
 @cli.command()
+def doctor(
+    data_dir: DataDir = None,
+    mend: Annotated[bool, typer.Option("--mend", help="Mend what can be mended.")] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Look for what is left over or stuck, in the database and among the files. Changes nothing without --mend."""
+    _use(data_dir)
+
+    from app.doctor import run_doctor  # noqa: PLC0415
+
+    sys.exit(run_doctor(mend=mend))
+
+
+@cli.command()
 def demo(
     data_dir: DataDir = None,
     url: Annotated[str | None, typer.Option(help="A running service to use; by default one is started.")] = None,

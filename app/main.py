@@ -59,7 +59,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.state.service = Service(database, celery, Storage(settings.storage_location))
+    app.state.service = Service(database, celery, Storage(settings.storage_location), settings.memory_bytes)
     app.add_middleware(BodyLimit)
     install_error_handlers(app)
     for module in (experiments, trials, catalogue, health):

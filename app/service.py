@@ -29,9 +29,17 @@ _log = structlog.get_logger()
 class Service:
     """The service over one database and one broker."""
 
-    def __init__(self, database: Database, celery: Celery, storage: Storage) -> None:
-        """Args: database: where everything is; celery: how workers are told; storage: where checkpoints are."""
+    def __init__(self, database: Database, celery: Celery, storage: Storage, memory_bytes: int) -> None:
+        """Begin.
+
+        Args:
+            database: where everything is.
+            celery: how workers are told.
+            storage: where checkpoints are.
+            memory_bytes: what a worker may use.
+        """
         self._database, self._celery, self._storage = database, celery, storage
+        self._memory_bytes = memory_bytes
 
     def plan(self, spec: ExperimentSpec) -> schemas.PlanView:
         """Say what an experiment would be; store nothing.
@@ -39,7 +47,7 @@ class Service:
         Raises:
             InvalidSpec: it cannot train.
         """
-        return presentation.plan(spec, plan_experiment(spec))
+        return presentation.plan(spec, plan_experiment(spec, self._memory_bytes))
 
     def submit(self, spec: ExperimentSpec) -> schemas.ExperimentView:
         """Store an experiment and tell the workers.
@@ -47,7 +55,7 @@ class Service:
         Raises:
             InvalidSpec: it cannot train; nothing was stored.
         """
-        planned = plan_experiment(spec)
+        planned = plan_experiment(spec, self._memory_bytes)
         with self._database.writing() as session:
             experiment_id, messages = repository.add_experiment(session, spec, planned)
         # Without a broker it is accepted all the same: the rows are queued, and a worker's reaper finds them overdue.

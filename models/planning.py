@@ -1,11 +1,13 @@
 """From a spec to all that will be stored and trained: trials and cohorts, checked. Pure.
 
-May import: specs, sampling, cohorts. Knows neither SQL nor HTTP; the API plans with it, whether it then stores or not.
+May import: specs, sampling, cohorts, memory. Knows neither SQL nor HTTP; the API plans with it, whether it then stores
+or not.
 """
 
 from dataclasses import dataclass
 
 from models.cohorts import FormedCohort, form_cohorts
+from models.memory import refuse_too_large
 from models.sampling import SampledTrial, sample
 from models.spec.checks import check_experiment, check_trial
 from models.spec.experiment import ExperimentSpec
@@ -21,13 +23,21 @@ class ExperimentPlan:
     """Parameters of each trial's network, by the trial's number."""
 
 
-def plan_experiment(spec: ExperimentSpec) -> ExperimentPlan:
+def plan_experiment(spec: ExperimentSpec, memory_bytes: int | None = None) -> ExperimentPlan:
     """Sample, check and form cohorts.
+
+    Args:
+        spec: what was submitted.
+        memory_bytes: what a worker may use, if that is known.
 
     Raises:
         InvalidSpec: something cannot train; nothing was changed anywhere.
     """
     schema = check_experiment(spec)
     trials = sample(spec)
-    counts = {trial.number: check_trial(trial.spec, schema, trial.place) for trial in trials}
+    networks = {trial.number: check_trial(trial.spec, schema, trial.place) for trial in trials}
+    if memory_bytes is not None:
+        for trial in trials:
+            refuse_too_large(trial.spec, networks[trial.number], schema.rows, memory_bytes)
+    counts = {number: network.parameters for number, network in networks.items()}
     return ExperimentPlan(trials, form_cohorts(trials), counts)

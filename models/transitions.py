@@ -104,6 +104,21 @@ def mark_released(session: Session, claim: Claim) -> bool:
     return True
 
 
+def mark_unheld(session: Session, unheld: Claim) -> bool:
+    """Trials run in a cohort that nobody holds, which no transition here leads to: they wait again."""
+    version = lock_experiment(session, unheld.experiment_id)
+    free = (
+        CohortTable.id == unheld.cohort_id,
+        CohortTable.lease_owner.is_(None),
+        CohortTable.attempt == unheld.attempt,
+    )
+    if version is None or session.scalar(select(CohortTable.id).where(*free)) is None:
+        return False
+    _put_back(session, unheld.cohort_id, version, faults=0)
+    set_version(session, unheld.experiment_id, version)
+    return True
+
+
 def mark_faulted(session: Session, claim: Claim, max_faults: int, detail: str) -> bool:
     """The worker gives the cohort back because of a fault that may pass; too many of these, and it has failed."""
     version = lock_claim(session, claim)

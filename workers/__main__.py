@@ -45,6 +45,8 @@ def main() -> None:
 
 def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | None) -> None:
     """Announce this worker, listen to its queues, and say goodbye at the end."""
+    database = Database(settings.sqlalchemy_url)
+    _answer_for_predecessor(settings, database)
     # These load TensorFlow: only here, in the process that trains.
     from workers.devices import library_versions  # noqa: PLC0415
     from workers.heartbeat import Heartbeat  # noqa: PLC0415
@@ -54,12 +56,10 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
 
     devices = _devices(asked_queues, gpu)
     queues = _queues(asked_queues, devices)
-    database = Database(settings.sqlalchemy_url)
     try:
         database.refuse_other_version()
     except FittingRoomError as error:
         sys.exit(str(error))
-    _answer_for_predecessor(settings, database)
     celery = create_celery(settings)
     worker_id = new_id("wrk")
     runner = Runner(settings, database, worker_id, devices)

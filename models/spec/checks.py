@@ -15,7 +15,7 @@ from models.spec.losses import BinaryCrossentropy, CategoricalCrossentropy, Spar
 from models.spec.metrics import Accuracy, TopK, recorded_metrics
 from models.spec.optimizers import CosineDecay, ExponentialDecay, PiecewiseConstantDecay
 from models.spec.search import fixed
-from models.spec.shapes import DoesNotConnect, measure
+from models.spec.shapes import DoesNotConnect, Network, measure
 
 _PROBABILITIES = {"softmax", "sigmoid", "hard_sigmoid"}
 _Schedule = ExponentialDecay | CosineDecay | PiecewiseConstantDecay
@@ -47,7 +47,7 @@ def check_experiment(spec: ExperimentSpec) -> DatasetSchema:
     return schema
 
 
-def check_trial(trial: TrialSpec, schema: DatasetSchema, place: tuple[str, ...]) -> int:
+def check_trial(trial: TrialSpec, schema: DatasetSchema, place: tuple[str, ...]) -> Network:
     """Judge one trial's network against its dataset and loss.
 
     Args:
@@ -56,7 +56,7 @@ def check_trial(trial: TrialSpec, schema: DatasetSchema, place: tuple[str, ...])
         place: path of the network in the client's document, for pointers.
 
     Returns:
-        The number of the network's parameters.
+        The network, measured.
 
     Raises:
         InvalidSpec: the network cannot train.
@@ -81,7 +81,7 @@ def check_trial(trial: TrialSpec, schema: DatasetSchema, place: tuple[str, ...])
         position, detail = misfit_of_activation
         fault = Fault(pointer=pointer((*place, "layers", position, "activation")), detail=detail)
         raise InvalidSpec([fault])
-    return network.parameters
+    return network
 
 
 def _unknown_dataset(dataset: Dataset) -> Fault:

@@ -33,6 +33,8 @@ class Network(NamedTuple):
     output: Shape
     parameters: int
     """Trainable or not, as `model.count_params()` counts them."""
+    numbers_per_row: int
+    """What all layers together make of one row."""
 
 
 class _Passed(NamedTuple):
@@ -46,13 +48,14 @@ def measure(layers: list[l.Layer], features: Shape) -> Network:
     Raises:
         DoesNotConnect: a layer does not fit, or the network is larger than the service allows.
     """
-    shape, parameters = features, 0
+    shape, parameters, numbers = features, 0, 0
     for position, layer in enumerate(layers):
         try:
             shape, added = _pass(layer, shape)
         except ValueError as misfit:
             raise DoesNotConnect(position, str(misfit)) from None
         parameters += added
+        numbers += math.prod(shape)
         if parameters > MAX_PARAMETERS:
             raise DoesNotConnect(
                 position, f"up to this layer the network has {parameters:,} parameters; at most {MAX_PARAMETERS:,} fit"
@@ -61,7 +64,7 @@ def measure(layers: list[l.Layer], features: Shape) -> Network:
             raise DoesNotConnect(
                 position, f"this layer gives {math.prod(shape):,} numbers per row; at most {MAX_LAYER_OUTPUTS:,} fit"
             )
-    return Network(shape, parameters)
+    return Network(shape, parameters, numbers)
 
 
 @singledispatch

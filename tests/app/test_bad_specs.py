@@ -65,6 +65,8 @@ BAD_SPECS: list[tuple[str, Any, str]] = [
     ("half an epoch", document(fit={"epochs": 1.5}), "/fit/epochs"),
     ("epochs true", document(fit={"epochs": True}), "/fit/epochs"),
     ("batch of none", document(fit={"batch_size": 0}), "/fit/batch_size"),
+    ("more memory than a worker has", document(dataset={"name": "mnist"}, model=layers({"type": "dense", "units": 60_000}, DENSE_10), fit={"batch_size": 60_000}), "/fit/batch_size"),
+    ("no time at all", document(fit={"time_limit_seconds": 0}), "/fit/time_limit_seconds"),
     ("huge batch", document(fit={"batch_size": 10**9}), "/fit/batch_size"),
     ("all rows validate", document(fit={"validation_split": 1.0}), "/fit/validation_split"),
     ("split below 0", document(fit={"validation_split": -0.1}), "/fit/validation_split"),
