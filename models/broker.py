@@ -29,10 +29,11 @@ def create_celery(settings: Settings) -> Celery:
         task_ignore_result=True,
         task_serializer="json",
         accept_content=["json"],
-        # Acknowledged on receipt: a message lost with its worker is sent again from SQL, and one that trains for
-        # longer than a broker's visibility timeout is not delivered a second time.
+        # Acknowledged on receipt. Redis delivers again what is not acknowledged within its visibility timeout; were
+        # it at the end of training, each longer cohort would be delivered again and again. A message that is lost
+        # with its worker, or with Redis, is sent again from SQL by whoever is idle.
         task_acks_late=False,
-        worker_prefetch_multiplier=1,
+        worker_prefetch_multiplier=1,  # what a busy worker keeps for later, an idle one could have
         worker_enable_remote_control=False,
         worker_send_task_events=False,
         worker_hijack_root_logger=False,
@@ -55,6 +56,8 @@ def _transport_options(settings: Settings, url: str) -> dict[str, object]:
         }
     # A submit must not hang on a broker that is down: the cohort is sent later.
     return {
+        # Only for what lies between delivery and acknowledgement: a moment. What comes twice finds the cohort claimed.
+        "visibility_timeout": 300,
         "socket_connect_timeout": 2,
         "socket_timeout": 30,
         "socket_keepalive": True,

@@ -205,3 +205,32 @@ def test_a_rate_that_is_lowered_can_be_drawn_and_another_cannot(http: httpx.Clie
     for changes, status in (({"reduce_lr_on_plateau": {}}, 200), ({}, 422)):
         path = f"/v1/experiments/{submit(http, **changes)}/plot.svg"
         assert http.get(path, params={"metric": "learning_rate"}).status_code == status
+
+
+def test_pause_resume_and_what_has_ended(http: httpx.Client) -> None:
+    made = http.post("/v1/experiments", json=document()).json()
+    place = f"/v1/experiments/{made['id']}"
+    first, again = http.post(f"{place}/pause"), http.post(f"{place}/pause")
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert first.json()["paused_at"] == again.json()["paused_at"] is not None
+    assert f"{place}/resume" in http.get(place).json()["waiting_for"]
+    resumed = http.post(f"{place}/resume").json()
+    assert resumed["paused_at"] is None
+    assert resumed["version"] > first.json()["version"] > made["version"]
+    http.post(f"{place}/cancel")
+    refused = http.post(f"{place}/pause")
+    assert (refused.status_code, refused.headers["content-type"]) == (409, "application/problem+json")
+    assert "has ended" in refused.json()["detail"]
+    for verb in ("pause", "resume"):
+        assert http.post(f"/v1/experiments/exp_00000000000070008000000000000000/{verb}").status_code == 404
+
+
+def test_delete(http: httpx.Client) -> None:
+    made = http.post("/v1/experiments", json=document()).json()
+    [trial] = http.get(f"/v1/experiments/{made['id']}/trials").json()["items"]
+    deleted = http.delete(f"/v1/experiments/{made['id']}")
+    assert (deleted.status_code, deleted.content) == (204, b"")
+    for place in (f"/v1/experiments/{made['id']}", f"/v1/trials/{trial['id']}"):
+        assert http.get(place).status_code == 404
+    assert http.delete(f"/v1/experiments/{made['id']}").status_code == 404
+    assert http.get("/v1/experiments").json()["items"] == []
