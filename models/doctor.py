@@ -46,7 +46,10 @@ def examine(database: Database, storage: Storage, settings: Settings) -> list[Fi
     with database.reading() as session:
         deleted = set(list_deletions(session))
         findings += [
-            Finding(f"{folder}: files of an experiment that this database does not know", remove(folder))
+            Finding(
+                f"{folder}: files of an experiment that is not in this database; is it in another?",
+                remove(folder),
+            )
             for folder in leftovers.of_nobody
             if folder not in deleted
         ]

@@ -172,6 +172,15 @@ def test_divergence_is_completion_with_its_reason(runner: Runner, database: Data
     assert epochs(database, experiment_id)[-1][2]["loss"] in ("NaN", "Infinity")
 
 
+def test_a_trial_ends_with_the_epoch_that_reaches_its_time_limit(runner: Runner, database: Database) -> None:
+    experiment_id, [message] = store_experiment(
+        database, fit={"epochs": 10_000, "validation_split": 0.3, "time_limit_seconds": 0.01}
+    )
+    runner.train_cohort(message.cohort_id)
+    [trial] = trials(database, experiment_id)
+    assert (trial.state, trial.stop_reason, trial.epochs_completed) == ("completed", "time_limit", 1)
+
+
 @pytest.mark.parametrize(
     ("error", "state", "kind"),
     [
