@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, delete, exists, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from models import registry
 from models.database import Database, clock
 from models.errors import NotFoundError
 from models.lifecycle import TERMINAL
@@ -18,6 +19,7 @@ from models.storage import Storage
 from models.tables import CohortTable, DeletionTable, ExperimentTable, TrialTable
 
 DAY_SECONDS = 86_400.0
+WORKERS_KEPT_SECONDS = 7 * DAY_SECONDS
 
 
 def tidy(database: Database, storage: Storage, settings: Settings) -> list[str]:
@@ -42,6 +44,9 @@ def tidy(database: Database, storage: Storage, settings: Settings) -> list[str]:
     with database.writing() as session:
         for experiment_id in _forget_deletions(session, settings.lease_seconds + DAY_SECONDS):
             done.append(f"experiment {experiment_id} was deleted; its files are gone")
+        forgotten = registry.remove_stopped(session, WORKERS_KEPT_SECONDS)
+    if forgotten:
+        done.append(f"{forgotten} workers were not heard of for a week")
     for folder in list_leftovers(database, storage).of_ended_cohorts:
         storage.remove(folder)
         done.append(f"{folder} held checkpoints of a cohort that has ended")

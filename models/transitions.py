@@ -41,7 +41,9 @@ def mark_claimed(session: Session, cohort_id: str, owner: str, lease_seconds: fl
         return None
     mine = TrialTable.cohort_id == cohort_id
     move(session, TrialState.RUNNING, version, mine, started_at=func.coalesce(TrialTable.started_at, clock()))
-    session.execute(update(TrialTable).where(mine, TrialTable.state == TrialState.RUNNING).values(attempt=attempt))
+    session.execute(
+        update(TrialTable).where(mine, TrialTable.state == TrialState.RUNNING).values(attempt=attempt, version=version)
+    )
     set_version(session, experiment_id, version)
     return Claim(cohort_id, experiment_id, owner, attempt)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from models import requests, transitions
+from models import registry, requests, transitions
 from models.database import Database, clock
 from models.doctor import examine
 from models.errors import ExperimentEndedError, NotFoundError
@@ -13,7 +13,7 @@ from models.lifecycle import StopReason, TrialState
 from models.retention import list_deletions, tidy
 from models.settings import Settings
 from models.storage import Storage
-from models.tables import Base, CohortTable, DeletionTable, TrialTable
+from models.tables import Base, CohortTable, DeletionTable, TrialTable, WorkerTable
 from tests.models.test_transitions import LEASE, claim_one, record, states
 
 
@@ -81,6 +81,16 @@ def test_what_ended_long_ago_is_deleted_and_nothing_else(
         assert list_deletions(session) == [old.experiment_id]
     assert states(database, fresh) == ["completed", "completed"]
     assert states(database, running) == ["running", "running"]
+
+
+def test_workers_that_were_long_silent_are_forgotten(database: Database, storage: Storage, settings: Settings) -> None:
+    with database.writing() as session:
+        for worker_id in ("wrk_old", "wrk_new"):
+            registry.add_worker(session, worker_id, host="h", process_id=1, queues=[], devices=[], versions={})
+        session.execute(update(WorkerTable).where(WorkerTable.id == "wrk_old").values(seen_at=clock(-8 * 86_400.0)))
+    assert tidy(database, storage, settings) == ["1 workers were not heard of for a week"]
+    with database.reading() as session:
+        assert list(session.scalars(select(WorkerTable.id))) == ["wrk_new"]
 
 
 def test_a_paused_experiment_is_not_claimed_until_it_is_resumed(database: Database) -> None:
