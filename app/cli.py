@@ -58,8 +58,7 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, data_dir: DataDir = None) -
     _use(data_dir)
     _refuse_unsafe(host)
 
-    import uvicorn  # noqa: PLC0415
-
+    from app.server import run_server  # noqa: PLC0415
     from models.settings import read_settings  # noqa: PLC0415
     from models.supervision import end_with_parent  # noqa: PLC0415
 
@@ -67,10 +66,7 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, data_dir: DataDir = None) -
     settings.make_folders()
     settings.confine_libraries()
     end_with_parent()
-    uvicorn.run(
-        "app.main:create_app", factory=True, host=host, port=port, log_config=None, access_log=False,
-        timeout_graceful_shutdown=5,
-    )  # fmt: skip
+    run_server(settings, host, port)
 
 
 @cli.command()
@@ -119,6 +115,57 @@ def doctor(
     sys.exit(run_doctor(mend=mend))
 
 
+keys = typer.Typer(
+    help="Who may use the service: from the first key on, nobody gets in without one.", no_args_is_help=True
+)
+cli.add_typer(keys, name="keys")
+
+
+@keys.command("create")
+def create_key(  # noqa: PLR0913 - options
+    name: Annotated[str, typer.Argument(help="Who it is for.")],
+    *,
+    project: Annotated[
+        str, typer.Option(help="Whose experiments it sees: each project sees its own only.")
+    ] = "default",
+    scope: Annotated[str, typer.Option(help="read, submit (and read), or admin (and submit, and delete).")] = "submit",
+    expires_in_days: Annotated[float | None, typer.Option(min=0.001, help="By default never.")] = None,
+    requests_per_minute: Annotated[int | None, typer.Option(min=1, help="By default as many as it likes.")] = None,
+    max_unended_trials: Annotated[
+        int | None, typer.Option(min=1, help="How many trials of its project may wait or run when it submits.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Make a key. It is shown this once; what is stored is its hash."""
+    _use(data_dir)
+
+    from app.keys import create  # noqa: PLC0415
+
+    create(name, project, scope, expires_in_days, requests_per_minute, max_unended_trials)
+
+
+@keys.command("list")
+def list_keys(data_dir: DataDir = None) -> None:
+    """Show all keys, but for the secret in them."""
+    _use(data_dir)
+
+    from app.keys import show  # noqa: PLC0415
+
+    show()
+
+
+@keys.command("revoke")
+def revoke_key(
+    key_id: Annotated[str, typer.Argument(help="As `list` shows it: key_…")], data_dir: DataDir = None
+) -> None:
+    """Make a key worthless, within two seconds, for good."""
+    _use(data_dir)
+
+    from app.keys import revoke  # noqa: PLC0415
+
+    revoke(key_id)
+
+
 @cli.command()
 def demo(
     data_dir: DataDir = None,
@@ -139,16 +186,22 @@ def _use(data_dir: Path | None) -> None:
 
 
 def _refuse_unsafe(host: str) -> None:
-    """Nobody is asked for a key, so nobody but this machine may knock, unless that is wanted."""
+    """While nobody is asked for a key, nobody but this machine may knock, unless that is wanted."""
     from models.settings import read_settings  # noqa: PLC0415
 
     loopback = host == "localhost"
     with contextlib.suppress(ValueError):
         loopback = loopback or ipaddress.ip_address(host).is_loopback
-    if not loopback and not read_settings().allow_remote:
+    if loopback or read_settings().allow_remote:
+        return
+
+    from app.keys import has_keys  # noqa: PLC0415
+
+    if not has_keys():
         sys.exit(
-            f"refused to listen on {host}: the service asks nobody for a key, so it listens on this machine only.\n"
-            "Use --host 127.0.0.1; or, behind something that guards it, set FITTINGROOM_ALLOW_REMOTE=true."
+            f"refused to listen on {host}: no key was made yet, so everybody who reaches it could use the service.\n"
+            "Make a key with `fittingroom keys create NAME`, and nobody gets in without one; or use --host 127.0.0.1;\n"
+            "or, behind something that guards it, set FITTINGROOM_ALLOW_REMOTE=true."
         )
 
 

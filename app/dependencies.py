@@ -1,37 +1,74 @@
-"""What routes are given: the service, and ids that can be ids.
+"""What routes are given: who asks, the service as they see it, and ids that can be ids.
 
-May import: fastapi, the service. Knows no SQL.
+May import: fastapi, the service, the gate. Knows no SQL.
 """
 
 from typing import Annotated
 
 from fastapi import Depends, Path, Request
+from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
+from fastapi.security.base import SecurityBase
 
+from app.access import Gate
+from app.reading import Reading
 from app.service import Service
-from models.errors import NotFoundError
-from models.identifiers import is_id
+from models.keys import ApiKey, Scope
 
 
-def get_service(request: Request) -> Service:
-    """The application's service."""
+class Admission(SecurityBase):
+    """Lets in who has a key with a scope; one dependency, as each costs every request some time."""
+
+    scheme_name = "key"
+    model = HTTPBearerModel(
+        bearerFormat="fr_…",
+        description="A key made by `fittingroom keys create`. Where none was ever made, none is needed.",
+    )
+
+    def __init__(self, scope: Scope) -> None:
+        """Args: scope: what the key must allow."""
+        self._scope = scope
+
+    async def __call__(self, request: Request) -> ApiKey:
+        """Who asks."""
+        gate: Gate = request.app.state.gate
+        shown = request.headers.get("authorization")
+        scheme, _, key = (shown or "").partition(" ")
+        return await gate.admit(key.strip() if scheme.lower() == "bearer" else shown, self._scope)
+
+
+Reader = Annotated[ApiKey, Depends(Admission(Scope.READ))]
+Submitter = Annotated[ApiKey, Depends(Admission(Scope.SUBMIT))]
+Admin = Annotated[ApiKey, Depends(Admission(Scope.ADMIN))]
+
+
+async def get_service_to_read(request: Request, caller: Reader) -> Service:
+    """The service as a reader sees it."""
+    return _service_of(request, caller)
+
+
+async def get_service_to_submit(request: Request, caller: Submitter) -> Service:
+    """The service for one who may submit and change what was submitted."""
+    return _service_of(request, caller)
+
+
+async def get_service_to_administer(request: Request, caller: Admin) -> Service:
+    """The service for one who may remove things for good."""
+    return _service_of(request, caller)
+
+
+def _service_of(request: Request, caller: ApiKey) -> Service:
     service: Service = request.app.state.service
-    return service
+    return service.of(caller.project, caller.max_unended_trials)
 
 
-def get_experiment_id(experiment_id: Annotated[str, Path(description="An experiment's id: exp_…")]) -> str:
-    """An id that could exist; what cannot be one is not looked for."""
-    if not is_id("exp", experiment_id):
-        raise NotFoundError("experiment", experiment_id)
-    return experiment_id
+def reading_of(request: Request) -> Reading:
+    """The application's cheap reads."""
+    reading: Reading = request.app.state.reading
+    return reading
 
 
-def get_trial_id(trial_id: Annotated[str, Path(description="A trial's id: trl_…")]) -> str:
-    """An id that could exist; what cannot be one is not looked for."""
-    if not is_id("trl", trial_id):
-        raise NotFoundError("trial", trial_id)
-    return trial_id
-
-
-ServiceDependency = Annotated[Service, Depends(get_service)]
-ExperimentId = Annotated[str, Depends(get_experiment_id)]
-TrialId = Annotated[str, Depends(get_trial_id)]
+ReadService = Annotated[Service, Depends(get_service_to_read)]
+SubmitService = Annotated[Service, Depends(get_service_to_submit)]
+AdminService = Annotated[Service, Depends(get_service_to_administer)]
+ExperimentId = Annotated[str, Path(description="An experiment's id: exp_…")]
+TrialId = Annotated[str, Path(description="A trial's id: trl_…")]

@@ -3,6 +3,7 @@
 May import: fastapi, the services' errors. Knows no route.
 """
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -14,8 +15,16 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
+from app.access import ForbiddenError, TooManyRequestsError, UnauthorizedError
 from app.schemas import Problem
-from models.errors import ExperimentEndedError, NotFoundError, NotMigratedError
+from models.errors import (
+    ExperimentEndedError,
+    FittingRoomError,
+    KeyReusedError,
+    NotFoundError,
+    NotMigratedError,
+    QuotaError,
+)
 from models.spec.faults import Fault, InvalidSpec, faults_of
 
 MEDIA_TYPE = "application/problem+json"
@@ -23,14 +32,29 @@ RETRY_AFTER_SECONDS = 5
 
 _log = structlog.get_logger()
 
+_SOON = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+_ANSWERS: dict[type[FittingRoomError], tuple[int, Mapping[str, str]]] = {
+    UnauthorizedError: (401, {"WWW-Authenticate": "Bearer"}),
+    ForbiddenError: (403, {}),
+    NotFoundError: (404, {}),
+    ExperimentEndedError: (409, {}),
+    TooManyRequestsError: (429, {}),
+    QuotaError: (429, {"Retry-After": "60"}),
+    NotMigratedError: (503, _SOON),
+}
+"""What each of the service's own errors is answered with."""
+
 Responses = dict[int | str, dict[str, Any]]
 """What a route may answer, for its OpenAPI entry."""
 
 _DESCRIPTIONS = {
+    401: "A valid key is needed.",
+    403: "The key does not allow this.",
     404: "There is no such resource.",
     409: "The resource is in a state in which this cannot be done; nothing was changed.",
     413: "The body is larger than the service takes.",
     422: "Something in the request is not as expected; nothing was changed.",
+    429: "More than the key may ask for; try again after `Retry-After` seconds.",
     503: "The database does not answer; try again after `Retry-After` seconds.",
 }
 
@@ -44,11 +68,12 @@ _DETAILS = {
 
 def problem_responses(*statuses: int) -> Responses:
     """For a route's OpenAPI entry: the problems it can answer with."""
-    return {status: {"model": Problem, "description": _DESCRIPTIONS[status]} for status in statuses}
+    everywhere = (401, 403, 429)  # what may be answered wherever a key is asked for
+    return {status: {"model": Problem, "description": _DESCRIPTIONS[status]} for status in (*everywhere, *statuses)}
 
 
 def problem_response(
-    path: str, status: int, detail: str, faults: list[Fault] | None = None, headers: dict[str, str] | None = None
+    path: str, status: int, detail: str, faults: list[Fault] | None = None, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """A problem document."""
     problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, instance=path, errors=faults or [])
@@ -71,11 +96,9 @@ def install_error_handlers(app: FastAPI) -> None:
     async def _(request: Request, error: InvalidSpec) -> JSONResponse:
         return _invalid(request, error.faults)
 
-    @app.exception_handler(NotFoundError)
-    @app.exception_handler(ExperimentEndedError)
-    async def _(request: Request, error: NotFoundError | ExperimentEndedError) -> JSONResponse:
-        status = HTTPStatus.NOT_FOUND if isinstance(error, NotFoundError) else HTTPStatus.CONFLICT
-        return problem_response(request.url.path, status, str(error))
+    @app.exception_handler(FittingRoomError)
+    async def _(request: Request, error: FittingRoomError) -> JSONResponse:
+        return _own_error(request, error)
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, error: HTTPException) -> JSONResponse:
@@ -90,19 +113,22 @@ def install_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(PoolTimeoutError)
     async def _(request: Request, error: Exception) -> JSONResponse:
         _log.warning("database_unavailable", error=type(error).__name__)
-        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-        detail = "the database does not answer; try again soon"
-        return problem_response(request.url.path, 503, detail, headers=headers)
-
-    @app.exception_handler(NotMigratedError)
-    async def _(request: Request, error: NotMigratedError) -> JSONResponse:
-        return problem_response(request.url.path, 503, str(error), headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+        return problem_response(request.url.path, 503, "the database does not answer; try again soon", headers=_SOON)
 
     @app.exception_handler(Exception)
     async def _(request: Request, error: Exception) -> JSONResponse:
         _log.error("unexpected_error", path=request.url.path, exc_info=error)
         detail = "the service has met an error of its own; its log tells more"
         return problem_response(request.url.path, 500, detail)
+
+
+def _own_error(request: Request, error: FittingRoomError) -> JSONResponse:
+    if isinstance(error, KeyReusedError):
+        return _invalid(request, [Fault(pointer="Idempotency-Key", detail=str(error))])
+    status, headers = _ANSWERS[type(error)]
+    if isinstance(error, TooManyRequestsError):
+        headers = {"Retry-After": str(error.retry_after_seconds)}
+    return problem_response(request.url.path, status, str(error), headers=headers)
 
 
 def _invalid(request: Request, faults: list[Fault]) -> JSONResponse:

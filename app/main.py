@@ -1,4 +1,4 @@
-"""The ASGI application: `uvicorn --factory app.main:create_app`.
+"""The ASGI application: `create_app`.
 
 May import: everything in `app` but matplotlib. Never TensorFlow, Keras or numpy: a test looks.
 """
@@ -11,10 +11,14 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from app.access import Gate
 from app.errors import MEDIA_TYPE, install_error_handlers
 from app.limits import BodyLimit
+from app.reading import Reading
 from app.routes import catalogue, documentation, experiments, health, trials
 from app.service import Service
+from app.submitter import Submitter
+from app.versions import Versions
 from models import registry
 from models.broker import create_celery
 from models.database import Database
@@ -43,11 +47,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     configure_logs(settings)
     database, celery = Database(settings.sqlalchemy_url), create_celery(settings)
     reaper = Reaper(settings, database, celery, registry.list_idle_queues)
+    submitter, versions = Submitter(database, celery), Versions(database)
+    service = Service(database, celery, submitter, Storage(settings.storage_location), settings.memory_bytes)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         reaper.start()
         yield
+        versions.close()
+        submitter.close()
         reaper.end()
         database.close()
 
@@ -59,7 +67,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.state.service = Service(database, celery, Storage(settings.storage_location), settings.memory_bytes)
+    app.state.service, app.state.versions = service, versions
+    app.state.reading, app.state.gate = Reading(service, versions), Gate(database)
     app.add_middleware(BodyLimit)
     install_error_handlers(app)
     for module in (experiments, trials, catalogue, health):

@@ -5,7 +5,7 @@ May import: the tables' rows, the views. Runs no query, knows no FastAPI.
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from app import schemas
 from models.cohorts import FormedCohort
@@ -16,15 +16,21 @@ from models.repository import Progress
 from models.sampling import resolved_objective
 from models.spec.experiment import ExperimentSpec
 from models.spec.search import fixed
+from models.submissions import Accepted
 from models.tables import CohortTable, EpochTable, ExperimentTable, TrialTable, WorkerTable
 
 
 def experiment_summary(
-    row: ExperimentTable, progress: Progress, waiting_for: str | None
+    row: ExperimentTable, progress: Progress, unclaimed: Collection[str], served: Collection[str]
 ) -> schemas.ExperimentSummaryView:
-    """An experiment in a list."""
-    if row.paused_at is not None and progress.finished_at is None:
-        waiting_for = f"it is paused; POST /v1/experiments/{row.id}/resume lets it go on"
+    """An experiment in a list.
+
+    Args:
+        row: the experiment.
+        progress: what its trials add up to.
+        unclaimed: in which queues cohorts of it wait.
+        served: which queues some live worker serves.
+    """
     return schemas.ExperimentSummaryView(
         id=row.id,
         name=row.name,
@@ -45,18 +51,46 @@ def experiment_summary(
             epochs_planned=progress.epochs_planned,
             trials=dict(progress.counts),
         ),
-        waiting_for=waiting_for,
+        waiting_for=_waiting_for(row, progress, unclaimed, served),
     )
 
 
 def experiment(
-    row: ExperimentTable, progress: Progress, waiting_for: str | None, best: TrialTable | None
+    row: ExperimentTable,
+    progress: Progress,
+    unclaimed: Collection[str],
+    served: Collection[str],
+    best: TrialTable | None,
 ) -> schemas.ExperimentView:
-    """An experiment."""
-    summary = experiment_summary(row, progress, waiting_for)
+    """An experiment; see `experiment_summary`."""
+    summary = experiment_summary(row, progress, unclaimed, served)
     return schemas.ExperimentView(
         **dict(summary), best_trial=None if best is None else _best_trial(best), spec=row.spec
     )
+
+
+def submitted(
+    spec: ExperimentSpec, planned: ExperimentPlan, accepted: Accepted, served: Collection[str]
+) -> schemas.ExperimentView:
+    """An experiment as it is stored: queued, at its first version."""
+    objective = resolved_objective(spec)
+    row = ExperimentTable(
+        id=accepted.experiment_id,
+        name=spec.name,
+        version=1,
+        created_at=accepted.created_at,
+        spec=spec.model_dump(mode="json", exclude_unset=True),
+        objective_metric=objective.metric,
+        objective_direction=objective.direction,
+    )
+    progress = Progress(
+        counts={TrialState.QUEUED: len(planned.trials)},
+        started_at=None,
+        finished_at=None,
+        epochs_completed=0,
+        epochs_planned=sum(fixed(trial.spec.fit.epochs) for trial in planned.trials),
+    )
+    return experiment(row, progress, {spec.device}, served, None)
 
 
 def _best_trial(row: TrialTable) -> schemas.BestTrialView:
@@ -181,17 +215,15 @@ def worker(row: WorkerTable) -> schemas.WorkerView:
     return schemas.WorkerView.model_validate(row, from_attributes=True)
 
 
-def waiting_for(queues: Iterable[str], served: Mapping[str, int]) -> str | None:
-    """Why cohorts in these queues are not begun, if it is because no worker that is alive serves one of them.
-
-    Args:
-        queues: in which cohorts wait.
-        served: how many live workers listen to each queue.
-    """
-    for queue in sorted(queues):
-        if served.get(queue, 0) == 0:
-            device = {"any": "no worker is alive", "cpu": "no live worker serves the device cpu"}.get(
-                queue, "no live worker serves the device gpu"
-            )
-            return f"{device}; start one with `fittingroom worker{'' if queue == 'any' else f' --queues {queue}'}`"
-    return None
+def _waiting_for(
+    row: ExperimentTable, progress: Progress, unclaimed: Collection[str], served: Collection[str]
+) -> str | None:
+    """Why nothing happens, if that is known."""
+    if row.paused_at is not None and progress.finished_at is None:
+        return f"it is paused; POST /v1/experiments/{row.id}/resume lets it go on"
+    unserved = sorted(set(unclaimed) - set(served))
+    if not unserved:
+        return None
+    queue = unserved[0]
+    reason = "no worker is alive" if queue == "any" else f"no live worker serves the device {queue}"
+    return f"{reason}; start one with `fittingroom worker{'' if queue == 'any' else f' --queues {queue}'}`"

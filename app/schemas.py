@@ -190,6 +190,7 @@ class ExperimentHistoryView(View):
     version: int
     """Give this as `after` to get what was written since."""
     trials: list[TrialHistoryView]
+    """Those that have changed after the version given; without one, all."""
 
 
 class CancelView(View):

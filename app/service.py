@@ -3,43 +3,67 @@
 May import: `models`, the views. Knows no HTTP; a message is sent only after the commit.
 """
 
-import contextlib
-from collections import Counter
-from collections.abc import Sequence
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import structlog
+from anyio import to_thread
 from celery import Celery
 from sqlalchemy.orm import Session
 
 from app import presentation, schemas
+from app.submitter import Submitter
 from models import registry, repository, requests
-from models.broker import ring
 from models.database import Database
-from models.errors import BrokerUnavailableError, NotFoundError
-from models.lifecycle import ExperimentState
+from models.errors import NotFoundError, QuotaError
+from models.keys import count_unended_trials
+from models.listing import Filters, Position, Sort, list_experiments, position_of
 from models.planning import plan_experiment
 from models.spec.datasets import BUILT_IN_DATASETS, DatasetSchema
 from models.spec.experiment import ExperimentSpec
 from models.storage import Storage
+from models.submissions import Submission
 from models.tables import ExperimentTable
+
+ATTENDANCE_SECONDS = 1.0
+"""For how long it is believed which queues are served."""
+DEFAULT_PROJECT = "default"
+"""Whose everything is, where nobody needs a key."""
 
 _log = structlog.get_logger()
 
 
+@dataclass
+class Attendance:
+    """Which queues some live worker serves, as it was found lately."""
+
+    served: frozenset[str] = frozenset()
+    found_at: float = float("-inf")
+
+
+@dataclass(frozen=True)
 class Service:
-    """The service over one database and one broker."""
+    """The service over one database and one broker, as one project sees it."""
 
-    def __init__(self, database: Database, celery: Celery, storage: Storage, memory_bytes: int) -> None:
-        """Begin.
+    database: Database
+    celery: Celery
+    """How workers are told."""
+    submitter: Submitter
+    storage: Storage
+    """Where checkpoints are."""
+    memory_bytes: int
+    """What a worker may use."""
+    project: str = DEFAULT_PROJECT
+    """Nothing of another project is seen or changed."""
+    max_unended_trials: int | None = None
+    """How many trials of the project may wait or run, that of a new experiment included."""
+    _attendance: Attendance = field(default_factory=Attendance)
 
-        Args:
-            database: where everything is.
-            celery: how workers are told.
-            storage: where checkpoints are.
-            memory_bytes: what a worker may use.
-        """
-        self._database, self._celery, self._storage = database, celery, storage
-        self._memory_bytes = memory_bytes
+    def of(self, project: str, max_unended_trials: int | None = None) -> Self:
+        """The same service as another project sees it, and with how much work it may have at once."""
+        return replace(self, project=project, max_unended_trials=max_unended_trials)
 
     def plan(self, spec: ExperimentSpec) -> schemas.PlanView:
         """Say what an experiment would be; store nothing.
@@ -47,87 +71,130 @@ class Service:
         Raises:
             InvalidSpec: it cannot train.
         """
-        return presentation.plan(spec, plan_experiment(spec, self._memory_bytes))
+        return presentation.plan(spec, plan_experiment(spec, self.memory_bytes))
 
-    def submit(self, spec: ExperimentSpec) -> schemas.ExperimentView:
-        """Store an experiment and tell the workers.
+    async def submit(
+        self, spec: ExperimentSpec, idempotency_key: str | None = None
+    ) -> tuple[schemas.ExperimentView, bool]:
+        """Store an experiment and tell the workers; or find what an earlier submit with the same key has stored.
+
+        Returns:
+            The experiment as it was stored, and whether it had been stored before.
 
         Raises:
             InvalidSpec: it cannot train; nothing was stored.
+            QuotaError: the project has too much to do already; nothing was stored.
+            KeyReusedError: the key was used for another spec; nothing was stored.
         """
-        planned = plan_experiment(spec, self._memory_bytes)
-        with self._database.writing() as session:
-            experiment_id, messages = repository.add_experiment(session, spec, planned)
-        # Without a broker it is accepted all the same: the rows are queued, and a worker's reaper finds them overdue.
-        with contextlib.suppress(BrokerUnavailableError):
-            ring(self._celery, messages)
-        return self.get_experiment(experiment_id)
+        planned = await to_thread.run_sync(plan_experiment, spec, self.memory_bytes)
+        if self.max_unended_trials is not None:
+            await to_thread.run_sync(self.refuse_more_than_allowed, len(planned.trials))
+        accepted = await self.submitter.submit(Submission(self.project, spec, planned, idempotency_key))
+        served = await to_thread.run_sync(self.list_served_queues)
+        return presentation.submitted(spec, planned, accepted, served), accepted.is_repeated
+
+    def refuse_more_than_allowed(self, trials: int) -> None:
+        """Look whether the project may have so many more trials.
+
+        Raises:
+            QuotaError: it may not.
+        """
+        if self.max_unended_trials is None:
+            return
+        with self.database.reading() as session:
+            unended = count_unended_trials(session, self.project)
+        if unended + trials > self.max_unended_trials:
+            raise QuotaError(unended, trials, self.max_unended_trials)
 
     def list_experiments(
-        self, limit: int, before_id: str | None, state: ExperimentState | None, name: str | None, tag: str | None
-    ) -> tuple[list[schemas.ExperimentSummaryView], bool]:
-        """A page of experiments, newest first, and whether there are more."""
-        with self._database.reading() as session:
-            rows = repository.list_experiments(
-                session, limit=limit + 1, before_id=before_id, state=state, name=name, tag=tag
-            )
+        self, filters: Filters, limit: int, sort: Sort, after: Position | None
+    ) -> tuple[list[schemas.ExperimentSummaryView], Position | None]:
+        """A page of experiments, and where the next one begins, if there is one."""
+        with self.database.reading() as session:
+            mine = replace(filters, project=self.project)
+            rows = list_experiments(session, mine, limit=limit + 1, sort=sort, after=after)
             page = rows[:limit]
             ids = [row.id for row in page]
             progress = repository.get_progress(session, ids)
-            waiting = self._waiting_for(session, ids)
-        views = [presentation.experiment_summary(row, progress[row.id], waiting.get(row.id)) for row in page]
-        return views, len(rows) > limit
+            unclaimed = repository.list_unclaimed_queues(session, ids)
+        served = self.list_served_queues() if unclaimed else frozenset()
+        views = [
+            presentation.experiment_summary(row, progress[row.id], unclaimed.get(row.id, ()), served) for row in page
+        ]
+        return views, position_of(page[-1], sort) if len(rows) > limit else None
 
-    def get_experiment(self, experiment_id: str) -> schemas.ExperimentView:
-        """One experiment, or NotFoundError."""
-        with self._database.reading() as session:
-            row = repository.get_experiment(session, experiment_id)
+    def get_experiment(self, experiment_id: str, served: Collection[str] | None = None) -> schemas.ExperimentView:
+        """One experiment, or NotFoundError.
+
+        Args:
+            experiment_id: which.
+            served: the queues that some live worker serves; by default it is looked up.
+        """
+        with self.database.reading() as session:
+            row = repository.get_experiment(session, experiment_id, self.project)
             progress = repository.get_progress(session, [experiment_id])[experiment_id]
-            waiting = self._waiting_for(session, [experiment_id])
+            unclaimed = repository.list_unclaimed_queues(session, [experiment_id]).get(experiment_id, set())
             best = repository.get_best_trial(session, row)
-        return presentation.experiment(row, progress, waiting.get(experiment_id), best)
+        if served is None:
+            served = self.list_served_queues()
+        return presentation.experiment(row, progress, unclaimed, served, best)
+
+    def list_served_queues(self) -> frozenset[str]:
+        """The queues that some live worker serves; looked up once a second at most."""
+        known = self.known_served_queues()
+        if known is None:
+            with self.database.reading() as session:
+                workers = registry.list_workers(session)
+            known = frozenset(queue for worker in workers for queue in worker.queues)
+            self._attendance.served, self._attendance.found_at = known, time.monotonic()
+        return known
+
+    def known_served_queues(self) -> frozenset[str] | None:
+        """The same, if it was looked up in the last second."""
+        is_fresh = time.monotonic() - self._attendance.found_at <= ATTENDANCE_SECONDS
+        return self._attendance.served if is_fresh else None
 
     def list_trials(self, experiment_id: str) -> tuple[list[schemas.TrialSummaryView], int]:
         """An experiment's trials and its version, or NotFoundError."""
-        with self._database.reading() as session:
-            row = repository.get_experiment(session, experiment_id)
+        with self.database.reading() as session:
+            row = repository.get_experiment(session, experiment_id, self.project)
             cohorts = {cohort.id: cohort for cohort in repository.list_cohorts(session, experiment_id)}
             trials = repository.list_trials(session, experiment_id)
         return [presentation.trial_summary(trial, cohorts[trial.cohort_id]) for trial in trials], row.version
 
     def get_trial(self, trial_id: str) -> schemas.TrialView:
         """One trial, or NotFoundError."""
-        with self._database.reading() as session:
-            row = repository.get_trial(session, trial_id)
+        with self.database.reading() as session:
+            row = repository.get_trial(session, trial_id, self.project)
             cohort = repository.get_cohort(session, row.cohort_id)
         return presentation.trial(row, cohort)
 
     def get_trial_history(self, trial_id: str, after_epoch: int) -> schemas.TrialHistoryView:
         """A trial's epochs later than one of them, or NotFoundError."""
-        with self._database.reading() as session:
-            row = repository.get_trial(session, trial_id)
+        with self.database.reading() as session:
+            row = repository.get_trial(session, trial_id, self.project)
             epochs = repository.list_epochs(session, trial_id=trial_id, after_epoch=after_epoch)
         return presentation.trial_history(row, epochs)
 
     def get_experiment_history(self, experiment_id: str, after_version: int = 0) -> schemas.ExperimentHistoryView:
-        """The epochs of all trials written after a version, or NotFoundError."""
-        with self._database.reading() as session:
-            row = repository.get_experiment(session, experiment_id)
+        """The trials that have changed after a version, and their epochs since, or NotFoundError."""
+        with self.database.reading() as session:
+            row = repository.get_experiment(session, experiment_id, self.project)
             progress = repository.get_progress(session, [experiment_id])[experiment_id]
-            trials = repository.list_trials(session, experiment_id)
+            trials = [row for row in repository.list_trials(session, experiment_id) if row.version > after_version]
             epochs = repository.list_epochs(session, experiment_id=experiment_id, after_version=after_version)
         return presentation.experiment_history(row, progress, trials, epochs)
 
     def cancel_experiment(self, experiment_id: str) -> schemas.CancelView:
         """Cancel what is queued and ask what runs to stop, or NotFoundError."""
-        with self._database.writing() as session:
-            row = repository.get_experiment(session, experiment_id)
+        with self.database.writing() as session:
+            row = repository.get_experiment(session, experiment_id, self.project)
             return self._cancel(session, row)
 
     def cancel_trial(self, trial_id: str) -> schemas.CancelView:
         """The same for one trial."""
-        with self._database.writing() as session:
-            trial = repository.get_trial(session, trial_id)
+        with self.database.writing() as session:
+            trial = repository.get_trial(session, trial_id, self.project)
             return self._cancel(session, repository.get_experiment(session, trial.experiment_id), trial_id)
 
     def _cancel(self, session: Session, row: ExperimentTable, trial_id: str | None = None) -> schemas.CancelView:
@@ -136,24 +203,26 @@ class Service:
 
     def pause_experiment(self, experiment_id: str) -> schemas.ExperimentView:
         """Begin nothing more of it and put back what runs, or NotFoundError, or ExperimentEndedError."""
-        with self._database.writing() as session:
+        with self.database.writing() as session:
+            repository.get_experiment(session, experiment_id, self.project)
             requests.request_pause(session, experiment_id)
         return self.get_experiment(experiment_id)
 
     def resume_experiment(self, experiment_id: str) -> schemas.ExperimentView:
         """Let it go on, or NotFoundError."""
-        with self._database.writing() as session:
+        with self.database.writing() as session:
+            repository.get_experiment(session, experiment_id, self.project)
             messages = requests.request_resume(session, experiment_id)
-        with contextlib.suppress(BrokerUnavailableError):  # as in `submit`
-            ring(self._celery, messages)
+        self.submitter.ring(messages)
         return self.get_experiment(experiment_id)
 
     def delete_experiment(self, experiment_id: str) -> None:
         """Remove it with all that belongs to it, or NotFoundError. What it has in training ends."""
-        with self._database.writing() as session:
+        with self.database.writing() as session:
+            repository.get_experiment(session, experiment_id, self.project)
             requests.delete_experiment(session, experiment_id)
         try:
-            self._storage.remove(experiment_id)
+            self.storage.remove(experiment_id)
         except OSError as error:  # it is written down that they are to go: the reaper removes them
             _log.warning("files_not_removed", experiment=experiment_id, error=type(error).__name__)
 
@@ -169,7 +238,7 @@ class Service:
 
     def list_workers(self) -> list[schemas.WorkerView]:
         """The workers that are alive."""
-        with self._database.reading() as session:
+        with self.database.reading() as session:
             rows = registry.list_workers(session)
         return [presentation.worker(row) for row in rows]
 
@@ -179,19 +248,11 @@ class Service:
         Raises:
             sqlalchemy.exc.OperationalError: the database does not answer.
         """
-        self._database.ping()
+        self.database.ping()
         try:
-            with self._celery.connection_for_write() as connection:
+            with self.celery.connection_for_write() as connection:
                 connection.ensure_connection(max_retries=1, timeout=2)
             broker = "ok"
         except Exception:  # noqa: BLE001 - every transport has exceptions of its own
             broker = "unreachable"
         return schemas.HealthView(status="ready", database="ok", broker=broker, workers=len(self.list_workers()))
-
-    def _waiting_for(self, session: Session, experiment_ids: Sequence[str]) -> dict[str, str | None]:
-        queues = repository.list_unclaimed_queues(session, experiment_ids)
-        if not queues:
-            return {}
-        workers = registry.list_workers(session)
-        served = Counter(queue for worker in workers for queue in worker.queues)
-        return {key: presentation.waiting_for(found, served) for key, found in queues.items()}

@@ -22,6 +22,26 @@ class ExperimentEndedError(FittingRoomError):
         super().__init__(f"experiment {experiment_id} has ended; only one that has not can be {wanted}")
 
 
+class KeyReusedError(FittingRoomError):
+    """An idempotency key came again, with something else."""
+
+    def __init__(self, key: str, experiment_id: str) -> None:
+        super().__init__(
+            f"the Idempotency-Key {key[:80]!r} was used in the last 24 hours for another spec, which made experiment "
+            f"{experiment_id}; send each new experiment under a key of its own"
+        )
+
+
+class QuotaError(FittingRoomError):
+    """A project may not have so much to do at once."""
+
+    def __init__(self, unended: int, wanted: int, allowed: int) -> None:
+        super().__init__(
+            f"{unended:,} trials of this project wait or run, and {wanted:,} more would be more than the {allowed:,} "
+            "that this key allows; try again when some have ended"
+        )
+
+
 class NotMigratedError(FittingRoomError):
     """The database has not the tables of this version."""
 

@@ -8,9 +8,9 @@ from typing import Literal
 
 import uuid_utils
 
-Kind = Literal["exp", "trl", "coh", "wrk"]
+Kind = Literal["exp", "trl", "coh", "wrk", "key"]
 
-_SHAPE = re.compile(r"(exp|trl|coh|wrk)_[0-9a-f]{32}")
+_SHAPE = re.compile(r"(exp|trl|coh|wrk|key)_[0-9a-f]{32}")
 
 
 def new_id(kind: Kind) -> str:
@@ -18,6 +18,6 @@ def new_id(kind: Kind) -> str:
     return f"{kind}_{uuid_utils.uuid7().hex}"
 
 
-def is_id(kind: Kind, text: str) -> bool:
+def is_id(kind: str, text: str) -> bool:
     """Whether a text can be an id of this kind at all."""
     return _SHAPE.fullmatch(text) is not None and text.startswith(kind)

@@ -50,6 +50,9 @@ class ExperimentState(StrEnum):
     CANCELLED = "cancelled"
 
 
+ENDED = frozenset({ExperimentState.COMPLETED, ExperimentState.FAILED, ExperimentState.CANCELLED})
+"""The states of an experiment that has nothing left to do."""
+
 TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
     TrialState.QUEUED: frozenset({TrialState.RUNNING, TrialState.FAILED, TrialState.CANCELLED}),
     TrialState.RUNNING: frozenset(

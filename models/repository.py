@@ -1,4 +1,4 @@
-"""The queries: experiments, cohorts, trials and epochs, stored and read.
+"""The queries: experiments, cohorts, trials and epochs, as they are read.
 
 May import: sqlalchemy, the tables, the lifecycle. Knows no HTTP; never commits: whoever opened the session does.
 """
@@ -7,18 +7,14 @@ import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from models.database import clock
 from models.errors import NotFoundError
-from models.identifiers import new_id
-from models.lifecycle import ExperimentState, TrialState
-from models.planning import ExperimentPlan
-from models.sampling import resolved_objective
-from models.spec.experiment import ExperimentSpec
-from models.spec.search import fixed
-from models.tables import CohortTable, DeletionTable, EpochTable, ExperimentTable, ExperimentTagTable, TrialTable
+from models.identifiers import is_id
+from models.lifecycle import TrialState
+from models.tables import CohortTable, DeletionTable, EpochTable, ExperimentTable, TrialTable
 
 
 @dataclass(frozen=True)
@@ -43,75 +39,24 @@ class Message:
     queue: str
 
 
-def add_experiment(session: Session, spec: ExperimentSpec, plan: ExperimentPlan) -> tuple[str, list[Message]]:
-    """Store an experiment with its cohorts and trials.
+def get_experiment(session: Session, experiment_id: str, project: str | None = None) -> ExperimentTable:
+    """One experiment, or NotFoundError; that of another project than the one given is not found either.
 
-    Returns:
-        The experiment's id, and a message for each cohort, to be sent after the commit.
+    What cannot be an id is not looked for.
     """
-    now = session.scalar(select(clock()))
-    objective = resolved_objective(spec)
-    experiment = ExperimentTable(
-        id=new_id("exp"),
-        name=spec.name,
-        spec=spec.model_dump(mode="json", exclude_unset=True),
-        objective_metric=objective.metric,
-        objective_direction=objective.direction,
-        created_at=now,
-    )
-    session.add(experiment)
-    session.flush()
-    session.add_all(ExperimentTagTable(experiment_id=experiment.id, tag=tag) for tag in spec.tags)
-    cohorts, trials = [], []
-    for formed in plan.cohorts:
-        cohort = CohortTable(
-            id=new_id("coh"),
-            experiment_id=experiment.id,
-            number=formed.number,
-            queue=spec.device,
-            engine=formed.engine,
-            engine_reason=formed.engine_reason,
-            created_at=now,
-            sent_at=now,  # sent right after the commit; if it is not, the reaper finds it overdue
-        )
-        cohorts.append(cohort)
-        trials += [
-            TrialTable(
-                id=new_id("trl"),
-                experiment_id=experiment.id,
-                cohort_id=cohort.id,
-                number=trial.number,
-                label=trial.label,
-                model_name=trial.model_name,
-                seed=trial.spec.seed,
-                hyperparameters=trial.hyperparameters,
-                spec=trial.spec.model_dump(mode="json"),
-                parameter_count=plan.parameter_counts[trial.number],
-                epochs_planned=fixed(trial.spec.fit.epochs),
-                state=TrialState.QUEUED,
-                created_at=now,
-            )
-            for trial in formed.trials
-        ]
-    session.add_all(cohorts)
-    session.flush()
-    session.add_all(trials)
-    session.flush()
-    return experiment.id, [Message(cohort.id, cohort.queue) for cohort in cohorts]
-
-
-def get_experiment(session: Session, experiment_id: str) -> ExperimentTable:
-    """One experiment, or NotFoundError."""
-    found = session.get(ExperimentTable, experiment_id)
-    if found is None:
+    found = session.get(ExperimentTable, experiment_id) if is_id("exp", experiment_id) else None
+    if found is None or project not in {None, found.project}:
         raise NotFoundError("experiment", experiment_id)
     return found
 
 
-def get_trial(session: Session, trial_id: str) -> TrialTable:
-    """One trial, or NotFoundError."""
-    found = session.get(TrialTable, trial_id)
-    if found is None:
+def get_trial(session: Session, trial_id: str, project: str | None = None) -> TrialTable:
+    """One trial, or NotFoundError; that of another project than the one given is not found either.
+
+    What cannot be an id is not looked for.
+    """
+    found = session.get(TrialTable, trial_id) if is_id("trl", trial_id) else None
+    if found is None or (project is not None and get_experiment(session, found.experiment_id).project != project):
         raise NotFoundError("trial", trial_id)
     return found
 
@@ -122,46 +67,6 @@ def get_cohort(session: Session, cohort_id: str) -> CohortTable:
     if found is None:
         raise NotFoundError("cohort", cohort_id)
     return found
-
-
-def derived_state() -> ColumnElement[str]:
-    """`lifecycle.experiment_state` as SQL over the trials of a group; a test holds the two together."""
-
-    def count(*states: TrialState) -> ColumnElement[int]:
-        return func.sum(case((TrialTable.state.in_(states), 1), else_=0))
-
-    return case(
-        (count(TrialState.QUEUED) == func.count(), ExperimentState.QUEUED.value),
-        (count(TrialState.QUEUED, TrialState.RUNNING) > 0, ExperimentState.RUNNING.value),
-        (count(TrialState.FAILED) > 0, ExperimentState.FAILED.value),
-        (count(TrialState.CANCELLED) > 0, ExperimentState.CANCELLED.value),
-        else_=ExperimentState.COMPLETED.value,
-    )
-
-
-def list_experiments(
-    session: Session,
-    *,
-    limit: int,
-    before_id: str | None = None,
-    state: ExperimentState | None = None,
-    name: str | None = None,
-    tag: str | None = None,
-) -> Sequence[ExperimentTable]:
-    """Experiments, newest first, at most `limit` of them, older than `before_id` if that is given."""
-    query = select(ExperimentTable).order_by(ExperimentTable.id.desc()).limit(limit)
-    if before_id is not None:
-        query = query.where(ExperimentTable.id < before_id)
-    if name is not None:
-        query = query.where(ExperimentTable.name == name)
-    if tag is not None:
-        query = query.where(
-            ExperimentTable.id.in_(select(ExperimentTagTable.experiment_id).where(ExperimentTagTable.tag == tag))
-        )
-    if state is not None:
-        states = select(TrialTable.experiment_id).group_by(TrialTable.experiment_id).having(derived_state() == state)
-        query = query.where(ExperimentTable.id.in_(states))
-    return session.scalars(query).all()
 
 
 def get_progress(session: Session, experiment_ids: Sequence[str]) -> dict[str, Progress]:

@@ -16,6 +16,7 @@ from models.lifecycle import TERMINAL
 from models.requests import delete_experiment
 from models.settings import Settings
 from models.storage import Storage
+from models.submissions import forget_idempotency_keys
 from models.tables import CohortTable, DeletionTable, ExperimentTable, TrialTable
 
 DAY_SECONDS = 86_400.0
@@ -45,6 +46,7 @@ def tidy(database: Database, storage: Storage, settings: Settings) -> list[str]:
         for experiment_id in _forget_deletions(session, settings.lease_seconds + DAY_SECONDS):
             done.append(f"experiment {experiment_id} was deleted; its files are gone")
         forgotten = registry.remove_stopped(session, WORKERS_KEPT_SECONDS)
+        forget_idempotency_keys(session)
     if forgotten:
         done.append(f"{forgotten} workers were not heard of for a week")
     for folder in list_leftovers(database, storage).of_ended_cohorts:

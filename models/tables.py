@@ -12,6 +12,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from models.database import UtcDateTime
 
 _ID = String(40)
+_PROJECT = String(64)
 
 
 class Base(DeclarativeBase):
@@ -36,9 +37,16 @@ class ExperimentTable(Base):
     """What a client submitted. Has no state of its own: that is derived from its trials."""
 
     __tablename__ = "experiments"
+    __table_args__ = (
+        Index("ix_experiments_project_created_at_id", "project", "created_at", "id"),
+        Index("ix_experiments_project_name_id", "project", "name", "id"),
+    )
 
     id: Mapped[str] = mapped_column(_ID, primary_key=True)
-    name: Mapped[str] = mapped_column(String(200), index=True)
+    # The defaults are for rows of earlier versions.
+    project: Mapped[str] = mapped_column(_PROJECT, server_default="default")
+    name: Mapped[str] = mapped_column(String(200))
+    dataset: Mapped[str] = mapped_column(String(200), server_default="unknown")
     spec: Mapped[dict[str, Any]]
     objective_metric: Mapped[str] = mapped_column(String(200))
     objective_direction: Mapped[str] = mapped_column(String(10))
@@ -154,3 +162,32 @@ class DeletionTable(Base):
 
     experiment_id: Mapped[str] = mapped_column(_ID, primary_key=True)
     deleted_at: Mapped[dt.datetime]
+
+
+class IdempotencyKeyTable(Base):
+    """A submit that a client may repeat: which experiment it made. Kept for a day."""
+
+    __tablename__ = "idempotency_keys"
+
+    project: Mapped[str] = mapped_column(_PROJECT, primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64))
+    experiment_id: Mapped[str] = mapped_column(_ID)
+    created_at: Mapped[dt.datetime] = mapped_column(index=True)
+
+
+class ApiKeyTable(Base):
+    """A key that somebody may use, known by its hash alone."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    project: Mapped[str] = mapped_column(_PROJECT, index=True)
+    name: Mapped[str] = mapped_column(String(200))
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    scopes: Mapped[list[Any]]
+    requests_per_minute: Mapped[int | None]
+    max_unended_trials: Mapped[int | None]
+    created_at: Mapped[dt.datetime]
+    expires_at: Mapped[dt.datetime | None]
+    revoked_at: Mapped[dt.datetime | None]

@@ -4,8 +4,9 @@ from typing import Any
 
 from models.database import Database
 from models.planning import plan_experiment
-from models.repository import Message, add_experiment
+from models.repository import Message
 from models.spec import ExperimentSpec
+from models.submissions import Accepted, Submission, add_experiments
 
 DENSE_2 = {"type": "dense", "units": 2, "activation": "softmax"}
 DENSE_10 = {"type": "dense", "units": 10, "activation": "softmax"}
@@ -44,4 +45,6 @@ def store(database: Database, **changes: Any) -> tuple[str, list[Message]]:
     """Store such an experiment: its id, and the messages that would be sent."""
     validated = spec(**changes)
     with database.writing() as session:
-        return add_experiment(session, validated, plan_experiment(validated))
+        [stored] = add_experiments(session, [Submission("default", validated, plan_experiment(validated))])
+    assert isinstance(stored, Accepted)
+    return stored.experiment_id, list(stored.messages)

@@ -3,27 +3,44 @@
 May import: fastapi, the service, the views. Knows no SQL.
 """
 
+import datetime as dt
+from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Query, Request, Response
+from fastapi import APIRouter, Body, Header, Query, Request, Response
+from pydantic import AfterValidator
+from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from app import schemas
-from app.dependencies import ExperimentId, ServiceDependency
+from app.dependencies import (
+    AdminService,
+    ExperimentId,
+    Reader,
+    ReadService,
+    SubmitService,
+    reading_of,
+)
 from app.errors import Responses, problem_responses
+from app.reading import Reading, experiment_etag
 from app.routes.negotiation import (
     AS_CSV,
+    MAX_VERSION,
     UNCHANGED,
-    etag_of,
+    Version,
+    WaitSeconds,
+    answered,
     from_cursor,
-    history_answer,
     is_known,
+    known_version,
+    link_to,
     not_modified,
     refuse_parameter,
     to_cursor,
-    unless_known,
+    wants_csv,
 )
 from models.history import History
 from models.lifecycle import ExperimentState
+from models.listing import Filters, Sort
 from models.spec.examples import example_documents
 from models.spec.experiment import ExperimentSpec
 from models.spec.limits import MAX_NAME_LENGTH, MAX_TAG_LENGTH
@@ -31,37 +48,70 @@ from models.spec.metrics import recorded_metrics
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"])
 
+_EVENTS = 'id: 7\r\nevent: history\r\ndata: {"experiment_id": "exp_…", "version": 7, "trials": [{"…": "…"}]}\r\n\r\n'
+
+
+def _aware(time: dt.datetime) -> dt.datetime:
+    """A time without a zone is one of UTC."""
+    return time if time.tzinfo is not None else time.replace(tzinfo=dt.UTC)
+
+
 _EXAMPLES = {name: {"summary": document["name"], "value": document} for name, document in example_documents().items()}
 SpecBody = Annotated[ExperimentSpec, Body(openapi_examples=_EXAMPLES)]
 Word = r"^[^\x00-\x1f\x7f]*$"
+Time = Annotated[dt.datetime, AfterValidator(_aware)]
 
+_STREAM: Responses = {
+    200: {"description": "Server-sent events.", "content": {"text/event-stream": {"example": _EVENTS}}},
+    204: {"description": "It has ended, and `Last-Event-ID` was its last event: there is nothing to come back for."},
+}
 _PICTURE: Responses = {200: {"content": {"image/svg+xml": {}}, "description": "A picture."}}
 
 
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Any text of your own, new for each experiment. The same submit under the same key, within 24 "
+        "hours, is answered as the first one was and makes no second experiment.",
+    ),
+]
+
+
 @router.post("", status_code=202, operation_id="submit_experiment", responses=problem_responses(413, 422, 503))
-def submit(spec: SpecBody, service: ServiceDependency, response: Response) -> schemas.ExperimentView:
+async def submit(
+    spec: SpecBody, service: SubmitService, response: Response, idempotency_key: IdempotencyKey = None
+) -> schemas.ExperimentView:
     """Submit an experiment: it is checked, expanded into trials, stored and queued.
 
     What is answered 202 is never lost: it trains as soon as a worker is free.
     """
-    view = service.submit(spec)
+    view, is_repeated = await service.submit(spec, idempotency_key)
     response.headers["Location"] = f"/v1/experiments/{view.id}"
-    response.headers["ETag"] = etag_of(view.version, view.waiting_for)
+    response.headers["ETag"] = experiment_etag(view.version, service.list_served_queues())
+    if is_repeated:
+        response.headers["Idempotent-Replayed"] = "true"
     return view
 
 
 @router.post("/plan", operation_id="plan_experiment", responses=problem_responses(413, 422))
-def plan(spec: SpecBody, service: ServiceDependency) -> schemas.PlanView:
+def plan(spec: SpecBody, service: ReadService) -> schemas.PlanView:
     """Say which trials and cohorts an experiment would have, and what would train them. Stores nothing."""
     return service.plan(spec)
 
 
 @router.get("", operation_id="list_experiments", responses=problem_responses(422, 503))
-def list_experiments(
-    service: ServiceDependency,
+def list_experiments(  # noqa: PLR0913 - a query's parameters
+    service: ReadService,
+    request: Request,
+    response: Response,
     *,
     limit: Annotated[int, Query(ge=1, le=100, description="At most so many.")] = 20,
-    cursor: Annotated[str | None, Query(max_length=100, description="`next_cursor` of the page before.")] = None,
+    cursor: Annotated[str | None, Query(max_length=1_000, description="`next_cursor` of the page before.")] = None,
+    sort: Annotated[Sort, Query(description="What comes first; `-` turns it around.")] = "-created_at",
     state: Annotated[ExperimentState | None, Query(description="Only those in this state.")] = None,
     name: Annotated[
         str | None, Query(max_length=MAX_NAME_LENGTH, pattern=Word, description="Only those with exactly this name.")
@@ -69,25 +119,38 @@ def list_experiments(
     tag: Annotated[
         str | None, Query(max_length=MAX_TAG_LENGTH, pattern=Word, description="Only those with this tag.")
     ] = None,
+    dataset: Annotated[
+        str | None, Query(max_length=MAX_NAME_LENGTH, pattern=Word, description="Only those on this dataset.")
+    ] = None,
+    created_after: Annotated[Time | None, Query(description="Only those created later, RFC 3339.")] = None,
+    created_before: Annotated[Time | None, Query(description="Only those created earlier, RFC 3339.")] = None,
 ) -> schemas.ListView[schemas.ExperimentSummaryView]:
-    """Experiments, newest first."""
-    before = from_cursor(cursor) if cursor is not None else None
-    items, more = service.list_experiments(limit, before, state, name, tag)
-    return schemas.ListView(items=items, next_cursor=to_cursor(items[-1].id) if more else None)
+    """Experiments, newest first. `Link` and `next_cursor` lead to the next page."""
+    after = from_cursor(cursor, sort) if cursor is not None else None
+    filters = Filters(None, state, name, tag, dataset, created_after, created_before)
+    items, ended_at = service.list_experiments(filters, limit, sort, after)
+    next_cursor = None if ended_at is None else to_cursor(sort, ended_at)
+    if next_cursor is not None:
+        response.headers["Link"] = link_to(request, next_cursor)
+    return schemas.ListView(items=items, next_cursor=next_cursor)
 
 
 @router.get(
     "/{experiment_id}",
     operation_id="get_experiment",
     response_model=schemas.ExperimentView,
-    responses=UNCHANGED | problem_responses(404, 503),
+    responses=UNCHANGED | problem_responses(404, 422, 503),
 )
-def get_experiment(
-    experiment_id: ExperimentId, service: ServiceDependency, request: Request, response: Response
-) -> schemas.ExperimentView | Response:
+async def get_experiment(
+    experiment_id: ExperimentId, caller: Reader, request: Request,
+    wait: WaitSeconds = 0.0, version: Version = None,
+) -> Response:  # fmt: skip
     """Where an experiment is: state, progress, the best trial so far."""
-    view = service.get_experiment(experiment_id)
-    return unless_known(request, response, etag_of(view.version, view.waiting_for), view)
+    if wait:
+        await reading_of(request).wait(
+            caller.project, experiment_id, version if version is not None else known_version(request), wait
+        )
+    return answered(request, await reading_of(request).experiment(caller.project, experiment_id))
 
 
 @router.get(
@@ -96,12 +159,9 @@ def get_experiment(
     response_model=schemas.ListView[schemas.TrialSummaryView],
     responses=UNCHANGED | problem_responses(404, 503),
 )
-def list_trials(
-    experiment_id: ExperimentId, service: ServiceDependency, request: Request, response: Response
-) -> schemas.ListView[schemas.TrialSummaryView] | Response:
+async def list_trials(experiment_id: ExperimentId, caller: Reader, request: Request) -> Response:
     """An experiment's trials, all of them, by number."""
-    items, version = service.list_trials(experiment_id)
-    return unless_known(request, response, etag_of(version), schemas.ListView(items=items))
+    return answered(request, await reading_of(request).trials(caller.project, experiment_id))
 
 
 @router.get(
@@ -110,16 +170,55 @@ def list_trials(
     response_model=schemas.ExperimentHistoryView,
     responses=AS_CSV | UNCHANGED | problem_responses(404, 422, 503),
 )
-def get_history(
-    experiment_id: ExperimentId,
-    service: ServiceDependency,
-    request: Request,
-    response: Response,
-    after: Annotated[int, Query(ge=0, le=2**53, description="Only epochs written after this version.")] = 0,
-) -> schemas.ExperimentHistoryView | Response:
-    """The histories of all trials, as JSON, or as CSV with `Accept: text/csv`."""
-    view = service.get_experiment_history(experiment_id, after)
-    return history_answer(request, response, etag_of(view.version), view, view.trials)
+async def get_history(
+    experiment_id: ExperimentId, caller: Reader, request: Request,
+    after: Annotated[
+        int, Query(ge=0, le=MAX_VERSION, description="Only what was written after this version.")
+    ] = 0,
+    wait: WaitSeconds = 0.0,
+) -> Response:  # fmt: skip
+    """The histories of all trials, as JSON, or as CSV with `Accept: text/csv`.
+
+    With `after`, the trials that have changed since, and their epochs since; with `wait` as well, as soon as there are
+    some.
+    """
+    if wait:
+        known = after if "after" in request.query_params else known_version(request)
+        await reading_of(request).wait(caller.project, experiment_id, known, wait)
+    history = await reading_of(request).experiment_history(
+        caller.project, experiment_id, after, as_csv=wants_csv(request)
+    )
+    return answered(request, history)
+
+
+@router.get(
+    "/{experiment_id}/events",
+    operation_id="stream_experiment",
+    response_class=EventSourceResponse,
+    responses=_STREAM | problem_responses(404, 422, 503),
+)
+async def stream(
+    experiment_id: ExperimentId, caller: Reader, request: Request,
+    last_event_id: Annotated[
+        int, Header(alias="Last-Event-ID", ge=0, le=MAX_VERSION, description="Where to go on: the last `id` received.")
+    ] = 0,
+) -> Response:  # fmt: skip
+    """Its history as it is written, as server-sent events.
+
+    Each event `history` is what `history?after=…` answers since the one before, under the version as its id; a browser
+    that loses the connection goes on where it was. The event `end` comes last.
+    """
+    now = await reading_of(request).experiment_history(caller.project, experiment_id, last_event_id)
+    if now.has_ended and now.version == last_event_id:
+        return Response(status_code=204)
+    return EventSourceResponse(_events(reading_of(request), caller.project, experiment_id, last_event_id), ping=15)
+
+
+async def _events(reading: Reading, project: str, experiment_id: str, version: int) -> AsyncIterator[ServerSentEvent]:
+    async for answer in reading.changes(project, experiment_id, version):
+        yield ServerSentEvent(answer.body.decode(), event="history", id=str(answer.version))
+        if answer.has_ended:
+            yield ServerSentEvent("{}", event="end", id=str(answer.version))
 
 
 @router.get(
@@ -130,7 +229,7 @@ def get_history(
 )
 def plot(
     experiment_id: ExperimentId,
-    service: ServiceDependency,
+    service: ReadService,
     request: Request,
     metric: Annotated[
         str | None,
@@ -148,7 +247,7 @@ def plot(
     recorded = recorded_metrics(spec.metrics, validated=is_validated, rate_changes=rate_changes)
     if chosen not in recorded:
         refuse_parameter("metric", chosen, f"its trials record: {', '.join(recorded)}")
-    etag = etag_of(view.version, chosen)
+    etag = f'W/"{view.version}-{chosen}"'
     if is_known(request, etag):
         return not_modified(etag)
     trials, _ = service.list_trials(experiment_id)
@@ -177,7 +276,7 @@ def _column(history: History, metric: str) -> list[tuple[int, float]]:
     operation_id="cancel_experiment",
     responses=problem_responses(404, 503),
 )
-def cancel(experiment_id: ExperimentId, service: ServiceDependency) -> schemas.CancelView:
+def cancel(experiment_id: ExperimentId, service: SubmitService) -> schemas.CancelView:
     """Cancel what is queued, and ask what runs to stop at the end of its epoch. Again changes nothing."""
     return service.cancel_experiment(experiment_id)
 
@@ -188,7 +287,7 @@ def cancel(experiment_id: ExperimentId, service: ServiceDependency) -> schemas.C
     operation_id="pause_experiment",
     responses=problem_responses(404, 409, 503),
 )
-def pause(experiment_id: ExperimentId, service: ServiceDependency) -> schemas.ExperimentView:
+def pause(experiment_id: ExperimentId, service: SubmitService) -> schemas.ExperimentView:
     """Begin nothing more of it; what runs is saved and put back at the end of its epoch. Again changes nothing."""
     return service.pause_experiment(experiment_id)
 
@@ -199,7 +298,7 @@ def pause(experiment_id: ExperimentId, service: ServiceDependency) -> schemas.Ex
     operation_id="resume_experiment",
     responses=problem_responses(404, 503),
 )
-def resume(experiment_id: ExperimentId, service: ServiceDependency) -> schemas.ExperimentView:
+def resume(experiment_id: ExperimentId, service: SubmitService) -> schemas.ExperimentView:
     """Go on where it was paused. Again changes nothing."""
     return service.resume_experiment(experiment_id)
 
@@ -207,6 +306,6 @@ def resume(experiment_id: ExperimentId, service: ServiceDependency) -> schemas.E
 @router.delete(
     "/{experiment_id}", status_code=204, operation_id="delete_experiment", responses=problem_responses(404, 503)
 )
-def delete(experiment_id: ExperimentId, service: ServiceDependency) -> None:
+def delete(experiment_id: ExperimentId, service: AdminService) -> None:
     """Remove an experiment, its trials, epochs and files, for good. What it has in training ends."""
     service.delete_experiment(experiment_id)

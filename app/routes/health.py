@@ -3,11 +3,11 @@
 May import: fastapi, the service. Knows no SQL.
 """
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from app import schemas
-from app.dependencies import ServiceDependency
 from app.errors import problem_responses
+from app.service import Service
 
 router = APIRouter(tags=["health"])
 
@@ -19,6 +19,7 @@ async def live() -> dict[str, str]:
 
 
 @router.get("/readyz", operation_id="ready", responses=problem_responses(503))
-def ready(service: ServiceDependency) -> schemas.HealthView:
+def ready(request: Request) -> schemas.HealthView:
     """The database answers; what it says of the broker and the workers is for information."""
+    service: Service = request.app.state.service
     return service.health()

@@ -8,9 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from app import schemas
-from app.dependencies import ServiceDependency, TrialId
+from app.dependencies import Reader, SubmitService, TrialId, reading_of
 from app.errors import problem_responses
-from app.routes.negotiation import AS_CSV, UNCHANGED, etag_of, history_answer, unless_known
+from app.routes.negotiation import AS_CSV, UNCHANGED, Version, WaitSeconds, answered, known_version, wants_csv
 
 router = APIRouter(prefix="/v1/trials", tags=["trials"])
 
@@ -19,14 +19,18 @@ router = APIRouter(prefix="/v1/trials", tags=["trials"])
     "/{trial_id}",
     operation_id="get_trial",
     response_model=schemas.TrialView,
-    responses=UNCHANGED | problem_responses(404, 503),
+    responses=UNCHANGED | problem_responses(404, 422, 503),
 )
-def get_trial(
-    trial_id: TrialId, service: ServiceDependency, request: Request, response: Response
-) -> schemas.TrialView | Response:
+async def get_trial(
+    trial_id: TrialId, caller: Reader, request: Request,
+    wait: WaitSeconds = 0.0, version: Version = None,
+) -> Response:  # fmt: skip
     """A trial: its hyperparameters, its network, its best epoch."""
-    view = service.get_trial(trial_id)
-    return unless_known(request, response, etag_of(view.version), view)
+    if wait:
+        await reading_of(request).wait(
+            caller.project, trial_id, version if version is not None else known_version(request), wait
+        )
+    return answered(request, await reading_of(request).trial(caller.project, trial_id))
 
 
 @router.get(
@@ -35,19 +39,16 @@ def get_trial(
     response_model=schemas.TrialHistoryView,
     responses=AS_CSV | UNCHANGED | problem_responses(404, 422, 503),
 )
-def get_history(
-    trial_id: TrialId,
-    service: ServiceDependency,
-    request: Request,
-    response: Response,
+async def get_history(
+    trial_id: TrialId, caller: Reader, request: Request,
     after: Annotated[int, Query(ge=0, le=10**6, description="Only epochs later than this one.")] = 0,
-) -> schemas.TrialHistoryView | Response:
+) -> Response:  # fmt: skip
     """A trial's history in Keras's shape, as JSON, or as CSV with `Accept: text/csv`."""
-    view = service.get_trial_history(trial_id, after)
-    return history_answer(request, response, etag_of(view.version), view, [view])
+    history = await reading_of(request).trial_history(caller.project, trial_id, after, as_csv=wants_csv(request))
+    return answered(request, history)
 
 
 @router.post("/{trial_id}/cancel", status_code=202, operation_id="cancel_trial", responses=problem_responses(404, 503))
-def cancel(trial_id: TrialId, service: ServiceDependency) -> schemas.CancelView:
+def cancel(trial_id: TrialId, service: SubmitService) -> schemas.CancelView:
     """Cancel this trial: at once if it is queued, at the end of its epoch if it runs. Again changes nothing."""
     return service.cancel_trial(trial_id)

@@ -1,12 +1,14 @@
 """Experiments over HTTP, without a worker: what is queued stays queued."""
 
 import shutil
+import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import httpx
 import pytest
 
+from app.service import ATTENDANCE_SECONDS
 from models import registry, repository, transitions
 from models.database import Database
 from models.epochs import BestEpoch, EpochRecord, mark_epochs
@@ -73,6 +75,7 @@ def test_a_queued_experiment_says_that_no_worker_is_alive(http: httpx.Client, da
         registry.add_worker(
             session, "wrk_1", host="h", process_id=1, queues=["any", "cpu"], devices=["cpu:0"], versions={}
         )
+    time.sleep(ATTENDANCE_SECONDS)  # so long it is believed that nobody is there
     assert http.get(f"/v1/experiments/{anywhere}").json()["waiting_for"] is None
     assert "serves the device gpu" in http.get(f"/v1/experiments/{on_gpu}").json()["waiting_for"]
     assert http.get("/v1/workers").json()["items"][0]["devices"] == ["cpu:0"]

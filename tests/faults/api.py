@@ -6,12 +6,13 @@ import sys
 
 import uvicorn
 
-from app import service
+from app import submitter
+from app.main import create_app
 
 
 def die(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-service.ring = die
-uvicorn.run("app.main:create_app", factory=True, port=int(sys.argv[1]), log_config=None)
+submitter.ring = die
+uvicorn.run(create_app(), port=int(sys.argv[1]), log_config=None)

@@ -1,15 +1,18 @@
 """The queries, on every kind of database."""
 
+import datetime as dt
 import itertools
+from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from models import registry, repository
 from models.database import Database
 from models.errors import NotFoundError
 from models.identifiers import new_id
 from models.lifecycle import ExperimentState, TrialState, experiment_state
+from models.listing import SORTS, Filters, Sort, list_experiments, position_of
 from models.tables import TrialTable
 from tests.specs import DENSE_2, layers
 from tests.specs import store as store_experiment
@@ -57,10 +60,27 @@ def test_what_does_not_exist_is_not_found(database: Database) -> None:
 def test_list_is_newest_first_and_pages_do_not_overlap(database: Database) -> None:
     ids = [store_experiment(database, name=f"number {number}")[0] for number in range(5)]
     with database.reading() as session:
-        first = [row.id for row in repository.list_experiments(session, limit=3)]
+        page = list_experiments(session, Filters(), limit=3)
         store_experiment(database, name="arrived in between")
-        second = [row.id for row in repository.list_experiments(session, limit=3, before_id=first[-1])]
-    assert first + second == ids[::-1]
+        after = position_of(page[-1], "-created_at")
+        rest = list_experiments(session, Filters(), limit=3, after=after)
+    assert [row.id for row in [*page, *rest]] == ids[::-1]
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_pages_of_every_order_miss_none_and_repeat_none(database: Database, sort: Sort) -> None:
+    names = ["b", "a", "c", "a", "b"]
+    ids = [store_experiment(database, name=name)[0] for name in names]
+    seen: list[str] = []
+    after = None
+    for _ in range(len(ids)):
+        with database.reading() as session:
+            [row] = list_experiments(session, Filters(), limit=1, sort=sort, after=after)
+        seen.append(row.id)
+        after = position_of(row, sort)
+    by_name = [id_ for _, id_ in sorted(zip(names, ids, strict=True))]
+    expected = by_name if "name" in sort else ids
+    assert seen == (expected[::-1] if sort.startswith("-") else expected)
 
 
 def test_list_filters(database: Database) -> None:
@@ -68,25 +88,30 @@ def test_list_filters(database: Database) -> None:
     two, _ = store_experiment(database, name="two", tags=["red"])
     set_states(database, two, [TrialState.COMPLETED])
 
-    def found(**filters: object) -> list[str]:
+    def found(**filters: Any) -> list[str]:
         with database.reading() as session:
-            return [row.id for row in repository.list_experiments(session, limit=10, **filters)]
+            return [row.id for row in list_experiments(session, Filters(**filters), limit=10)]
 
     assert found(tag="red") == [two, one]
     assert found(tag="small") == found(name="one") == found(state=ExperimentState.QUEUED) == [one]
     assert found(tag="red", state=ExperimentState.COMPLETED) == [two]
     assert found(name="On") == []
+    assert found(dataset="titanic") == [two, one]
+    assert found(dataset="mnist") == found(project="another") == []
+    with database.reading() as session:
+        created = repository.get_experiment(session, one).created_at
+    assert found(created_after=created) == [two]
+    assert found(created_before=created + dt.timedelta(microseconds=1)) == [one]
 
 
 def test_derived_state_in_sql_is_that_of_the_law(database: Database) -> None:
     experiment_id, _ = store_experiment(database, **SWEEP)
-    query = select(repository.derived_state()).where(TrialTable.experiment_id == experiment_id)
     for pair in itertools.product(TrialState, repeat=2):
         set_states(database, experiment_id, list(pair))
         with database.reading() as session:
-            in_sql = session.scalar(query)
+            in_sql = [state for state in ExperimentState if list_experiments(session, Filters(state=state), limit=1)]
             progress = repository.get_progress(session, [experiment_id])[experiment_id]
-        assert in_sql == experiment_state(progress.counts), pair
+        assert in_sql == [experiment_state(progress.counts)], pair
 
 
 def test_the_best_trial_follows_the_direction(database: Database) -> None:

@@ -1,0 +1,87 @@
+"""`fittingroom keys`: make, show and revoke API keys.
+
+May import: `models`, rich. Knows no HTTP and no statement. It speaks to the database itself: who may run it has that
+anyway.
+"""
+
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from models import keys
+from models.database import Database
+from models.errors import FittingRoomError, NotMigratedError
+from models.settings import read_settings
+
+
+def create(
+    name: str,
+    project: str,
+    scope: str,
+    expires_in_days: float | None,
+    requests_per_minute: int | None,
+    max_unended_trials: int | None,
+) -> None:
+    """Make a key, and print it alone on standard output, so that it can be piped."""
+    if scope not in list(keys.Scope):
+        sys.exit(f"there is no scope {scope!r}; expected one of: {', '.join(keys.Scope)}")
+    if not project or len(project) > keys.MAX_PROJECT_LENGTH or not project.isprintable():
+        sys.exit(f"expected a project's name of 1 to {keys.MAX_PROJECT_LENGTH} printable characters, found {project!r}")
+    database = _database()
+    database.migrate()
+    with database.writing() as session:
+        key_id, key = keys.create_key(
+            session,
+            project=project,
+            name=name[:200],
+            scope=keys.Scope(scope),
+            expires_in_seconds=None if expires_in_days is None else expires_in_days * 86_400,
+            requests_per_minute=requests_per_minute,
+            max_unended_trials=max_unended_trials,
+        )
+    sys.stdout.write(key + "\n")
+    sys.stderr.write(
+        f"{key_id} of project {project!r} may {scope}. Keep it: it cannot be shown again.\n"
+        "Send it as `Authorization: Bearer fr_…`.\n"
+    )
+
+
+def show() -> None:
+    """Print a table of all keys."""
+    with _database().reading() as session:
+        rows = keys.list_keys(session)
+    table = Table("id", "name", "project", "scope", "requests/min", "trials", "created", "expires", "revoked")
+    for row in rows:
+        times = (row.created_at, row.expires_at, row.revoked_at)
+        table.add_row(
+            row.id, row.name, row.project, ", ".join(row.scopes),
+            str(row.requests_per_minute or "any"), str(row.max_unended_trials or "any"),
+            *("" if time is None else f"{time:%Y-%m-%d %H:%M}" for time in times),
+        )  # fmt: skip
+    Console().print(table)
+
+
+def revoke(key_id: str) -> None:
+    """Make a key worthless."""
+    try:
+        with _database().writing() as session:
+            revoked_at = keys.revoke_key(session, key_id)
+    except FittingRoomError as error:
+        sys.exit(str(error))
+    sys.stderr.write(f"{key_id} is revoked since {revoked_at:%Y-%m-%d %H:%M} UTC\n")
+
+
+def has_keys() -> bool:
+    """Whether a key was ever made."""
+    try:
+        with _database().reading() as session:
+            return keys.is_key_needed(session)
+    except NotMigratedError:
+        return False
+
+
+def _database() -> Database:
+    settings = read_settings()
+    settings.make_folders()
+    return Database(settings.sqlalchemy_url)

@@ -1,0 +1,198 @@
+"""Reads that are cheap to repeat: an answer is encoded once per version, and known by its version alone.
+
+May import: asyncio, the service, the views. Knows no SQL and no FastAPI. Whoever asks for what has not changed costs
+one shared look-up of its version; however many ask at once for what has, it is read once.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from anyio import to_thread
+
+from app import schemas
+from app.presentation import history_csv
+from app.service import Service
+from app.versions import Versions
+from models.errors import NotFoundError
+from models.identifiers import is_id
+from models.lifecycle import ENDED, TERMINAL
+from models.versions import Standing
+
+CAPACITY_BYTES = 32 * 1024**2
+ROW_BYTES = 200
+"""What an answer takes in memory beside its body."""
+
+JSON, CSV = "application/json", "text/csv; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A body as it goes out, and what it is known by."""
+
+    version: int
+    etag: str
+    body: bytes
+    media_type: str = JSON
+    has_ended: bool = False
+    """Of a history: whether nothing more comes."""
+
+
+class AnswerCache:
+    """The newest answers by what was asked for, as many as fit; the one that was not asked for the longest goes."""
+
+    def __init__(self, capacity_bytes: int = CAPACITY_BYTES) -> None:
+        """Args: capacity_bytes: how much is kept."""
+        self._capacity, self._size = capacity_bytes, 0
+        self._kept: OrderedDict[tuple[Any, ...], Answer] = OrderedDict()
+        self._being_made: dict[tuple[Any, ...], asyncio.Task[Answer]] = {}
+
+    async def get(self, key: tuple[Any, ...], version: int, make: Callable[[], Answer]) -> Answer:
+        """The answer at this version or a later one; if it is not there, it is made, in a thread."""
+        kept = self._kept.get(key)
+        if kept is not None and kept.version >= version:
+            self._kept.move_to_end(key)
+            return kept
+        making = self._being_made.get((key, version))
+        if making is None:
+            making = asyncio.create_task(self._make(key, version, make))
+            self._being_made[key, version] = making
+        return await asyncio.shield(making)  # others wait for it too
+
+    async def _make(self, key: tuple[Any, ...], version: int, make: Callable[[], Answer]) -> Answer:
+        try:
+            made = await to_thread.run_sync(make)
+        finally:
+            self._being_made.pop((key, version), None)
+        before = self._kept.pop(key, None)
+        if before is not None:
+            self._size -= len(before.body) + ROW_BYTES
+        self._kept[key] = made
+        self._size += len(made.body) + ROW_BYTES
+        while self._size > self._capacity:
+            _, oldest = self._kept.popitem(last=False)
+            self._size -= len(oldest.body) + ROW_BYTES
+        return made
+
+
+class Reading:
+    """Experiments and trials as clients poll them."""
+
+    def __init__(self, service: Service, versions: Versions) -> None:
+        """Args: service: reads what is not known yet; versions: what is current."""
+        self._service, self._versions = service, versions
+        self._cache = AnswerCache()
+
+    async def standing(self, project: str, resource_id: str) -> Standing:
+        """Where an experiment or a trial stands, or NotFoundError."""
+        # What cannot be an id is not looked for.
+        known = await self._versions.get(resource_id) if is_id(resource_id[:3], resource_id) else None
+        return _seen_by(project, resource_id, known)
+
+    async def wait(self, project: str, resource_id: str, version: int | None, seconds: float) -> Standing:
+        """The same, once it has left a version, or after some seconds; NotFoundError if it is gone.
+
+        Args:
+            project: who asks.
+            resource_id: an experiment's or a trial's.
+            version: the one to be left; by default the one it is at now.
+            seconds: for how long to wait.
+        """
+        now = await self.standing(project, resource_id)
+        if version is None:
+            version = now.version
+        return _seen_by(project, resource_id, await self._versions.wait(resource_id, version, seconds))
+
+    async def experiment(self, project: str, experiment_id: str) -> Answer:
+        """An experiment. What it waits for depends on which queues are served, so its ETag does too."""
+        standing = await self.standing(project, experiment_id)
+        served = self._service.known_served_queues()
+        if served is None:
+            served = await to_thread.run_sync(self._service.list_served_queues)
+
+        def make() -> Answer:
+            view = self._service.of(project).get_experiment(experiment_id, served)
+            return Answer(view.version, experiment_etag(view.version, served), _json(view))
+
+        return await self._cache.get(("experiment", experiment_id, served), standing.version, make)
+
+    async def trials(self, project: str, experiment_id: str) -> Answer:
+        """An experiment's trials."""
+        standing = await self.standing(project, experiment_id)
+
+        def make() -> Answer:
+            items, version = self._service.of(project).list_trials(experiment_id)
+            return Answer(version, etag_of(version), _json(schemas.ListView(items=items)))
+
+        return await self._cache.get(("trials", experiment_id), standing.version, make)
+
+    async def trial(self, project: str, trial_id: str) -> Answer:
+        """A trial."""
+        standing = await self.standing(project, trial_id)
+
+        def make() -> Answer:
+            view = self._service.of(project).get_trial(trial_id)
+            return Answer(view.version, etag_of(view.version), _json(view))
+
+        return await self._cache.get(("trial", trial_id), standing.version, make)
+
+    async def experiment_history(self, project: str, experiment_id: str, after: int, *, as_csv: bool = False) -> Answer:
+        """The histories of an experiment's trials, or what was written after a version."""
+        standing = await self.standing(project, experiment_id)
+
+        def make() -> Answer:
+            view = self._service.of(project).get_experiment_history(experiment_id, after)
+            return _history(view.version, view, view.trials, as_csv=as_csv, has_ended=view.state in ENDED)
+
+        return await self._cache.get(("history", experiment_id, after, as_csv), standing.version, make)
+
+    async def trial_history(self, project: str, trial_id: str, after: int, *, as_csv: bool = False) -> Answer:
+        """A trial's history, or its epochs later than one."""
+        standing = await self.standing(project, trial_id)
+
+        def make() -> Answer:
+            view = self._service.of(project).get_trial_history(trial_id, after)
+            return _history(view.version, view, [view], as_csv=as_csv, has_ended=view.state in TERMINAL)
+
+        return await self._cache.get(("history", trial_id, after, as_csv), standing.version, make)
+
+    async def changes(self, project: str, experiment_id: str, version: int) -> AsyncIterator[Answer]:
+        """What was written after a version, again and again, until the experiment has ended."""
+        while not self._versions.is_closing:
+            standing = await self.wait(project, experiment_id, version, seconds=15.0)
+            if standing.version == version:
+                continue
+            answer = await self.experiment_history(project, experiment_id, version)
+            version = answer.version
+            yield answer
+            if answer.has_ended:
+                return
+
+
+def etag_of(version: int) -> str:
+    """The ETag of a resource at a version."""
+    return f'W/"{version}"'
+
+
+def experiment_etag(version: int, served: frozenset[str]) -> str:
+    """The ETag of an experiment, whose answer says what it waits for, while some queues are served."""
+    return f'W/"{"-".join([str(version), *sorted(served)])}"'
+
+
+def _seen_by(project: str, resource_id: str, standing: Standing | None) -> Standing:
+    if standing is None or standing.project != project:
+        raise NotFoundError("trial" if resource_id.startswith("trl") else "experiment", resource_id)
+    return standing
+
+
+def _json(view: schemas.View) -> bytes:
+    return view.model_dump_json().encode()
+
+
+def _history(
+    version: int, view: schemas.View, trials: list[schemas.TrialHistoryView], *, as_csv: bool, has_ended: bool
+) -> Answer:
+    body, kind = (history_csv(trials).encode(), CSV) if as_csv else (_json(view), JSON)
+    return Answer(version, etag_of(version), body, kind, has_ended)
