@@ -59,7 +59,6 @@ _DESCRIPTIONS = {
 }
 
 
-_UNREADABLE = "the body cannot be read as JSON: it is no UTF-8, nested too deeply, or has a number of too many digits"
 _DETAILS = {
     404: "there is nothing at this path; /docs shows the paths there are",
     405: "this path does not take {}; the header Allow names what it takes",
@@ -103,7 +102,9 @@ def install_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def _(request: Request, error: HTTPException) -> JSONResponse:
         if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's only one: the body broke its JSON reader
-            return _invalid(request, [Fault(pointer="", detail=_UNREADABLE)])
+            return _invalid(
+                request, [Fault(pointer="", detail=f"the body is no JSON that is accepted: {error.__cause__}")]
+            )
         headers = dict(error.headers) if error.headers else None
         detail = _DETAILS.get(error.status_code, str(error.detail)).format(request.method)
         return problem_response(request.url.path, error.status_code, detail, headers=headers)

@@ -3,11 +3,21 @@
 May import: starlette. Knows no route.
 """
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import problem_response
 
 MAX_BODY_BYTES = 1_048_576
+MAX_BATCH_BYTES = 256 * 1024**2
+STREAMED = {"/v1/experiments/batch": MAX_BATCH_BYTES}
+"""Bodies that are not gathered here but read piece by piece by their routes, up to sizes of their own."""
+
+
+def too_large(path: str, max_bytes: int) -> Response:
+    """413; the connection ends with it, as the rest of the body is not read."""
+    detail = f"the body is larger than {max_bytes:,} bytes, the most that is taken here; send it in parts"
+    return problem_response(path, 413, detail, headers={"Connection": "close"})
 
 
 class BodyLimit:
@@ -19,7 +29,7 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the body up to the limit, then let the application have it."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["method"] in {"GET", "HEAD"} or scope["path"] in STREAMED:
             await self._app(scope, receive, send)
             return
         messages: list[Message] = []
@@ -30,10 +40,7 @@ class BodyLimit:
             size += len(message.get("body", b""))
             more = message.get("more_body", False)
             if size > self._max_bytes:
-                detail = f"the body is larger than {self._max_bytes:,} bytes; a spec is a few thousand"
-                await problem_response(scope["path"], 413, detail, headers={"Connection": "close"})(
-                    scope, receive, send
-                )
+                await too_large(scope["path"], self._max_bytes)(scope, receive, send)
                 return
         waiting = iter(messages)
 

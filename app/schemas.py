@@ -193,6 +193,31 @@ class ExperimentHistoryView(View):
     """Those that have changed after the version given; without one, all."""
 
 
+class BatchItemView(View):
+    """What became of one experiment of a batch."""
+
+    index: int
+    """Its place in what was sent, from 0."""
+    status: int
+    """As a submit of its own would have been answered: 202, 422, 429 or 503."""
+    id: str | None = None
+    """The experiment, if it was stored."""
+    location: str | None = None
+    detail: str | None = None
+    """Why it was not stored."""
+    errors: list[Fault] = []
+    """Each fault, with a pointer into this experiment's document."""
+
+
+class BatchView(View):
+    """What became of a batch."""
+
+    items: list[BatchItemView]
+    """In the order in which they were sent."""
+    accepted: int
+    refused: int
+
+
 class CancelView(View):
     """What a cancel has done."""
 

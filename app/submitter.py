@@ -60,6 +60,22 @@ class Submitter:
         self.ring(message for answer in answers if isinstance(answer, Accepted) for message in answer.messages)
         return answers
 
+    def store_together(self, chunks: Iterable[Sequence[Submission]]) -> list[Accepted]:
+        """Store experiments all or none, in one transaction, and tell the workers; blocks.
+
+        Raises:
+            KeyReusedError: one of their keys was used for another spec; nothing was stored.
+        """
+        stored: list[Accepted] = []
+        with self._database.writing() as session:
+            for chunk in chunks:
+                for answer in add_experiments(session, chunk):
+                    if isinstance(answer, KeyReusedError):
+                        raise answer
+                    stored.append(answer)
+        self.ring(message for answer in stored for message in answer.messages)
+        return stored
+
     def ring(self, messages: Iterable[Message]) -> None:
         """Tell the workers, some time soon; returns at once.
 

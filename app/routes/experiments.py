@@ -38,6 +38,7 @@ from app.routes.negotiation import (
     to_cursor,
     wants_csv,
 )
+from app.routes.strictness import StrictRoute
 from models.history import History
 from models.lifecycle import ExperimentState
 from models.listing import Filters, Sort
@@ -46,7 +47,7 @@ from models.spec.experiment import ExperimentSpec
 from models.spec.limits import MAX_NAME_LENGTH, MAX_TAG_LENGTH
 from models.spec.metrics import recorded_metrics
 
-router = APIRouter(prefix="/v1/experiments", tags=["experiments"])
+router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=StrictRoute)
 
 _EVENTS = 'id: 7\r\nevent: history\r\ndata: {"experiment_id": "exp_…", "version": 7, "trials": [{"…": "…"}]}\r\n\r\n'
 
