@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check lint faults soak bench lock clean
+.PHONY: help setup demo serve test check lint faults soak bench bench-api lock clean
 
 help: ## Show what there is to make
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 setup: $(READY) ## Make the virtual environment from the locked, hashed requirements
 
@@ -34,9 +34,10 @@ lint: $(READY) ## Check style, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-check: lint ## What CI runs: lint, all tests on SQLite, PostgreSQL and Redis and in a browser, the faults on SQLite
+check: lint ## What CI runs: lint, all tests on SQLite, PostgreSQL and Redis and in a browser, the faults and a short soak on SQLite
 	scripts/with-servers $(BIN)/pytest --servers --browser
 	$(BIN)/pytest --faults tests/faults
+	$(BIN)/python -m tests.faults.soak --minutes 0.5
 
 faults: $(READY) ## Break it in every way we know, on both stores, one line per case; then a soak of a few minutes
 	scripts/with-servers $(BIN)/pytest --faults --servers -v tests/faults
@@ -50,6 +51,9 @@ soak: $(READY) ## Many experiments and random kills for half an hour, on both st
 bench: $(READY) ## Measure the fused engine against keras.fit, JAX by hand and scikit-learn (some ten minutes)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/bench.txt
 	@$(BIN)/python -m benchmarks
+
+bench-api: $(READY) ## Measure what the API bears: reads, submits, batches, long polls (some two minutes)
+	@$(BIN)/python -m benchmarks.api
 
 lock: $(READY) ## Write the lock files anew, after a change of pyproject.toml
 	scripts/lock $(BIN)/uv

@@ -45,35 +45,49 @@ class SampledTrial:
         return ("model",) if self.model_name is None else ("models", self.model_name)
 
 
+@dataclass(frozen=True)
+class _Template:
+    """The document of a model's trials, search spaces still in it."""
+
+    model_name: str | None
+    document: dict[str, Any]
+    spaces: dict[Path, dict[str, Any]]
+
+
 def sample(spec: ExperimentSpec) -> list[SampledTrial]:
     """Expand an experiment into its trials: models, then combinations of values, then seeds.
 
     Raises:
         InvalidSpec: too many trials, or a space that the sampler cannot draw from.
     """
-    _refuse_too_many(spec)
+    templates = _templates(spec)
+    _refuse_too_many(spec, templates)
     trials: list[SampledTrial] = []
-    for model_name, template in _templates(spec):
-        for combination in _combinations(spec, model_name, template):
+    for template in templates:
+        for combination in _combinations(spec, template):
             for seed in spec.seeds:
-                document = _with_values(template, combination) | {"seed": seed}
+                document = _with_values(template.document, combination) if combination else template.document
+                document = document | {"seed": seed}
                 try:
                     trial = TrialSpec.model_validate(document)
                 except ValidationError as error:
                     raise InvalidSpec(faults_in(error, document)) from None
                 values = {".".join(map(str, path)): value for path, value in combination.items()}
-                label = _label(model_name, values, seed if len(spec.seeds) > 1 else None)
-                trials.append(SampledTrial(len(trials) + 1, model_name, values, label, trial))
+                label = _label(template.model_name, values, seed if len(spec.seeds) > 1 else None)
+                trials.append(SampledTrial(len(trials) + 1, template.model_name, values, label, trial))
     return trials
 
 
-def _templates(spec: ExperimentSpec) -> Iterator[tuple[str | None, dict[str, Any]]]:
-    """The document of a trial of each model, search spaces still in it."""
+def _templates(spec: ExperimentSpec) -> list[_Template]:
+    """The template of each model."""
     dumped = spec.model_dump(mode="json")
     shared = {key: dumped[key] for key in _SHARED} | {"objective": resolved_objective(spec).model_dump(mode="json")}
     models = dumped["models"] if dumped["models"] is not None else {None: dumped["model"]}
+    templates = []
     for name, model in models.items():
-        yield name, shared | {"model": model}
+        document = shared | {"model": model}
+        templates.append(_Template(name, document, dict(_spaces(document))))
+    return templates
 
 
 def resolved_objective(spec: ExperimentSpec) -> Objective:
@@ -85,21 +99,23 @@ def resolved_objective(spec: ExperimentSpec) -> Objective:
     return Objective(metric=metric, direction=direction or better_direction(metric))
 
 
-def _spaces(document: Any, path: Path = ()) -> dict[Path, dict[str, Any]]:  # noqa: ANN401 - JSON
+def _spaces(document: Any, path: Path = ()) -> Iterator[tuple[Path, dict[str, Any]]]:  # noqa: ANN401 - JSON
     """Every search space in a document, by its path."""
     if isinstance(document, dict):
         if space_key(document) is not None:
-            return {path: document}
-        return {p: s for key, value in document.items() for p, s in _spaces(value, (*path, key)).items()}
-    if isinstance(document, list):
-        return {p: s for index, value in enumerate(document) for p, s in _spaces(value, (*path, index)).items()}
-    return {}
+            yield path, document
+            return
+        for key, value in document.items():
+            if isinstance(value, dict | list):
+                yield from _spaces(value, (*path, key))
+    elif isinstance(document, list):
+        for index, value in enumerate(document):
+            if isinstance(value, dict | list):
+                yield from _spaces(value, (*path, index))
 
 
-def _combinations(
-    spec: ExperimentSpec, model_name: str | None, template: dict[str, Any]
-) -> Iterator[dict[Path, Value]]:
-    spaces = _spaces(template)
+def _combinations(spec: ExperimentSpec, template: _Template) -> Iterator[dict[Path, Value]]:
+    model_name, spaces = template.model_name, template.spaces
     if not spaces:
         yield {}
     elif isinstance(spec.sampler, RandomSampler):
@@ -137,11 +153,11 @@ def _listed(space: dict[str, Any]) -> list[Value]:
     return list(range(low, high + 1))
 
 
-def _refuse_too_many(spec: ExperimentSpec) -> None:
+def _refuse_too_many(spec: ExperimentSpec, templates: list[_Template]) -> None:
     """Count the trials by arithmetic, before any is made."""
     total = 0
-    for model_name, template in _templates(spec):
-        spaces = _spaces(template)
+    for template in templates:
+        model_name, spaces = template.model_name, template.spaces
         if isinstance(spec.sampler, RandomSampler):
             total += (spec.sampler.trials if spaces else 1) * len(spec.seeds)
             continue

@@ -85,7 +85,9 @@ def space_key(document: object) -> str | None:
     """The word that makes a JSON document a search space, or None if it is a plain value."""
     if isinstance(document, dict):
         return next((key for key in _SPACES if key in document), None)
-    return next((key for key, space in _SPACES.items() if isinstance(document, space)), None)
+    if not isinstance(document, _Space):  # asked of every value of every document
+        return None
+    return next(key for key, space in _SPACES.items() if isinstance(document, space))
 
 
 def _searchable(value: Any, spaces: tuple[str, ...], extra: Any = None) -> Any:  # noqa: ANN401 - types as values

@@ -1,0 +1,274 @@
+"""`make bench-api`: what the API bears, client and server on the same machine, beside a bare FastAPI app.
+
+May import: `models`, the connections, rich. The server is a process of its own over a data folder of its own, or over
+FITTINGROOM_DATABASE_URL; no worker runs: what workers write is written here.
+"""
+
+import asyncio
+import datetime as dt
+import itertools
+import json
+import os
+import resource
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+import httpx
+from rich.console import Console
+from rich.markdown import Markdown
+
+from benchmarks.connections import Connection, Load, load, request
+from models import repository, transitions
+from models.database import Database
+from models.epochs import BestEpoch, EpochRecord, mark_epochs
+from models.leases import Claim
+from models.lifecycle import StopReason
+from models.spec.examples import example_documents
+
+CONNECTIONS = 16
+EPOCHS = 20
+LONG_POLLS, STREAMS = 2_000, 500
+BATCH = 10_000
+METRICS = {"loss": 0.6123456, "accuracy": 0.71234, "val_loss": 0.6234567, "val_accuracy": 0.6912345}
+
+
+class Server:
+    """A server process; a context manager."""
+
+    def __init__(self, arguments: Sequence[str], environment: dict[str, str]) -> None:
+        """Args: arguments: after the name of this Python, with {port}; environment: beside this process's own."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self._command = [sys.executable, *(argument.format(port=self.port) for argument in arguments)]
+        self._environment = os.environ | environment
+
+    def __enter__(self) -> Self:
+        """Start it, and wait until it answers."""
+        started = time.perf_counter()
+        self._process = subprocess.Popen(
+            self._command, env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        while True:
+            try:
+                httpx.get(f"http://127.0.0.1:{self.port}/livez")
+            except httpx.HTTPError:
+                time.sleep(0.01)
+            else:
+                break
+        self.start_seconds = time.perf_counter() - started
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=120)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it."""
+        self.client.close()
+        self._process.terminate()
+        self._process.wait(30)
+
+    @property
+    def memory_mb(self) -> float:
+        """What it has in memory."""
+        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
+        return pages * resource.getpagesize() / 1e6
+
+
+class Experiment:
+    """An experiment, and the worker that writes its epochs."""
+
+    def __init__(self, database: Database, server: Server, trials: int, epochs: int) -> None:
+        """Submit it and claim it."""
+        document = example_documents()["validation"] | {"seeds": list(range(trials))}
+        document["fit"] = document["fit"] | {"epochs": epochs}
+        self._database, self._epoch = database, 0
+        self.path = server.client.post("/v1/experiments", json=document).raise_for_status().headers["location"]
+        self.id = self.path.rpartition("/")[2]
+        with database.writing() as session:
+            self.trials = [trial.id for trial in repository.list_trials(session, self.id)]
+            [cohort] = repository.list_cohorts(session, self.id)
+            claim = transitions.mark_claimed(session, cohort.id, "wrk_bench", 600)
+        assert claim is not None  # noqa: S101 - nobody else is there
+        self._claim: Claim = claim
+
+    def write(self, epochs: int = 1) -> None:
+        """Write the next epochs of all trials, in one transaction, as a worker does."""
+        numbers = range(self._epoch + 1, self._epoch + epochs + 1)
+        records = [EpochRecord(trial, epoch, 0.1, METRICS) for epoch in numbers for trial in self.trials]
+        best = {trial: BestEpoch(self._epoch + epochs, 0.5, METRICS) for trial in self.trials}
+        with self._database.writing() as session:
+            mark_epochs(session, self._claim, records, best, 600)
+        self._epoch += epochs
+
+    def end(self) -> None:
+        """Mark all trials as completed."""
+        with self._database.writing() as session:
+            for trial in self.trials:
+                transitions.mark_completed(session, self._claim, trial, StopReason.EPOCHS)
+
+
+def main() -> None:
+    """Measure, and print Markdown."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {"FITTINGROOM_DATA_DIR": folder}
+        url = os.environ.get("FITTINGROOM_DATABASE_URL", f"sqlite:///{folder}/fittingroom.db")
+        database = Database(url.replace("postgresql://", "postgresql+psycopg://"))
+        database.migrate()
+        rows = [*_floor(folder), *_measured(database, environment)]
+        database.close()
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout  # noqa: S607 - whose git is first
+    machine = f"{len(os.sched_getaffinity(0))} cores ({url.partition(':')[0]}), client and server together"
+    lines = [
+        f"Measured {dt.datetime.now(dt.UTC):%Y-%m-%d} at {commit.strip()} on {machine}.",
+        "",
+        "| what | measured | goal |",
+        "| --- | ---: | ---: |",
+        *(f"| {what} | {measured} | {goal} |" for what, measured, goal in rows),
+    ]
+    text = "\n".join(lines)
+    sys.stdout.write(text + "\n")
+    Console(stderr=True).print(Markdown(text))
+
+
+Row = tuple[str, str, str]
+
+
+def _floor(folder: str) -> Iterator[Row]:
+    with Server(["-m", "benchmarks.floor", "{port}", f"{folder}/floor.db"], {}) as server:
+        found = _load(server, itertools.repeat(request("GET", "/row/7")), 8_000, 200)
+    yield "a bare FastAPI app with one SQL read", _shown(found), ""
+
+
+def _measured(database: Database, environment: dict[str, str]) -> Iterator[Row]:
+    with Server(["-m", "app", "api", "--port", "{port}"], environment) as server:
+        yield "API process up", f"{server.start_seconds:.2f} s, {server.memory_mb:.0f} MB", "< 1 s, < 120 MB"
+        ended = Experiment(database, server, 1, EPOCHS)
+        ended.write(EPOCHS)
+        ended.end()
+        path = f"/v1/trials/{ended.trials[0]}/history"
+        found = _load(server, itertools.repeat(request("GET", path)), 16_000, 200)
+        yield f"history of {EPOCHS} epochs, read again", _shown(found), "≥ 2,000/s, p99 ≤ 25 ms"
+        etag = server.client.get(path).headers["etag"]
+        found = _load(server, itertools.repeat(request("GET", path, If_None_Match=etag)), 16_000, 304)
+        yield "the same, unchanged: 304", _shown(found), "≥ 3,000/s"
+        found = _load(server, iter(_first_reads(database, server)), 960, 200)
+        yield f"history of {EPOCHS} epochs, first read", _shown(found), ""
+        document = json.dumps(example_documents()["validation"]).encode()
+        found = _load(server, itertools.repeat(request("POST", "/v1/experiments", document)), 3_200, 202)
+        yield "submit", _shown(found), "≥ 300/s"
+        yield f"batch of {BATCH:,}", f"{_batch_seconds(server):.1f} s", "< 10 s"
+        yield "epochs of a 64-trial cohort, written", f"{_rows_per_second(database, server):,.0f} rows/s", "≥ 20,000/s"
+        polls, streams = asyncio.run(_wakes(database, server))
+        yield (
+            f"{LONG_POLLS:,} long polls and {STREAMS} streams, woken after",
+            f"{1e3 * max(polls):.0f} ms and {1e3 * max(streams):.0f} ms at the most, {server.memory_mb:.0f} MB",
+            "≤ 250 ms, < 300 MB",
+        )
+
+
+def _load(server: Server, messages: Iterator[bytes], count: int, expected: int) -> Load:
+    """The median of three runs."""
+    runs = [
+        asyncio.run(load(server.port, messages, connections=CONNECTIONS, count=count // 3, expected=expected))
+        for _ in range(3)
+    ]
+    return sorted(runs, key=lambda run: run.per_second)[1]
+
+
+def _shown(found: Load) -> str:
+    return f"{found.per_second:,.0f}/s, p50 {found.p50_ms:.1f} ms, p99 {found.p99_ms:.1f} ms"
+
+
+def _first_reads(database: Database, server: Server) -> list[bytes]:
+    messages = []
+    for _ in range(15):
+        experiment = Experiment(database, server, 64, EPOCHS)
+        experiment.write(EPOCHS)
+        messages += [request("GET", f"/v1/trials/{trial}/history") for trial in experiment.trials]
+    return messages
+
+
+def _batch_seconds(server: Server) -> float:
+    document = example_documents()["validation"]
+    lines = b"\n".join(json.dumps(document | {"name": f"night {number}"}).encode() for number in range(BATCH))
+    started = time.perf_counter()
+    answer = server.client.post(
+        "/v1/experiments/batch", content=lines, headers={"Content-Type": "application/x-ndjson"}
+    )
+    seconds = time.perf_counter() - started
+    accepted = answer.raise_for_status().json()["accepted"]
+    if accepted != BATCH:
+        raise RuntimeError(f"{accepted} of {BATCH} were accepted")
+    return seconds
+
+
+def _rows_per_second(database: Database, server: Server) -> float:
+    experiment = Experiment(database, server, 64, 600)
+    seconds = []
+    for _ in range(15):
+        started = time.perf_counter()
+        experiment.write(EPOCHS)
+        seconds.append(time.perf_counter() - started)
+    return 64 * EPOCHS / statistics.median(seconds)
+
+
+async def _wakes(database: Database, server: Server) -> tuple[list[float], list[float]]:
+    """Seconds from the end of a write until each of those who wait for it has its answer."""
+    experiments = [Experiment(database, server, 1, 100) for _ in range(20)]
+    for experiment in experiments:
+        experiment.write()
+    written: dict[str, float] = {}
+    opened = asyncio.Semaphore(100)
+
+    async def connect(number: int, suffix: str) -> tuple[Experiment, Connection]:
+        experiment, connection = experiments[number % len(experiments)], Connection(server.port)
+        async with opened:
+            await connection.open()
+            if suffix:
+                connection.send(request("GET", f"{experiment.path}{suffix}"))
+                await connection.read_until(b"id: ")
+        return experiment, connection
+
+    polls = await asyncio.gather(*(connect(number, "") for number in range(LONG_POLLS)))
+    streams = await asyncio.gather(*(connect(number, "/events") for number in range(STREAMS)))
+
+    async def poll(experiment: Experiment, connection: Connection) -> float:
+        status, body = await connection.ask(request("GET", f"{experiment.path}?wait=60"))
+        now = time.perf_counter()
+        if status != 200 or experiment.id not in written:
+            raise RuntimeError(f"{status}: {body[:100]!r}")
+        return now - written[experiment.id]
+
+    async def follow(experiment: Experiment, connection: Connection) -> float:
+        await connection.read_until(b"event: history")
+        return time.perf_counter() - written[experiment.id]
+
+    waiting = [asyncio.create_task(poll(*found)) for found in polls]
+    following = [asyncio.create_task(follow(*found)) for found in streams]
+    await asyncio.sleep(8)
+    for experiment in experiments:
+        await asyncio.to_thread(_timed, experiment, written)
+        await asyncio.sleep(0.3)
+    seconds = await asyncio.gather(*waiting), await asyncio.gather(*following)
+    for _, connection in [*polls, *streams]:
+        connection.close()
+    return list(seconds[0]), list(seconds[1])
+
+
+def _timed(experiment: Experiment, written: dict[str, float]) -> None:
+    write: Callable[[], None] = experiment.write
+    written[experiment.id] = time.perf_counter()
+    write()
+    written[experiment.id] = time.perf_counter()
+
+
+if __name__ == "__main__":
+    main()
