@@ -52,13 +52,16 @@ _DESCRIPTIONS = {
     403: "The key does not allow this.",
     404: "There is no such resource.",
     409: "The resource is in a state in which this cannot be done; nothing was changed.",
+    408: "The body took too long to come.",
     413: "The body is larger than the service takes.",
+    415: "The body is compressed, or of a kind that is not taken.",
     422: "Something in the request is not as expected; nothing was changed.",
     429: "More than the key may ask for; try again after `Retry-After` seconds.",
     503: "The database does not answer; try again after `Retry-After` seconds.",
 }
 
 
+_MAX_FAULTS = 100
 _DETAILS = {
     404: "there is nothing at this path; /docs shows the paths there are",
     405: "this path does not take {}; the header Allow names what it takes",
@@ -75,7 +78,13 @@ def problem_response(
     path: str, status: int, detail: str, faults: list[Fault] | None = None, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """A problem document."""
-    problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, instance=path, errors=faults or [])
+    problem = Problem(
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        instance=path,
+        errors=(faults or [])[:_MAX_FAULTS],
+    )
     content = problem.model_dump(mode="json")
     return JSONResponse(content, status_code=status, headers=headers, media_type=MEDIA_TYPE)
 

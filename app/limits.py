@@ -1,7 +1,9 @@
-"""The largest body the service reads. What is larger is answered 413 before it is in memory.
+"""How large and how slow a body may be. What is larger is answered 413 before it is in memory.
 
 May import: starlette. Knows no route.
 """
+
+import asyncio
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,6 +12,8 @@ from app.errors import problem_response
 
 MAX_BODY_BYTES = 1_048_576
 MAX_BATCH_BYTES = 256 * 1024**2
+BODY_SECONDS = 30.0
+"""How long a client may be silent in the middle of a body."""
 STREAMED = {"/v1/experiments/batch": MAX_BATCH_BYTES}
 """Bodies that are not gathered here but read piece by piece by their routes, up to sizes of their own."""
 
@@ -18,6 +22,12 @@ def too_large(path: str, max_bytes: int) -> Response:
     """413; the connection ends with it, as the rest of the body is not read."""
     detail = f"the body is larger than {max_bytes:,} bytes, the most that is taken here; send it in parts"
     return problem_response(path, 413, detail, headers={"Connection": "close"})
+
+
+def too_slow(path: str) -> Response:
+    """408; the connection ends with it."""
+    detail = f"nothing more of the body came within {BODY_SECONDS:g} seconds"
+    return problem_response(path, 408, detail, headers={"Connection": "close"})
 
 
 class BodyLimit:
@@ -29,13 +39,28 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the body up to the limit, then let the application have it."""
-        if scope["type"] != "http" or scope["method"] in {"GET", "HEAD"} or scope["path"] in STREAMED:
+        if scope["type"] != "http" or scope["method"] in {"GET", "HEAD"}:
+            await self._app(scope, receive, send)
+            return
+        encoding = dict(scope["headers"]).get(b"content-encoding", b"identity")
+        if encoding.strip().lower() not in {b"identity", b""}:
+            detail = "bodies are taken as they are, not compressed; send this one without Content-Encoding"
+            await problem_response(scope["path"], 415, detail, headers={"Accept-Encoding": "identity"})(
+                scope, receive, send
+            )
+            return
+        if scope["path"] in STREAMED:
             await self._app(scope, receive, send)
             return
         messages: list[Message] = []
         size, more = 0, True
         while more:
-            message = await receive()
+            try:
+                async with asyncio.timeout(BODY_SECONDS):
+                    message = await receive()
+            except TimeoutError:
+                await too_slow(scope["path"])(scope, receive, send)
+                return
             messages.append(message)
             size += len(message.get("body", b""))
             more = message.get("more_body", False)

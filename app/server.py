@@ -6,8 +6,10 @@ May import: uvicorn, the application. Knows no route.
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from app.main import create_app
+from app.protocol import GuardedProtocol
 from app.versions import Versions
 from models.settings import Settings
 
@@ -25,14 +27,17 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
+def configuration(application: FastAPI, host: str, port: int) -> uvicorn.Config:
+    """How uvicorn is to serve the application."""
+    return uvicorn.Config(
+        application, host=host, port=port, http=GuardedProtocol, ws="none", log_config=None, access_log=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )  # fmt: skip
+
+
 def run_server(settings: Settings, host: str, port: int) -> None:
     """Serve until a signal ends it."""
     application = create_app(settings)
-    server = _Server(
-        uvicorn.Config(
-            application, host=host, port=port, log_config=None, access_log=False,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
-    )  # fmt: skip
+    server = _Server(configuration(application, host, port))
     server.versions = application.state.versions
     server.run()

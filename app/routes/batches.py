@@ -3,6 +3,7 @@
 May import: fastapi, the service, the views. Knows no SQL.
 """
 
+import asyncio
 import tempfile
 from collections.abc import Iterator
 from typing import IO, Annotated, Any
@@ -16,7 +17,7 @@ from app import schemas
 from app.batches import CHUNK, MAX_ITEMS, MAX_TOGETHER, Batch, submit_each, submit_together
 from app.dependencies import SubmitService
 from app.errors import Responses, problem_responses
-from app.limits import MAX_BATCH_BYTES, too_large
+from app.limits import BODY_SECONDS, MAX_BATCH_BYTES, too_large, too_slow
 from models.spec.examples import example_documents
 from models.spec.faults import Fault, InvalidSpec
 
@@ -76,6 +77,9 @@ async def submit_batch(
             return too_large(request.url.path, MAX_BATCH_BYTES)
         batch = Batch(file, kind == NDJSON, idempotency_key)
         items = await to_thread.run_sync(submit_together, service, batch) if atomic else submit_each(service, batch)
+    except TimeoutError:
+        file.close()
+        return too_slow(request.url.path)
     except BaseException:
         file.close()
         raise
@@ -88,14 +92,18 @@ async def _spool(request: Request, file: IO[bytes]) -> bool:
     """Read the body into a file; False if it is too large."""
     size = 0
     try:
-        async for piece in request.stream():
+        pieces = aiter(request.stream())
+        while True:
+            async with asyncio.timeout(BODY_SECONDS):
+                piece = await anext(pieces, None)
+            if piece is None:
+                return True
             size += len(piece)
             if size > MAX_BATCH_BYTES:
                 return False
             file.write(piece)
     except ClientDisconnect:
         raise InvalidSpec([Fault(pointer="", detail="the body ended before it was complete")]) from None
-    return True
 
 
 def _as_lines(items: Iterator[schemas.BatchItemView], file: IO[bytes]) -> Iterator[bytes]:

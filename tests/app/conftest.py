@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 
 from app.main import create_app
+from app.server import configuration
 from models.settings import Settings
 
 
@@ -20,7 +21,7 @@ def served(settings: Settings) -> Iterator[httpx.Client]:
     """A client of a fresh API over these settings."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None, access_log=False))
+        server = uvicorn.Server(configuration(create_app(settings), "127.0.0.1", 0))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         while not server.started:

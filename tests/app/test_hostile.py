@@ -1,5 +1,6 @@
 """What strangers send: each gets its 4xx, and nothing is changed by it."""
 
+import datetime as dt
 import json
 import socket
 from collections.abc import Iterator
@@ -8,7 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
+from app import limits, protocol
+from app.routes import batches
+from app.routes.negotiation import to_cursor
 from models.database import Database
+from models.listing import Position
 from tests.app.test_experiments import submit
 from tests.specs import document, layers
 
@@ -144,6 +149,8 @@ def test_bodies(http: httpx.Client, name: str) -> None:
     is_a_problem(http.post("/v1/experiments", content=body, headers=JSON), status)
 
 
+OF_TIMES = to_cursor("created_at", Position(dt.datetime(2026, 1, 1, tzinfo=dt.UTC), f"exp_{NOBODY}"))
+
 REQUESTS: dict[str, tuple[str, str, dict[str, str | bytes], int]] = {
     "no media type": ("POST", "/v1/experiments", {"Content-Type": ""}, 422),
     "a form": ("POST", "/v1/experiments", {"Content-Type": "application/x-www-form-urlencoded"}, 422),
@@ -154,7 +161,6 @@ REQUESTS: dict[str, tuple[str, str, dict[str, str | bytes], int]] = {
     "an idempotency key without end": ("POST", "/v1/experiments", JSON | {"Idempotency-Key": "x" * 5_000}, 422),
     "an idempotency key of no text": ("POST", "/v1/experiments", JSON | {"Idempotency-Key": b"\xff\xfe"}, 422),
     "another method": ("PUT", "/v1/experiments", JSON, 405),
-    "an unheard-of method": ("BREW", "/v1/experiments", {}, 405),
     "an id of another kind": ("GET", f"/v1/experiments/trl_{NOBODY}", {}, 404),
     "an id in capitals": ("GET", f"/v1/experiments/EXP_{NOBODY}", {}, 404),
     "an id with a wildcard": ("GET", "/v1/experiments/exp_%25", {}, 404),
@@ -174,9 +180,7 @@ REQUESTS: dict[str, tuple[str, str, dict[str, str | bytes], int]] = {
     "a cursor that is none": ("GET", "/v1/experiments?cursor=AAAA", {}, 422),
     "a cursor that is JSON of ours no more": ("GET", "/v1/experiments?cursor=WyJuYW1lIiwgMSwgMl0", {}, 422),
     "a cursor nested deep": ("GET", "/v1/experiments?cursor=" + "W1tb" * 240, {}, 422),
-    "a cursor of another order": (
-        "GET", "/v1/experiments?sort=name&cursor=WyItY3JlYXRlZF9hdCIsICIyMDI2LTAxLTAxVDAwOjAwOjAwKzAwOjAwIiwgImV4cF8wMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMCJd", {}, 422,
-    ),
+    "a cursor of another order": ("GET", f"/v1/experiments?sort=name&cursor={OF_TIMES}", {}, 422),
     "a time that is none": ("GET", "/v1/experiments?created_after=yesterday", {}, 422),
     "a time beyond all calendars": ("GET", "/v1/experiments?created_after=99999-01-01T00:00:00Z", {}, 422),
     "NUL in a filter": ("GET", "/v1/experiments?dataset=%00", {}, 422),
@@ -207,10 +211,11 @@ def test_what_is_no_http_ends_the_connection(http: httpx.Client) -> None:
     assert port is not None
     cases = {
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03": b"400",  # TLS
+        b"BREW /v1/experiments HTTP/1.1\r\nHost: x\r\n\r\n": b"400",
         b"GET / HTTP/9.9\r\n\r\n": b"400",
         b"GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n": b"400",
-        b"POST /v1/experiments HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n": b"400",
-        b"POST /v1/experiments HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n": b"400",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n": b"400",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n": b"400",
         b"GET /livez HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 200_000 + b"\r\n\r\n": b"431",
         b"GET /livez HTTP/1.1\r\nHost: x\r\n" + b"A: x\r\n" * 40_000 + b"\r\n": b"431",
         b"GET /" + b"x" * 200_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n": b"431",
@@ -222,3 +227,21 @@ def test_what_is_no_http_ends_the_connection(http: httpx.Client) -> None:
             while piece := connection.recv(65_536):
                 answer += piece
             assert answer.startswith(b"HTTP/1.1 " + status), (sent[:60], answer[:200])
+
+
+@pytest.mark.usefixtures("untouched")
+def test_who_sends_slowly_is_not_waited_for(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(limits, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(batches, "BODY_SECONDS", 0.3)
+    head = (
+        b"POST /v1/experiments%s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{"
+    )
+    for sent in (b"", b"GET /livez HTTP/1.1\r\nHost", head % b"", head % b"/batch"):
+        with socket.create_connection(("127.0.0.1", http.base_url.port), timeout=10) as connection:
+            connection.sendall(sent)
+            answer = b""
+            while piece := connection.recv(65_536):
+                answer += piece
+        assert answer.startswith(b"HTTP/1.1 408"), (sent[:60], answer[:200])
+        assert b"application/problem+json" in answer
