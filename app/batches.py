@@ -62,6 +62,20 @@ class Batch:
             number += 1
             yield document if isinstance(document, InvalidSpec) else _validated(document)
 
+    def refuse_unreadable(self) -> None:
+        """Look whether it begins as an array does.
+
+        Raises:
+            InvalidSpec: not even its first item can be made out.
+        """
+        self.file.seek(0)
+        if self.has_lines:
+            return
+        try:
+            next(read_items(self.file, MAX_BODY_BYTES), None)
+        except InvalidJsonError as error:
+            raise InvalidSpec([Fault(pointer="", detail=f"the body is no JSON that is accepted: {error}")]) from None
+
     def key_of(self, index: int) -> str | None:
         """The idempotency key of one experiment of it."""
         return None if self.idempotency_key is None else f"{self.idempotency_key}#{index}"

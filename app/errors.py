@@ -3,6 +3,7 @@
 May import: fastapi, the services' errors. Knows no route.
 """
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -114,7 +115,10 @@ def install_error_handlers(app: FastAPI) -> None:
             return _invalid(
                 request, [Fault(pointer="", detail=f"the body is no JSON that is accepted: {error.__cause__}")]
             )
-        headers = dict(error.headers) if error.headers else None
+        headers = dict(error.headers) if error.headers else {}
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            # Starlette names the methods of the first route of a path only.
+            headers["Allow"] = _allowed(request) or headers["Allow"]
         detail = _DETAILS.get(error.status_code, str(error.detail)).format(request.method)
         return problem_response(request.url.path, error.status_code, detail, headers=headers)
 
@@ -130,6 +134,14 @@ def install_error_handlers(app: FastAPI) -> None:
         _log.error("unexpected_error", path=request.url.path, exc_info=error)
         detail = "the service has met an error of its own; its log tells more"
         return problem_response(request.url.path, 500, detail)
+
+
+def _allowed(request: Request) -> str | None:
+    """What a path takes, as the schema says it."""
+    paths = request.app.openapi()["paths"]
+    matching = (path for path in paths if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), request.url.path))
+    found = request.url.path if request.url.path in paths else next(matching, None)
+    return None if found is None else ", ".join(method.upper() for method in paths[found])
 
 
 def _own_error(request: Request, error: FittingRoomError) -> JSONResponse:

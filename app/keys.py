@@ -7,7 +7,7 @@ anyway.
 import sys
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from models import keys
 from models.database import Database
@@ -51,14 +51,17 @@ def show() -> None:
     """Print a table of all keys."""
     with _database().reading() as session:
         rows = keys.list_keys(session)
-    table = Table("id", "name", "project", "scope", "requests/min", "trials", "created", "expires", "revoked")
+    table = Table(Column("key", no_wrap=True), "project", "may", "made", "ends")
     for row in rows:
-        times = (row.created_at, row.expires_at, row.revoked_at)
+        limits = [] if row.requests_per_minute is None else [f"{row.requests_per_minute:,} requests a minute"]
+        if row.max_unended_trials is not None:
+            limits.append(f"{row.max_unended_trials:,} unended trials")
+        ends = "never" if row.expires_at is None else f"{row.expires_at:%Y-%m-%d}"
+        if row.revoked_at is not None:
+            ends = f"revoked {row.revoked_at:%Y-%m-%d}"
         table.add_row(
-            row.id, row.name, row.project, ", ".join(row.scopes),
-            str(row.requests_per_minute or "any"), str(row.max_unended_trials or "any"),
-            *("" if time is None else f"{time:%Y-%m-%d %H:%M}" for time in times),
-        )  # fmt: skip
+            f"{row.id}\n{row.name}", row.project, "\n".join([*row.scopes, *limits]), f"{row.created_at:%Y-%m-%d}", ends
+        )
     Console().print(table)
 
 

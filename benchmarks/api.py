@@ -234,7 +234,7 @@ async def _wakes(database: Database, server: Server) -> tuple[list[float], list[
             await connection.open()
             if suffix:
                 connection.send(request("GET", f"{experiment.path}{suffix}"))
-                await connection.read_until(b"id: ")
+                await connection.read_until(b"event: history")
         return experiment, connection
 
     polls = await asyncio.gather(*(connect(number, "") for number in range(LONG_POLLS)))

@@ -18,10 +18,11 @@ from app.batches import CHUNK, MAX_ITEMS, MAX_TOGETHER, Batch, submit_each, subm
 from app.dependencies import SubmitService
 from app.errors import Responses, problem_responses
 from app.limits import BODY_SECONDS, MAX_BATCH_BYTES, too_large, too_slow
+from app.routes.strictness import StrictRoute
 from models.spec.examples import example_documents
 from models.spec.faults import Fault, InvalidSpec
 
-router = APIRouter(prefix="/v1/experiments", tags=["experiments"])
+router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=StrictRoute)
 
 NDJSON = "application/x-ndjson"
 _IN_MEMORY = 256 * 1024
@@ -76,6 +77,7 @@ async def submit_batch(
             file.close()
             return too_large(request.url.path, MAX_BATCH_BYTES)
         batch = Batch(file, kind == NDJSON, idempotency_key)
+        await to_thread.run_sync(batch.refuse_unreadable)
         items = await to_thread.run_sync(submit_together, service, batch) if atomic else submit_each(service, batch)
     except TimeoutError:
         file.close()

@@ -8,12 +8,13 @@ from fastapi import APIRouter
 from app import schemas
 from app.dependencies import ReadService
 from app.errors import problem_responses
+from app.routes.strictness import StrictRoute
 from models.spec.datasets import DatasetSchema
 
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1", route_class=StrictRoute)
 
 
-@router.get("/datasets", tags=["datasets"], operation_id="list_datasets")
+@router.get("/datasets", tags=["datasets"], operation_id="list_datasets", responses=problem_responses())
 def list_datasets(service: ReadService) -> schemas.ListView[DatasetSchema]:
     """All datasets."""
     return schemas.ListView(items=service.list_datasets())

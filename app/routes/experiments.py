@@ -4,11 +4,12 @@ May import: fastapi, the service, the views. Knows no SQL.
 """
 
 import datetime as dt
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response
-from pydantic import AfterValidator
+from pydantic import BeforeValidator
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from app import schemas
@@ -34,11 +35,10 @@ from app.routes.negotiation import (
     known_version,
     link_to,
     not_modified,
-    refuse_parameter,
     to_cursor,
     wants_csv,
 )
-from app.routes.strictness import StrictRoute
+from app.routes.strictness import StrictRoute, refuse_parameter
 from models.history import History
 from models.lifecycle import ExperimentState
 from models.listing import Filters, Sort
@@ -52,15 +52,17 @@ router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=S
 _EVENTS = 'id: 7\r\nevent: history\r\ndata: {"experiment_id": "exp_…", "version": 7, "trials": [{"…": "…"}]}\r\n\r\n'
 
 
-def _aware(time: dt.datetime) -> dt.datetime:
-    """A time without a zone is one of UTC."""
-    return time if time.tzinfo is not None else time.replace(tzinfo=dt.UTC)
+def _from_text(text: str) -> dt.datetime:
+    """A time as RFC 3339 writes it, and nothing else that Python would take for one."""
+    if re.fullmatch(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", text) is None:
+        raise ValueError("expected a time with its zone, such as 2026-11-24T08:00:00Z")
+    return dt.datetime.fromisoformat(text.upper()).astimezone(dt.UTC)
 
 
 _EXAMPLES = {name: {"summary": document["name"], "value": document} for name, document in example_documents().items()}
 SpecBody = Annotated[ExperimentSpec, Body(openapi_examples=_EXAMPLES)]
 Word = r"^[^\x00-\x1f\x7f]*$"
-Time = Annotated[dt.datetime, AfterValidator(_aware)]
+Time = Annotated[dt.datetime, BeforeValidator(_from_text)]
 
 _STREAM: Responses = {
     200: {"description": "Server-sent events.", "content": {"text/event-stream": {"example": _EVENTS}}},

@@ -7,9 +7,10 @@ from fastapi import APIRouter, Request
 
 from app import schemas
 from app.errors import problem_responses
+from app.routes.strictness import StrictRoute
 from app.service import Service
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], route_class=StrictRoute)
 
 
 @router.get("/livez", operation_id="live")

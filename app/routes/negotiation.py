@@ -7,13 +7,13 @@ import base64
 import datetime as dt
 import json
 import re
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 from fastapi import Query, Request, Response
-from fastapi.exceptions import RequestValidationError
 
 from app.errors import Responses
 from app.reading import Answer
+from app.routes.strictness import refuse_parameter
 from models.identifiers import is_id
 from models.listing import Position, Sort
 
@@ -98,8 +98,3 @@ def from_cursor(cursor: str, sort: Sort) -> Position:
 def link_to(request: Request, cursor: str) -> str:
     """The header `Link` (RFC 8288) to the next page."""
     return f'<{request.url.include_query_params(cursor=cursor)}>; rel="next"'
-
-
-def refuse_parameter(name: str, found: str, message: str) -> NoReturn:
-    """Refuse a query parameter for what only the service can know."""
-    raise RequestValidationError([{"type": "refused", "loc": ("query", name), "msg": message, "input": found}])

@@ -11,8 +11,9 @@ from app import schemas
 from app.dependencies import Reader, SubmitService, TrialId, reading_of
 from app.errors import problem_responses
 from app.routes.negotiation import AS_CSV, UNCHANGED, Version, WaitSeconds, answered, known_version, wants_csv
+from app.routes.strictness import StrictRoute
 
-router = APIRouter(prefix="/v1/trials", tags=["trials"])
+router = APIRouter(prefix="/v1/trials", tags=["trials"], route_class=StrictRoute)
 
 
 @router.get(

@@ -3,9 +3,15 @@
 import socket
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
+
+from app.client import Client
+from tests.specs import document
 
 
 def fittingroom(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -64,3 +70,75 @@ def test_a_worker_that_cannot_work_says_why(tmp_path: Path, flags: list[str], se
     assert refused.returncode == 1
     assert sentence in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_keys_are_made_shown_once_and_revoked(tmp_path: Path) -> None:
+    made = fittingroom("keys", "create", "nightly", "--project", "digits", "--scope", "read", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    key = made.stdout.strip()
+    assert key.startswith("fr_")
+    key_id = made.stderr.split()[0]
+    shown = fittingroom("keys", "list", cwd=tmp_path).stdout
+    assert "nightly" in shown
+    assert key not in shown
+    assert fittingroom("keys", "revoke", key_id, cwd=tmp_path).returncode == 0
+    for arguments, said in ((("revoke", "key_1"), "there is no key"), (("create", "x", "--scope", "all"), "submit")):
+        refused = fittingroom("keys", *arguments, cwd=tmp_path)
+        assert refused.returncode == 1
+        assert said in refused.stderr
+
+
+def test_with_a_key_other_addresses_are_listened_on(tmp_path: Path) -> None:
+    fittingroom("keys", "create", "me", cwd=tmp_path)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "app", "api", "--host", "0.0.0.0", "--port", str(port)]  # noqa: S104 - that is asked
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        try:
+            deadline = time.monotonic() + 30
+            while True:
+                try:
+                    status = httpx.get(f"http://127.0.0.1:{port}/v1/experiments").status_code
+                except httpx.HTTPError:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.1)
+                else:
+                    break
+            assert status == 401
+        finally:
+            process.terminate()
+
+
+def test_who_waits_is_let_go_when_the_api_ends(tmp_path: Path) -> None:
+    fittingroom("migrate", cwd=tmp_path)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with (
+        subprocess.Popen(
+            [sys.executable, "-m", "app", "api", "--port", str(port)], cwd=tmp_path, stderr=subprocess.DEVNULL
+        ) as process,
+        Client(f"http://127.0.0.1:{port}") as client,
+        ThreadPoolExecutor() as threads,
+    ):
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                client.get_health()
+            except httpx.HTTPError:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            else:
+                break
+        view = client.submit(document())
+        url = f"http://127.0.0.1:{port}/v1/experiments/{view.id}"
+        waiting = threads.submit(httpx.get, url, params={"wait": 50}, timeout=60)
+        following = threads.submit(httpx.get, f"{url}/events", timeout=60)
+        time.sleep(1)
+        started = time.monotonic()
+        process.terminate()
+        assert waiting.result().json()["version"] == view.version
+        assert "event: history" in following.result().text
+        assert process.wait(10) in (0, -15)
+        assert time.monotonic() - started < 4

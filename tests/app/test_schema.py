@@ -1,0 +1,61 @@
+"""The schema is true: schemathesis sends what it allows and what it forbids, and follows what it links."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from app.main import create_app
+from models.settings import Settings
+
+HERE = Path(__file__).parent
+SNAPSHOT = HERE / "openapi.json"
+# What a schema cannot say: that a network fits its dataset, or that a cursor is one of ours.
+UNSAYABLE = "positive_data_acceptance"
+
+
+def test_schemathesis_finds_nothing(http: httpx.Client, tmp_path: Path) -> None:
+    command = [
+        Path(sys.executable).parent / "schemathesis", "--config-file", HERE / "schemathesis.toml",
+        "run", f"{http.base_url}/openapi.json",
+        "--exclude-checks", UNSAYABLE, "--exclude-path-regex", "/events$",  # a stream has no end to wait for
+        "--max-examples", "10", "--workers", "1", "--seed", "1", "--no-color",
+    ]  # fmt: skip
+    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280, cwd=tmp_path)
+    assert found.returncode == 0, found.stdout[-6_000:]
+    [cases] = re.findall(r"(\d+) generated", found.stdout)
+    assert int(cases) > 10_000
+
+
+def test_a_change_of_the_schema_is_seen(settings: Settings) -> None:
+    """`python -m tests.app.test_schema` writes the snapshot anew."""
+    schema = json.loads(json.dumps(create_app(settings).openapi()))
+    assert schema == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+
+
+def test_every_operation_can_be_generated_from(settings: Settings) -> None:
+    schema = create_app(settings).openapi()
+    ids = []
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            ids.append(operation["operationId"])
+            assert operation["tags"], (method, path)
+            assert operation["summary"], (method, path)
+            assert operation["description"], (method, path)
+            if path.startswith("/v1/"):
+                assert {"401", "403", "429"} <= operation["responses"].keys(), (method, path)
+                assert operation["security"] == [{"key": []}, {}], (method, path)
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", name) for name in ids)
+
+
+def _write_snapshot() -> None:
+    schema = create_app(Settings(data_dir=Path("/tmp/fittingroom-snapshot"))).openapi()  # noqa: S108 - nothing is kept there
+    SNAPSHOT.write_text(json.dumps(schema, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    _write_snapshot()
