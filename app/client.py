@@ -39,9 +39,10 @@ class ProblemError(Exception):
 class Client:
     """Speaks to one service; a context manager."""
 
-    def __init__(self, url: str = "http://127.0.0.1:8000", *, timeout: float = 30.0) -> None:
-        """Args: url: where the service is; timeout: seconds for one request."""
-        self._http = httpx.Client(base_url=url, timeout=timeout)
+    def __init__(self, url: str = "http://127.0.0.1:8000", *, key: str | None = None, timeout: float = 30.0) -> None:
+        """Args: url: where the service is; key: if it needs one; timeout: seconds for one request."""
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        self._http = httpx.Client(base_url=url, timeout=timeout, headers=headers)
 
     def __enter__(self) -> Self:
         """The client itself."""
@@ -55,13 +56,14 @@ class Client:
         """Close the connections."""
         self._http.close()
 
-    def submit(self, spec: Mapping[str, Any]) -> ExperimentView:
-        """Submit an experiment.
+    def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None) -> ExperimentView:
+        """Submit an experiment; under an idempotency key as often as you like, it is made once.
 
         Raises:
             ProblemError: the service refuses it; nothing was stored.
         """
-        return ExperimentView.model_validate(self._json("POST", "/v1/experiments", json=spec))
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        return ExperimentView.model_validate(self._json("POST", "/v1/experiments", json=spec, headers=headers))
 
     def get_experiment(self, experiment_id: str) -> ExperimentView:
         """Where an experiment is."""

@@ -15,7 +15,7 @@ from app.access import Gate
 from app.errors import MEDIA_TYPE, install_error_handlers
 from app.limits import BodyLimit
 from app.reading import Reading
-from app.routes import batches, catalogue, documentation, experiments, health, trials
+from app.routes import batches, catalogue, documentation, events, experiments, health, trials
 from app.service import Service
 from app.submitter import Submitter
 from app.versions import Versions
@@ -71,7 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.reading, app.state.gate = Reading(service, versions), Gate(database)
     app.add_middleware(BodyLimit)
     install_error_handlers(app)
-    for module in (batches, experiments, trials, catalogue, health):
+    for module in (batches, experiments, events, trials, catalogue, health):
         app.include_router(module.router)
     documentation.mount_documentation(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's own way to change it

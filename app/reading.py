@@ -194,5 +194,6 @@ def _json(view: schemas.View) -> bytes:
 def _history(
     version: int, view: schemas.View, trials: list[schemas.TrialHistoryView], *, as_csv: bool, has_ended: bool
 ) -> Answer:
-    body, kind = (history_csv(trials).encode(), CSV) if as_csv else (_json(view), JSON)
-    return Answer(version, etag_of(version), body, kind, has_ended)
+    if as_csv:
+        return Answer(version, f'W/"{version}-csv"', history_csv(trials).encode(), CSV, has_ended)
+    return Answer(version, etag_of(version), _json(view), JSON, has_ended)

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from models.database import Database
 from models.versions import Standing, find_standings
@@ -120,7 +119,7 @@ class Versions:
             asked = list(self._waiters)  # others may come while the database is asked
             try:
                 found = await self._find(asked)
-            except SQLAlchemyError as error:  # those who wait go on waiting
+            except Exception as error:  # noqa: BLE001 - whatever it is, those who wait go on waiting
                 _log.warning("tick_missed", error=type(error).__name__)
                 continue
             for resource_id in asked:

@@ -5,12 +5,10 @@ May import: fastapi, the service, the views. Knows no SQL.
 
 import datetime as dt
 import re
-from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 from pydantic import BeforeValidator
-from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from app import schemas
 from app.dependencies import (
@@ -22,7 +20,7 @@ from app.dependencies import (
     reading_of,
 )
 from app.errors import Responses, problem_responses
-from app.reading import Reading, experiment_etag
+from app.reading import experiment_etag
 from app.routes.negotiation import (
     AS_CSV,
     MAX_VERSION,
@@ -49,8 +47,6 @@ from models.spec.metrics import recorded_metrics
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=StrictRoute)
 
-_EVENTS = 'id: 7\r\nevent: history\r\ndata: {"experiment_id": "exp_…", "version": 7, "trials": [{"…": "…"}]}\r\n\r\n'
-
 
 def _from_text(text: str) -> dt.datetime:
     """A time as RFC 3339 writes it, and nothing else that Python would take for one."""
@@ -64,10 +60,6 @@ SpecBody = Annotated[ExperimentSpec, Body(openapi_examples=_EXAMPLES)]
 Word = r"^[^\x00-\x1f\x7f]*$"
 Time = Annotated[dt.datetime, BeforeValidator(_from_text)]
 
-_STREAM: Responses = {
-    200: {"description": "Server-sent events.", "content": {"text/event-stream": {"example": _EVENTS}}},
-    204: {"description": "It has ended, and `Last-Event-ID` was its last event: there is nothing to come back for."},
-}
 _PICTURE: Responses = {200: {"content": {"image/svg+xml": {}}, "description": "A picture."}}
 
 
@@ -192,36 +184,6 @@ async def get_history(
         caller.project, experiment_id, after, as_csv=wants_csv(request)
     )
     return answered(request, history)
-
-
-@router.get(
-    "/{experiment_id}/events",
-    operation_id="stream_experiment",
-    response_class=EventSourceResponse,
-    responses=_STREAM | problem_responses(404, 422, 503),
-)
-async def stream(
-    experiment_id: ExperimentId, caller: Reader, request: Request,
-    last_event_id: Annotated[
-        int, Header(alias="Last-Event-ID", ge=0, le=MAX_VERSION, description="Where to go on: the last `id` received.")
-    ] = 0,
-) -> Response:  # fmt: skip
-    """Its history as it is written, as server-sent events.
-
-    Each event `history` is what `history?after=…` answers since the one before, under the version as its id; a browser
-    that loses the connection goes on where it was. The event `end` comes last.
-    """
-    now = await reading_of(request).experiment_history(caller.project, experiment_id, last_event_id)
-    if now.has_ended and now.version == last_event_id:
-        return Response(status_code=204)
-    return EventSourceResponse(_events(reading_of(request), caller.project, experiment_id, last_event_id), ping=15)
-
-
-async def _events(reading: Reading, project: str, experiment_id: str, version: int) -> AsyncIterator[ServerSentEvent]:
-    async for answer in reading.changes(project, experiment_id, version):
-        yield ServerSentEvent(answer.body.decode(), event="history", id=str(answer.version))
-        if answer.has_ended:
-            yield ServerSentEvent("{}", event="end", id=str(answer.version))
 
 
 @router.get(

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from app.access import BELIEVED_SECONDS
+from app.client import Client, ProblemError
 from models.database import Database
 from models.keys import Scope, create_key, revoke_key
 from tests.app.test_experiments import submit
@@ -109,3 +110,14 @@ def test_no_key_lies_in_the_database(make_key: MakeKey, database: Database, tmp_
     assert secret not in repr(rows)
     database.close()
     assert not any(secret.encode() in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+
+
+def test_the_client_shows_its_key(http: httpx.Client, make_key: MakeKey) -> None:
+    _, headers = make_key()
+    url = str(http.base_url)
+    with Client(url, key=headers["Authorization"].removeprefix("Bearer ")) as client, Client(url) as stranger:
+        first = client.submit(document(), idempotency_key="once")
+        assert client.submit(document(), idempotency_key="once") == first
+        with pytest.raises(ProblemError) as refused:
+            stranger.get_experiment(first.id)
+    assert refused.value.status == 401

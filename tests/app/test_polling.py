@@ -70,6 +70,13 @@ def test_what_has_not_changed_is_304_and_what_has_is_not(http: httpx.Client, dat
         assert second.content != first.content
 
 
+def test_the_table_is_not_taken_for_the_document(http: httpx.Client) -> None:
+    path = f"/v1/experiments/{submit(http)}/history"
+    known = {"If-None-Match": http.get(path).headers["etag"]}
+    assert http.get(path, headers=known | {"Accept": "text/csv"}).status_code == 200
+    assert http.get(path, headers=known).status_code == 304
+
+
 def test_a_long_poll_wakes_when_an_epoch_is_written(http: httpx.Client, database: Database) -> None:
     experiment_id = submit(http)
     writer = Writer(database, experiment_id)
