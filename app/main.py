@@ -6,14 +6,13 @@ May import: everything in `app` but matplotlib. Never TensorFlow, Keras or numpy
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 
 from app.access import Gate
-from app.errors import MEDIA_TYPE, install_error_handlers
+from app.errors import install_error_handlers
 from app.limits import BodyLimit
+from app.openapi import describe
 from app.reading import Reading
 from app.routes import batches, catalogue, documentation, events, experiments, health, trials
 from app.service import Service
@@ -74,20 +73,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for module in (batches, experiments, events, trials, catalogue, health):
         app.include_router(module.router)
     documentation.mount_documentation(app)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's own way to change it
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # FastAPI's own way to change it
     return app
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's schema, with errors under the media type they are sent with."""
-    if app.openapi_schema is None:
-        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        for path in schema["paths"].values():
-            for operation in path.values():
-                if "security" in operation:
-                    operation["security"].append({})  # where no key was ever made, none is needed
-                for status, answer in operation["responses"].items():
-                    if status >= "400" and "application/json" in answer.get("content", {}):
-                        answer["content"] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-        app.openapi_schema = schema
-    return app.openapi_schema

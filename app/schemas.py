@@ -26,6 +26,11 @@ class View(BaseModel):
 class ListView(View, Generic[T]):
     """One page of a list."""
 
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """What it is called in the API's schema, and in the clients that are generated from that."""
+        return f"{params[0].__name__.removesuffix('View')}List"
+
     items: list[T]
     """The page."""
     next_cursor: str | None = None

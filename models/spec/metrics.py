@@ -55,7 +55,7 @@ class Recall(Spec):
     """From which output on a row is called positive."""
 
 
-class MeanAbsoluteError(Spec):
+class MAE(Spec):
     """The mean absolute difference between target and output (`mae`)."""
 
     name: Literal["mae"]
@@ -68,7 +68,7 @@ class RootMeanSquaredError(Spec):
 
 
 _InFull = Annotated[
-    Accuracy | TopK | AUC | Precision | Recall | MeanAbsoluteError | RootMeanSquaredError,
+    Accuracy | TopK | AUC | Precision | Recall | MAE | RootMeanSquaredError,
     Field(discriminator="name"),
 ]
 _Name = Literal["accuracy", "top_k", "auc", "precision", "recall", "mae", "rmse"]

@@ -4,7 +4,7 @@ May import: pydantic and the base of specs. Knows no layer and no optimizer, and
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypeVar, Union
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
@@ -19,6 +19,30 @@ class _Space(Spec):
 
     # Pydantic reads docstrings from the source each time a generic class gets its bounds: half a second at import.
     model_config = ConfigDict(use_attribute_docstrings=False)
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """What it is called in the API's schema, and in the clients that are generated from that."""
+        return f"{cls.__name__}Of{_name_of(params[0])}"
+
+
+def _name_of(value: Any) -> str:  # noqa: ANN401 - types as values
+    """A name for the values of a space: `IntFrom1To64`, `NumberAbove0`, `ReluAndOthers`."""
+    if get_origin(value) is Literal:
+        words = [str(name) for name in get_args(value)]
+        first = words[1] if words[0] == "linear" else words[0]
+        return first.title().replace("_", "") + "AndOthers"
+    kind, *conditions = get_args(value) if get_origin(value) is Annotated else (value,)
+    name = {int: "Int", float: "Number", bool: "Flag", str: "Text"}.get(kind, "Value")
+    for condition in conditions:
+        for bound in getattr(condition, "metadata", ()):
+            words_of = {"ge": "From", "gt": "Above", "le": "To", "lt": "Below"}
+            name += "".join(
+                f"{word}{getattr(bound, key):g}".replace("-", "Minus").replace("+", "").replace(".", "Point")
+                for key, word in words_of.items()
+                if hasattr(bound, key)
+            )
+    return name
 
 
 class Choice(_Space, Generic[T]):
