@@ -108,11 +108,13 @@ def test_broker_down_at_submit(house: House) -> None:
     if house.is_server:
         house.stop_redis()
         view = house.client.submit(SWEEP)
+        time.sleep(1)  # it is rung for beside the answer
         house.start_redis()
     else:
         aside = house.queue.rename(house.queue.with_name("aside"))
         house.queue.write_text("no folder")
         view = house.client.submit(SWEEP)
+        time.sleep(1)  # it is rung for beside the answer
         house.queue.unlink()
         aside.rename(house.queue)
     with house.rescued():
@@ -130,6 +132,7 @@ def flush(house: House) -> None:
 
 def test_broker_flushed_with_work_queued(house: House) -> None:
     views = [house.client.submit(SWEEP) for _ in range(2)]
+    time.sleep(1)  # they are rung for beside the answers
     flush(house)
     with house.rescued():
         for view in views:
