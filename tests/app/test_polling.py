@@ -1,10 +1,11 @@
 """Reads that clients repeat: 304, long polls, server-sent events, and what they cost the database."""
 
 import asyncio
+import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,13 @@ class Writer:
                 transitions.mark_completed(session, self._claim, trial.id, StopReason.EPOCHS)
 
 
-def later(seconds: float, work: Any) -> None:
-    threading.Timer(seconds, work).start()
+@contextlib.contextmanager
+def later(seconds: float, work: Callable[[], Any]) -> Iterator[None]:
+    """Do something in a while, beside the block, and to its end."""
+    timer = threading.Timer(seconds, work)
+    timer.start()
+    yield
+    timer.join()
 
 
 def test_what_has_not_changed_is_304_and_what_has_is_not(http: httpx.Client, database: Database) -> None:
@@ -91,14 +97,14 @@ def test_a_long_poll_wakes_when_an_epoch_is_written(http: httpx.Client, database
             writer.write()
             times.append(time.monotonic())
 
-        later(0.3, write)
-        view = http.get(path, params=params, headers=headers).json()
+        with later(0.3, write):
+            view = http.get(path, params=params, headers=headers).json()
         assert view["version"] == version + 1
         assert 0 < time.monotonic() - written_at[0] < 1
         version = view["version"]
     history = f"{path}/history"
-    later(0.2, writer.write)
-    answer = http.get(history, params={"after": version, "wait": 20}).json()
+    with later(0.2, writer.write):
+        answer = http.get(history, params={"after": version, "wait": 20}).json()
     assert [trial["history"]["epoch"] for trial in answer["trials"]] == [[3]]
 
 
@@ -114,8 +120,8 @@ def test_a_long_poll_without_news_answers_what_there_is(http: httpx.Client) -> N
 
 def test_who_waits_for_what_is_deleted_is_told(http: httpx.Client) -> None:
     path = f"/v1/experiments/{submit(http)}"
-    later(0.2, lambda: httpx.delete(http.base_url.join(path)))
-    assert http.get(path, params={"wait": 20}).status_code == 404
+    with later(0.2, lambda: httpx.delete(http.base_url.join(path))):
+        assert http.get(path, params={"wait": 20}).status_code == 404
 
 
 def events_in(lines: Iterator[str]) -> Iterator[dict[str, str]]:
