@@ -17,7 +17,6 @@ from app.json_documents import InvalidJsonError, read_items, read_json, read_lin
 from app.limits import MAX_BODY_BYTES
 from app.service import Service
 from models.errors import FittingRoomError, KeyReusedError, QuotaError
-from models.planning import plan_experiment
 from models.spec.experiment import ExperimentSpec
 from models.spec.faults import Fault, InvalidSpec, faults_in
 from models.submissions import Accepted, Submission
@@ -161,10 +160,9 @@ def _planned(
     if isinstance(spec, InvalidSpec):
         return spec
     try:
-        plan = plan_experiment(spec, service.memory_bytes)
+        return service.submission(spec, batch.key_of(index))
     except InvalidSpec as error:
         return error
-    return Submission(service.project, spec, plan, batch.key_of(index))
 
 
 def _answer(index: int, found: Accepted | InvalidSpec | FittingRoomError) -> schemas.BatchItemView:

@@ -4,6 +4,7 @@ May import: typer; what a command needs, it imports itself, so that each starts 
 """
 
 import contextlib
+import gc
 import ipaddress
 import os
 import socket
@@ -58,9 +59,14 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, data_dir: DataDir = None) -
     _use(data_dir)
     _refuse_unsafe(host)
 
+    # What the imports make stays to the end: looking through it for garbage, again and again, is a sixth of the start.
+    gc.disable()
     from app.server import run_server  # noqa: PLC0415
     from models.settings import read_settings  # noqa: PLC0415
     from models.supervision import end_with_parent  # noqa: PLC0415
+
+    gc.freeze()
+    gc.enable()
 
     settings = read_settings()
     settings.make_folders()

@@ -19,12 +19,18 @@ from starlette.exceptions import HTTPException
 from app.access import ForbiddenError, TooManyRequestsError, UnauthorizedError
 from app.schemas import Problem
 from models.errors import (
+    DatasetExistsError,
+    DatasetGoneError,
+    DatasetInUseError,
     ExperimentEndedError,
     FittingRoomError,
     KeyReusedError,
     NotFoundError,
     NotMigratedError,
+    NoWeightsError,
+    PredictorUnavailableError,
     QuotaError,
+    TooManyDatasetsError,
 )
 from models.spec.faults import Fault, InvalidSpec, faults_of
 
@@ -39,8 +45,14 @@ _ANSWERS: dict[type[FittingRoomError], tuple[int, Mapping[str, str]]] = {
     ForbiddenError: (403, {}),
     NotFoundError: (404, {}),
     ExperimentEndedError: (409, {}),
+    DatasetExistsError: (409, {}),
+    DatasetInUseError: (409, {}),
+    DatasetGoneError: (409, {}),
+    TooManyDatasetsError: (409, {}),
     TooManyRequestsError: (429, {}),
     QuotaError: (429, {"Retry-After": "60"}),
+    NoWeightsError: (409, {}),
+    PredictorUnavailableError: (503, _SOON),
     NotMigratedError: (503, _SOON),
 }
 """What each of the service's own errors is answered with."""

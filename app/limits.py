@@ -4,17 +4,20 @@ May import: starlette. Knows no route.
 """
 
 import asyncio
+from typing import IO
 
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import problem_response
+from models.spec.faults import Fault, InvalidSpec
 
 MAX_BODY_BYTES = 1_048_576
-MAX_BATCH_BYTES = 256 * 1024**2
+MAX_PREDICT_BYTES = 8 * 1024**2
 BODY_SECONDS = 30.0
 """How long a client may be silent in the middle of a body."""
-STREAMED = {"/v1/experiments/batch": MAX_BATCH_BYTES}
+STREAMED = {"/v1/experiments/batch", "/v1/datasets"}
 """Bodies that are not gathered here but read piece by piece by their routes, up to sizes of their own."""
 
 
@@ -28,6 +31,33 @@ def too_slow(path: str) -> Response:
     """408; the connection ends with it."""
     detail = f"nothing more of the body came within {BODY_SECONDS:g} seconds"
     return problem_response(path, 408, detail, headers={"Connection": "close"})
+
+
+async def spooled(request: Request, file: IO[bytes], max_bytes: int) -> Response | None:
+    """Read a body into a file.
+
+    Returns:
+        None; or, if it is too large or too slow, what to answer.
+
+    Raises:
+        InvalidSpec: the client went away in the middle of it.
+    """
+    size = 0
+    pieces = aiter(request.stream())
+    try:
+        while True:
+            async with asyncio.timeout(BODY_SECONDS):
+                piece = await anext(pieces, None)
+            if piece is None:
+                return None
+            size += len(piece)
+            if size > max_bytes:
+                return too_large(request.url.path, max_bytes)
+            file.write(piece)
+    except TimeoutError:
+        return too_slow(request.url.path)
+    except ClientDisconnect:
+        raise InvalidSpec([Fault(pointer="", detail="the body ended before it was complete")]) from None
 
 
 class BodyLimit:
@@ -52,6 +82,7 @@ class BodyLimit:
         if scope["path"] in STREAMED:
             await self._app(scope, receive, send)
             return
+        max_bytes = MAX_PREDICT_BYTES if scope["path"].endswith("/predict") else self._max_bytes
         messages: list[Message] = []
         size, more = 0, True
         while more:
@@ -64,8 +95,8 @@ class BodyLimit:
             messages.append(message)
             size += len(message.get("body", b""))
             more = message.get("more_body", False)
-            if size > self._max_bytes:
-                await too_large(scope["path"], self._max_bytes)(scope, receive, send)
+            if size > max_bytes:
+                await too_large(scope["path"], max_bytes)(scope, receive, send)
                 return
         waiting = iter(messages)
 

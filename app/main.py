@@ -10,14 +10,18 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from app.access import Gate
+from app.artifacts import Artifacts
+from app.datasets import Datasets
 from app.errors import install_error_handlers
 from app.limits import BodyLimit
 from app.openapi import describe
+from app.predictor import Predictor
 from app.reading import Reading
-from app.routes import batches, catalogue, documentation, events, experiments, health, trials
-from app.service import Service
+from app.routes import artifacts, batches, datasets, documentation, events, experiments, health, trials, workers
+from app.service import DEFAULT_PROJECT, Service
 from app.submitter import Submitter
 from app.versions import Versions
+from app.webhooks import Messenger
 from models import registry
 from models.broker import create_celery
 from models.database import Database
@@ -47,15 +51,29 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     database, celery = Database(settings.sqlalchemy_url), create_celery(settings)
     reaper = Reaper(settings, database, celery, registry.list_idle_queues)
     submitter, versions = Submitter(database, celery), Versions(database)
-    service = Service(database, celery, submitter, Storage(settings.storage_location), settings.memory_bytes)
+    storage = Storage(settings.storage_location)
+    own = Datasets(database, storage, settings.temporary_dir, DEFAULT_PROJECT)
+    predictor = Predictor()
+    trained = Artifacts(database, predictor, settings.storage_location, settings.temporary_dir, DEFAULT_PROJECT)
+    service = Service(database, celery, submitter, storage, own, trained, settings.memory_bytes)
+
+    def ended(project: str, experiment_id: str) -> dict[str, object]:
+        """What a webhook tells of an experiment."""
+        return service.of(project).get_experiment(experiment_id).model_dump(mode="json", exclude={"spec"})
+
+    messenger = Messenger(database, ended, allow_private=settings.allow_private_webhooks)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         reaper.start()
+        messenger.start()
         yield
+        messenger.end()
         versions.close()
         submitter.close()
+        predictor.close()
         reaper.end()
+        reaper.join(5.0)  # its connection goes back before all are closed
         database.close()
 
     app = FastAPI(
@@ -70,7 +88,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.reading, app.state.gate = Reading(service, versions), Gate(database)
     app.add_middleware(BodyLimit)
     install_error_handlers(app)
-    for module in (batches, experiments, events, trials, catalogue, health):
+    for module in (batches, experiments, events, trials, artifacts, datasets, workers, health):
         app.include_router(module.router)
     documentation.mount_documentation(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # FastAPI's own way to change it

@@ -3,7 +3,11 @@
 May import: fastapi. Knows no resource.
 """
 
+import json
 import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -11,6 +15,8 @@ from fastapi.openapi.utils import get_openapi
 
 from app.errors import MEDIA_TYPE
 
+ANSWERS_FILE = Path(__file__).parent / "answers.json"
+"""An answer of each operation, as the service once gave it."""
 _REFERENCE = "#/components/schemas/"
 _UNUSED = ("HTTPValidationError", "ValidationError")
 """FastAPI's own, in whose place stands Problem."""
@@ -19,10 +25,12 @@ _UNUSED = ("HTTPValidationError", "ValidationError")
 def describe(app: FastAPI) -> dict[str, Any]:
     """The application's schema; made once."""
     if app.openapi_schema is None:
+        answers = json.loads(ANSWERS_FILE.read_text(encoding="utf-8"))
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         for path in schema["paths"].values():
             for operation in path.values():
                 _describe_errors(operation)
+                _show(operation, answers)
         components = schema["components"]["schemas"]
         for name in _UNUSED:
             components.pop(name, None)
@@ -35,8 +43,23 @@ def _describe_errors(operation: dict[str, Any]) -> None:
     if "security" in operation:
         operation["security"].append({})
     for status, answer in operation["responses"].items():
-        if status >= "400" and "application/json" in answer.get("content", {}):
-            answer["content"] = {MEDIA_TYPE: {"schema": {"$ref": f"{_REFERENCE}Problem"}}}
+        if status >= "400" and answer.get("content"):
+            example = {
+                "type": "about:blank",
+                "title": HTTPStatus(int(status)).phrase,
+                "status": int(status),
+                "detail": answer["description"],
+                "instance": "/v1/…",
+                "errors": [],
+            }
+            answer["content"] = {MEDIA_TYPE: {"schema": {"$ref": f"{_REFERENCE}Problem"}, "example": example}}
+
+
+def _show(operation: dict[str, Any], answers: Mapping[str, Any]) -> None:
+    """An example of what is answered where all went well."""
+    for status, answer in operation["responses"].items():
+        if status < "300" and "application/json" in answer.get("content", {}):
+            answer["content"]["application/json"]["example"] = answers.get(operation["operationId"])
 
 
 def _plain_names(components: dict[str, Any]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from models.sampling import resolved_objective
 from models.spec.experiment import ExperimentSpec
 from models.spec.search import fixed
 from models.submissions import Accepted
-from models.tables import CohortTable, EpochTable, ExperimentTable, TrialTable, WorkerTable
+from models.tables import CohortTable, EpochTable, ExperimentTable, TrialTable, WebhookTable, WorkerTable
 
 
 def experiment_summary(
@@ -79,7 +79,7 @@ def submitted(
         name=spec.name,
         version=1,
         created_at=accepted.created_at,
-        spec=spec.model_dump(mode="json", exclude_unset=True),
+        spec=spec.shown(),
         objective_metric=objective.metric,
         objective_direction=objective.direction,
     )
@@ -127,6 +127,7 @@ def trial_summary(row: TrialTable, cohort: CohortTable) -> schemas.TrialSummaryV
         epochs_completed=row.epochs_completed,
         training_seconds=row.training_seconds,
         best_epoch=best,
+        weights_epoch=row.artifact_epoch,
     )
 
 
@@ -227,3 +228,14 @@ def _waiting_for(
     queue = unserved[0]
     reason = "no worker is alive" if queue == "any" else f"no live worker serves the device {queue}"
     return f"{reason}; start one with `fittingroom worker{'' if queue == 'any' else f' --queues {queue}'}`"
+
+
+def webhook(row: WebhookTable) -> schemas.WebhookView:
+    """Whether an end was told."""
+    return schemas.WebhookView(
+        url=row.url,
+        attempts=row.attempts,
+        delivered_at=row.delivered_at,
+        next_attempt_at=row.next_attempt_at,
+        last_answer=row.last_answer,
+    )

@@ -160,6 +160,8 @@ class TrialSummaryView(View):
     training_seconds: float
     """Time from epoch to epoch, building and compiling the network included."""
     best_epoch: BestEpochView | None
+    weights_epoch: int | None = None
+    """Of which epoch the weights were kept: they can be downloaded, and predict. Null until the trial has completed."""
 
 
 class TrialView(TrialSummaryView):
@@ -171,6 +173,20 @@ class TrialView(TrialSummaryView):
     """Device and library versions it was trained with."""
     spec: dict[str, Any]
     """Everything it is trained by, no search space left."""
+
+
+class PredictView(View):
+    """What a trained network says."""
+
+    trial_id: str
+    epoch: int
+    """Of which epoch its weights are."""
+    predictions: list[str | WireNumber]
+    """For each row the likeliest class, or the number where numbers are predicted."""
+    outputs: list[list[WireNumber]]
+    """For each row what the network gives: probabilities of the classes, where the loss is a cross-entropy."""
+    class_names: list[str]
+    """The classes in the order of the outputs; empty where numbers are predicted."""
 
 
 class TrialHistoryView(View):
@@ -221,6 +237,19 @@ class BatchView(View):
     """In the order in which they were sent."""
     accepted: int
     refused: int
+
+
+class WebhookView(View):
+    """Whether an experiment's end was told."""
+
+    url: str
+    attempts: int
+    """How often it was tried."""
+    delivered_at: dt.datetime | None
+    """When it was heard; null until then."""
+    next_attempt_at: dt.datetime | None
+    """When it is tried (again); null once it was heard, or given up."""
+    last_answer: str | None
 
 
 class CancelView(View):

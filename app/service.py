@@ -14,6 +14,8 @@ from celery import Celery
 from sqlalchemy.orm import Session
 
 from app import presentation, schemas
+from app.artifacts import Artifacts
+from app.datasets import Datasets
 from app.submitter import Submitter
 from models import registry, repository, requests
 from models.database import Database
@@ -21,11 +23,11 @@ from models.errors import NotFoundError, QuotaError
 from models.keys import count_unended_trials
 from models.listing import Filters, Position, Sort, list_experiments, position_of
 from models.planning import plan_experiment
-from models.spec.datasets import BUILT_IN_DATASETS, DatasetSchema
 from models.spec.experiment import ExperimentSpec
 from models.storage import Storage
 from models.submissions import Submission
 from models.tables import ExperimentTable
+from models.webhooks import find_webhook
 
 ATTENDANCE_SECONDS = 1.0
 """For how long it is believed which queues are served."""
@@ -53,6 +55,8 @@ class Service:
     submitter: Submitter
     storage: Storage
     """Where checkpoints are."""
+    datasets: Datasets
+    artifacts: Artifacts
     memory_bytes: int
     """What a worker may use."""
     project: str = DEFAULT_PROJECT
@@ -63,7 +67,13 @@ class Service:
 
     def of(self, project: str, max_unended_trials: int | None = None) -> Self:
         """The same service as another project sees it, and with how much work it may have at once."""
-        return replace(self, project=project, max_unended_trials=max_unended_trials)
+        return replace(
+            self,
+            project=project,
+            datasets=self.datasets.of(project),
+            artifacts=self.artifacts.of(project),
+            max_unended_trials=max_unended_trials,
+        )
 
     def plan(self, spec: ExperimentSpec) -> schemas.PlanView:
         """Say what an experiment would be; store nothing.
@@ -71,7 +81,17 @@ class Service:
         Raises:
             InvalidSpec: it cannot train.
         """
-        return presentation.plan(spec, plan_experiment(spec, self.memory_bytes))
+        return presentation.plan(spec, self.submission(spec).plan)
+
+    def submission(self, spec: ExperimentSpec, idempotency_key: str | None = None) -> Submission:
+        """An experiment as it would be stored.
+
+        Raises:
+            InvalidSpec: it cannot train.
+        """
+        known, dataset_ids = self.datasets.named_in(spec.dataset)
+        plan = plan_experiment(spec, self.memory_bytes, known)
+        return Submission(self.project, spec, plan, idempotency_key, dataset_ids)
 
     async def submit(
         self, spec: ExperimentSpec, idempotency_key: str | None = None
@@ -86,12 +106,12 @@ class Service:
             QuotaError: the project has too much to do already; nothing was stored.
             KeyReusedError: the key was used for another spec; nothing was stored.
         """
-        planned = await to_thread.run_sync(plan_experiment, spec, self.memory_bytes)
+        submission = await to_thread.run_sync(self.submission, spec, idempotency_key)
         if self.max_unended_trials is not None:
-            await to_thread.run_sync(self.refuse_more_than_allowed, len(planned.trials))
-        accepted = await self.submitter.submit(Submission(self.project, spec, planned, idempotency_key))
+            await to_thread.run_sync(self.refuse_more_than_allowed, len(submission.plan.trials))
+        accepted = await self.submitter.submit(submission)
         served = await to_thread.run_sync(self.list_served_queues)
-        return presentation.submitted(spec, planned, accepted, served), accepted.is_repeated
+        return presentation.submitted(spec, submission.plan, accepted, served), accepted.is_repeated
 
     def refuse_more_than_allowed(self, trials: int) -> None:
         """Look whether the project may have so many more trials.
@@ -185,6 +205,15 @@ class Service:
             epochs = repository.list_epochs(session, experiment_id=experiment_id, after_version=after_version)
         return presentation.experiment_history(row, progress, trials, epochs)
 
+    def get_webhook(self, experiment_id: str) -> schemas.WebhookView:
+        """Whether an experiment's end was told, or NotFoundError."""
+        with self.database.reading() as session:
+            repository.get_experiment(session, experiment_id, self.project)
+            row = find_webhook(session, experiment_id)
+        if row is None:
+            raise NotFoundError("webhook of experiment", experiment_id)
+        return presentation.webhook(row)
+
     def cancel_experiment(self, experiment_id: str) -> schemas.CancelView:
         """Cancel what is queued and ask what runs to stop, or NotFoundError."""
         with self.database.writing() as session:
@@ -225,16 +254,6 @@ class Service:
             self.storage.remove(experiment_id)
         except OSError as error:  # it is written down that they are to go: the reaper removes them
             _log.warning("files_not_removed", experiment=experiment_id, error=type(error).__name__)
-
-    def list_datasets(self) -> list[DatasetSchema]:
-        """All datasets."""
-        return list(BUILT_IN_DATASETS.values())
-
-    def get_dataset(self, name: str) -> DatasetSchema:
-        """One dataset, or NotFoundError."""
-        if name not in BUILT_IN_DATASETS:
-            raise NotFoundError("dataset", name)
-        return BUILT_IN_DATASETS[name]
 
     def list_workers(self) -> list[schemas.WorkerView]:
         """The workers that are alive."""

@@ -14,7 +14,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from models.broker import ring
 from models.database import Database
-from models.errors import BrokerUnavailableError, KeyReusedError
+from models.errors import BrokerUnavailableError, DatasetGoneError, KeyReusedError
 from models.repository import Message
 from models.submissions import Accepted, Submission, add_experiments
 
@@ -41,6 +41,7 @@ class Submitter:
 
         Raises:
             KeyReusedError: its idempotency key was used for another spec.
+            DatasetGoneError: its dataset was deleted meanwhile.
             sqlalchemy.exc.OperationalError: the database does not answer; nothing was stored.
         """
         loop = asyncio.get_running_loop()
@@ -51,7 +52,7 @@ class Submitter:
         # A client that goes away takes nothing back: it is stored with the others.
         return await asyncio.shield(future)
 
-    def store(self, submissions: Sequence[Submission]) -> list[Accepted | KeyReusedError]:
+    def store(self, submissions: Sequence[Submission]) -> list[Accepted | KeyReusedError | DatasetGoneError]:
         """Store experiments in one transaction, and tell the workers; blocks."""
         attempts = Retrying(retry=retry_if_exception_type(IntegrityError), stop=stop_after_attempt(5), reraise=True)
         for attempt in attempts:  # another process may just have used one of the keys: then it is found
@@ -65,12 +66,13 @@ class Submitter:
 
         Raises:
             KeyReusedError: one of their keys was used for another spec; nothing was stored.
+            DatasetGoneError: a dataset was deleted meanwhile; nothing was stored.
         """
         stored: list[Accepted] = []
         with self._database.writing() as session:
             for chunk in chunks:
                 for answer in add_experiments(session, chunk):
-                    if isinstance(answer, KeyReusedError):
+                    if not isinstance(answer, Accepted):
                         raise answer
                     stored.append(answer)
         self.ring(message for answer in stored for message in answer.messages)

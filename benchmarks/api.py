@@ -42,12 +42,27 @@ METRICS = {"loss": 0.6123456, "accuracy": 0.71234, "val_loss": 0.6234567, "val_a
 class Server:
     """A server process; a context manager."""
 
-    def __init__(self, arguments: Sequence[str], environment: dict[str, str]) -> None:
-        """Args: arguments: after the name of this Python, with {port}; environment: beside this process's own."""
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        environment: dict[str, str],
+        *,
+        command: str = sys.executable,
+        alive: str = "/livez",
+    ) -> None:
+        """Set up.
+
+        Args:
+            arguments: after the command, with {port}.
+            environment: beside this process's own.
+            command: by default this Python.
+            alive: the path that answers as soon as it is up.
+        """
+        self._alive = alive
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
-        self._command = [sys.executable, *(argument.format(port=self.port) for argument in arguments)]
+        self._command = [command, *(argument.format(port=self.port) for argument in arguments)]
         self._environment = os.environ | environment
 
     def __enter__(self) -> Self:
@@ -58,7 +73,7 @@ class Server:
         )
         while True:
             try:
-                httpx.get(f"http://127.0.0.1:{self.port}/livez")
+                httpx.get(f"http://127.0.0.1:{self.port}{self._alive}").raise_for_status()
             except httpx.HTTPError:
                 time.sleep(0.01)
             else:
@@ -122,7 +137,9 @@ def main() -> None:
         url = os.environ.get("FITTINGROOM_DATABASE_URL", f"sqlite:///{folder}/fittingroom.db")
         database = Database(url.replace("postgresql://", "postgresql+psycopg://"))
         database.migrate()
-        rows = [*_floor(folder), *_measured(database, environment)]
+        from benchmarks.mlflow_server import measured as mlflow_measured  # noqa: PLC0415 - it imports this
+
+        rows = [*_floor(folder), *_measured(database, environment), *mlflow_measured(folder)]
         database.close()
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout  # noqa: S607 - whose git is first
     machine = f"{len(os.sched_getaffinity(0))} cores ({url.partition(':')[0]}), client and server together"
@@ -143,8 +160,8 @@ Row = tuple[str, str, str]
 
 def _floor(folder: str) -> Iterator[Row]:
     with Server(["-m", "benchmarks.floor", "{port}", f"{folder}/floor.db"], {}) as server:
-        found = _load(server, itertools.repeat(request("GET", "/row/7")), 8_000, 200)
-    yield "a bare FastAPI app with one SQL read", _shown(found), ""
+        found = load_median(server, itertools.repeat(request("GET", "/row/7")), 8_000, 200)
+    yield "a bare FastAPI app with one SQL read", shown(found), ""
 
 
 def _measured(database: Database, environment: dict[str, str]) -> Iterator[Row]:
@@ -154,16 +171,16 @@ def _measured(database: Database, environment: dict[str, str]) -> Iterator[Row]:
         ended.write(EPOCHS)
         ended.end()
         path = f"/v1/trials/{ended.trials[0]}/history"
-        found = _load(server, itertools.repeat(request("GET", path)), 16_000, 200)
-        yield f"history of {EPOCHS} epochs, read again", _shown(found), "≥ 2,000/s, p99 ≤ 25 ms"
+        found = load_median(server, itertools.repeat(request("GET", path)), 16_000, 200)
+        yield f"history of {EPOCHS} epochs, read again", shown(found), "≥ 2,000/s, p99 ≤ 25 ms"
         etag = server.client.get(path).headers["etag"]
-        found = _load(server, itertools.repeat(request("GET", path, If_None_Match=etag)), 16_000, 304)
-        yield "the same, unchanged: 304", _shown(found), "≥ 3,000/s"
-        found = _load(server, iter(_first_reads(database, server)), 960, 200)
-        yield f"history of {EPOCHS} epochs, first read", _shown(found), ""
+        found = load_median(server, itertools.repeat(request("GET", path, If_None_Match=etag)), 16_000, 304)
+        yield "the same, unchanged: 304", shown(found), "≥ 3,000/s"
+        found = load_median(server, iter(_first_reads(database, server)), 960, 200)
+        yield f"history of {EPOCHS} epochs, first read", shown(found), ""
         document = json.dumps(example_documents()["validation"]).encode()
-        found = _load(server, itertools.repeat(request("POST", "/v1/experiments", document)), 3_200, 202)
-        yield "submit", _shown(found), "≥ 300/s"
+        found = load_median(server, itertools.repeat(request("POST", "/v1/experiments", document)), 3_200, 202)
+        yield "submit", shown(found), "≥ 300/s"
         yield f"batch of {BATCH:,}", f"{_batch_seconds(server):.1f} s", "< 10 s"
         yield "epochs of a 64-trial cohort, written", f"{_rows_per_second(database, server):,.0f} rows/s", "≥ 20,000/s"
         polls, streams = asyncio.run(_wakes(database, server))
@@ -174,7 +191,7 @@ def _measured(database: Database, environment: dict[str, str]) -> Iterator[Row]:
         )
 
 
-def _load(server: Server, messages: Iterator[bytes], count: int, expected: int) -> Load:
+def load_median(server: Server, messages: Iterator[bytes], count: int, expected: int) -> Load:
     """The median of three runs."""
     runs = [
         asyncio.run(load(server.port, messages, connections=CONNECTIONS, count=count // 3, expected=expected))
@@ -183,7 +200,8 @@ def _load(server: Server, messages: Iterator[bytes], count: int, expected: int) 
     return sorted(runs, key=lambda run: run.per_second)[1]
 
 
-def _shown(found: Load) -> str:
+def shown(found: Load) -> str:
+    """A load's figures in a line."""
     return f"{found.per_second:,.0f}/s, p50 {found.p50_ms:.1f} ms, p99 {found.p99_ms:.1f} ms"
 
 

@@ -57,7 +57,7 @@ class Work:
         """What they train on."""
         [spec] = self.specs(1)
         units = fixed(self.layers[-1]["units"])
-        return prepare(spec.dataset, spec.fit.validation_split, target_form(spec.loss, units))
+        return prepare(spec.dataset, spec.fit, target_form(spec.loss, units))[0]
 
     def cohort(self, trials: int, epochs: int = EPOCHS, arrays: Arrays | None = None) -> Cohort:
         """The trials with their arrays."""

@@ -69,6 +69,7 @@ def _together(trial: SampledTrial) -> str:
     document = program_document(spec) | {
         "dataset": spec.dataset.model_dump(mode="json"),
         "validation_split": spec.fit.validation_split,
+        "class_weight": spec.fit.class_weight,
         "shuffle": fixed(spec.fit.shuffle),
     }
     return json.dumps(document, sort_keys=True)

@@ -42,6 +42,49 @@ class QuotaError(FittingRoomError):
         )
 
 
+class DatasetExistsError(FittingRoomError):
+    """A dataset is to get a name that stands for something else."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the name {name[:80]!r} stands for another dataset; choose another name, or delete that one first"
+        )
+
+
+class DatasetInUseError(FittingRoomError):
+    """A dataset is to be deleted, and something needs it."""
+
+    def __init__(self, name: str, experiment_id: str) -> None:
+        super().__init__(
+            f"experiment {experiment_id} trains on the dataset {name[:80]!r}; cancel it, or wait until it has ended"
+        )
+
+
+class DatasetGoneError(FittingRoomError):
+    """A dataset was deleted between the check of a spec and its storing."""
+
+    def __init__(self) -> None:
+        super().__init__("a dataset of this spec was deleted at the same moment; upload it again, then submit again")
+
+
+class TooManyDatasetsError(FittingRoomError):
+    """A project may not have so many datasets."""
+
+    def __init__(self, allowed: int) -> None:
+        super().__init__(f"a project may have {allowed:,} datasets; delete some that nothing needs any more")
+
+
+class NoWeightsError(FittingRoomError):
+    """A trial has no weights that were kept."""
+
+    def __init__(self, trial_id: str, why: str) -> None:
+        super().__init__(f"trial {trial_id} has no weights: {why}")
+
+
+class PredictorUnavailableError(FittingRoomError):
+    """The process that predicts cannot be had, or gave no answer."""
+
+
 class NotMigratedError(FittingRoomError):
     """The database has not the tables of this version."""
 

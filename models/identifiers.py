@@ -8,9 +8,9 @@ from typing import Literal
 
 import uuid_utils
 
-Kind = Literal["exp", "trl", "coh", "wrk", "key"]
+Kind = Literal["exp", "trl", "coh", "wrk", "key", "dat"]
 
-_SHAPE = re.compile(r"(exp|trl|coh|wrk|key)_[0-9a-f]{32}")
+_SHAPE = re.compile(r"(exp|trl|coh|wrk|key|dat)_[0-9a-f]{32}")
 
 
 def new_id(kind: Kind) -> str:

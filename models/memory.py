@@ -4,7 +4,7 @@ May import: the specs. Knows no engine. What is counted is certain: weights, the
 one batch. Optimizers, temporaries and the dataset come on top, and other trials that train beside it.
 """
 
-from models.spec.checks import training_rows
+from models.spec.dataset_checks import training_rows
 from models.spec.experiment import TrialSpec
 from models.spec.faults import Fault, InvalidSpec
 from models.spec.search import fixed

@@ -4,12 +4,14 @@ May import: specs, sampling, cohorts, memory. Knows neither SQL nor HTTP; the AP
 or not.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from models.cohorts import FormedCohort, form_cohorts
 from models.memory import refuse_too_large
 from models.sampling import SampledTrial, sample
 from models.spec.checks import check_experiment, check_trial
+from models.spec.datasets import BUILT_IN_DATASETS, DatasetSchema
 from models.spec.experiment import ExperimentSpec
 
 
@@ -23,21 +25,36 @@ class ExperimentPlan:
     """Parameters of each trial's network, by the trial's number."""
 
 
-def plan_experiment(spec: ExperimentSpec, memory_bytes: int | None = None) -> ExperimentPlan:
+def plan_experiment(
+    spec: ExperimentSpec,
+    memory_bytes: int | None = None,
+    datasets: Mapping[str, DatasetSchema] = BUILT_IN_DATASETS,
+) -> ExperimentPlan:
     """Sample, check and form cohorts.
 
     Args:
         spec: what was submitted.
         memory_bytes: what a worker may use, if that is known.
+        datasets: those there are, by name.
 
     Raises:
         InvalidSpec: something cannot train; nothing was changed anywhere.
     """
-    schema = check_experiment(spec)
-    trials = sample(spec)
+    schema = check_experiment(spec, datasets)
+    trials = sample(_with_content(spec, datasets))
     networks = {trial.number: check_trial(trial.spec, schema, trial.place) for trial in trials}
     if memory_bytes is not None:
         for trial in trials:
             refuse_too_large(trial.spec, networks[trial.number], schema.rows, memory_bytes)
     counts = {number: network.parameters for number, network in networks.items()}
     return ExperimentPlan(trials, form_cohorts(trials), counts)
+
+
+def _with_content(spec: ExperimentSpec, datasets: Mapping[str, DatasetSchema]) -> ExperimentSpec:
+    """The same, each dataset that was uploaded known by its content: a name may stand for another one later."""
+    dataset = spec.dataset
+    if dataset.validation is not None:
+        content = {"sha256": datasets[dataset.validation.name].sha256}
+        dataset = dataset.model_copy(update={"validation": dataset.validation.model_copy(update=content)})
+    dataset = dataset.model_copy(update={"sha256": datasets[dataset.name].sha256})
+    return spec if dataset == spec.dataset else spec.model_copy(update={"dataset": dataset})

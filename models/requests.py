@@ -12,7 +12,16 @@ from models.errors import ExperimentEndedError, NotFoundError
 from models.leases import lock_experiment, set_version
 from models.lifecycle import TERMINAL, TrialState
 from models.repository import Message
-from models.tables import CohortTable, DeletionTable, EpochTable, ExperimentTable, ExperimentTagTable, TrialTable
+from models.tables import (
+    CohortTable,
+    DeletionTable,
+    EpochTable,
+    ExperimentDatasetTable,
+    ExperimentTable,
+    ExperimentTagTable,
+    TrialTable,
+    WebhookTable,
+)
 from models.transitions import finish_cohorts, move
 
 
@@ -107,7 +116,7 @@ def delete_experiment(session: Session, experiment_id: str) -> None:
         NotFoundError: the experiment is gone.
     """
     _lock(session, experiment_id)
-    for table in (EpochTable, TrialTable, CohortTable, ExperimentTagTable):
+    for table in (EpochTable, TrialTable, CohortTable, ExperimentTagTable, ExperimentDatasetTable, WebhookTable):
         session.execute(delete(table).where(table.experiment_id == experiment_id))
     session.execute(delete(ExperimentTable).where(ExperimentTable.id == experiment_id))
     session.add(DeletionTable(experiment_id=experiment_id, deleted_at=session.scalars(select(clock())).one()))

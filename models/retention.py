@@ -4,12 +4,13 @@ May import: sqlalchemy, the tables, the storage, the requests. Knows no HTTP. Ro
 writes down which files are to go; so whatever dies in between, the next who tidies knows what is left.
 """
 
+import datetime as dt
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, delete, exists, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from models import registry
+from models import datasets, registry
 from models.database import Database, clock
 from models.errors import NotFoundError
 from models.lifecycle import TERMINAL
@@ -21,6 +22,8 @@ from models.tables import CohortTable, DeletionTable, ExperimentTable, TrialTabl
 
 DAY_SECONDS = 86_400.0
 WORKERS_KEPT_SECONDS = 7 * DAY_SECONDS
+UPLOAD_TIME = dt.timedelta(hours=1)
+"""Between the writing of a dataset's numbers and that of its schema there is never so much."""
 
 
 def tidy(database: Database, storage: Storage, settings: Settings) -> list[str]:
@@ -49,6 +52,7 @@ def tidy(database: Database, storage: Storage, settings: Settings) -> list[str]:
         forget_idempotency_keys(session)
     if forgotten:
         done.append(f"{forgotten} workers were not heard of for a week")
+    done += [f"{name} held a dataset that was deleted" for name in _remove_datasets(database, storage)]
     for folder in list_leftovers(database, storage).of_ended_cohorts:
         storage.remove(folder)
         done.append(f"{folder} held checkpoints of a cohort that has ended")
@@ -83,6 +87,20 @@ def list_leftovers(database: Database, storage: Storage) -> Leftovers:
 def list_deletions(session: Session) -> list[str]:
     """Experiments whose rows are gone and whose files are to go."""
     return list(session.scalars(select(DeletionTable.experiment_id).order_by(DeletionTable.experiment_id)))
+
+
+def _remove_datasets(database: Database, storage: Storage) -> list[str]:
+    """Remove the numbers that belong to no dataset, unless they are so new that their upload may not be over."""
+    files = {name.rpartition("/")[2].removesuffix(".npz"): name for name in storage.list_names(datasets.FOLDER)}
+    with database.reading() as session:
+        unknown = datasets.list_unknown(session, files.keys())
+    removed = []
+    for sha256 in sorted(unknown):
+        written_at = storage.touched_at(files[sha256])
+        if written_at is not None and written_at < dt.datetime.now(dt.UTC) - UPLOAD_TIME:
+            storage.remove(files[sha256])
+            removed.append(files[sha256])
+    return removed
 
 
 def _delete_expired(database: Database, seconds: float) -> list[str]:

@@ -92,7 +92,7 @@ def _templates(spec: ExperimentSpec) -> list[_Template]:
 
 def resolved_objective(spec: ExperimentSpec) -> Objective:
     """The objective with nothing left to guess."""
-    metric = "val_loss" if spec.fit.validation_split > 0 else "loss"
+    metric = "val_loss" if spec.is_validated else "loss"
     if spec.objective is not None:
         metric = spec.objective.metric
     direction = spec.objective.direction if spec.objective is not None else None

@@ -26,7 +26,8 @@ class Settings(BaseSettings):
     broker_url: SecretStr | None = None
     """Celery broker, such as `redis://host:6379/0`; by default a folder in the data folder."""
     storage_url: str | None = None
-    """Where checkpoints are kept: a folder, or `s3://bucket/prefix`; by default a folder in the data folder."""
+    """Where checkpoints, weights and datasets are kept: a folder, or `s3://bucket/prefix`; by default in the data
+    folder."""
     lease_seconds: Annotated[float, Field(gt=0, le=86_400)] = 30.0
     """How long a silent worker keeps its cohort before another one may take it."""
     resend_seconds: Annotated[float, Field(gt=0, le=86_400)] = 5.0
@@ -45,6 +46,8 @@ class Settings(BaseSettings):
     """After how many compiled programs a worker begins anew: TensorFlow never gives their memory back."""
     allow_remote: bool = False
     """Let the API listen on more than loopback, though it asks nobody for a key; only behind something that does."""
+    allow_private_webhooks: bool = False
+    """Let webhooks call addresses in private networks, and by plain `http`."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least important log line that is written."""
     log_format: Literal["console", "json"] = "console"

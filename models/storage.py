@@ -5,9 +5,13 @@ May import: fsspec. Knows no table and not what the files hold. Names are made o
 """
 
 import contextlib
+import datetime as dt
 import os
 import posixpath
+import shutil
 import uuid
+from collections.abc import Iterator
+from typing import IO
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -38,12 +42,18 @@ class Storage:
         if not isinstance(self._files, LocalFileSystem):
             self._files.pipe_file(path, data)  # an object store shows an object when it has all of it
             return
+        with self._appearing(path) as file:
+            file.write(data)
+
+    @contextlib.contextmanager
+    def _appearing(self, path: str) -> Iterator[IO[bytes]]:
+        """A local file that is there, and stays there, when the block has ended well."""
         folder = posixpath.dirname(path)
         self._files.makedirs(folder, exist_ok=True)
         unfinished = f"{path}.{uuid.uuid4().hex}{UNFINISHED}"
         try:
             with self._files.open(unfinished, "wb") as file:
-                file.write(data)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             self._files.mv(unfinished, path)
@@ -53,6 +63,19 @@ class Storage:
             raise
         _sync_folder(folder)
 
+    def write_file(self, name: str, source: str) -> None:
+        """Put a local file in place, in the same way, however large it is.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        path = self._path(name)
+        if not isinstance(self._files, LocalFileSystem):
+            self._files.put_file(source, path)
+            return
+        with self._appearing(path) as file, open(source, "rb") as read:  # noqa: PTH123 - fsspec speaks of texts
+            shutil.copyfileobj(read, file, 1024 * 1024)
+
     def read(self, name: str) -> bytes:
         """What a file holds.
 
@@ -61,6 +84,24 @@ class Storage:
         """
         data: bytes = self._files.cat_file(self._path(name))
         return data
+
+    @contextlib.contextmanager
+    def opened(self, name: str) -> Iterator[IO[bytes]]:
+        """A file to read from, here and there.
+
+        Raises:
+            OSError: it is not there, or cannot be read.
+        """
+        with self._files.open(self._path(name), "rb") as file:
+            yield file
+
+    def touched_at(self, name: str) -> dt.datetime | None:
+        """When a file was last written; None if it is not there."""
+        self._files.invalidate_cache()
+        with contextlib.suppress(FileNotFoundError):
+            found: dt.datetime = self._files.modified(self._path(name))
+            return found
+        return None
 
     def list_names(self, prefix: str = "") -> list[str]:
         """The names of all files under a folder, sorted; none if there is no such folder."""

@@ -13,7 +13,8 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from models.database import clock
-from models.errors import KeyReusedError
+from models.datasets import keep_datasets
+from models.errors import DatasetGoneError, KeyReusedError
 from models.identifiers import new_id
 from models.lifecycle import TrialState
 from models.planning import ExperimentPlan
@@ -23,10 +24,12 @@ from models.spec.experiment import ExperimentSpec
 from models.spec.search import fixed
 from models.tables import (
     CohortTable,
+    ExperimentDatasetTable,
     ExperimentTable,
     ExperimentTagTable,
     IdempotencyKeyTable,
     TrialTable,
+    WebhookTable,
 )
 
 IDEMPOTENCY_SECONDS = 86_400.0
@@ -41,6 +44,8 @@ class Submission:
     spec: ExperimentSpec
     plan: ExperimentPlan
     idempotency_key: str | None = None
+    dataset_ids: Sequence[str] = ()
+    """The uploaded datasets that it trains on."""
 
 
 @dataclass(frozen=True)
@@ -55,21 +60,29 @@ class Accepted:
     """Whether an earlier submit with the same key has stored it."""
 
 
-def add_experiments(session: Session, submissions: Sequence[Submission]) -> list[Accepted | KeyReusedError]:
+def add_experiments(
+    session: Session, submissions: Sequence[Submission]
+) -> list[Accepted | KeyReusedError | DatasetGoneError]:
     """Store experiments, in few statements however many there are.
 
     Returns:
-        For each, in order, what became of it; those whose key was used for another spec are not stored.
+        For each, in order, what became of it; those whose key was used for another spec, or whose dataset is gone,
+        are not stored.
 
     Raises:
         sqlalchemy.exc.IntegrityError: another process has just used one of the keys; do it again.
     """
     now = session.scalars(select(clock())).one()
     earlier = _find_keys(session, submissions)
-    answers: list[Accepted | KeyReusedError] = []
+    there = keep_datasets(session, {dataset_id for submission in submissions for dataset_id in submission.dataset_ids})
+    answers: list[Accepted | KeyReusedError | DatasetGoneError] = []
     rows: dict[Any, list[dict[str, Any]]] = {
-        table: [] for table in (ExperimentTable, ExperimentTagTable, CohortTable, TrialTable, IdempotencyKeyTable)
-    }
+        table: []
+        for table in (
+            ExperimentTable, ExperimentTagTable, ExperimentDatasetTable, WebhookTable, CohortTable, TrialTable,
+            IdempotencyKeyTable,
+        )
+    }  # fmt: skip
     for submission in submissions:
         key = (submission.project, submission.idempotency_key)
         if submission.idempotency_key is not None:
@@ -77,6 +90,9 @@ def add_experiments(session: Session, submissions: Sequence[Submission]) -> list
             if key in earlier:
                 answers.append(_repeated(earlier[key], digest, submission.idempotency_key))
                 continue
+        if not there.issuperset(submission.dataset_ids):
+            answers.append(DatasetGoneError())
+            continue
         accepted = _add_rows(rows, submission, now)
         if submission.idempotency_key is not None:
             row = {
@@ -108,7 +124,7 @@ def _add_rows(rows: dict[Any, list[dict[str, Any]]], submission: Submission, now
             "project": submission.project,
             "name": spec.name,
             "dataset": spec.dataset.name,
-            "spec": spec.model_dump(mode="json", exclude_unset=True),
+            "spec": spec.shown(),
             "objective_metric": objective.metric,
             "objective_direction": objective.direction,
             "version": 1,
@@ -116,6 +132,13 @@ def _add_rows(rows: dict[Any, list[dict[str, Any]]], submission: Submission, now
         }
     )
     rows[ExperimentTagTable] += [{"experiment_id": experiment_id, "tag": tag} for tag in spec.tags]
+    rows[ExperimentDatasetTable] += [
+        {"experiment_id": experiment_id, "dataset_id": dataset_id} for dataset_id in submission.dataset_ids
+    ]
+    if spec.webhook is not None:
+        secret = spec.webhook.secret.get_secret_value()
+        row = {"experiment_id": experiment_id, "url": spec.webhook.url, "secret": secret, "next_attempt_at": now}
+        rows[WebhookTable].append(row)
     messages = []
     for formed in plan.cohorts:
         cohort_id = new_id("coh")

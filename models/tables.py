@@ -6,7 +6,7 @@ May import: sqlalchemy. Knows no query: those are in `models.repository` and `mo
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, MetaData, String, Text
+from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from models.database import UtcDateTime
@@ -65,6 +65,44 @@ class ExperimentTagTable(Base):
     tag: Mapped[str] = mapped_column(String(50), primary_key=True, index=True)
 
 
+class DatasetTable(Base):
+    """A dataset that was uploaded; its numbers are in the storage, under its hash."""
+
+    __tablename__ = "datasets"
+    __table_args__ = (UniqueConstraint("project", "name"),)
+
+    id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    project: Mapped[str] = mapped_column(_PROJECT)
+    name: Mapped[str] = mapped_column(String(200))
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+    document: Mapped[dict[str, Any]]
+    created_at: Mapped[dt.datetime]
+
+
+class ExperimentDatasetTable(Base):
+    """Which uploaded datasets an experiment trains on."""
+
+    __tablename__ = "experiment_datasets"
+
+    experiment_id: Mapped[str] = mapped_column(_ID, ForeignKey("experiments.id"), primary_key=True)
+    dataset_id: Mapped[str] = mapped_column(_ID, ForeignKey("datasets.id"), primary_key=True, index=True)
+
+
+class WebhookTable(Base):
+    """Who wants to hear of an experiment's end, and whether they have."""
+
+    __tablename__ = "webhooks"
+    __table_args__ = (Index("ix_webhooks_delivered_at_next_attempt_at", "delivered_at", "next_attempt_at"),)
+
+    experiment_id: Mapped[str] = mapped_column(_ID, ForeignKey("experiments.id"), primary_key=True)
+    url: Mapped[str] = mapped_column(Text)
+    secret: Mapped[str] = mapped_column(String(200))
+    next_attempt_at: Mapped[dt.datetime | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    delivered_at: Mapped[dt.datetime | None]
+    last_answer: Mapped[str | None] = mapped_column(String(200))
+
+
 class CohortTable(Base):
     """Trials that train together: the unit of queueing and leasing."""
 
@@ -120,6 +158,8 @@ class TrialTable(Base):
     best_metrics: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     model_summary: Mapped[str | None] = mapped_column(Text)
     environment: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    artifact: Mapped[str | None] = mapped_column(String(200))
+    artifact_epoch: Mapped[int | None]
 
 
 class EpochTable(Base):

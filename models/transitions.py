@@ -48,9 +48,17 @@ def mark_claimed(session: Session, cohort_id: str, owner: str, lease_seconds: fl
     return Claim(cohort_id, experiment_id, owner, attempt)
 
 
-def mark_completed(session: Session, claim: Claim, trial_id: str, reason: StopReason) -> bool:
-    """A trial has trained to its end."""
-    return _end_held(session, claim, TrialTable.id == trial_id, TrialState.COMPLETED, stop_reason=reason)
+def mark_completed(
+    session: Session,
+    claim: Claim,
+    trial_id: str,
+    reason: StopReason,
+    artifact: str | None = None,
+    artifact_epoch: int | None = None,
+) -> bool:
+    """A trial has trained to its end; its weights of an epoch are in a file, if they could be kept."""
+    mine, values = TrialTable.id == trial_id, {"artifact": artifact, "artifact_epoch": artifact_epoch}
+    return _end_held(session, claim, mine, TrialState.COMPLETED, stop_reason=reason, **values)
 
 
 def mark_cancelled(session: Session, claim: Claim, trial_ids: Sequence[str]) -> bool:

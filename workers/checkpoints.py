@@ -19,7 +19,7 @@ from models.leases import Claim
 from models.storage import UNFINISHED, Storage
 from workers.engines.base import Checkpoint
 
-FORMAT = 1
+FORMAT = 2
 """Raised when what a file holds changes its meaning; files of another format are left alone."""
 KEPT = 2
 _DOCUMENT = "document"

@@ -11,7 +11,7 @@ from models.spec.losses import TargetForm
 _ACCURACY: dict[TargetForm, type[keras.metrics.Metric]] = {
     "one_hot": keras.metrics.CategoricalAccuracy,
     "index": keras.metrics.SparseCategoricalAccuracy,
-    "binary": keras.metrics.BinaryAccuracy,
+    "number": keras.metrics.BinaryAccuracy,
 }
 
 _TOP_K: dict[TargetForm, type[keras.metrics.Metric]] = {

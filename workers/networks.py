@@ -3,7 +3,7 @@
 May import: keras, the specs. Knows neither SQL nor an engine nor data.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import keras
 from models.errors import UsageFault
 from models.spec import layers as l
 from models.spec.experiment import TrialSpec
+from models.spec.graph import INPUT, INPUT_PLACE, is_chain, wire
 from models.spec.losses import target_form
 from workers.losses import build_loss
 from workers.metrics import build_metrics
@@ -28,6 +29,13 @@ _LAYERS: dict[str, type[keras.layers.Layer]] = {
     "conv2d": keras.layers.Conv2D,
     "max_pooling2d": keras.layers.MaxPooling2D,
     "global_average_pooling2d": keras.layers.GlobalAveragePooling2D,
+    "add": keras.layers.Add,
+    "subtract": keras.layers.Subtract,
+    "multiply": keras.layers.Multiply,
+    "average": keras.layers.Average,
+    "maximum": keras.layers.Maximum,
+    "minimum": keras.layers.Minimum,
+    "concatenate": keras.layers.Concatenate,
 }
 
 
@@ -42,7 +50,7 @@ class NetworkDescription:
 
 def build_network(
     spec: TrialSpec, features: int, substitutes: Mapping[str, type[keras.layers.Layer]] | None = None
-) -> keras.Sequential:
+) -> keras.Model:
     """Build a trial's network; its first weights follow from the trial's seed alone.
 
     Args:
@@ -55,17 +63,36 @@ def build_network(
     """
     keras.utils.set_random_seed(spec.seed)
     classes = {**_LAYERS, **(substitutes or {})}
+    shape = spec.model.input_shape or [features]
     try:
-        return keras.Sequential(
-            [keras.Input((features,)), *(_build_layer(layer, classes) for layer in spec.model.layers)]
-        )
+        input_name, reshape_name, *names = _names(spec.model.layers)
+        laid_out = [keras.layers.Reshape(tuple(shape), name=reshape_name)] if len(shape) > 1 else []
+        layers = [_build_layer(layer, name, classes) for layer, name in zip(spec.model.layers, names, strict=True)]
+        rows = keras.Input((features,), name=input_name)
+        if is_chain(spec.model.layers):
+            return keras.Sequential([rows, *laid_out, *layers])
+        return _connected(rows, laid_out[0](rows) if laid_out else rows, layers, wire(spec.model.layers))
     except (ValueError, TypeError) as error:
         raise UsageFault(f"Keras refuses this network: {error}") from error
 
 
+def _connected(
+    rows: keras.KerasTensor,
+    first: keras.KerasTensor,
+    layers: Sequence[keras.layers.Layer],
+    wiring: Sequence[Sequence[int]],
+) -> keras.Model:
+    """A network that is no chain."""
+    outputs = {INPUT_PLACE: first}
+    for position, (layer, sources) in enumerate(zip(layers, wiring, strict=True)):
+        taken = [outputs[source] for source in sources]
+        outputs[position] = layer(taken if len(taken) > 1 else taken[0])
+    return keras.Model(rows, outputs[len(layers) - 1])
+
+
 def build_compiled(
     spec: TrialSpec, features: int, *, jit_compile: bool = False, steps_per_execution: int = 1
-) -> keras.Sequential:
+) -> keras.Model:
     """Build a trial's network and compile it with its optimizer, loss and metrics; the options are Keras's."""
     model = build_network(spec, features)
     target = target_form(spec.loss, units=model.output_shape[-1])
@@ -89,9 +116,31 @@ def describe(spec: TrialSpec, features: int) -> NetworkDescription:
     return NetworkDescription("\n".join(lines), int(model.count_params()))
 
 
-def _build_layer(layer: l.Layer, classes: Mapping[str, type[keras.layers.Layer]]) -> keras.layers.Layer:
-    options = {name: value for name, value in layer if name != "type" and value is not None}
-    return classes[layer.type](**{name: _keras_value(value) for name, value in options.items()})
+def _names(layers: Sequence[l.Layer]) -> list[str | None]:
+    """Names for the input, for what lays it out, and for each layer.
+
+    None leaves the choice to Keras, which may choose a name that a client has given to another layer: so it is left
+    only where none was given.
+    """
+    taken = {layer.name for layer in layers if layer.name is not None}
+    if not taken:
+        return [None] * (2 + len(layers))
+    names: list[str | None] = []
+    for given, kind in [(None, INPUT), (None, "reshape"), *((layer.name, layer.type) for layer in layers)]:
+        name, number = given or kind, 0
+        while given is None and name in taken:
+            number += 1
+            name = f"{kind}_{number}"
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def _build_layer(
+    layer: l.Layer, name: str | None, classes: Mapping[str, type[keras.layers.Layer]]
+) -> keras.layers.Layer:
+    options = {key: value for key, value in layer if key not in {"type", "inputs", "name"} and value is not None}
+    return classes[layer.type](name=name, **{key: _keras_value(value) for key, value in options.items()})
 
 
 def _keras_value(value: object) -> Any:  # noqa: ANN401 - a Keras argument

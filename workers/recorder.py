@@ -39,6 +39,18 @@ class Wishes:
     """Whether the experiment is to pause."""
 
 
+@dataclass(frozen=True)
+class Ending:
+    """A trial that has trained to its end."""
+
+    trial_id: str
+    reason: StopReason
+    artifact: str | None = None
+    """The file with its weights; None if they were not kept."""
+    artifact_epoch: int | None = None
+    """Of which epoch they are."""
+
+
 class Recorder:
     """Writes the epochs of one claimed cohort; waits for a database that is out of reach, for as long as a lease."""
 
@@ -63,7 +75,6 @@ class Recorder:
         self._objectives = {trial.id: trial.spec.objective for trial in trials}
         self._best = dict(best)
         self._records: list[EpochRecord] = []
-        self._ended: dict[str, StopReason] = {}
         self._written_at = float("-inf")
 
     def describe(self, engine: str, reason: str, program: Mapping[str, Any] | None) -> None:
@@ -74,8 +85,8 @@ class Recorder:
         """
         self._write(lambda session: mark_program(session, self._claim, engine, reason, program))
 
-    def add(self, trial_id: str, epoch: int, seconds: float, metrics: Metrics, ended: StopReason | None) -> None:
-        """Take one epoch, and whether it was the trial's last; it is written with the next flush."""
+    def add(self, trial_id: str, epoch: int, seconds: float, metrics: Metrics) -> None:
+        """Take one epoch; it is written with the next flush."""
         stored = {name: to_wire(value) for name, value in metrics.items()}
         self._records.append(EpochRecord(trial_id, epoch, seconds, stored))
         objective = self._objectives[trial_id]
@@ -83,12 +94,10 @@ class Recorder:
         value, best = metrics[objective.metric], self._best.get(trial_id)
         if is_better(value, best.value if best else None, direction):
             self._best[trial_id] = BestEpoch(epoch, value, stored)
-        if ended is not None:
-            self._ended[trial_id] = ended
 
     def flush_if_due(self) -> Wishes:
-        """Write if a trial has ended or the last write is long enough ago; see `flush`."""
-        if self._ended or time.monotonic() - self._written_at >= FLUSH_SECONDS:
+        """Write if the last write is long enough ago; see `flush`."""
+        if time.monotonic() - self._written_at >= FLUSH_SECONDS:
             return self.flush()
         return Wishes()
 
@@ -110,17 +119,35 @@ class Recorder:
             nonlocal wishes
             if not mark_epochs(session, self._claim, self._records, self._best, self._lease_seconds):
                 return False
-            for trial_id, reason in self._ended.items():
-                mark_completed(session, self._claim, trial_id, reason)
             wishes = Wishes(list_cancel_requests(session, self._claim), is_paused(session, self._claim.experiment_id))
             if wishes.cancelled:
                 mark_cancelled(session, self._claim, sorted(wishes.cancelled))
             return True
 
         self._write(work)
-        self._records, self._ended = [], {}
+        self._records = []
         self._written_at = time.monotonic()
         return wishes
+
+    def complete(self, endings: Sequence[Ending]) -> None:
+        """Write what was gathered, and that trials have ended, in one transaction; what clients want is seen later.
+
+        Raises:
+            LeaseLostError: as `flush`.
+            sqlalchemy.exc.OperationalError: as `flush`.
+        """
+
+        def work(session: Session) -> bool:
+            if not mark_epochs(session, self._claim, self._records, self._best, self._lease_seconds):
+                return False
+            for ending in endings:
+                mark_completed(
+                    session, self._claim, ending.trial_id, ending.reason, ending.artifact, ending.artifact_epoch
+                )
+            return True
+
+        self._write(work)
+        self._records = []
 
     def _write(self, work: Callable[[Session], bool]) -> None:
         if not self._database.write(work, self._lease_seconds):

@@ -10,9 +10,11 @@ from typing import Any
 
 import structlog
 
+from models.lifecycle import StopReason
+from workers.artifacts import Artifacts
 from workers.checkpoints import Checkpoints, SavedCohort
 from workers.engines.base import Answer, Checkpoint, Cohort, Metrics, Weights
-from workers.recorder import LeaseLostError, Recorder
+from workers.recorder import Ending, LeaseLostError, Recorder
 from workers.watch import TrialWatch
 
 _log = structlog.get_logger()
@@ -41,6 +43,7 @@ class Reporter:
         engine: tuple[str, str],
         recorder: Recorder,
         checkpoints: Checkpoints,
+        artifacts: Artifacts,
         checkpoint_seconds: float,
     ) -> None:
         """Set up the watch over each trial.
@@ -50,14 +53,21 @@ class Reporter:
             engine: its name, and why it trains this cohort.
             recorder: takes the epochs.
             checkpoints: take the checkpoints.
+            artifacts: take the weights that trials end with.
             checkpoint_seconds: how often there is to be one.
         """
         self._engine = engine
-        self._recorder, self._checkpoints, self._checkpoint_seconds = recorder, checkpoints, checkpoint_seconds
+        self._recorder, self._checkpoints, self._artifacts = recorder, checkpoints, artifacts
+        self._checkpoint_seconds = checkpoint_seconds
         self._watches = {trial.id: TrialWatch(trial.spec) for trial in cohort.trials}
         self._unended = {trial.id for trial in cohort.trials if trial.ended_after is None}
         self.time_limit = cohort.trials[0].spec.fit.time_limit_seconds
         """The same for all trials of a cohort."""
+        self._ending: dict[str, StopReason] = {}
+        """Trials that ended with the last epoch."""
+        self._weights: dict[str, Weights] = {}
+        """What those of them end with that have handed it over."""
+        self._epoch = 0
         self._is_leaving = False
         self._reported_at = self._saved_at = time.monotonic()
         self.standing: Callable[[], Standing] = lambda: Standing.HELD
@@ -78,7 +88,30 @@ class Reporter:
         self._recorder.describe(*self._engine, record)
 
     def ended(self, trial_id: str, weights: Callable[[], Weights]) -> None:
-        """Let the weights go: nothing is made of them before there are artifacts."""
+        """Keep the weights; when all trials that ended with this epoch have handed over theirs, they have completed."""
+        if trial_id not in self._ending:
+            return  # it was cancelled
+        self._weights[trial_id] = weights() if self._watches[trial_id].has_weights else []
+        if self._weights.keys() == self._ending.keys():
+            self._complete()
+
+    def _complete(self) -> None:
+        """Save what trials end with, and only then write that they have ended."""
+        kept = {trial_id: weights for trial_id, weights in self._weights.items() if weights}
+        name: str | None = None
+        try:
+            name = self._artifacts.save(self._epoch, kept) if kept else None
+        # Every storage has exceptions of its own, and the history is what was asked for first.
+        except Exception as error:  # noqa: BLE001
+            _log.warning("artifact_missed", error=f"{type(error).__name__}: {error}")
+        endings = [
+            Ending(trial_id, reason, name, self._watches[trial_id].kept_epoch or self._epoch)
+            if name is not None and trial_id in kept
+            else Ending(trial_id, reason)
+            for trial_id, reason in self._ending.items()
+        ]
+        self._recorder.complete(endings)
+        self._ending, self._weights = {}, {}
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Keep a checkpoint; one that finds no room is missed, and the one before stands."""
@@ -98,7 +131,7 @@ class Reporter:
             trial_id: self._watches[trial_id].after(epoch, values, seconds) for trial_id, values in metrics.items()
         }
         for trial_id, verdict in verdicts.items():
-            self._recorder.add(trial_id, epoch, seconds / len(metrics), verdict.recorded, verdict.ended)
+            self._recorder.add(trial_id, epoch, seconds / len(metrics), verdict.recorded)
         standing = self.standing()
         if standing is Standing.LOST:
             raise LeaseLostError
@@ -108,8 +141,13 @@ class Reporter:
         wishes = self._recorder.flush() if is_due else self._recorder.flush_if_due()
         if wishes.pause:
             self._is_leaving = is_due = True
-        stopped: dict[str, str] = {id_: verdict.ended for id_, verdict in verdicts.items() if verdict.ended}
-        stopped |= dict.fromkeys(wishes.cancelled, "cancelled")
+        self._epoch = epoch
+        self._ending = {
+            id_: verdict.ended
+            for id_, verdict in verdicts.items()
+            if verdict.ended is not None and id_ not in wishes.cancelled
+        }
+        stopped: dict[str, str] = {**self._ending, **dict.fromkeys(wishes.cancelled, "cancelled")}
         self._unended -= stopped.keys()
         return Answer(
             stopped,

@@ -17,13 +17,13 @@ from models.errors import UsageFault
 from models.leases import Claim
 from models.lifecycle import TrialState
 from models.settings import Settings
-from models.spec.datasets import BUILT_IN_DATASETS
 from models.spec.experiment import TrialSpec
 from models.spec.losses import target_form
 from models.spec.shapes import measure
 from models.storage import Storage
+from workers.artifacts import Artifacts, Inputs
 from workers.checkpoints import Checkpoints, SavedCohort
-from workers.datasets import prepare
+from workers.datasets import load, prepare
 from workers.devices import environment
 from workers.engines.backends.tensorflow import OUT_OF_MEMORY
 from workers.engines.base import CannotTrainError, Cohort, CohortTrial, Engine, UnusableCheckpointError
@@ -48,6 +48,8 @@ class _Task:
     completed: dict[str, int]
     """Epochs of each unended trial."""
     best: dict[str, BestEpoch]
+    inputs: Inputs
+    """What its networks take."""
 
 
 class Runner:
@@ -140,7 +142,8 @@ class Runner:
         claim, cohort = task.claim, task.cohort
         recorder = Recorder(self._database, claim, cohort.trials, task.best, self._settings.lease_seconds)
         engine = (task.engine, task.engine_reason)
-        reporter = Reporter(cohort, engine, recorder, checkpoints, self._settings.checkpoint_seconds)
+        artifacts = Artifacts(self._storage, claim, task.inputs)
+        reporter = Reporter(cohort, engine, recorder, checkpoints, artifacts, self._settings.checkpoint_seconds)
         reporter.standing = lambda: self._standing(claim)
         if saved is not None:
             reporter.restore(saved.watches)
@@ -169,10 +172,11 @@ class Runner:
             for row in rows
         ]
         first = trials[0].spec
-        features = BUILT_IN_DATASETS[first.dataset.name].features
+        numbers = load(first.dataset, self._storage)
+        features = numbers.x.shape[1]
         self._describe(claim, trials, features)
-        target = target_form(first.loss, units=measure(first.model.layers, (features,)).output[0])
-        arrays = prepare(first.dataset, first.fit.validation_split, target)
+        target = target_form(first.loss, units=measure(first.model, features).output[0])
+        arrays, scaling = prepare(first.dataset, first.fit, target, self._storage)
         return _Task(
             claim,
             row.engine,
@@ -184,6 +188,7 @@ class Runner:
                 for row in rows
                 if row.best_epoch is not None and row.best_value is not None
             },
+            Inputs(scaling, numbers.feature_names, numbers.class_names),
         )
 
     def _describe(self, claim: Claim, trials: Sequence[CohortTrial], features: int) -> None:

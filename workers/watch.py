@@ -10,6 +10,7 @@ from typing import Any
 
 from models.lifecycle import StopReason
 from models.spec.experiment import TrialSpec
+from models.spec.metrics import is_better
 from models.spec.search import fixed
 from workers.engines.base import Metrics
 from workers.plateau import Plateau
@@ -25,7 +26,8 @@ class Verdict:
     ended: StopReason | None = None
     """Why the trial is to stop after it, if it is."""
     keep: bool = False
-    """Whether its weights are to be kept."""
+    """Whether its weights are to be kept: it is the best epoch so far, as the objective sees it, or, where
+    `restore_best_weights` is asked for, as Keras does."""
     learning_rate: float | None = None
     """What to go on with, if that changes."""
 
@@ -41,20 +43,30 @@ class TrialWatch:
         self._keeps_best = stopping is not None and stopping.restore_best_weights
         self._plateau = None if plateau is None else Plateau(plateau, float(spec.optimizer.learning_rate))  # type: ignore[arg-type]  # checked: no schedule
         self._time_limit = spec.fit.time_limit_seconds
+        self._objective = spec.objective
+        self._best: float | None = None
         self._seconds = 0.0
+        self.kept_epoch: int | None = None
+        """The epoch whose weights were kept last."""
 
     def state(self) -> dict[str, Any]:
         """What it has learned, as JSON: for a checkpoint."""
         rules = {"patience": self._patience, "plateau": self._plateau}
-        return {"seconds": self._seconds} | {name: rule.state() for name, rule in rules.items() if rule is not None}
+        known = {"seconds": self._seconds, "best": self._best, "kept_epoch": self.kept_epoch}
+        return known | {name: rule.state() for name, rule in rules.items() if rule is not None}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Know again what it had learned."""
-        self._seconds = state["seconds"]
+        self._seconds, self._best, self.kept_epoch = state["seconds"], state["best"], state["kept_epoch"]
         if self._patience is not None:
             self._patience.restore(state["patience"])
         if self._plateau is not None:
             self._plateau.restore(state["plateau"])
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether what the trial ends with is of use: not where no epoch had an objective that is a number."""
+        return self.kept_epoch is not None or self._keeps_best
 
     def after(self, epoch: int, metrics: Metrics, seconds: float = 0.0) -> Verdict:
         """Judge an epoch.
@@ -73,7 +85,11 @@ class TrialWatch:
             changed = self._plateau.learning_rate if self._plateau.learning_rate != before else None
         # Patience is asked in the last epoch too, so that its state is what Keras's would be.
         exhausted = self._patience is not None and self._patience.is_exhausted(epoch, metrics)
-        keep = self._keeps_best and self._patience is not None and self._patience.is_best
+        keep = self._is_best(metrics)
+        if self._keeps_best and self._patience is not None:
+            keep = self._patience.is_best
+        if keep:
+            self.kept_epoch = epoch
         ended = None
         if not math.isfinite(metrics["loss"]):
             ended = StopReason.DIVERGED
@@ -84,3 +100,10 @@ class TrialWatch:
         elif self._time_limit is not None and self._seconds >= self._time_limit:
             ended = StopReason.TIME_LIMIT
         return Verdict(recorded, ended, keep, changed)
+
+    def _is_best(self, metrics: Metrics) -> bool:
+        value, direction = metrics[self._objective.metric], self._objective.direction or "minimize"
+        if not is_better(value, self._best, direction):
+            return False
+        self._best = value
+        return True

@@ -3,7 +3,6 @@
 May import: fastapi, the service, the views. Knows no SQL.
 """
 
-import asyncio
 import tempfile
 from collections.abc import Iterator
 from typing import IO, Annotated, Any
@@ -11,13 +10,12 @@ from typing import IO, Annotated, Any
 from anyio import to_thread
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from starlette.requests import ClientDisconnect
 
 from app import schemas
 from app.batches import CHUNK, MAX_ITEMS, MAX_TOGETHER, Batch, submit_each, submit_together
 from app.dependencies import SubmitService
 from app.errors import Responses, problem_responses
-from app.limits import BODY_SECONDS, MAX_BATCH_BYTES, too_large, too_slow
+from app.limits import spooled
 from app.routes.strictness import StrictRoute
 from models.spec.examples import example_documents
 from models.spec.faults import Fault, InvalidSpec
@@ -25,6 +23,7 @@ from models.spec.faults import Fault, InvalidSpec
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=StrictRoute)
 
 NDJSON = "application/x-ndjson"
+MAX_BATCH_BYTES = 256 * 1024**2
 _IN_MEMORY = 256 * 1024
 
 _EXAMPLE = {"index": 0, "status": 202, "id": "exp_…", "location": "/v1/experiments/exp_…"}
@@ -73,39 +72,18 @@ async def submit_batch(
         raise InvalidSpec([Fault(pointer="", detail=detail, found=f"Content-Type: {kind}"[:100])])
     file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed when all is answered
     try:
-        if not await _spool(request, file):
+        if (refusal := await spooled(request, file, MAX_BATCH_BYTES)) is not None:
             file.close()
-            return too_large(request.url.path, MAX_BATCH_BYTES)
+            return refusal
         batch = Batch(file, kind == NDJSON, idempotency_key)
         await to_thread.run_sync(batch.refuse_unreadable)
         items = await to_thread.run_sync(submit_together, service, batch) if atomic else submit_each(service, batch)
-    except TimeoutError:
-        file.close()
-        return too_slow(request.url.path)
     except BaseException:
         file.close()
         raise
     as_lines = NDJSON in request.headers.get("accept", "")
     answer = _as_lines(items, file) if as_lines else _as_document(items, file)
     return StreamingResponse(answer, media_type=NDJSON if as_lines else "application/json")
-
-
-async def _spool(request: Request, file: IO[bytes]) -> bool:
-    """Read the body into a file; False if it is too large."""
-    size = 0
-    try:
-        pieces = aiter(request.stream())
-        while True:
-            async with asyncio.timeout(BODY_SECONDS):
-                piece = await anext(pieces, None)
-            if piece is None:
-                return True
-            size += len(piece)
-            if size > MAX_BATCH_BYTES:
-                return False
-            file.write(piece)
-    except ClientDisconnect:
-        raise InvalidSpec([Fault(pointer="", detail="the body ended before it was complete")]) from None
 
 
 def _as_lines(items: Iterator[schemas.BatchItemView], file: IO[bytes]) -> Iterator[bytes]:

@@ -18,6 +18,9 @@ from app.routes.strictness import StrictRoute
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=StrictRoute)
 
 PING_SECONDS = 15
+END_SECONDS = 3.0
+"""How long a stream may take to end by itself when the process is told to end; without it, it would be cut within its
+last chunk, and a client could not tell that from a fault. Shorter than `app.server.GRACE_SECONDS`."""
 _EVENTS = 'id: 7\r\nevent: history\r\ndata: {"experiment_id": "exp_…", "version": 7, "trials": [{"…": "…"}]}\r\n\r\n'
 
 _STREAM: Responses = {
@@ -47,7 +50,9 @@ async def stream(
     if now.has_ended and now.version == last_event_id:
         return Response(status_code=204)
     return EventSourceResponse(
-        _events(reading_of(request), caller.project, experiment_id, last_event_id), ping=PING_SECONDS
+        _events(reading_of(request), caller.project, experiment_id, last_event_id),
+        ping=PING_SECONDS,
+        shutdown_grace_period=END_SECONDS,
     )
 
 

@@ -208,8 +208,8 @@ def plot(
     view = service.get_experiment(experiment_id)
     chosen = metric or view.objective.metric
     spec = ExperimentSpec.model_validate(view.spec)
-    is_validated, rate_changes = spec.fit.validation_split > 0, spec.reduce_lr_on_plateau is not None
-    recorded = recorded_metrics(spec.metrics, validated=is_validated, rate_changes=rate_changes)
+    rate_changes = spec.reduce_lr_on_plateau is not None
+    recorded = recorded_metrics(spec.metrics, validated=spec.is_validated, rate_changes=rate_changes)
     if chosen not in recorded:
         refuse_parameter("metric", chosen, f"its trials record: {', '.join(recorded)}")
     etag = f'W/"{view.version}-{chosen}"'
@@ -233,6 +233,12 @@ def _column(history: History, metric: str) -> list[tuple[int, float]]:
         for epoch, value in zip(history["epoch"], values, strict=False)
         if value is not None
     ]
+
+
+@router.get("/{experiment_id}/webhook", operation_id="get_webhook", responses=problem_responses(404, 503))
+def get_webhook(experiment_id: ExperimentId, service: ReadService) -> schemas.WebhookView:
+    """Whether the end of an experiment was told to whom its spec says, and what they answered."""
+    return service.get_webhook(experiment_id)
 
 
 @router.post(

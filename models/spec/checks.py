@@ -3,32 +3,31 @@
 May import: the specs. Knows neither SQL nor Keras.
 """
 
-import difflib
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from models.spec import layers as l
+from models.spec.dataset_checks import dataset_faults, find_dataset
 from models.spec.datasets import BUILT_IN_DATASETS, DatasetSchema
-from models.spec.experiment import Dataset, ExperimentSpec, TrialSpec
+from models.spec.experiment import ExperimentSpec, TrialSpec
 from models.spec.faults import Fault, InvalidSpec, pointer
+from models.spec.graph import DoesNotConnect
 from models.spec.losses import BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy
-from models.spec.metrics import Accuracy, TopK, recorded_metrics
+from models.spec.metrics import MAE, Accuracy, RootMeanSquaredError, TopK, recorded_metrics
 from models.spec.optimizers import CosineDecay, ExponentialDecay, PiecewiseConstantDecay
 from models.spec.search import fixed
-from models.spec.shapes import DoesNotConnect, Network, measure
+from models.spec.shapes import Network, measure
 
 _PROBABILITIES = {"softmax", "sigmoid", "hard_sigmoid"}
 _Schedule = ExponentialDecay | CosineDecay | PiecewiseConstantDecay
 _Crossentropy = CategoricalCrossentropy | SparseCategoricalCrossentropy | BinaryCrossentropy
 
 
-def training_rows(rows: int, validation_split: float) -> int:
-    """How many of the rows, the first ones, are trained on: the same arithmetic as in `model.fit`."""
-    return math.floor(rows * (1.0 - validation_split)) if validation_split else rows
-
-
-def check_experiment(spec: ExperimentSpec) -> DatasetSchema:
+def check_experiment(spec: ExperimentSpec, known: Mapping[str, DatasetSchema] = BUILT_IN_DATASETS) -> DatasetSchema:
     """Judge what all trials share.
+
+    Args:
+        spec: the experiment.
+        known: the datasets there are, by name.
 
     Returns:
         The schema of the dataset.
@@ -36,13 +35,11 @@ def check_experiment(spec: ExperimentSpec) -> DatasetSchema:
     Raises:
         InvalidSpec: with everything that was found.
     """
-    schema = BUILT_IN_DATASETS.get(spec.dataset.name)
-    faults = [*_metric_name_faults(spec), *_learning_rate_faults(spec)]
-    if schema is None:
-        faults.append(_unknown_dataset(spec.dataset))
-        raise InvalidSpec(faults)
-    faults += [*_row_faults(spec, schema), *_metric_option_faults(spec, schema)]
-    if faults:
+    schema, unknown = find_dataset(spec.dataset, known, "/dataset")
+    faults = [*_metric_name_faults(spec), *_learning_rate_faults(spec), *unknown]
+    if schema is not None:
+        faults += [*dataset_faults(spec, schema, known), *_target_faults(spec, schema)]
+    if faults or schema is None:
         raise InvalidSpec(faults)
     return schema
 
@@ -63,7 +60,7 @@ def check_trial(trial: TrialSpec, schema: DatasetSchema, place: tuple[str, ...])
     """
     layers = trial.model.layers
     try:
-        network = measure(layers, (schema.features,))
+        network = measure(trial.model, schema.features)
     except DoesNotConnect as misfit:
         raise InvalidSpec([Fault(pointer=pointer((*place, "layers", misfit.layer)), detail=str(misfit))]) from None
     last = max((i for i, layer in enumerate(layers) if isinstance(layer, l.Dense)), default=len(layers) - 1)
@@ -84,38 +81,8 @@ def check_trial(trial: TrialSpec, schema: DatasetSchema, place: tuple[str, ...])
     return network
 
 
-def _unknown_dataset(dataset: Dataset) -> Fault:
-    known = list(BUILT_IN_DATASETS)
-    nearest = difflib.get_close_matches(dataset.name, known, n=1)
-    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-    return Fault(
-        pointer="/dataset/name",
-        detail=f"there is no such dataset; {hint}known datasets: {', '.join(known)}",
-        found=repr(dataset.name),
-    )
-
-
-def _row_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
-    rows = spec.dataset.rows or schema.rows
-    if rows > schema.rows:
-        yield Fault(
-            pointer="/dataset/rows",
-            detail=f"{schema.name} has {schema.rows:,} rows; ask for at most so many",
-            found=str(rows),
-        )
-        return
-    split = spec.fit.validation_split
-    trained = training_rows(rows, split)
-    if trained < 1 or (split and trained == rows):
-        yield Fault(
-            pointer="/fit/validation_split",
-            detail=f"of {rows} rows this leaves {trained} to train on and {rows - trained} to validate; both need one",
-            found=str(split),
-        )
-
-
 def _metric_name_faults(spec: ExperimentSpec) -> Iterator[Fault]:
-    recorded = recorded_metrics(spec.metrics, validated=spec.fit.validation_split > 0)
+    recorded = recorded_metrics(spec.metrics, validated=spec.is_validated)
     watched = []
     if spec.early_stopping is not None:
         watched.append(("/early_stopping/monitor", spec.early_stopping.monitor))
@@ -127,8 +94,8 @@ def _metric_name_faults(spec: ExperimentSpec) -> Iterator[Fault]:
         if name in recorded:
             continue
         detail = f"no trial records this metric; recorded are: {', '.join(recorded)}"
-        if name.startswith("val_") and spec.fit.validation_split == 0:
-            detail += "; for a val_ metric set fit.validation_split above 0"
+        if name.startswith("val_") and not spec.is_validated:
+            detail += "; for a val_ metric set fit.validation_split above 0, or dataset.validation"
         yield Fault(pointer=place, detail=detail, found=repr(name))
 
 
@@ -141,7 +108,19 @@ def _learning_rate_faults(spec: ExperimentSpec) -> Iterator[Fault]:
         )
 
 
-def _metric_option_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
+def _target_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
+    """A loss or a metric that is for another kind of target."""
+    if schema.classes is None:
+        if isinstance(spec.loss, _Crossentropy):
+            detail = (
+                f"{spec.loss.name} is for classes, and {schema.name} has a number to predict; use mse, mae or huber"
+            )
+            yield Fault(pointer="/loss", detail=detail, found=spec.loss.name)
+        for position, metric in enumerate(spec.metrics):
+            if not isinstance(metric, MAE | RootMeanSquaredError):
+                detail = f"{metric.name} is for classes, and {schema.name} has a number to predict; use mae or rmse"
+                yield Fault(pointer=pointer(("metrics", position)), detail=detail, found=metric.name)
+        return
     for position, metric in enumerate(spec.metrics):
         if isinstance(metric, TopK) and metric.k >= schema.classes:
             yield Fault(
@@ -167,7 +146,7 @@ def _loss_misfit(trial: TrialSpec, schema: DatasetSchema, units: int) -> str | N
             f"{trial.loss.name} needs one output per class ({schema.classes} for {schema.name}), and the network has "
             "one; widen the last layer, or use binary_crossentropy for two classes"
         )
-    if schema.classes != 2:
+    if schema.classes not in {2, None}:
         return (
             f"{trial.loss.name} with one output tells two classes apart, and {schema.name} has {schema.classes}; "
             "use categorical_crossentropy with one output per class"
@@ -178,8 +157,10 @@ def _loss_misfit(trial: TrialSpec, schema: DatasetSchema, units: int) -> str | N
 
 
 def _unit_misfit(schema: DatasetSchema, units: int) -> str | None:
-    if units == schema.classes or (units == 1 and schema.classes == 2):
+    if units == schema.classes or (units == 1 and schema.classes in {2, None}):
         return None
+    if schema.classes is None:
+        return f"the target of {schema.name} is one number, so the last layer must have one unit"
     alternative = ", or 1 with binary_crossentropy" if schema.classes == 2 else ""
     return f"the last layer must have one unit per class: {schema.classes} for {schema.name}{alternative}"
 

@@ -1,9 +1,31 @@
-"""The built-in datasets as the API knows them: their schema, not their numbers.
+"""Datasets as the API knows them: their schema, not their numbers; and the schemas of the built-in ones.
 
 May import: pydantic. Knows no numpy and no file; `workers.datasets` loads the numbers.
 """
 
+from collections.abc import Mapping
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
+
+Task = Literal["classification", "regression"]
+
+
+class DatasetColumn(BaseModel):
+    """A column of a table as it was uploaded."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    name: str
+    kind: Literal["number", "boolean", "category"]
+    """A category becomes one feature for each of its values: 1 in the row that has it, else 0."""
+    missing: int = 0
+    """In how many rows it is empty."""
+    minimum: float | None = None
+    maximum: float | None = None
+    mean: float | None = None
+    categories: list[str] = []
+    """What occurs in it, sorted."""
 
 
 class DatasetSchema(BaseModel):
@@ -17,23 +39,33 @@ class DatasetSchema(BaseModel):
     """What it holds."""
     source: str
     """Where its numbers come from."""
+    task: Task = "classification"
+    """Whether the target is a class or a number."""
     rows: int
     """How many rows it has."""
     features: int
     """How many numbers a row has."""
-    classes: int
-    """How many classes the target has."""
+    classes: int | None
+    """How many classes the target has; null where it is a number."""
     feature_names: list[str]
-    """The features' names, in order; empty where they are pixels."""
+    """The features' names, in order; empty where they have none, as pixels."""
     class_names: list[str]
     """The classes' names, in order of their numbers."""
+    target: str | None = None
+    """The column that is to be predicted, where the dataset was uploaded as a table."""
+    columns: list[DatasetColumn] = []
+    """The other columns, where it was."""
+    preview: list[list[str | None]] = []
+    """Its first rows as they were uploaded, the target last."""
+    sha256: str | None = None
+    """What tells its content from any other; null where it is built in, and never changes."""
     first_use_downloads: bool = False
     """Whether the numbers are fetched from the internet when first needed."""
 
 
 _DIGITS = [str(digit) for digit in range(10)]
 
-BUILT_IN_DATASETS: dict[str, DatasetSchema] = {
+BUILT_IN_DATASETS: Mapping[str, DatasetSchema] = {
     schema.name: schema
     for schema in (
         DatasetSchema(

@@ -6,13 +6,15 @@ the last layer fits the dataset, is judged in `models.spec.checks`.
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from models.spec.base import Bool, Int, Spec, Text
 from models.spec.fit import EarlyStopping, Fit, Objective, ReduceLROnPlateau
+from models.spec.keras_json import from_keras
 from models.spec.layers import Layer
 from models.spec.limits import (
+    MAX_AXIS_LENGTH,
     MAX_LAYERS,
     MAX_METRICS,
     MAX_MODELS,
@@ -25,7 +27,9 @@ from models.spec.limits import (
 )
 from models.spec.losses import Loss
 from models.spec.metrics import Metric
+from models.spec.named import named
 from models.spec.optimizers import Optimizer
+from models.spec.webhook import Webhook
 
 Name = Annotated[Text, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
 ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -33,22 +37,51 @@ Seed = Annotated[Int, Field(ge=0, le=MAX_SEED)]
 Device = Literal["any", "cpu", "gpu"]
 
 
-class Dataset(Spec):
-    """Which rows are trained on."""
+class DatasetReference(Spec):
+    """A dataset by its name."""
 
     name: Name
     """A dataset's name, as `GET /v1/datasets` lists it."""
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    """The content that is meant; by default what the name stands for when the experiment is submitted."""
+
+
+class Dataset(DatasetReference):
+    """Which rows are trained on."""
+
     rows: Annotated[Int, Field(ge=2)] | None = None
     """Take only so many rows, the first after a seeded shuffle; by default all, in their own order."""
     standardize: Bool = False
     """Give each feature mean 0 and deviation 1, measured on the training rows only."""
+    validation: Annotated[
+        DatasetReference | None, BeforeValidator(named, json_schema_input_type=Name | DatasetReference | None)
+    ] = None
+    """Another dataset, all of whose rows are for validation, in the place of `fit.validation_split`."""
+
+
+InputShape = Annotated[list[Annotated[Int, Field(ge=1, le=MAX_AXIS_LENGTH)]], Field(min_length=1, max_length=4)]
 
 
 class Model(Spec):
-    """A network: its layers, first to last. The input's shape is the dataset's."""
+    """A network: its layers, first to last; the last one is its output."""
 
+    input_shape: InputShape | None = None
+    """The shape in which the numbers of a row are laid out for the first layer; by default they are in a line."""
     layers: list[Layer] = Field(min_length=1, max_length=MAX_LAYERS)
-    """The layers, first to last."""
+    """The layers, first to last. Each takes what the one before it gives, unless it says otherwise."""
+
+
+class KerasModel(Spec):
+    """A network as `model.to_json()` of Keras 3 gives it: Sequential or Functional, of layers that are known here.
+
+    It is translated into layers, and shown as these from then on.
+    """
+
+    keras: dict[str, Any] | str
+    """The JSON, as an object or as the text it came in."""
+
+
+AnyModel = Annotated[Model, BeforeValidator(from_keras, json_schema_input_type=Model | KerasModel)]
 
 
 class GridSampler(Spec):
@@ -88,6 +121,11 @@ class _Training(Spec):
     reduce_lr_on_plateau: ReduceLROnPlateau | None = None
     """When to lower the learning rate; by default never. The history then has it as `learning_rate`."""
 
+    @property
+    def is_validated(self) -> bool:
+        """Whether there are rows for validation."""
+        return self.fit.validation_split > 0 or self.dataset.validation is not None
+
     @field_validator("metrics")
     @classmethod
     def _no_metric_twice(cls, metrics: list[Metric]) -> list[Metric]:
@@ -108,9 +146,9 @@ class ExperimentSpec(_Training):
     """What people call it."""
     tags: list[Annotated[Text, Field(min_length=1, max_length=MAX_TAG_LENGTH)]] = Field(default=[], max_length=MAX_TAGS)
     """Words to find it by."""
-    model: Model | None = None
+    model: AnyModel | None = None
     """The network; give this or `models`."""
-    models: dict[ModelName, Model] | None = Field(default=None, min_length=1, max_length=MAX_MODELS)
+    models: dict[ModelName, AnyModel] | None = Field(default=None, min_length=1, max_length=MAX_MODELS)
     """Several networks by name, to be compared; give this or `model`."""
     seeds: list[Seed] = Field(default=[0], min_length=1, max_length=MAX_SEEDS)
     """Every trial is repeated for each seed; the same seed means the same first weights and the same batches."""
@@ -120,6 +158,12 @@ class ExperimentSpec(_Training):
     """What trials are compared by; by default `val_loss`, or `loss` where nothing is validated."""
     device: Device = "any"
     """Where to train: `any`, `cpu` or `gpu`."""
+    webhook: Webhook | None = None
+    """Who is told when the experiment has ended; by default nobody."""
+
+    def shown(self) -> dict[str, Any]:
+        """What was submitted, as it is stored and shown: without the webhook, which has a secret."""
+        return self.model_dump(mode="json", exclude_unset=True, exclude={"webhook"})
 
     @field_validator("seeds", "tags")
     @classmethod

@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from models.spec.base import Bool, Int, Real, Spec, Text
-from models.spec.limits import MAX_BATCH_SIZE, MAX_EPOCHS, MAX_NAME_LENGTH, MAX_TIME_LIMIT_SECONDS
+from models.spec.limits import MAX_BATCH_SIZE, MAX_CLASSES, MAX_EPOCHS, MAX_NAME_LENGTH, MAX_TIME_LIMIT_SECONDS
 from models.spec.metrics import Direction
 from models.spec.search import SearchableInt, SearchableName
 
+ClassNumber = Annotated[str, Field(pattern="^(0|[1-9][0-9]{0,4})$")]
 MetricName = Annotated[Text, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
 
 
@@ -26,6 +27,10 @@ class Fit(Spec):
     """The part of the rows, taken from the end, that is kept for validation."""
     shuffle: SearchableName[Bool] = True
     """Whether each epoch sees the training rows in another order, drawn from the seed."""
+    class_weight: dict[ClassNumber, Annotated[Real, Field(ge=0, le=1e6)]] | None = Field(
+        default=None, min_length=1, max_length=MAX_CLASSES
+    )
+    """How much each class counts in the training loss, by its number: `{"0": 1, "1": 5}`; by default 1 each."""
     time_limit_seconds: Annotated[Real, Field(gt=0, le=MAX_TIME_LIMIT_SECONDS)] | None = None
     """A trial ends with the epoch in which it has trained for so long; by default never. Waiting does not count."""
 

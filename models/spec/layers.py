@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field
 
 from models.spec.base import Bool, Int, Real, Spec
-from models.spec.limits import MAX_AXIS_LENGTH, MAX_FILTERS, MAX_KERNEL_SIZE, MAX_RESHAPE_RANK, MAX_UNITS
+from models.spec.limits import MAX_AXIS_LENGTH, MAX_FILTERS, MAX_KERNEL_SIZE, MAX_LAYERS, MAX_RESHAPE_RANK, MAX_UNITS
 from models.spec.search import SearchableInt, SearchableName, SearchableReal
 
 ActivationName = Literal[
@@ -24,6 +24,7 @@ Penalty = Annotated[Real, Field(ge=0, le=1e6)]
 Size = Annotated[Int, Field(ge=1, le=MAX_KERNEL_SIZE)]
 Rate = Annotated[Real, Field(ge=0, lt=1)]
 Epsilon = Annotated[Real, Field(gt=0, le=1)]
+LayerName = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Sides: TypeAlias = SearchableInt[Size] | tuple[Size, Size]
 
 
@@ -36,7 +37,16 @@ class Regularizer(Spec):
     """Factor of the sum of squared weights."""
 
 
-class _Weighted(Spec):
+class _Layer(Spec):
+    """What all layers share."""
+
+    name: LayerName | None = None
+    """What later layers call it among their inputs, and Keras in its summary."""
+    inputs: list[LayerName] | None = Field(default=None, min_length=1, max_length=MAX_LAYERS)
+    """The names of the layers it takes from, `input` for the rows themselves; by default the layer before it."""
+
+
+class _Weighted(_Layer):
     """What layers with a kernel share."""
 
     activation: SearchableName[ActivationName] = "linear"
@@ -61,7 +71,7 @@ class Dense(_Weighted):
     """How many outputs; in the last layer, one for each class."""
 
 
-class Dropout(Spec):
+class Dropout(_Layer):
     """Sets a random part of its inputs to 0 while training (`keras.layers.Dropout`)."""
 
     type: Literal["dropout"]
@@ -69,7 +79,7 @@ class Dropout(Spec):
     """The part that is set to 0, from 0 to below 1."""
 
 
-class BatchNormalization(Spec):
+class BatchNormalization(_Layer):
     """Centres and scales by the batch's own statistics (`keras.layers.BatchNormalization`)."""
 
     type: Literal["batch_normalization"]
@@ -83,7 +93,7 @@ class BatchNormalization(Spec):
     """Whether a learned factor is applied."""
 
 
-class LayerNormalization(Spec):
+class LayerNormalization(_Layer):
     """Centres and scales each row by itself (`keras.layers.LayerNormalization`)."""
 
     type: Literal["layer_normalization"]
@@ -95,7 +105,7 @@ class LayerNormalization(Spec):
     """Whether a learned factor is applied."""
 
 
-class Activation(Spec):
+class Activation(_Layer):
     """Applies a function to each number (`keras.layers.Activation`)."""
 
     type: Literal["activation"]
@@ -103,13 +113,13 @@ class Activation(Spec):
     """The function's name."""
 
 
-class Flatten(Spec):
+class Flatten(_Layer):
     """Lays all axes of a row end to end (`keras.layers.Flatten`)."""
 
     type: Literal["flatten"]
 
 
-class Reshape(Spec):
+class Reshape(_Layer):
     """Gives the numbers of a row another shape (`keras.layers.Reshape`)."""
 
     type: Literal["reshape"]
@@ -133,7 +143,7 @@ class Conv2D(_Weighted):
     """`same` pads with zeros so that only strides make the image smaller."""
 
 
-class MaxPooling2D(Spec):
+class MaxPooling2D(_Layer):
     """Keeps the largest number of each window (`keras.layers.MaxPooling2D`)."""
 
     type: Literal["max_pooling2d"]
@@ -145,10 +155,17 @@ class MaxPooling2D(Spec):
     """`same` pads so that only strides make the image smaller."""
 
 
-class GlobalAveragePooling2D(Spec):
+class GlobalAveragePooling2D(_Layer):
     """The mean of each channel over the whole image (`keras.layers.GlobalAveragePooling2D`)."""
 
     type: Literal["global_average_pooling2d"]
+
+
+class Merging(_Layer):
+    """Makes one of several inputs of the same shape, number by number."""
+
+    type: Literal["add", "subtract", "multiply", "average", "maximum", "minimum", "concatenate"]
+    """What is done to them (`keras.layers.Add` and its like); `concatenate` lays their last axes end to end."""
 
 
 Layer = Annotated[
@@ -161,6 +178,7 @@ Layer = Annotated[
     | Reshape
     | Conv2D
     | MaxPooling2D
-    | GlobalAveragePooling2D,
+    | GlobalAveragePooling2D
+    | Merging,
     Field(discriminator="type"),
 ]

@@ -21,6 +21,7 @@ MAX_METRICS = 10
 MAX_EPOCHS = 10_000
 MAX_TIME_LIMIT_SECONDS = 30 * 86_400
 MAX_BATCH_SIZE = 65_536
+MAX_CLASSES = 10_000
 MAX_SEEDS = 100
 MAX_SEED = 2**32 - 1
 """What `keras.utils.set_random_seed` takes."""

@@ -11,8 +11,9 @@ from models.spec.base import Bool, Real, Spec
 from models.spec.named import named
 from models.spec.search import SearchableReal
 
-TargetForm = Literal["one_hot", "index", "binary"]
-"""How a class reaches the loss: a row of 0 and 1, the class's number, or one 0 or 1."""
+TargetForm = Literal["one_hot", "index", "number"]
+"""How a target reaches the loss: a row of 0 and 1, the class's number to count by, or one number to come close to (of
+two classes 0 or 1)."""
 
 Smoothing = Annotated[Real, Field(ge=0, lt=1)]
 
@@ -83,8 +84,8 @@ Loss = Annotated[_InFull, BeforeValidator(named, json_schema_input_type=_Name | 
 def target_form(loss: Loss, units: int) -> TargetForm:
     """The form of the target for a loss and a last layer of `units` outputs.
 
-    Holds for specs that passed `models.spec.checks`: there, one output means two classes.
+    Holds for specs that passed `models.spec.checks`: there, one output means two classes or a number.
     """
     if isinstance(loss, SparseCategoricalCrossentropy):
         return "index"
-    return "binary" if units == 1 else "one_hot"
+    return "number" if units == 1 else "one_hot"

@@ -8,23 +8,13 @@ from functools import singledispatch
 from typing import NamedTuple
 
 from models.spec import layers as l
+from models.spec.experiment import Model
+from models.spec.graph import INPUT_PLACE, DoesNotConnect, wire
 from models.spec.limits import MAX_LAYER_OUTPUTS, MAX_PARAMETERS
 from models.spec.search import fixed
 
 Shape = tuple[int, ...]
 """Without the batch axis."""
-
-
-class DoesNotConnect(ValueError):
-    """A layer cannot take what the layer before it gives.
-
-    Attributes:
-        layer: the layer's position, from 0.
-    """
-
-    def __init__(self, layer: int, message: str) -> None:
-        super().__init__(message)
-        self.layer = layer
 
 
 class Network(NamedTuple):
@@ -42,18 +32,28 @@ class _Passed(NamedTuple):
     parameters: int = 0
 
 
-def measure(layers: list[l.Layer], features: Shape) -> Network:
-    """Follow a row of the given shape through layers whose values are all fixed.
+def measure(model: Model, features: int) -> Network:
+    """Follow a row through a network whose values are all fixed.
+
+    Args:
+        model: the network.
+        features: how many numbers a row has.
 
     Raises:
         DoesNotConnect: a layer does not fit, or the network is larger than the service allows.
     """
-    shape, parameters, numbers = features, 0, 0
-    for position, layer in enumerate(layers):
+    shape = tuple(model.input_shape or (features,))
+    if math.prod(shape) != features:
+        raise DoesNotConnect(0, f"the input is {_show(shape)}, and a row of the dataset has {features} numbers")
+    outputs: dict[int, Shape] = {INPUT_PLACE: shape}
+    parameters, numbers = 0, 0
+    for position, (layer, sources) in enumerate(zip(model.layers, wire(model.layers), strict=True)):
         try:
-            shape, added = _pass(layer, shape)
+            shapes = [outputs[source] for source in sources]
+            shape, added = _merged(layer, shapes) if isinstance(layer, l.Merging) else _pass(layer, shapes[0])
         except ValueError as misfit:
             raise DoesNotConnect(position, str(misfit)) from None
+        outputs[position] = shape
         parameters += added
         numbers += math.prod(shape)
         if parameters > MAX_PARAMETERS:
@@ -65,6 +65,22 @@ def measure(layers: list[l.Layer], features: Shape) -> Network:
                 position, f"this layer gives {math.prod(shape):,} numbers per row; at most {MAX_LAYER_OUTPUTS:,} fit"
             )
     return Network(shape, parameters, numbers)
+
+
+def _merged(layer: l.Merging, shapes: list[Shape]) -> _Passed:
+    """Several inputs as one."""
+    first = shapes[0]
+    if layer.type == "concatenate":
+        if any(shape[:-1] != first[:-1] for shape in shapes):
+            raise ValueError(f"concatenate needs inputs that differ in the last axis only, found {_list(shapes)}")
+        return _Passed((*first[:-1], sum(shape[-1] for shape in shapes)))
+    if any(shape != first for shape in shapes):
+        raise ValueError(f"{layer.type} needs inputs of one shape, found {_list(shapes)}")
+    return _Passed(first)
+
+
+def _list(shapes: list[Shape]) -> str:
+    return ", ".join(map(_show, shapes))
 
 
 @singledispatch

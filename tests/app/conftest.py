@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
+from fastapi import FastAPI
 
 from app.main import create_app
 from app.server import configuration
@@ -17,11 +18,11 @@ from models.settings import Settings
 
 
 @contextlib.contextmanager
-def served(settings: Settings) -> Iterator[httpx.Client]:
-    """A client of a fresh API over these settings."""
+def served(settings: Settings, application: FastAPI | None = None) -> Iterator[httpx.Client]:
+    """A client of an API over these settings; a fresh one, if none is given."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(configuration(create_app(settings), "127.0.0.1", 0))
+        server = uvicorn.Server(configuration(application or create_app(settings), "127.0.0.1", 0))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         while not server.started:

@@ -8,12 +8,13 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from app import limits, protocol
-from app.routes import batches
 from app.routes.negotiation import to_cursor
 from models.database import Database
 from models.listing import Position
+from models.tables import Base
 from tests.app.test_experiments import submit
 from tests.specs import document, layers
 
@@ -115,14 +116,122 @@ BODIES: dict[str, tuple[str | bytes, int]] = {
 }
 
 
+def keras_json(**changes: Any) -> str:
+    """A spec with a network in Keras's JSON, one of whose layers is changed."""
+    dense = {"module": "keras.layers", "class_name": "Dense", "config": {"units": 2}, "registered_name": None}
+    return spec(model={"keras": {"class_name": "Sequential", "config": {"layers": [dense | changes]}}})
+
+
+def functional(*links: tuple[str, list[str]], outputs: Any = ("b", 0, 0), inputs: int = 1) -> str:
+    """A spec with a graph of dense layers, each by its name and what it takes from."""
+
+    def tensor(name: str) -> dict[str, Any]:
+        return {"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, 0]}}
+
+    shape = {"batch_shape": [None, 10]}
+    layers_ = [
+        {"class_name": "InputLayer", "config": shape, "name": f"in{number}", "inbound_nodes": []}
+        for number in range(inputs)
+    ] + [
+        {
+            "module": "keras.layers", "class_name": "Dense", "config": {"units": 2}, "name": name,
+            "inbound_nodes": [{"args": [tensor(source)], "kwargs": {}} for source in sources],
+        }
+        for name, sources in links
+    ]  # fmt: skip
+    config = {"layers": layers_, "output_layers": outputs}
+    return spec(model={"keras": {"class_name": "Functional", "config": config}})
+
+
+NESTED = {"class_name": "Sequential", "module": "keras", "config": {"layers": []}}
+PICKLED = ["4wEAAAAAAAAA", None, None]
+KERAS: dict[str, str] = {
+    "no object": spec(model={"keras": 7}),
+    "an empty object": spec(model={"keras": {}}),
+    "text that is no JSON": spec(model={"keras": "model = keras.Sequential()"}),
+    "text nested deep": spec(model={"keras": "[" * 100_000}),
+    "YAML": spec(model={"keras": "!!python/object/apply:os.system ['true']"}),
+    "something beside it": spec(model={"keras": {}, "layers": []}),
+    "a class of one's own": spec(model={"keras": {"class_name": "MyModel", "config": {}}}),
+    "no layers": spec(model={"keras": {"class_name": "Sequential", "config": {"layers": []}}}),
+    "layers that are none": spec(model={"keras": {"class_name": "Sequential", "config": {"layers": [7]}}}),
+    "ten thousand layers": spec(model={"keras": {"class_name": "Sequential", "config": {"layers": [{}] * 10_000}}}),
+    "a Lambda": keras_json(class_name="Lambda", config={"function": {"class_name": "__lambda__", "config": PICKLED}}),
+    "a Lambda by another name": keras_json(config={"units": 2, "activation": {"class_name": "__lambda__"}}),
+    "a function of a module": keras_json(
+        config={"units": 2, "activation": {"class_name": "function", "module": "os", "config": "system"}}
+    ),
+    "a module of somebody else": keras_json(module="os"),
+    "a registered class": keras_json(registered_name="custom>Dense"),
+    "an unknown layer": keras_json(class_name="TFSMLayer", config={"filepath": "/etc/passwd"}),
+    "a layer within a layer": keras_json(class_name="TimeDistributed", config={"layer": {}}),
+    "a network within a network": keras_json(**NESTED),
+    "a name that is no text": keras_json(class_name=["Dense"]),
+    "no config": keras_json(config=None),
+    "half precision": keras_json(config={"units": 2, "dtype": "float16"}),
+    "a policy of one's own": keras_json(config={"units": 2, "dtype": {"class_name": "Mine", "module": "x"}}),
+    "a frozen layer": keras_json(config={"units": 2, "trainable": False}),
+    "a constraint": keras_json(config={"units": 2, "kernel_constraint": {"class_name": "MaxNorm"}}),
+    "an initializer of one's own": keras_json(config={"units": 2, "kernel_initializer": {"class_name": "Mine"}}),
+    "a seed of one's own": keras_json(
+        config={
+            "units": 2,
+            "kernel_initializer": {
+                "module": "keras.initializers", "class_name": "HeNormal", "config": {"seed": 7}
+            },
+        }
+    ),
+    "a regularizer of one's own": keras_json(config={"units": 2, "kernel_regularizer": {"class_name": "Mine"}}),
+    "an option nobody knows": keras_json(config={"units": 2, "hook": "os.system"}),
+    "units without end": keras_json(config={"units": 10**30}),
+    "units that are text": keras_json(config={"units": "2"}),
+    "negative units": keras_json(config={"units": -2}),
+    "a name with a path": keras_json(config={"units": 2, "name": "../../x"}),
+    "a name that is code": keras_json(config={"units": 2, "name": "{0.__class__}"}),
+    "a circle": functional(("a", ["b"]), ("b", ["a"])),
+    "a layer that takes from itself": functional(("b", ["b"])),
+    "a layer from nowhere": functional(("b", ["ghost"])),
+    "a layer called twice": functional(("b", ["in0", "in0"])),
+    "a layer that is never called": functional(("a", []), ("b", ["in0"])),
+    "a layer that leads nowhere": functional(("a", ["in0"]), ("b", ["in0"])),
+    "two layers of one name": functional(("b", ["in0"]), ("b", ["in0"])),
+    "two inputs": functional(("b", ["in0"]), inputs=2),
+    "no input": functional(("b", ["in0"]), inputs=0),
+    "two outputs": functional(("b", ["in0"]), outputs=[["b", 0, 0], ["b", 0, 0]]),
+    "an output that is none": functional(("b", ["in0"]), outputs={"b": 1}),
+}  # fmt: skip
+BODIES |= {f"Keras's JSON: {name}": (body, 422) for name, body in KERAS.items()}
+
+
+def graph(*given: dict[str, Any]) -> str:
+    return spec(model=layers(*({"type": "dense", "units": 2} | one for one in given)))
+
+
+GRAPHS = {
+    "an input from nowhere": graph({"inputs": ["ghost"]}),
+    "an input from behind": graph({"inputs": ["b"]}, {"name": "b"}),
+    "two inputs of a dense layer": graph({"name": "a"}, {"inputs": ["a", "input"]}),
+    "one name twice": graph({"name": "a"}, {"name": "a"}),
+    "a layer called input": graph({"name": "input"}, {}),
+    "a layer nobody takes": graph({"name": "a"}, {"inputs": ["input"]}),
+    "a sum of one": spec(model=layers({"type": "add"}, {"type": "dense", "units": 2})),
+    "a sum of unlike ones": spec(
+        model=layers({"type": "dense", "units": 3, "name": "a"}, {"type": "add", "inputs": ["a", "input"]})
+    ),
+    "a difference of three": spec(model=layers({"type": "subtract", "inputs": ["input", "input", "input"]})),
+    "another input": spec(model=layers({"type": "dense", "units": 2}) | {"input_shape": [3, 3]}),
+    "an input without end": spec(model=layers({"type": "dense", "units": 2}) | {"input_shape": [10**6] * 4}),
+}
+BODIES |= {f"a graph: {name}": (body, 422) for name, body in GRAPHS.items()}
+
+
 @pytest.fixture
 def untouched(http: httpx.Client, database: Database) -> Iterator[None]:
     """Looks at the whole database before and after."""
 
     def seen() -> list[Any]:
-        tables = ("experiments", "experiment_tags", "cohorts", "trials", "epochs", "idempotency_keys", "deletions")
         with database.reading() as session:
-            return [session.connection().exec_driver_sql(f"SELECT * FROM {table}").all() for table in tables]  # noqa: S608 - names of ours
+            return [session.execute(select(table)).all() for table in Base.metadata.sorted_tables]
 
     submit(http)
     before = seen()
@@ -233,11 +342,11 @@ def test_what_is_no_http_ends_the_connection(http: httpx.Client) -> None:
 def test_who_sends_slowly_is_not_waited_for(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
     monkeypatch.setattr(limits, "BODY_SECONDS", 0.3)
-    monkeypatch.setattr(batches, "BODY_SECONDS", 0.3)
     head = (
         b"POST /v1/experiments%s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{"
     )
-    for sent in (b"", b"GET /livez HTTP/1.1\r\nHost", head % b"", head % b"/batch"):
+    upload = head.replace(b"experiments%s", b"datasets?name=x").replace(b"application/json", b"text/csv")
+    for sent in (b"", b"GET /livez HTTP/1.1\r\nHost", head % b"", head % b"/batch", upload):
         with socket.create_connection(("127.0.0.1", http.base_url.port), timeout=10) as connection:
             connection.sendall(sent)
             answer = b""

@@ -11,7 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
+from sse_starlette.sse import AppStatus
 
+from app.main import create_app
 from app.reading import Answer, AnswerCache
 from app.versions import TICK_SECONDS, Versions
 from models import repository, transitions
@@ -19,6 +21,8 @@ from models.database import Database
 from models.epochs import EpochRecord, mark_epochs
 from models.leases import Claim
 from models.lifecycle import StopReason
+from models.settings import Settings
+from tests.app.conftest import served
 from tests.app.test_experiments import SWEEP, submit
 from tests.specs import store as store_experiment
 
@@ -159,6 +163,23 @@ def test_events_are_resumed_where_they_were_lost(http: httpx.Client, database: D
     assert last["state"] == "completed"
     assert http.get(path, headers={"Last-Event-ID": resumed[-1]["id"]}).status_code == 204
     assert http.get(path, headers={"Last-Event-ID": "x"}).status_code == 422
+
+
+def test_a_stream_is_not_cut_when_the_process_is_told_to_end(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.versions.TICK_SECONDS", 1.0)  # the library has heard of the end before we let go
+    settings = Settings(data_dir=tmp_path / "data", database_url=database_url)
+    application = create_app(settings)
+    with served(settings, application) as http:
+        events = f"/v1/experiments/{submit(http)}/events"
+        with http.stream("GET", events) as answer:
+            lines = answer.iter_lines()
+            assert "event: history" in [next(lines), next(lines)]
+            time.sleep(0.2)  # it waits for the next change now
+            monkeypatch.setattr(AppStatus, "should_exit", True)
+            application.state.versions.release()
+            assert [line for line in lines if line.startswith("event")] == []
 
 
 def test_a_thousand_who_ask_or_wait_share_their_queries(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,7 @@ def test_an_error_of_our_own_shows_no_traceback(http: httpx.Client, monkeypatch:
     def fail(*_: object) -> None:
         raise RuntimeError("secret inner workings")
 
-    monkeypatch.setattr("app.service.Service.list_datasets", fail)
+    monkeypatch.setattr("app.datasets.Datasets.list_schemas", fail)
     answer = http.get("/v1/datasets")
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"

@@ -1,12 +1,13 @@
 """A service to break: an API, a worker that rescues, and workers that meet their faults; real processes all."""
 
 import contextlib
+import hashlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from sqlalchemy import text
 from app.client import Client
 from app.schemas import ExperimentView, TrialSummaryView
 from models.database import Database
+from models.repository import list_trials
 from models.settings import Settings
 from models.storage import Storage
 from tests.conftest import REDIS
-from tests.e2e.service import free_port, is_alive
+from tests.e2e.service import free_port, is_alive, until
 from tests.specs import document
+from workers.artifacts import read_artifact
 
 ROOT = Path(__file__).parents[2]
 SWEEP = document(
@@ -35,17 +38,6 @@ SETTINGS = {
     "FITTINGROOM_RESEND_SECONDS": "1",
     "FITTINGROOM_CHECKPOINT_SECONDS": "0.3",
 }
-
-
-def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    """Wait until something is so; gives what it is."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 class House:
@@ -72,7 +64,8 @@ class House:
         until(self._answers)
         self.rescuer = self.worker()
         until(lambda: self.client.get_health().workers)
-        self.undisturbed = self.histories(self.client.wait(self.client.submit(SWEEP).id, timeout=120))
+        first = self.client.wait(self.client.submit(SWEEP).id, timeout=120)
+        self.undisturbed, self.undisturbed_weights = self.histories(first), self.weights(first.id)
         self.rescuer.send_signal(signal.SIGSTOP)
 
     def _answers(self) -> bool:
@@ -133,8 +126,22 @@ class House:
     def wait_for_epochs(self, experiment_id: str, count: int = 50) -> None:
         until(lambda: self.client.get_experiment(experiment_id).progress.epochs_completed >= count)
 
-    def assert_kept(self, experiment_id: str, attempts: int | None = None, faults: int | None = None) -> None:
-        """It ends, with the history of an undisturbed run, and nothing is left behind."""
+    def weights(self, experiment_id: str) -> list[tuple[int | None, str | None]]:
+        """Of each trial the epoch whose weights were kept, and their bits in short."""
+        found: list[tuple[int | None, str | None]] = []
+        with self.database.reading() as session:
+            for row in list_trials(session, experiment_id):
+                digest = None
+                if row.artifact is not None:
+                    kept = read_artifact(self.storage, row.artifact, row.id).weights
+                    digest = hashlib.sha256(b"".join(array.tobytes() for array in kept)).hexdigest()[:16]
+                found.append((row.artifact_epoch, digest))
+        return found
+
+    def assert_kept(
+        self, experiment_id: str, attempts: int | None = None, faults: int | None = None, *, weights: bool = True
+    ) -> None:
+        """It ends, with the history and the weights of an undisturbed run, and nothing else is left behind."""
         view = self.client.wait(experiment_id, timeout=90)
         trials = self.trials(experiment_id)
         assert view.state.value == "completed", [trial.fault for trial in trials]
@@ -144,7 +151,9 @@ class House:
             assert {trial.attempt for trial in trials} == {attempts}
         if faults is not None:
             assert self.ask("SELECT sum(faults) FROM cohorts WHERE experiment_id = :id", id=experiment_id) == faults
-        until(lambda: not self.storage.list_names(experiment_id))
+        expected = self.undisturbed_weights if weights else [(None, None)] * len(trials)
+        assert self.weights(experiment_id) == expected
+        until(lambda: not self.storage.list_names(f"{experiment_id}/checkpoints"))
 
     def ask(self, sql: str, **values: Any) -> Any:
         with self.database.engine.connect() as connection:

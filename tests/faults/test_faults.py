@@ -6,19 +6,18 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import select, text, update
 
 from models import transitions
 from models.broker import TRAIN_COHORT, create_celery
 from models.database import Database, clock
 from models.settings import Settings
-from models.tables import CohortTable
-from tests.e2e.service import free_port, is_alive
-from tests.faults.house import ROOT, SWEEP, House, until
+from models.tables import CohortTable, TrialTable
+from tests.e2e.service import free_port, is_alive, until
+from tests.faults.house import ROOT, SWEEP, House
 from tests.specs import DENSE_2, document, layers
 
 KILLS = {
@@ -29,6 +28,7 @@ KILLS = {
     "killed_before_the_mark": 1,
     "killed_within_a_checkpoint": 1,
     "killed_after_a_checkpoint": 1,
+    "killed_after_an_artifact": 1,
 }
 
 
@@ -200,6 +200,16 @@ def test_disk_full_on_checkpoint(house: House) -> None:
     view = house.client.submit(SWEEP)
     house.worker("disk_full_on_checkpoint")
     house.assert_kept(view.id, attempts=1, faults=0)
+
+
+def test_disk_full_on_artifact(house: House) -> None:
+    """The history is kept, and the trials say that there are no weights."""
+    view = house.client.submit(SWEEP)
+    house.worker("disk_full_on_artifact")
+    house.assert_kept(view.id, attempts=1, faults=0, weights=False)
+    answer = house.http.get(f"/v1/trials/{house.trials(view.id)[0].id}/artifact")
+    assert answer.status_code == 409
+    assert "no room" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("kept", [0, 300], ids=["empty", "truncated"])
@@ -412,5 +422,11 @@ def test_nothing_was_left_behind(house: House) -> None:
         "(SELECT count(*) FROM epochs WHERE epochs.trial_id = trials.id)"
     )
     assert house.ask(gaps) == 0
-    unfinished = [path for path in Path(house.folder, "data", "storage").rglob("*") if path.is_file()]
-    assert unfinished == []
+    # What is kept are the weights, each file whole. One that was written by a worker that died before it could say
+    # so, goes with its experiment.
+    names = house.storage.list_names()
+    assert [name for name in names if name.split("/")[1] != "artifacts" or not name.endswith(".npz")] == []
+    with house.database.reading() as session:
+        kept = {name for name in session.scalars(select(TrialTable.artifact)) if name is not None}
+    assert kept
+    assert kept <= set(names)

@@ -113,6 +113,22 @@ def disk_full_on_checkpoint() -> None:
     Storage.write = refuse  # type: ignore[method-assign]
 
 
+def killed_after_an_artifact() -> None:
+    """The weights are on the disk; that the trial has completed was not written."""
+    from models.storage import Storage
+
+    after(Storage, "write_file", die)
+
+
+def disk_full_on_artifact() -> None:
+    from models.storage import Storage
+
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    Storage.write_file = refuse  # type: ignore[method-assign]
+
+
 def poison() -> None:
     """Every attempt crashes in native code, but only of networks that have 7 units."""
     from workers.runner import Runner
@@ -215,6 +231,7 @@ FAULTS = {
     for function in (
         killed_before_the_claim, killed_after_the_claim, killed_within_an_epoch, killed_before_the_write,
         killed_before_the_mark, killed_within_a_checkpoint, killed_after_a_checkpoint, disk_full_on_checkpoint,
+        killed_after_an_artifact, disk_full_on_artifact,
         poison, out_of_memory, clock_an_hour_ahead, endless_epoch, slow_epochs, claim_lost_on_the_way, none,
     )
 }  # fmt: skip

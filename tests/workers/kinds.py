@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.specs import DENSE_2, digits, document, layers
+from tests.specs import DENSE_2, DENSE_10, digits, document, layers
 
 IMAGE = [
     {"type": "reshape", "target_shape": [28, 28, 1]},
@@ -36,6 +36,18 @@ KINDS: dict[str, dict[str, Any]] = {
     "logits": document(
         loss={"name": "categorical_crossentropy", "from_logits": True}, model=layers({"type": "dense", "units": 2})
     ),
+    "class weights": document(fit={"class_weight": {"0": 1, "1": 3.5}}),
+    "class weights of numbers": document(
+        loss="sparse_categorical_crossentropy", fit={"class_weight": {"1": 0.2}}, metrics=["accuracy"]
+    ),
+    "class weights, one output": document(
+        loss="binary_crossentropy",
+        model=layers({"type": "dense", "units": 1, "activation": "sigmoid"}),
+        fit={"class_weight": {"1": 2}},
+        metrics=["accuracy", "auc"],
+    ),
+    "a validation dataset": document(dataset={"name": "titanic", "standardize": True, "validation": "titanic"}, fit={}),
+    "one number": document(loss="mse", model=layers({"type": "dense", "units": 1}), metrics=["mae", "rmse"]),
     "mse": document(loss="mse"),
     "mae": document(loss="mae", metrics=["mae", "rmse"]),
     "huber": document(loss={"name": "huber", "delta": 0.5}),
@@ -43,5 +55,19 @@ KINDS: dict[str, dict[str, Any]] = {
     "top_k of class numbers": digits(loss="sparse_categorical_crossentropy", metrics=["top_k"]),
     "image": digits(*IMAGE, {"type": "flatten"}, {"type": "layer_normalization"}, {"type": "dropout", "rate": 0.2}),
     "pooled image": digits(*IMAGE, {"type": "global_average_pooling2d"}, {"type": "activation", "activation": "tanh"}),
+    "laid out": digits(*IMAGE[1:], {"type": "flatten"}) | {
+        "model": {"input_shape": [28, 28, 1], "layers": [*IMAGE[1:], {"type": "flatten"}, DENSE_10]}
+    },
+    "residual": document(
+        model=layers(
+            {"type": "dense", "units": 8, "activation": "tanh", "name": "first"},
+            {"type": "dense", "units": 8, "activation": "tanh"},
+            {"type": "dropout", "rate": 0.2, "name": "second"},
+            {"type": "add", "inputs": ["first", "second"], "name": "sum"},
+            {"type": "concatenate", "inputs": ["sum", "input"]},
+            {"type": "batch_normalization"},
+            DENSE_2,
+        )
+    ),
     "regularized": document(model=layers(REGULARIZED, DENSE_2)),
 }  # fmt: skip

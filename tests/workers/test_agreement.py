@@ -47,7 +47,8 @@ def sweep(changed: dict[str, Any], **optimizer: Any) -> dict[str, Any]:
         changed = changed | {"model": layers(TANH, DENSE_2)}
     if changed["dataset"]["name"] == "titanic":  # fewer steps of `fit`, which takes most of the time here
         changed = changed | {"dataset": changed["dataset"] | {"rows": 300}}
-    return changed | {"optimizer": named | {"learning_rate": rate} | optimizer, "fit": FIT}
+    fit = {**changed["fit"], "epochs": 20} | ({} if "validation" in changed["dataset"] else FIT)
+    return changed | {"optimizer": named | {"learning_rate": rate} | optimizer, "fit": fit}
 
 
 def assert_agree(fused: FusedEngine, changed: dict[str, Any]) -> Recording:

@@ -192,7 +192,7 @@ def test_one_that_is_ahead_of_the_database_is_passed_over(tmp_path: Path) -> Non
 
 def test_a_file_of_a_later_format_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, saved = a_checkpoint(FusedEngine({}))
-    monkeypatch.setattr("workers.checkpoints.FORMAT", 2)
+    monkeypatch.setattr("workers.checkpoints.FORMAT", 3)
     checkpoints(tmp_path).save(saved)
     monkeypatch.undo()
     assert list(checkpoints(tmp_path).newest_first({})) == []

@@ -6,8 +6,16 @@ import pytest
 from models.errors import UsageFault
 from models.spec.datasets import BUILT_IN_DATASETS
 from models.spec.experiment import Dataset
+from models.spec.fit import Fit
+from models.spec.losses import TargetForm
 from workers.datasets import prepare
 from workers.datasets.sources import LOADERS, load_mnist
+from workers.engines.base import Arrays
+
+
+def cut(dataset: Dataset, validation_split: float, form: TargetForm) -> Arrays:
+    arrays, _ = prepare(dataset, Fit(validation_split=validation_split), form)
+    return arrays
 
 
 @pytest.mark.parametrize("name", ["titanic", "mnist-sample"])
@@ -39,7 +47,7 @@ def test_digits_are_shuffled_and_between_0_and_1() -> None:
 
 
 def test_validation_is_the_last_part_unshuffled() -> None:
-    arrays = prepare(Dataset(name="titanic"), 0.3, "one_hot")
+    arrays = cut(Dataset(name="titanic"), 0.3, "one_hot")
     x, labels = LOADERS["titanic"]()
     assert (len(arrays.x), len(arrays.x_validation)) == (623, 268)  # type: ignore[arg-type]
     assert (arrays.x == x[:623]).all()
@@ -48,30 +56,30 @@ def test_validation_is_the_last_part_unshuffled() -> None:
 
 
 def test_rows_are_the_first_after_a_shuffle_that_is_always_the_same() -> None:
-    some = prepare(Dataset(name="mnist-sample", rows=50), 0.0, "index")
-    more = prepare(Dataset(name="mnist-sample", rows=100), 0.0, "index")
+    some = cut(Dataset(name="mnist-sample", rows=50), 0.0, "index")
+    more = cut(Dataset(name="mnist-sample", rows=100), 0.0, "index")
     assert (more.x[:50] == some.x).all()
     assert some.x_validation is None
 
 
 def test_standardize_measures_the_training_rows_only() -> None:
-    arrays = prepare(Dataset(name="titanic", standardize=True), 0.3, "binary")
+    arrays = cut(Dataset(name="titanic", standardize=True), 0.3, "number")
     assert np.abs(arrays.x.mean(axis=0)).max() < 1e-5
     assert np.abs(arrays.x.std(axis=0) - 1).max() < 1e-5
     assert np.abs(arrays.x_validation.mean(axis=0)).max() > 1e-2  # type: ignore[union-attr]
 
 
 def test_a_feature_that_never_changes_becomes_0() -> None:
-    arrays = prepare(Dataset(name="mnist-sample", rows=100, standardize=True), 0.5, "one_hot")
+    arrays = cut(Dataset(name="mnist-sample", rows=100, standardize=True), 0.5, "one_hot")
     assert np.isfinite(arrays.x).all()
     assert (arrays.x[:, 0] == 0).all()
 
 
 @pytest.mark.parametrize(
-    ("form", "shape", "dtype"), [("one_hot", 2, "float32"), ("binary", 1, "float32"), ("index", 1, "int64")]
+    ("form", "shape", "dtype"), [("one_hot", 2, "float32"), ("number", 1, "float32"), ("index", 1, "int64")]
 )
 def test_targets_have_the_form_of_the_loss(form: str, shape: int, dtype: str) -> None:
-    y = prepare(Dataset(name="titanic"), 0.0, form).y  # type: ignore[arg-type]
+    y = cut(Dataset(name="titanic"), 0.0, form).y  # type: ignore[arg-type]
     assert y.shape == (891, shape)
     assert y.dtype == dtype
 

@@ -1,6 +1,7 @@
 """How the fused engine goes about it: programs that are kept, trials that stop, memory that is kept to."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.workers.trials import Recording, cohort_of, trial_spec, trial_specs
 from workers.engines import layout
 from workers.engines.backends.tensorflow import LAYERS
 from workers.engines.backends.tensorflow_random import uniform
-from workers.engines.base import Answer, CannotTrainError, Cohort, Metrics
+from workers.engines.base import Answer, CannotTrainError, Cohort, Metrics, Weights
 from workers.engines.compilers import KnownCompilers
 from workers.engines.fused import FusedEngine
 from workers.engines.layout import Workload, arrange, is_worth_shrinking
@@ -232,3 +233,35 @@ def test_a_smaller_program_must_be_worth_its_making() -> None:
     assert is_worth_shrinking(found, active=8, epochs_left=100, load=LARGE)
     assert not is_worth_shrinking(found, active=9, epochs_left=100, load=LARGE)
     assert not is_worth_shrinking(found, active=8, epochs_left=2, load=LARGE)
+
+
+@pytest.mark.parametrize("small_bytes", [0, 32 * 1024**2])
+def test_weights_are_kept_of_whatever_epoch(small_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each trial ends with those of the last epoch in which it was kept, gathered meanwhile or not."""
+    monkeypatch.setattr("workers.engines.chunk._SMALL_BYTES", small_bytes)
+    optimizer = rates(*[0.001 * number for number in range(1, 8)])
+    fit = {"epochs": 8, "validation_split": 0.3}
+    cohort = cohort_of(trial_specs(document(optimizer=optimizer, fit=fit)))
+    kept = {"t1": {1}, "t2": {2, 5}, "t3": {3}, "t4": {4, 8}, "t5": set[int](), "t6": {6}, "t7": {1, 2, 3, 4, 5, 6, 7}}
+
+    class Keeping(Recording):
+        def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> Answer:
+            answer = super().__call__(epoch, metrics)
+            return replace(answer, best={trial_id for trial_id, epochs in kept.items() if epoch in epochs})
+
+    def ended_after(epochs: int) -> dict[str, Weights]:
+        shorter = document(optimizer=optimizer, fit=fit | {"epochs": epochs})
+        until_then = replace(cohort_of(trial_specs(shorter)), compiler="xla")
+        recording = Never(until_then)
+        FusedEngine().train(until_then, recording)
+        return recording.weights
+
+    class Never(Recording):
+        def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> Answer:
+            return replace(super().__call__(epoch, metrics), best=frozenset())
+
+    found = Keeping(cohort)
+    FusedEngine().train(replace(cohort, compiler="xla"), found)
+    for trial_id, epochs in kept.items():
+        for ours, theirs in zip(found.weights[trial_id], ended_after(max(epochs, default=8))[trial_id], strict=True):
+            assert (ours == theirs).all(), trial_id

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from models.spec import optimizers as o
 from models.spec.experiment import Model
-from models.spec.shapes import DoesNotConnect, measure
+from models.spec.graph import DoesNotConnect
+from models.spec.shapes import measure
 from tests.workers.trials import trial_spec
 from workers.networks import build_compiled, build_network, describe
 from workers.optimizers import build_optimizer
@@ -46,7 +47,7 @@ def test_shapes_and_parameters_are_those_of_keras(given_layers: list[dict[str, A
     spec = trial_spec().model_copy(update={"model": model})
     keras.utils.clear_session()
     try:
-        network = measure(model.layers, (784,))
+        network = measure(model, 784)
     except DoesNotConnect:
         with pytest.raises(Exception):  # noqa: B017, PT011 - whatever Keras says, it must refuse too
             build_network(spec, 784)
@@ -115,3 +116,24 @@ def test_a_description_is_what_keras_prints() -> None:
     assert description.parameter_count == 54
     assert "dense_1 (Dense)" in description.summary
     assert "Total params: 54" in description.summary
+
+
+@pytest.mark.parametrize(
+    "given", ["dense", "dense_1", "input_layer", "reshape", "functional", "sequential", "0.a", "add"]
+)
+@pytest.mark.parametrize("is_chain", [True, False])
+def test_a_clients_name_meets_none_that_keras_would_choose(given: str, *, is_chain: bool) -> None:
+    """Whatever was accepted can be built: names of Keras's own are given only where no layer has one."""
+    dense = {"type": "dense", "units": 4}
+    last = [dense] if is_chain else [{"type": "add", "inputs": [given, "input"]}]
+    named = (
+        [{"type": "flatten"}, dense, dense | {"units": 16, "name": given}] if is_chain else [dense | {"name": given}]
+    )
+    shape = [4, 4, 1] if is_chain else [4]
+    model = Model.model_validate({"input_shape": shape, "layers": [*named, *last, {"type": "dense", "units": 2}]})
+    features = 16 if is_chain else 4
+    network = measure(model, features)
+    keras.utils.clear_session()
+    built = build_network(trial_spec().model_copy(update={"model": model}), features)
+    assert built.output_shape[1:] == network.output
+    assert given in [layer.name for layer in built.layers]

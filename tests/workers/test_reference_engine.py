@@ -77,6 +77,21 @@ def test_every_exercise_equals_a_plain_script(
         assert len(found) < 30
 
 
+def test_class_weights_are_those_of_a_plain_script() -> None:
+    """There Keras itself weighs the classes; here it is given what each row counts."""
+    given = {"0": 0.5, "1": 3.0}
+    spec = trial_spec(
+        model=layers(DENSE_2), optimizer="adam", fit={"epochs": 5, "validation_split": 0.3, "class_weight": given}
+    )
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((10,)), Dense(2, "softmax")])
+    model.compile("adam", loss="categorical_crossentropy", metrics=["accuracy"])
+    weights = {int(number): weight for number, weight in given.items()}
+    expected = plain_script(model, arrays_of(spec), seed=0, epochs=5, class_weight=weights)
+    assert_agree(train([spec])["t1"], expected)
+
+
 def test_learning_rates_end_as_the_exercise_says() -> None:
     histories = train(trial_specs(example_documents()["learning_rates"]))
     tiny, good, huge = ([epoch["loss"] for epoch in histories[f"t{number}"]] for number in (1, 2, 3))

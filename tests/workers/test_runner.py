@@ -14,6 +14,7 @@ from models.settings import Settings
 from models.tables import CohortTable
 from tests.specs import DENSE_2, layers
 from tests.specs import store as store_experiment
+from workers.artifacts import Artifacts
 from workers.engines.base import Answer, CannotTrainError, Cohort, Engine, Metrics, Report
 from workers.runner import Runner
 
@@ -249,3 +250,28 @@ def test_what_an_engine_cannot_train_the_reference_engine_does(settings: Setting
         cohort = repository.get_cohort(session, message.cohort_id)
     assert cohort.engine == "reference"
     assert "this network has no program" in cohort.engine_reason
+
+
+def test_a_cancel_that_comes_while_another_trial_ends(
+    settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the last epoch of one trial and the writing of its end: the other one still stops, and writes no more."""
+    runner = runner_with("fused", settings, database)
+    monkeypatch.setattr("workers.recorder.FLUSH_SECONDS", 0.0)
+    sweep = {"fit": {"epochs": {"choice": [2, 40]}, "validation_split": 0.3}}
+    experiment_id, [message] = store_experiment(database, **sweep)
+    short, long = trials(database, experiment_id)
+    save = Artifacts.save
+
+    def save_and_cancel(self: Artifacts, epoch: int, weights: Mapping[str, Any]) -> str:
+        with database.writing() as session:
+            requests.request_cancel(session, experiment_id, long.id)
+        return save(self, epoch, weights)
+
+    monkeypatch.setattr(Artifacts, "save", save_and_cancel)
+    runner.train_cohort(message.cohort_id)
+    short, long = trials(database, experiment_id)
+    assert (short.state, short.artifact_epoch is not None) == ("completed", True)
+    assert (long.state, long.artifact) == ("cancelled", None)
+    assert long.epochs_completed == 3
+    assert [epoch for number, epoch, _ in epochs(database, experiment_id) if number == long.number] == [1, 2, 3]

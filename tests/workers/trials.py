@@ -31,7 +31,8 @@ def trial_spec(**changes: Any) -> TrialSpec:
 
 def arrays_of(spec: TrialSpec) -> Arrays:
     """What it trains on; its last layer is dense."""
-    return prepare(spec.dataset, spec.fit.validation_split, target_form(spec.loss, fixed(spec.model.layers[-1].units)))  # type: ignore[union-attr]
+    arrays, _ = prepare(spec.dataset, spec.fit, target_form(spec.loss, fixed(spec.model.layers[-1].units)))  # type: ignore[union-attr]
+    return arrays
 
 
 def cohort_of(specs: list[TrialSpec]) -> Cohort:
@@ -74,7 +75,13 @@ class Recording:
 
 
 def plain_script(
-    model: keras.Model, arrays: Arrays, *, seed: int, epochs: int, callbacks: Sequence[keras.callbacks.Callback] = ()
+    model: keras.Model,
+    arrays: Arrays,
+    *,
+    seed: int,
+    epochs: int,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    **options: Any,
 ) -> list[dict[str, float]]:
     """One `fit` of one epoch after the other, over rows put into the order of the epoch: the numbers to agree with.
 
@@ -87,7 +94,9 @@ def plain_script(
     validation = None if arrays.x_validation is None else (arrays.x_validation, arrays.y_validation)
     for epoch in range(epochs):
         order = np.random.Generator(np.random.Philox(key=[seed, epoch + 1])).permutation(len(x))
-        fitted = model.fit(x[order], y[order], batch_size=32, shuffle=False, validation_data=validation, verbose=0)
+        fitted = model.fit(
+            x[order], y[order], batch_size=32, shuffle=False, validation_data=validation, verbose=0, **options
+        )
         logs = {name: values[0] for name, values in fitted.history.items()}
         history.append(logs)
         model.stop_training = False

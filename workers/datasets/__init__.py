@@ -1,8 +1,9 @@
-"""The numbers of the built-in datasets, and the cut into training and validation rows.
+"""The numbers of the datasets, and the cut into training and validation rows.
 
-May import: numpy, the specs. Knows neither SQL nor an engine.
+May import: numpy, the specs, the storage. Knows neither SQL nor an engine.
 """
 
-from workers.datasets.preparation import prepare
+from workers.datasets.numbers import load
+from workers.datasets.preparation import Scaling, prepare
 
-__all__ = ["prepare"]
+__all__ = ["Scaling", "load", "prepare"]

@@ -1,59 +1,109 @@
-"""From a dataset to the arrays a cohort trains on: rows chosen, split, standardized, targets in the loss's form.
+"""From a dataset to the arrays a cohort trains on: rows chosen, cut, filled, scaled; targets in the loss's form.
 
-May import: numpy, the specs. Knows neither SQL nor an engine.
+May import: numpy, the specs, the numbers. Knows neither SQL nor an engine.
 """
 
-import numpy as np
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from models.spec.checks import training_rows
-from models.spec.datasets import BUILT_IN_DATASETS
+import numpy as np
+from numpy.typing import NDArray
+
+from models.spec.dataset_checks import training_rows
 from models.spec.experiment import Dataset
+from models.spec.fit import Fit
 from models.spec.losses import TargetForm
-from workers.datasets.sources import LOADERS, Floats, Labels
+from models.storage import Storage
+from workers.datasets.numbers import Floats, Labels, like, load
 from workers.engines.base import Arrays
 
 
-def prepare(dataset: Dataset, validation_split: float, target: TargetForm) -> Arrays:
-    """Load and cut.
+@dataclass(frozen=True)
+class Scaling:
+    """What is done to rows before a network sees them, as it was measured on the training rows."""
+
+    fill: NDArray[np.float64]
+    """(features,): what stands for a missing number."""
+    mean: NDArray[np.float64] | None = None
+    """(features,): what is subtracted; None where nothing is standardized."""
+    deviation: NDArray[np.float64] | None = None
+    """(features,): what is then divided by; never 0."""
+
+    def apply(self, x: Floats) -> Floats:
+        """Rows as a network sees them: float32 (rows, features) without NaN."""
+        missing = np.isnan(x)
+        if missing.any():
+            x = np.where(missing, self.fill, x).astype(np.float32)
+        if self.mean is None or self.deviation is None:
+            return x
+        scaled: Floats = ((x - self.mean) / self.deviation).astype(np.float32)
+        return scaled
+
+
+def measure_scaling(x: Floats, *, standardize: bool) -> Scaling:
+    """Measure the training rows; a feature that is the same in all of them becomes 0."""
+    missing = np.isnan(x)
+    known = np.maximum((~missing).sum(axis=0), 1)
+    fill = np.where(missing, 0.0, x.astype(np.float64)).sum(axis=0) / known
+    if not standardize:
+        return Scaling(fill)
+    filled = np.where(missing, fill, x) if missing.any() else x
+    training = filled.astype(np.float32).astype(np.float64)
+    deviation = training.std(axis=0)
+    return Scaling(fill, training.mean(axis=0), np.where(deviation > 0, deviation, 1.0))
+
+
+def prepare(dataset: Dataset, fit: Fit, target: TargetForm, storage: Storage | None = None) -> tuple[Arrays, Scaling]:
+    """Load, cut and scale.
 
     Args:
         dataset: which rows.
-        validation_split: the part kept for validation, taken from the end, unshuffled, as Keras does.
-        target: the form in which the loss takes a class.
+        fit: which part is kept for validation, taken from the end, unshuffled, as Keras does; what classes weigh.
+        target: the form in which the loss takes the target.
+        storage: where uploaded datasets are.
 
     Returns:
         Features as float32 (rows, features); targets as float32 (rows, classes) for `one_hot` and (rows, 1) for
-        `binary`, as int64 (rows, 1) for `index`.
+        `number`, as int64 (rows, 1) for `index`. And what was done to the features.
 
     Raises:
         UsageFault: the numbers cannot be had on this worker.
+        OSError: the storage does not give them.
     """
-    x, labels = LOADERS[dataset.name]()
+    numbers = load(dataset, storage)
+    x, y = numbers.x, numbers.y
     if dataset.rows is not None:
         chosen = np.random.Generator(np.random.Philox(key=0)).permutation(len(x))[: dataset.rows]
-        x, labels = x[chosen], labels[chosen]
-    cut = training_rows(len(x), validation_split)
-    key = f"{dataset.model_dump_json()} {validation_split} {target}"
-    if dataset.standardize:
-        x = _standardized(x, cut)
-    y = _encoded(labels, target, BUILT_IN_DATASETS[dataset.name].classes)
-    if cut == len(x):
-        return Arrays(key, x, y, None, None)
-    return Arrays(key, x[:cut], y[:cut], x[cut:], y[cut:])
+        x, y = x[chosen], y[chosen]
+    if dataset.validation is not None:
+        other = like(numbers, load(dataset.validation, storage))
+        x_validation, y_validation = other.x, other.y
+    else:
+        cut = training_rows(len(x), fit.validation_split)
+        x, x_validation, y, y_validation = x[:cut], x[cut:], y[:cut], y[cut:]
+    scaling = measure_scaling(x, standardize=dataset.standardize)
+    key = f"{dataset.model_dump_json()} {fit.validation_split} {fit.class_weight} {target}"
+    weight = None if fit.class_weight is None else _weights(y, fit.class_weight)
+    encoded = _encoded(y, target, numbers.classes)
+    if not len(x_validation):
+        return Arrays(key, scaling.apply(x), encoded, None, None, weight), scaling
+    validation = scaling.apply(x_validation), _encoded(y_validation, target, numbers.classes)
+    return Arrays(key, scaling.apply(x), encoded, *validation, weight), scaling
 
 
-def _standardized(x: Floats, cut: int) -> Floats:
-    """Mean 0 and deviation 1 on the first `cut` rows; a feature that is the same in all of them becomes 0."""
-    training = x[:cut].astype(np.float64)
-    deviation = training.std(axis=0)
-    standardized: Floats = ((x - training.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)).astype(np.float32)
-    return standardized
-
-
-def _encoded(labels: Labels, target: TargetForm, classes: int) -> Floats | Labels:
-    if target == "one_hot":
-        encoded: Floats = np.eye(classes, dtype=np.float32)[labels]
+def _encoded(y: Floats | Labels, target: TargetForm, classes: int | None) -> Floats | Labels:
+    if target == "one_hot" and classes is not None:
+        encoded: Floats = np.eye(classes, dtype=np.float32)[y.astype(np.int64)]
         return encoded
-    if target == "binary":
-        return labels.astype(np.float32)[:, None]
-    return labels[:, None]
+    if target == "number":
+        return y.astype(np.float32)[:, None]
+    return y.astype(np.int64)[:, None]
+
+
+def _weights(labels: Floats | Labels, class_weight: Mapping[str, float]) -> Floats:
+    """What each row counts, by its class."""
+    known = np.ones(int(labels.max()) + 1, np.float32)
+    for number, weight in class_weight.items():
+        if int(number) < len(known):
+            known[int(number)] = weight
+    return known[labels.astype(np.int64)]

@@ -33,11 +33,18 @@ class Arrays:
     """(validation rows, features), or None where nothing is validated."""
     y_validation: NDArray[Any] | None
     """(validation rows, outputs)"""
+    weight: NDArray[np.float32] | None = None
+    """(training rows,): how much each row counts in the training loss; None: 1 each."""
+
+    def arrays(self) -> list[NDArray[Any]]:
+        """Those that are there, in order."""
+        given = (self.x, self.y, self.x_validation, self.y_validation, self.weight)
+        return [array for array in given if array is not None]
 
     @property
     def nbytes(self) -> int:
         """What all of them take, in bytes."""
-        return sum(a.nbytes for a in (self.x, self.y, self.x_validation, self.y_validation) if a is not None)
+        return sum(array.nbytes for array in self.arrays())
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,8 @@ class Answer:
     """Trials that must not be trained any further, and why: those whose epochs are complete as well as those that stop
     early, and possibly trials that have not begun."""
     best: AbstractSet[str] = frozenset()
-    """Trials whose weights of this epoch are to be kept: they end with them, unless a later epoch is kept."""
+    """Trials whose weights of this epoch are to be kept: they end with them, unless a later epoch is kept. Usually many
+    in every epoch, so that keeping must cost next to nothing."""
     learning_rates: Mapping[str, float] = field(default_factory=dict)
     """Learning rates to go on with, where they change."""
     checkpoint: bool = False

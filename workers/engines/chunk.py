@@ -18,6 +18,11 @@ from workers.engines.programs import Program
 
 _Value = TypeVar("_Value")
 
+MAX_STATES_KEPT = 3
+"""In how many states the weights may lie that are kept, before they are gathered into one: gathering takes time."""
+_SMALL_BYTES = 32 * 1024**2
+"""States that take no more than this together are never gathered."""
+
 
 class Lane(NamedTuple):
     """All that is one trial's, on the host."""
@@ -30,10 +35,15 @@ class Lane(NamedTuple):
     """Its optimizer's, as in `workers.engines.hyperparameters`."""
 
     @property
+    def kept_bytes(self) -> int:
+        """What its weights take, and what its layers keep otherwise."""
+        return sum(int(array.nbytes) for arrays in (self.state.weights, self.state.others) for array in arrays)
+
+    @property
     def nbytes(self) -> int:
         """What training it takes on the device: state, gradient, and what is kept."""
         weights, others, slots = (sum(int(array.nbytes) for array in arrays) for arrays in self.state)
-        return 3 * weights + 2 * others + slots
+        return (3 + MAX_STATES_KEPT) * weights + (2 + MAX_STATES_KEPT) * others + slots
 
     def arrays(self, name: str) -> dict[str, NDArray[Any]]:
         """What a checkpoint keeps of it, by names that begin with the one given."""
@@ -80,10 +90,15 @@ class Chunk:
         self._width = width
         filled = self.filled(lanes)
         self._state = _stacked([lane.state for lane in filled])
-        self._best: State | None = None
+        # Which stacked state a trial's weights are kept in. Tensors never change, so to keep is to hold on to them; one
+        # state serves all trials that are kept in the same epoch.
+        self._kept: dict[int, State] = {}
         if any(lane.best is not None for lane in lanes):
-            self._best = _stacked([lane.best or lane.state for lane in filled])
-        self._has_best = {trial for trial, lane in zip(trials, lanes, strict=True) if lane.best is not None}
+            best = _stacked([(lane.best or lane.state)._replace(slots=[]) for lane in filled])
+            self._kept = {trial: best for trial, lane in zip(trials, lanes, strict=True) if lane.best is not None}
+        self._kept_bytes = max(1, self._width * lanes[0].kept_bytes)
+        self._copied: tuple[State, State] | None = None
+        """A state that was copied to the host since the last epoch, and its copy."""
         names = lanes[0].numbers
         self._host_numbers = {name: np.array([lane.numbers[name] for lane in filled]) for name in names}
         self._numbers = {name: backend.to_device(values) for name, values in self._host_numbers.items()}
@@ -102,6 +117,7 @@ class Chunk:
         Returns:
             The metrics of its trials: (metrics, trials).
         """
+        self._copied = None
         self._state, results = program(*self.arguments(data, order), backend.to_device(steps))
         return backend.to_numpy(results)[:, : len(self.trials)]
 
@@ -110,18 +126,24 @@ class Chunk:
         here = trials & set(self.trials)
         if not here:
             return
-        is_kept = np.isin(np.arange(self._width), [self.trials.index(trial) for trial in here])
-        best = self._best or self._state
+        now = self._state._replace(slots=[])
+        self._kept |= dict.fromkeys(here, now)
+        states = {id(state): state for state in self._kept.values()}
+        if len(states) > max(MAX_STATES_KEPT, _SMALL_BYTES // self._kept_bytes):
+            merged = self._merged(list(states.values()))
+            self._kept = dict.fromkeys(self._kept, merged)
 
-        def merged(now: Tensor, before: Tensor) -> Tensor:
-            return ops.where(is_kept.reshape(-1, *[1] * (len(now.shape) - 1)), now, before)
+    def _merged(self, states: Sequence[State]) -> State:
+        """One state in which each trial has the weights that are kept for it."""
 
-        self._best = State(
-            list(map(merged, self._state.weights, best.weights)),
-            list(map(merged, self._state.others, best.others)),
-            self._state.slots,
-        )
-        self._has_best |= here
+        def chosen(*tensors: Tensor) -> Tensor:
+            result = tensors[0]
+            for state, tensor in zip(states[1:], tensors[1:], strict=True):
+                is_here = np.array([self._kept.get(trial) is state for trial in self.filled(self.trials)])
+                result = ops.where(is_here.reshape(-1, *[1] * (len(tensor.shape) - 1)), tensor, result)
+            return result
+
+        return State(*(list(map(chosen, *field)) if field[0] else [] for field in zip(*states, strict=True)))
 
     def set_learning_rates(self, rates: Mapping[int, float]) -> None:
         """Go on with other learning rates."""
@@ -137,11 +159,11 @@ class Chunk:
     def lanes(self) -> dict[int, Lane]:
         """Its trials as they are now, on the host."""
         state = _on_host(self._state)
-        best = None if self._best is None else _on_host(self._best)
+        kept = {id(stacked): _on_host(stacked) for stacked in self._kept.values()}
         return {
             trial: Lane(
                 _lane(state, lane),
-                _lane(best, lane) if best is not None and trial in self._has_best else None,
+                _lane(kept[id(self._kept[trial])], lane) if trial in self._kept else None,
                 {name: float(values[lane]) for name, values in self._host_numbers.items()},
             )
             for lane, trial in enumerate(self.trials)
@@ -150,11 +172,11 @@ class Chunk:
     def weights(self, trial: int) -> Weights:
         """The weights a trial ends with: those that were kept, or else those it has now."""
         lane = self.trials.index(trial)
-        state = self._best if self._best is not None and trial in self._has_best else self._state
-        return self._method.whole(
-            [backend.to_numpy(tensor[lane]) for tensor in state.weights],
-            [backend.to_numpy(tensor[lane]) for tensor in state.others],
-        )
+        state = self._kept.get(trial, self._state)
+        if self._copied is None or self._copied[0] is not state:  # trials often end together
+            self._copied = state, _on_host(state._replace(slots=[]))
+        mine = _lane(self._copied[1], lane)
+        return self._method.whole(mine.weights, mine.others)
 
 
 def _stacked(states: Sequence[State]) -> State:

@@ -4,7 +4,7 @@ May import: keras, numpy, the networks, losses, metrics and optimizers, the seam
 report and no compiler. The arithmetic is Keras's own: `stateless_call`, `stateless_apply`, `stateless_update_state`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import keras
@@ -45,6 +45,8 @@ class Rows(NamedTuple):
     """float32 (rows, features)"""
     y: Tensor
     """(rows, outputs)"""
+    weight: Tensor | tuple[()]
+    """float32 (rows,): how much each counts in the loss; nothing where each counts 1."""
 
 
 class Data(NamedTuple):
@@ -136,8 +138,8 @@ class Method:
         last = rows % self.batch_size
 
         def step(first: Tensor, size: int, passed: tuple[State, Tree]) -> tuple[State, Tree]:
-            x, y = _batch(data.training, order, first, size, width)
-            return self._train(*passed, numbers, x, y, width)
+            batch = _batch(data.training, order, first, size, width)
+            return self._train(*passed, numbers, batch, width)
 
         passed = (state, self._zeros(width))
         if rows >= self.batch_size:
@@ -151,25 +153,25 @@ class Method:
         return state, ops.stack(results)
 
     def _train(
-        self, state: State, measured: Tree, numbers: Mapping[str, Tensor], x: Tensor, y: Tensor, width: int
+        self, state: State, measured: Tree, numbers: Mapping[str, Tensor], batch: Rows, width: int
     ) -> tuple[State, Tree]:
         """One step of the optimizer for each trial, on its batch."""
 
         def one(trial: Tree) -> Tree:
-            weights, others, slots, measured, numbers, x, y = trial
+            weights, others, slots, measured, numbers, (x, y, weight) = trial
 
             def loss_of(weights: list[Tensor]) -> tuple[Tensor, Tree]:
                 outputs, changed, losses = self._model.stateless_call(
                     weights, others, x, training=True, return_losses=True
                 )
-                return self._total(y, outputs, losses), (outputs, changed)
+                return self._total(y, outputs, losses, weight), (outputs, changed)
 
             loss, (outputs, others), gradient = backend.value_and_gradient(loss_of, weights)
             set_numbers(self._optimizer, {name: backend.TrialNumber(number) for name, number in numbers.items()})
             weights, slots = self._optimizer.stateless_apply(slots, gradient, weights)
             return weights, others, slots, self._measured(measured, loss, y, outputs)
 
-        stacked = (state.weights, state.others, state.slots, measured, dict(numbers), x, y)
+        stacked = (state.weights, state.others, state.slots, measured, dict(numbers), tuple(batch))
         weights, others, slots, measured = backend.map_trials(one, stacked, width)
         return State(weights, others, slots), measured
 
@@ -179,12 +181,12 @@ class Method:
 
         def step(first: Tensor, size: int, measured: Tree) -> Tree:
             def one(trial: Tree) -> Tree:
-                weights, others, measured, x, y = trial
+                weights, others, measured, (x, y, weight) = trial
                 outputs, _, losses = self._model.stateless_call(weights, others, x, training=False, return_losses=True)
-                return self._measured(measured, self._total(y, outputs, losses), y, outputs)
+                return self._measured(measured, self._total(y, outputs, losses, weight), y, outputs)
 
-            pair = _batch(rows, None, first, size, width)
-            return backend.map_trials(one, (state.weights, state.others, measured, *pair), width)
+            batch = _batch(rows, None, first, size, width)
+            return backend.map_trials(one, (state.weights, state.others, measured, tuple(batch)), width)
 
         measured = self._zeros(width)
         if count >= size:
@@ -193,9 +195,10 @@ class Method:
             measured = step(count - count % size, count % size, measured)
         return measured
 
-    def _total(self, y: Tensor, outputs: Tensor, losses: list[Tensor]) -> Tensor:
+    def _total(self, y: Tensor, outputs: Tensor, losses: list[Tensor], weight: Tensor | tuple[()]) -> Tensor:
         """The loss, and what the layers add to it."""
-        return sum((ops.sum(loss) for loss in losses), start=self._loss(y, outputs))
+        loss = self._loss(y, outputs, sample_weight=None if isinstance(weight, tuple) else weight)
+        return sum((ops.sum(loss) for loss in losses), start=loss)
 
     def _measured(self, measured: Tree, loss: Tensor, y: Tensor, outputs: Tensor) -> Tree:
         """The metrics' variables after a batch."""
@@ -222,7 +225,7 @@ class Method:
         return [[ops.broadcast_to(value, (width, *value.shape)) for value in values] for values in self._before]
 
 
-def _batch(data: Rows, order: Tensor | None, first: Tensor, size: int, width: int) -> tuple[Tensor, Tensor]:
+def _batch(data: Rows, order: Tensor | None, first: Tensor, size: int, width: int) -> Rows:
     """Rows `first` to `first + size` in some order (none: their own), for each trial: (width, size, …).
 
     Each trial has its own copy even where all are the same: so each multiplies matrices of the same shape wherever it
@@ -230,7 +233,15 @@ def _batch(data: Rows, order: Tensor | None, first: Tensor, size: int, width: in
     """
     if order is None or len(order.shape) == 1:
         rows = ops.arange(size) + first if order is None else ops.slice(order, (first,), (size,))
-        x, y = ops.take(data.x, rows, axis=0), ops.take(data.y, rows, axis=0)
-        return ops.broadcast_to(x, (width, *x.shape)), ops.broadcast_to(y, (width, *y.shape))
+        return _each(data, lambda array: _for_each(ops.take(array, rows, axis=0), width))
     rows = ops.slice(order, (0, first), (width, size))
-    return ops.take(data.x, rows, axis=0), ops.take(data.y, rows, axis=0)
+    return _each(data, lambda array: ops.take(array, rows, axis=0))
+
+
+def _for_each(array: Tensor, width: int) -> Tensor:
+    return ops.broadcast_to(array, (width, *array.shape))
+
+
+def _each(rows: Rows, change: Callable[[Tensor], Tensor]) -> Rows:
+    """Rows with the same done to all that there is of them."""
+    return Rows(change(rows.x), change(rows.y), () if isinstance(rows.weight, tuple) else change(rows.weight))

@@ -112,9 +112,8 @@ class ProgramCache:
 
 def program_key(spec: TrialSpec, arrays: Arrays) -> str:
     """What a program depends on, but for its width and its order of rows, as a short text."""
-    given = (arrays.x, arrays.y, arrays.x_validation, arrays.y_validation)
-    shapes = [(array.shape, str(array.dtype)) for array in given if array is not None]
-    text = json.dumps([program_document(spec), shapes], sort_keys=True)
+    shapes = [(array.shape, str(array.dtype)) for array in arrays.arrays()]
+    text = json.dumps([program_document(spec), shapes, arrays.weight is not None], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

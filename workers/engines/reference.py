@@ -7,6 +7,7 @@ definition; other engines are measured against it.
 import time
 from collections.abc import Mapping, MutableMapping
 from dataclasses import replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -74,7 +75,7 @@ class ReferenceEngine:
             reporting.best = _restore(model, cohort.checkpoint)
             first = cohort.checkpoint.document["epoch"]
         model.fit(
-            backend.stream(arrays.x, arrays.y, order.batch, order.batches),
+            backend.stream(_training(arrays), order.batch, order.batches),
             initial_epoch=first,
             epochs=fixed(trial.spec.fit.epochs),
             validation_data=validation,
@@ -109,8 +110,13 @@ class ReferenceEngine:
         started = 0.0
         for _ in range(2):
             started = time.perf_counter()
-            model.fit(backend.stream(arrays.x, arrays.y, order.batch, batches), shuffle=False, verbose=0)
+            model.fit(backend.stream(_training(arrays), order.batch, batches), shuffle=False, verbose=0)
         return time.perf_counter() - started
+
+
+def _training(arrays: Arrays) -> list[NDArray[Any]]:
+    """What `fit` takes of the training rows."""
+    return [arrays.x, arrays.y] if arrays.weight is None else [arrays.x, arrays.y, arrays.weight]
 
 
 def _variables(model: keras.Model) -> dict[str, list[keras.Variable]]:

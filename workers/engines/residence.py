@@ -37,7 +37,8 @@ class Residence:
 
 
 def _copied(arrays: Arrays) -> Data:
-    training = Rows(backend.to_device(arrays.x), backend.to_device(arrays.y))
+    weight = () if arrays.weight is None else backend.to_device(arrays.weight)
+    training = Rows(backend.to_device(arrays.x), backend.to_device(arrays.y), weight)
     if arrays.x_validation is None or arrays.y_validation is None:
         return Data(training, ())
-    return Data(training, Rows(backend.to_device(arrays.x_validation), backend.to_device(arrays.y_validation)))
+    return Data(training, Rows(backend.to_device(arrays.x_validation), backend.to_device(arrays.y_validation), ()))

@@ -189,24 +189,23 @@ class Compiled:
 
 
 def stream(
-    x: NDArray[Any], y: NDArray[Any], rows_of: Callable[[int], NDArray[np.int64]], batches: int
+    arrays: Sequence[NDArray[Any]], rows_of: Callable[[int], NDArray[np.int64]], batches: int
 ) -> tf.data.Dataset:
     """Batches of rows that stay on the host, read while the one before is trained on.
 
     Args:
-        x: (rows, …)
-        y: (rows, …)
+        arrays: (rows, …) each: features, targets, and what rows count, where they do not count 1.
         rows_of: the rows of a batch; asked anew in every epoch.
         batches: how many an epoch has.
     """
 
-    def read(number: np.int64) -> tuple[NDArray[Any], NDArray[Any]]:
+    def read(number: np.int64) -> list[NDArray[Any]]:
         rows = rows_of(int(number))
-        return x[rows], y[rows]
+        return [array[rows] for array in arrays]
 
-    def batch(number: Tensor) -> tuple[Tensor, Tensor]:
-        values = tf.numpy_function(read, [number], [x.dtype, y.dtype])
-        for value, array in zip(values, (x, y), strict=True):
+    def batch(number: Tensor) -> tuple[Tensor, ...]:
+        values = tf.numpy_function(read, [number], [array.dtype for array in arrays])
+        for value, array in zip(values, arrays, strict=True):
             value.set_shape([None, *array.shape[1:]])
         return tuple(values)
 

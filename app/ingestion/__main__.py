@@ -1,0 +1,95 @@
+"""Reads what is wanted from standard input, as JSON; writes what came of it to standard output, as JSON.
+
+May import: the readers, the encoding. Knows no HTTP.
+"""
+
+import hashlib
+import json
+import resource
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app.ingestion.archives import read_archive
+from app.ingestion.encoding import Encoded, Refusal, encode_table
+from app.ingestion.tables import read_csv, read_parquet
+from models.spec.datasets import DatasetSchema
+from models.spec.faults import Fault
+
+MEMORY_BYTES = 4 * 1024**3
+"""Of addresses: what reading one file may take."""
+CPU_SECONDS = 120
+_READERS = {"csv": read_csv, "parquet": read_parquet}
+
+
+def main() -> None:
+    """Read one file, write one dataset."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    wanted = json.load(sys.stdin)
+    try:
+        answer: dict[str, Any] = {"schema": ingest(wanted).model_dump(mode="json")}
+    except Refusal as refusal:
+        answer = {"faults": [refusal.fault.model_dump()]}
+    except MemoryError:
+        detail = f"reading the file takes more than {MEMORY_BYTES / 1e9:.1f} GB of memory; send fewer rows or columns"
+        answer = {"faults": [Fault(pointer="", detail=detail).model_dump()]}
+    sys.stdout.write(json.dumps(answer))
+
+
+def ingest(wanted: Mapping[str, Any]) -> DatasetSchema:
+    """Read a file and write the dataset that it holds.
+
+    Args:
+        wanted: `file`, its `format`, the `output` to write, and the options of `encode_table`.
+
+    Raises:
+        Refusal: it is not as expected.
+    """
+    file = Path(wanted["file"])
+    if wanted["format"] == "npz":
+        encoded = read_archive(file, wanted["task"])
+    else:
+        table = _READERS[wanted["format"]](file)
+        encoded = encode_table(table, wanted["target"], wanted["task"], wanted["ignore"], wanted["categorical"])
+    document = {
+        "task": encoded.task,
+        "classes": len(encoded.class_names) or None,
+        "feature_names": encoded.feature_names,
+        "class_names": encoded.class_names,
+    }
+    _write(Path(wanted["output"]), encoded, document)
+    return DatasetSchema(
+        name=wanted["name"],
+        description=wanted["description"],
+        source=f"Uploaded as {wanted['format'].upper() if wanted['format'] != 'parquet' else 'Parquet'}.",
+        rows=len(encoded.x),
+        features=encoded.x.shape[1],
+        target=encoded.target,
+        columns=encoded.columns,
+        preview=encoded.preview,
+        sha256=_digest(encoded, document),
+        **document,
+    )
+
+
+def _write(output: Path, encoded: Encoded, document: Mapping[str, Any]) -> None:
+    text = np.frombuffer(json.dumps(document).encode(), np.uint8)
+    with output.open("wb") as file:
+        np.savez(file, x=encoded.x, y=encoded.y, document=text)
+
+
+def _digest(encoded: Encoded, document: Mapping[str, Any]) -> str:
+    """Of all that training sees: the same for the same numbers, however they were written down."""
+    digest = hashlib.sha256(json.dumps([document, encoded.x.shape, str(encoded.y.dtype)]).encode())
+    for array in (encoded.x, encoded.y):
+        digest.update(np.ascontiguousarray(array).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""NumPy's archives: `x` and `y` of an `.npz` file, never with pickled objects.
+
+May import: numpy, pyarrow, the encoding. Knows no option but the task.
+"""
+
+import math
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from app.ingestion.encoding import MAX_COLUMNS, MAX_NUMBERS, MAX_ROWS, Encoded, Refusal, encode_target
+
+_MAX_UNPACKED_BYTES = 2 * 1024**3
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def read_archive(file: Path, task: str) -> Encoded:
+    """An archive with `x` (rows, …), numbers, and `y` (rows,), classes or numbers.
+
+    Args:
+        file: the archive.
+        task: `classification`, `regression` or `auto`.
+
+    Raises:
+        Refusal: it is no such archive.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            x, y = (_read(archive, name) for name in ("x", "y"))
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        raise Refusal(f"this is no .npz file that can be read: {str(error)[:200]}") from error
+    if x.ndim < 2 or x.dtype.kind not in "fiub":
+        raise Refusal(f"x must be numbers of the shape (rows, features), found {x.dtype} of the shape {x.shape}")
+    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+    if y.ndim != 1 or y.dtype.kind not in "fiubU":
+        raise Refusal(f"y must be classes or numbers of the shape (rows,), found {y.dtype} of the shape {y.shape}")
+    if len(x) != len(y):
+        raise Refusal(f"x has {len(x):,} rows, and y has {len(y):,}")
+    features = math.prod(x.shape[1:])
+    if not 2 <= len(x) <= MAX_ROWS or not 1 <= features <= MAX_COLUMNS or len(x) * features > MAX_NUMBERS:
+        raise Refusal(
+            f"x has {len(x):,} rows of {features:,} numbers; at least 2 rows, and at most {MAX_ROWS:,} rows, "
+            f"{MAX_COLUMNS:,} numbers in a row and {MAX_NUMBERS:,} in all are taken"
+        )
+    with np.errstate(over="ignore"):
+        numbers = np.ascontiguousarray(x.reshape(len(x), features), dtype=np.float32)
+    wrong = ~np.isfinite(numbers)
+    if wrong.any():
+        row = int(wrong.any(axis=1).argmax())
+        raise Refusal(f"x has a number that is NaN, infinite or beyond float32 in row {row + 1}; leave such rows out")
+    target, found_task, class_names = encode_target("y", pa.chunked_array([pa.array(y)]), task)
+    return Encoded(numbers, target, found_task, [], class_names)
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    """One array, after its header was found to be harmless."""
+    names = archive.namelist()
+    if f"{name}.npy" not in names:
+        raise Refusal(f"the archive must hold the arrays x and y; found: {', '.join(names[:10])[:200] or 'nothing'}")
+    info = archive.getinfo(f"{name}.npy")
+    if info.file_size > _MAX_UNPACKED_BYTES:
+        raise Refusal(f"{name} unpacked has {info.file_size:,} bytes; at most {_MAX_UNPACKED_BYTES:,} are taken")
+    try:
+        with archive.open(info) as member:
+            version = np.lib.format.read_magic(member)
+            if version not in _HEADERS:
+                raise Refusal(f"{name} is written in version {version} of NumPy's format; expected 1.0 or 2.0")
+            shape, _, dtype = _HEADERS[version](member)
+        if dtype.hasobject or dtype.fields is not None:
+            raise Refusal(f"{name} holds {dtype}: pickled objects are never read; save plain numbers")
+        if any(axis < 0 for axis in shape) or math.prod(shape) * max(dtype.itemsize, 1) > info.file_size:
+            raise Refusal(f"{name} says that it has the shape {shape}, and holds less")
+        with archive.open(info) as member:
+            array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
+    except (ValueError, zipfile.error, SyntaxError, TypeError) as error:
+        raise Refusal(f"{name} is no array that can be read: {str(error)[:200]}") from error
+    return array

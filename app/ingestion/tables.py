@@ -1,0 +1,95 @@
+"""CSV and Parquet files as tables of columns.
+
+May import: pyarrow. Knows no target and no feature.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from app.ingestion.encoding import MAX_COLUMNS, MAX_ROWS, Refusal
+
+_MAX_UNPACKED_BYTES = 2 * 1024**3
+_EMPTY = ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "?"]
+"""What stands in a CSV file where nothing is known."""
+
+
+def read_csv(file: Path) -> pa.Table:
+    """A CSV file in UTF-8 whose first line names the columns.
+
+    Raises:
+        Refusal: it is no such file.
+    """
+    size = file.stat().st_size
+    if size == 0:
+        raise Refusal("the file is empty")
+    with file.open("rb") as opened:
+        first = opened.read(1024 * 1024).split(b"\n", 1)[0]
+    if b"\x00" in first:
+        raise Refusal("this is no text in UTF-8: it has NUL bytes; expected CSV, or another Content-Type")
+    if first.count(b",") >= MAX_COLUMNS:
+        raise Refusal(f"the first line names more than {MAX_COLUMNS:,} columns")
+    try:
+        table = pyarrow.csv.read_csv(
+            file,
+            # One block, so that a column's type is inferred from all of it.
+            read_options=pyarrow.csv.ReadOptions(block_size=size + 1, use_threads=False),
+            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+            convert_options=pyarrow.csv.ConvertOptions(null_values=_EMPTY, strings_can_be_null=True),
+        )
+    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+        raise Refusal(f"this is no CSV that can be read: {_sentence(error)}") from error
+    if table.num_columns and all(re.fullmatch(r"[-+.\deE]+", name) for name in table.column_names):
+        raise Refusal(f"the first line must name the columns; found numbers: {_shown(table.column_names)}")
+    return _checked(table)
+
+
+def read_parquet(file: Path) -> pa.Table:
+    """A Parquet file of plain columns.
+
+    Raises:
+        Refusal: it is no such file, or would be too large once unpacked.
+    """
+    try:
+        opened = pyarrow.parquet.ParquetFile(file, memory_map=False)
+        meta = opened.metadata
+        if meta.num_columns > MAX_COLUMNS:
+            raise Refusal(f"it has {meta.num_columns:,} columns; at most {MAX_COLUMNS:,} are taken")
+        if meta.num_rows > MAX_ROWS:
+            raise Refusal(f"it has {meta.num_rows:,} rows; at most {MAX_ROWS:,} are taken")
+        unpacked = sum(
+            meta.row_group(group).column(column).total_uncompressed_size
+            for group in range(meta.num_row_groups)
+            for column in range(meta.num_columns)
+        )
+        if unpacked > _MAX_UNPACKED_BYTES:
+            raise Refusal(f"unpacked it has {unpacked:,} bytes; at most {_MAX_UNPACKED_BYTES:,} are taken")
+        table = opened.read(use_threads=False)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise Refusal(f"this is no Parquet that can be read: {_sentence(error)}") from error
+    return _checked(table)
+
+
+def _checked(table: pa.Table) -> pa.Table:
+    names = table.column_names
+    if twice := [name for name in names if names.count(name) > 1][:1]:
+        raise Refusal(f"two columns have the name {twice[0][:80]!r}; give each a name of its own")
+    if "" in names or any(len(name) > 200 or re.search(r"[\x00-\x1f\x7f]", name) for name in names):
+        raise Refusal("every column needs a name of at most 200 letters, without control characters")
+    if table.num_rows > MAX_ROWS:
+        raise Refusal(f"it has {table.num_rows:,} rows; at most {MAX_ROWS:,} are taken")
+    if table.num_rows < 2:
+        raise Refusal(f"it has {table.num_rows} rows; at least 2 are needed")
+    return table
+
+
+def _sentence(error: Exception) -> str:
+    return str(error).partition("\n")[0][:300]
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:5])[:80]

@@ -1,0 +1,96 @@
+"""The process that knows Keras on behalf of the API: started with the first question, warm from then on.
+
+May import: nothing of the workers', which it starts by name. Knows no HTTP and no SQL.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any
+
+from models.errors import PredictorUnavailableError
+
+ANSWER_SECONDS = 60.0
+"""For how long an answer is waited for; the first takes some seconds, as TensorFlow is loaded."""
+
+
+class Predictor:
+    """Asks the process; one question at a time."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask; blocks.
+
+        Raises:
+            PredictorUnavailableError: no answer came. Asking again starts it anew.
+        """
+        line = json.dumps(question).encode() + b"\n"
+        with self._lock:
+            if self._process is not None and self._process.poll() is not None:  # of idleness, for instance
+                self._end()
+            answer = self._exchange(line)
+        if not answer:
+            raise PredictorUnavailableError("the process that predicts gave no answer; try again soon")
+        found: dict[str, Any] = json.loads(answer)
+        if "error" in found:
+            raise PredictorUnavailableError(f"the process that predicts failed: {found['error']}")
+        return found
+
+    def close(self) -> None:
+        """End it, whatever it is asked."""
+        process = self._process
+        if process is not None:
+            process.kill()
+        with self._lock:
+            self._end()
+
+    def _exchange(self, line: bytes) -> bytes:
+        """One question, one answer; empty if the process ended, or was ended for its silence."""
+        process = self._process or self._start()
+        assert process.stdin is not None  # noqa: S101 - for mypy
+        assert process.stdout is not None  # noqa: S101 - for mypy
+        timer = threading.Timer(ANSWER_SECONDS, process.kill)
+        timer.start()
+        try:
+            process.stdin.write(line)
+            process.stdin.flush()
+            answer: bytes = process.stdout.readline()
+        except OSError:
+            answer = b""
+        finally:
+            timer.cancel()
+            timer.join()
+        if not answer.endswith(b"\n"):
+            self._end()
+            return b""
+        return answer
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        if find_spec("tensorflow") is None:
+            raise PredictorUnavailableError(
+                "predictions need Keras, which this installation of the API lacks; install 'fittingroom[api,worker]'"
+            )
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "workers.predictor"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"},  # GPUs are for workers
+        )
+        return self._process
+
+    def _end(self) -> None:
+        if self._process is None:
+            return
+        self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        self._process.wait()
+        self._process = None

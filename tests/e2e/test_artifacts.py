@@ -1,0 +1,176 @@
+"""What was trained can be downloaded, read and asked: it is the network of the best epoch, and no other."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from models.spec.experiment import TrialSpec
+from tests.app.test_hostile import is_a_problem
+from tests.e2e.service import Service
+from tests.specs import document, layers
+from tests.workers.trials import arrays_of
+from workers.datasets.sources import LOADERS
+
+HIDDEN = {"type": "dense", "units": 16, "activation": "relu"}
+FEW = {"epochs": 12, "validation_split": 0.3}
+
+
+def trained(service: Service, **changes: Any) -> dict[str, Any]:
+    """The one trial of an experiment that has completed."""
+    view = service.client.submit(document(**changes))
+    assert service.client.wait(view.id, timeout=120).state == "completed"
+    [trial] = service.client.list_trials(view.id)
+    found: dict[str, Any] = service.http.get(f"/v1/trials/{trial.id}").json()
+    return found
+
+
+def downloaded(service: Service, trial: dict[str, Any], folder: Path) -> keras.Model:
+    answer = service.http.get(f"/v1/trials/{trial['id']}/artifact")
+    assert answer.status_code == 200, answer.text
+    assert f'filename="{trial["id"]}.keras"' in answer.headers["content-disposition"]
+    file = folder / "trial.keras"
+    file.write_bytes(answer.content)
+    return keras.saving.load_model(file, safe_mode=True)
+
+
+def predict(service: Service, trial: dict[str, Any], rows: Any) -> Any:
+    answer = service.http.post(f"/v1/trials/{trial['id']}/predict", json={"rows": rows})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_the_file_holds_the_best_epoch(service: Service, tmp_path: Path) -> None:
+    """Measured again on the validation rows it gives the metrics that the history has there."""
+    optimizer = {"name": "adam", "learning_rate": 0.05}  # fast enough to have its best epoch in the middle
+    changes = {
+        "dataset": {"name": "mnist-sample", "rows": 300},
+        "model": layers(HIDDEN, {"type": "dense", "units": 10}),
+    }
+    trial = trained(
+        service, optimizer=optimizer, loss={"name": "categorical_crossentropy", "from_logits": True}, fit=FEW, **changes
+    )
+    assert trial["weights_epoch"] == trial["best_epoch"]["epoch"] < 12
+    model = downloaded(service, trial, tmp_path)
+    arrays = arrays_of(TrialSpec.model_validate(trial["spec"]))
+    model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    loss, accuracy = model.evaluate(arrays.x_validation, arrays.y_validation, verbose=0)
+    best = trial["best_epoch"]["metrics"]
+    assert loss == pytest.approx(best["val_loss"], rel=1e-5)
+    assert accuracy == pytest.approx(best["val_accuracy"], rel=1e-6)
+    said = predict(service, trial, arrays.x[:5].tolist())
+    assert said["epoch"] == trial["weights_epoch"]
+    expected = keras.ops.softmax(model(arrays.x[:5]))
+    np.testing.assert_allclose(said["outputs"], expected, rtol=1e-5)
+    assert said["predictions"] == [str(row.argmax()) for row in np.array(expected)]
+
+
+def test_rows_are_taken_as_the_dataset_has_them(service: Service, tmp_path: Path) -> None:
+    """Standardized in the file as well as by `predict`; and a missing number is what it was in training."""
+    trial = trained(service, model=layers(HIDDEN, {"type": "dense", "units": 1, "activation": "sigmoid"}),
+                    loss="binary_crossentropy", fit=FEW)  # fmt: skip
+    x, survived = LOADERS["titanic"]()
+    said = predict(service, trial, x.tolist())
+    np.testing.assert_allclose(said["outputs"], downloaded(service, trial, tmp_path)(x), rtol=1e-4, atol=1e-6)
+    right = np.array([name == "survived" for name in said["predictions"]]) == survived
+    assert right.mean() > 0.7
+    gap = [None, *x[0, 1:].tolist()]
+    [one] = predict(service, trial, [gap])["outputs"]
+    filled = [float(x[:623, 0].mean()), *x[0, 1:].tolist()]
+    assert one == pytest.approx(predict(service, trial, [filled])["outputs"][0], rel=1e-5)
+
+
+def test_many_trials_of_one_cohort_have_each_their_own(service: Service) -> None:
+    rates = {"choice": [0.001, 0.01, 0.1]}
+    view = service.client.submit(
+        document(optimizer={"name": "sgd", "learning_rate": rates}, fit=FEW | {"epochs": {"choice": [3, 12]}})
+    )
+    assert service.client.wait(view.id, timeout=120).state == "completed"
+    trials = [service.http.get(f"/v1/trials/{trial.id}").json() for trial in service.client.list_trials(view.id)]
+    row = LOADERS["titanic"]()[0][0].tolist()
+    outputs = {tuple(predict(service, trial, [row])["outputs"][0]) for trial in trials}
+    assert len(outputs) == len(trials) == 6
+
+
+def test_restore_best_weights_is_kept_as_keras_would(service: Service) -> None:
+    """What it watches may be another metric than the objective."""
+    trial = trained(
+        service,
+        optimizer={"name": "adam", "learning_rate": 0.05},
+        early_stopping={"monitor": "loss", "patience": 20, "restore_best_weights": True},
+        objective={"metric": "val_loss"},
+        fit=FEW,
+    )
+    history = service.http.get(f"/v1/trials/{trial['id']}/history").json()["history"]
+    assert trial["weights_epoch"] == 1 + int(np.argmin(history["loss"])) != trial["best_epoch"]["epoch"]
+
+
+def test_what_has_no_weights_says_why(service: Service) -> None:
+    diverged = trained(service, optimizer={"name": "sgd", "learning_rate": 1e6}, loss="mse",
+                       dataset={"name": "titanic"}, model=layers({"type": "dense", "units": 2}))  # fmt: skip
+    assert (diverged["stop_reason"], diverged["weights_epoch"]) == ("diverged", None)
+    waiting = service.http.post("/v1/experiments", json=document(device="gpu")).json()["id"]
+    [queued] = service.client.list_trials(waiting)
+    for trial_id, word in ((diverged["id"], "objective"), (queued.id, "queued")):
+        for answer in (
+            service.http.get(f"/v1/trials/{trial_id}/artifact"),
+            service.http.post(f"/v1/trials/{trial_id}/predict", json={"rows": [[1.0]]}),
+        ):
+            is_a_problem(answer, 409)
+            assert word in answer.json()["detail"]
+    is_a_problem(service.http.get(f"/v1/trials/{queued.id}/summary"), 409)
+    assert "dense" in service.http.get(f"/v1/trials/{diverged['id']}/summary").text
+    service.client.cancel(waiting)
+
+
+def test_rows_of_another_shape_are_refused(service: Service) -> None:
+    trial = trained(service)
+    path = f"/v1/trials/{trial['id']}/predict"
+    cases: list[tuple[Any, str]] = [
+        ({}, "/rows"),
+        ({"rows": []}, "/rows"),
+        ({"rows": [[]]}, "/rows/0"),
+        ({"rows": [[1.0] * 9]}, "/rows/0"),
+        ({"rows": [[1.0] * 10, [1.0] * 11]}, "/rows/1"),
+        ({"rows": [["1"] * 10]}, "/rows/0/0"),
+        ({"rows": [[True] * 10]}, "/rows/0/0"),
+        ({"rows": [1.0] * 10}, "/rows/0"),
+        ({"rows": [[1.0] * 10], "epoch": 3}, "/epoch"),
+        ({"rows": [[1.0] * 10] * 10_001}, "/rows"),
+    ]
+    for body, pointer in cases:
+        answer = service.http.post(path, json=body)
+        is_a_problem(answer, 422)
+        assert answer.json()["errors"][0]["pointer"] == pointer, body if len(str(body)) < 200 else pointer
+    endless = b'{"rows": [[' + b"1," * 9_000_000
+    huge = service.http.post(path, content=endless, headers={"Content-Type": "application/json"})
+    is_a_problem(huge, 413)
+    enormous = predict(service, trial, [[3e38] * 10])
+    assert len(enormous["outputs"][0]) == 2
+
+
+def test_the_process_that_predicts_is_started_again(service: Service) -> None:
+    trial = trained(service)
+    row = LOADERS["titanic"]()[0][0].tolist()
+    before = predict(service, trial, [row])
+    [predictor] = [
+        int(status.parent.name)
+        for status in Path("/proc").glob("[0-9]*/cmdline")
+        if b"workers.predictor" in status.read_bytes() and _ancestor(int(status.parent.name), service.process.pid)
+    ]
+    os.kill(predictor, signal.SIGKILL)
+    time.sleep(0.2)
+    assert predict(service, trial, [row]) == before
+
+
+def _ancestor(process_id: int, of: int) -> bool:
+    while process_id > 1:
+        if process_id == of:
+            return True
+        process_id = int(Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[1])
+    return False

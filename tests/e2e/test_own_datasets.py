@@ -1,0 +1,57 @@
+"""Datasets of one's own, through a whole service: uploaded, trained on, validated on."""
+
+import csv
+import io
+import random
+
+from tests.e2e.service import Service
+from tests.specs import document, layers
+
+
+def table(rows: int, seed: int, *, gaps: bool) -> str:
+    """A number and a town that decide a price, and whether it is high."""
+    draw = random.Random(seed)  # noqa: S311
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["size", "town", "price", "high"])
+    for _ in range(rows):
+        size, town = draw.uniform(0, 1), draw.choice(["Ulm", "Bonn"])
+        price = 2 * size + (town == "Ulm")
+        shown = "" if gaps and draw.random() < 0.1 else round(size, 4)
+        writer.writerow([shown, town, round(price, 4), "yes" if price > 1.5 else "no"])
+    return text.getvalue()
+
+
+def upload(service: Service, name: str, content: str, target: str, ignore: str) -> None:
+    query = {"name": name, "target": target, "ignore": ignore}
+    answer = service.http.post("/v1/datasets", params=query, content=content, headers={"Content-Type": "text/csv"})
+    assert answer.status_code in {200, 201}, answer.text
+
+
+def test_classes_and_numbers_of_ones_own_are_learned(service: Service) -> None:
+    upload(service, "homes", table(400, 0, gaps=True), "high", "price")
+    upload(service, "homes-test", table(100, 1, gaps=False), "high", "price")
+    upload(service, "prices", table(400, 0, gaps=False), "price", "high")
+    hidden = {"type": "dense", "units": 16, "activation": "relu"}
+    classes = document(
+        dataset={"name": "homes", "standardize": True, "validation": "homes-test"},
+        model=layers(hidden, {"type": "dense", "units": 2, "activation": "softmax"}),
+        optimizer={"name": "adam", "learning_rate": 0.01},
+        fit={"epochs": 30, "class_weight": {"1": 2.0}},
+    )
+    numbers = document(
+        dataset={"name": "prices"},
+        model=layers(hidden, {"type": "dense", "units": 1}),
+        optimizer={"name": "adam", "learning_rate": 0.01},
+        loss="mse",
+        metrics=["mae"],
+        fit={"epochs": 30, "validation_split": 0.25},
+    )
+    of_classes, of_numbers = (service.client.submit(given).id for given in (classes, numbers))
+    assert service.client.wait(of_classes, timeout=120).state == "completed"
+    assert service.client.wait(of_numbers, timeout=120).state == "completed"
+    [history] = service.client.get_history(of_classes).trials
+    assert history.history["val_accuracy"][-1] > 0.9  # type: ignore[operator]
+    [history] = service.client.get_history(of_numbers).trials
+    assert history.history["val_mae"][-1] < 0.1  # type: ignore[operator]
+    assert history.history["val_mae"][0] > 0.2  # type: ignore[operator]

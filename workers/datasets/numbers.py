@@ -1,0 +1,84 @@
+"""A dataset's numbers and their names, whether it is built in or was uploaded.
+
+May import: numpy, the specs, the storage. Knows neither SQL nor an engine.
+"""
+
+import json
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.datasets import file_of
+from models.errors import UsageFault
+from models.spec.datasets import BUILT_IN_DATASETS
+from models.spec.experiment import DatasetReference
+from models.storage import Storage
+from workers.datasets.sources import LOADERS
+
+Floats = NDArray[np.float32]
+Labels = NDArray[np.int64]
+_KEPT = 2
+_uploaded: OrderedDict[str, "Numbers"] = OrderedDict()
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """All rows of a dataset."""
+
+    x: Floats
+    """(rows, features); NaN where a number is missing."""
+    y: Floats | Labels
+    """(rows,): class numbers, or float32 where the target is a number."""
+    classes: int | None
+    """How many classes there are; None where the target is a number."""
+    feature_names: list[str]
+    """Empty where they have none."""
+    class_names: list[str]
+
+
+def load(reference: DatasetReference, storage: Storage | None = None) -> Numbers:
+    """The numbers that a spec means.
+
+    Args:
+        reference: what the spec says.
+        storage: where uploaded ones are.
+
+    Raises:
+        UsageFault: they cannot be had on this worker.
+        OSError: the storage does not give them.
+    """
+    if reference.sha256 is None:
+        schema = BUILT_IN_DATASETS[reference.name]
+        x, y = LOADERS[reference.name]()
+        return Numbers(x, y, schema.classes, schema.feature_names, schema.class_names)
+    if reference.sha256 not in _uploaded:
+        if storage is None:
+            raise UsageFault(f"the dataset {reference.name!r} was uploaded, and this worker has no storage")
+        _uploaded[reference.sha256] = _read(storage, reference.sha256)
+    _uploaded.move_to_end(reference.sha256)
+    while len(_uploaded) > _KEPT:
+        _uploaded.popitem(last=False)
+    return _uploaded[reference.sha256]
+
+
+def _read(storage: Storage, sha256: str) -> Numbers:
+    with storage.opened(file_of(sha256)) as opened, np.load(opened, allow_pickle=False) as file:
+        document = json.loads(file["document"].tobytes())
+        return Numbers(file["x"], file["y"], document["classes"], document["feature_names"], document["class_names"])
+
+
+def like(training: Numbers, other: Numbers) -> Numbers:
+    """The rows of a dataset with the features and class numbers of another one, by their names.
+
+    What the other one has not is 0: a category, a mark, that does not occur.
+    """
+    x, y = other.x, other.y
+    if training.feature_names != other.feature_names:
+        places = {name: place for place, name in enumerate(other.feature_names)}
+        nothing = np.zeros(len(x), np.float32)
+        x = np.stack([x[:, places[n]] if n in places else nothing for n in training.feature_names], axis=1)
+    if training.class_names != other.class_names:
+        y = np.array([training.class_names.index(name) for name in other.class_names], np.int64)[y]
+    return Numbers(x, y, training.classes, training.feature_names, training.class_names)

@@ -1,0 +1,136 @@
+"""Networks that have been trained, asked again: `python -m workers.predictor`, a process of its own beside the API.
+
+May import: keras, the networks, the artifacts. Knows neither SQL nor HTTP. It reads one question a line from standard
+input and answers each with one line, until its input ends or nobody has asked for a while.
+"""
+
+import json
+import os
+import select
+import sys
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import IO, Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from models.history import to_wire
+from models.spec.experiment import TrialSpec
+from models.storage import Storage
+from workers.artifacts import Artifact, read_artifact
+from workers.networks import build_network
+
+IDLE_SECONDS = 600.0
+"""After so long without a question it ends, and gives its memory back; the next question starts another."""
+_KEPT = 4
+_ROWS_AT_ONCE = 1_024
+
+_Loaded = tuple[keras.Model, Artifact]
+
+
+class Predictor:
+    """Answers questions; keeps the networks that were asked last."""
+
+    def __init__(self) -> None:
+        self._loaded: OrderedDict[str, _Loaded] = OrderedDict()
+
+    def answer(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer one question: `save` a network as a `.keras` file, or let it `predict`."""
+        spec = TrialSpec.model_validate(question["spec"])
+        try:
+            model, artifact = self._load(question, spec)
+        except (OSError, KeyError) as error:
+            return {"missing": f"{type(error).__name__}: {error}"}
+        if question["action"] == "save":
+            _with_scaling(model, artifact).save(question["output"])
+            return {}
+        return _predicted(spec, model, artifact, question["rows"])
+
+    def _load(self, question: Mapping[str, Any], spec: TrialSpec) -> _Loaded:
+        trial_id = question["trial_id"]
+        if trial_id not in self._loaded:
+            artifact = read_artifact(Storage(question["storage"]), question["artifact"], trial_id)
+            model = build_network(spec, len(artifact.inputs.scaling.fill))
+            model.set_weights(artifact.weights)
+            self._loaded[trial_id] = model, artifact
+        self._loaded.move_to_end(trial_id)
+        while len(self._loaded) > _KEPT:
+            self._loaded.popitem(last=False)
+        return self._loaded[trial_id]
+
+
+def _predicted(
+    spec: TrialSpec, model: keras.Model, artifact: Artifact, rows: list[list[float | None]]
+) -> dict[str, Any]:
+    inputs, features = artifact.inputs, len(artifact.inputs.scaling.fill)
+    for number, row in enumerate(rows):
+        if len(row) != features:
+            names = f": {', '.join(inputs.feature_names[:20])}" if inputs.feature_names else ""
+            detail = f"the network takes {features} numbers a row, found {len(row)}{names}"
+            return {"faults": [{"pointer": f"/rows/{number}", "detail": detail, "found": f"{len(row)} numbers"}]}
+    x = inputs.scaling.apply(np.array(rows, np.float32))  # null becomes NaN, which stands for what is missing
+    outputs = np.concatenate(
+        [
+            ops.convert_to_numpy(model(x[first : first + _ROWS_AT_ONCE], training=False))
+            for first in range(0, len(x), _ROWS_AT_ONCE)
+        ]
+    ).astype(np.float64)
+    if getattr(spec.loss, "from_logits", False):
+        outputs = _probabilities(outputs)
+    return {
+        "predictions": _named(outputs, list(inputs.class_names)),
+        "outputs": [[to_wire(value) for value in row] for row in outputs.tolist()],
+        "class_names": list(inputs.class_names),
+    }
+
+
+def _named(outputs: NDArray[np.float64], class_names: list[str]) -> list[Any]:
+    """Of each row the likeliest class, or the number."""
+    if not class_names:
+        return [to_wire(value) for value in outputs[:, 0].tolist()]
+    places = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(int)
+    return [class_names[place] for place in places]
+
+
+def _probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    if logits.shape[1] == 1:
+        sigmoid: NDArray[np.float64] = 1 / (1 + np.exp(-logits))
+        return sigmoid
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    softmax: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return softmax
+
+
+def _with_scaling(model: keras.Model, artifact: Artifact) -> keras.Model:
+    """The network as somebody else can use it: it takes rows as the dataset has them, but for missing numbers."""
+    scaling = artifact.inputs.scaling
+    if scaling.mean is None or scaling.deviation is None:
+        return model
+    inputs = keras.Input(model.input_shape[1:])
+    scaled = keras.layers.Normalization(mean=scaling.mean, variance=scaling.deviation**2, name="standardize")(inputs)
+    return keras.Model(inputs, model(scaled))
+
+
+def serve(questions: IO[bytes], answers: IO[bytes]) -> None:
+    """Answer until the questions end, or none has come for a while."""
+    predictor = Predictor()
+    while select.select([questions], [], [], IDLE_SECONDS)[0]:
+        line = questions.readline()
+        if not line:
+            return
+        try:
+            answer = predictor.answer(json.loads(line))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer to this question only
+            answer = {"error": f"{type(error).__name__}: {error}"[:500]}
+        answers.write(json.dumps(answer).encode() + b"\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    # What libraries print must not come between the answers.
+    with os.fdopen(os.dup(1), "wb") as answers:
+        os.dup2(2, 1)
+        serve(sys.stdin.buffer, answers)
