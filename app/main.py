@@ -17,7 +17,19 @@ from app.limits import BodyLimit
 from app.openapi import describe
 from app.predictor import Predictor
 from app.reading import Reading
-from app.routes import artifacts, batches, datasets, documentation, events, experiments, health, trials, workers
+from app.routes import (
+    artifacts,
+    batches,
+    comparison,
+    datasets,
+    documentation,
+    events,
+    experiments,
+    health,
+    plots,
+    trials,
+    workers,
+)
 from app.service import DEFAULT_PROJECT, Service
 from app.submitter import Submitter
 from app.versions import Versions
@@ -88,7 +100,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.reading, app.state.gate = Reading(service, versions), Gate(database)
     app.add_middleware(BodyLimit)
     install_error_handlers(app)
-    for module in (batches, experiments, events, trials, artifacts, datasets, workers, health):
+    for module in (batches, experiments, events, comparison, plots, trials, artifacts, datasets, workers, health):
         app.include_router(module.router)
     documentation.mount_documentation(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # FastAPI's own way to change it

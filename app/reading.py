@@ -128,6 +128,16 @@ class Reading:
 
         return await self._cache.get(("trials", experiment_id), standing.version, make)
 
+    async def comparison(self, project: str, experiment_id: str) -> Answer:
+        """Which of an experiment's candidates fits."""
+        standing = await self.standing(project, experiment_id)
+
+        def make() -> Answer:
+            view = self._service.of(project).get_comparison(experiment_id)
+            return Answer(view.version, etag_of(view.version), _json(view))
+
+        return await self._cache.get(("comparison", experiment_id), standing.version, make)
+
     async def trial(self, project: str, trial_id: str) -> Answer:
         """A trial."""
         standing = await self.standing(project, trial_id)

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from app import presentation, schemas
 from app.artifacts import Artifacts
+from app.comparison_schemas import ComparisonView
 from app.datasets import Datasets
 from app.submitter import Submitter
 from models import registry, repository, requests
@@ -204,6 +205,24 @@ class Service:
             trials = [row for row in repository.list_trials(session, experiment_id) if row.version > after_version]
             epochs = repository.list_epochs(session, experiment_id=experiment_id, after_version=after_version)
         return presentation.experiment_history(row, progress, trials, epochs)
+
+    def get_comparison(self, experiment_id: str) -> ComparisonView:
+        """Which of its candidates fits, and what of that is luck; or NotFoundError."""
+        # scipy takes as long to import as the rest of the API, and most processes never compare.
+        from app.comparison import compare  # noqa: PLC0415
+
+        view = self.get_experiment(experiment_id)
+        trials, _ = self.list_trials(experiment_id)
+        found = compare(view.objective, trials)
+        return ComparisonView(
+            experiment_id=view.id,
+            name=view.name,
+            state=view.state,
+            version=view.version,
+            objective=view.objective,
+            sentence=found.sentence,
+            candidates=list(found.candidates),
+        )
 
     def get_webhook(self, experiment_id: str) -> schemas.WebhookView:
         """Whether an experiment's end was told, or NotFoundError."""

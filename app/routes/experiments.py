@@ -1,4 +1,4 @@
-"""Experiments: submit, plan, list, read, look at, cancel, pause, resume, delete.
+"""Experiments: submit, plan, list, read, cancel, pause, resume, delete.
 
 May import: fastapi, the service, the views. Knows no SQL.
 """
@@ -19,7 +19,7 @@ from app.dependencies import (
     SubmitService,
     reading_of,
 )
-from app.errors import Responses, problem_responses
+from app.errors import problem_responses
 from app.reading import experiment_etag
 from app.routes.negotiation import (
     AS_CSV,
@@ -29,21 +29,17 @@ from app.routes.negotiation import (
     WaitSeconds,
     answered,
     from_cursor,
-    is_known,
     known_version,
     link_to,
-    not_modified,
     to_cursor,
     wants_csv,
 )
-from app.routes.strictness import StrictRoute, refuse_parameter
-from models.history import History
+from app.routes.strictness import StrictRoute
 from models.lifecycle import ExperimentState
 from models.listing import Filters, Sort
 from models.spec.examples import example_documents
 from models.spec.experiment import ExperimentSpec
 from models.spec.limits import MAX_NAME_LENGTH, MAX_TAG_LENGTH
-from models.spec.metrics import recorded_metrics
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=StrictRoute)
 
@@ -59,8 +55,6 @@ _EXAMPLES = {name: {"summary": document["name"], "value": document} for name, do
 SpecBody = Annotated[ExperimentSpec, Body(openapi_examples=_EXAMPLES)]
 Word = r"^[^\x00-\x1f\x7f]*$"
 Time = Annotated[dt.datetime, BeforeValidator(_from_text)]
-
-_PICTURE: Responses = {200: {"content": {"image/svg+xml": {}}, "description": "A picture."}}
 
 
 IdempotencyKey = Annotated[
@@ -184,55 +178,6 @@ async def get_history(
         caller.project, experiment_id, after, as_csv=wants_csv(request)
     )
     return answered(request, history)
-
-
-@router.get(
-    "/{experiment_id}/plot.svg",
-    operation_id="plot_experiment",
-    response_class=Response,
-    responses=_PICTURE | UNCHANGED | problem_responses(404, 422, 503),
-)
-def plot(
-    experiment_id: ExperimentId,
-    service: ReadService,
-    request: Request,
-    metric: Annotated[
-        str | None,
-        Query(max_length=MAX_NAME_LENGTH, pattern=Word, description="Which metric; by default the objective's."),
-    ] = None,
-) -> Response:
-    """The curves of one metric, all trials in one picture, each trial's best epoch marked."""
-    # matplotlib takes longer to import than the rest of the API together, and most processes never draw.
-    from app.plots import Curve, draw_curves  # noqa: PLC0415
-
-    view = service.get_experiment(experiment_id)
-    chosen = metric or view.objective.metric
-    spec = ExperimentSpec.model_validate(view.spec)
-    rate_changes = spec.reduce_lr_on_plateau is not None
-    recorded = recorded_metrics(spec.metrics, validated=spec.is_validated, rate_changes=rate_changes)
-    if chosen not in recorded:
-        refuse_parameter("metric", chosen, f"its trials record: {', '.join(recorded)}")
-    etag = f'W/"{view.version}-{chosen}"'
-    if is_known(request, etag):
-        return not_modified(etag)
-    trials, _ = service.list_trials(experiment_id)
-    best = {trial.id: trial.best_epoch.epoch for trial in trials if trial.best_epoch is not None}
-    curves = [
-        Curve(history.label, _column(history.history, chosen), best.get(history.trial_id))
-        for history in service.get_experiment_history(experiment_id).trials
-    ]
-    picture = draw_curves(view.name, chosen, curves)
-    return Response(picture, media_type="image/svg+xml", headers={"ETag": etag, "Cache-Control": "no-cache"})
-
-
-def _column(history: History, metric: str) -> list[tuple[int, float]]:
-    """The points of a metric that can be drawn from: epoch and value, NaN and infinities among them."""
-    values = history.get(metric, [])
-    return [
-        (int(epoch or 0), float(value))
-        for epoch, value in zip(history["epoch"], values, strict=False)
-        if value is not None
-    ]
 
 
 @router.get("/{experiment_id}/webhook", operation_id="get_webhook", responses=problem_responses(404, 503))

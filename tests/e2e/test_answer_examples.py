@@ -49,6 +49,7 @@ def answers(service: Service) -> dict[str, Any]:
         "list_experiments": http.get("/v1/experiments", params={"limit": 1, "state": "completed"}).json(),
         "get_experiment": http.get(path).json(),
         "get_experiment_history": http.get(f"{path}/history").json(),
+        "compare_experiment": http.get(f"{path}/comparison").json(),
         "get_webhook": http.get(f"{path}/webhook").json(),
         "list_trials": trials,
         "get_trial": http.get(trial).json(),
