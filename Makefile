@@ -3,6 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+MLFLOW := $(VENV)/mlflow
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve test check lint faults soak bench bench-api lock clean
@@ -34,8 +35,13 @@ lint: $(READY) ## Check style, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-check: lint ## What CI runs: lint, all tests on SQLite, PostgreSQL and Redis and in a browser, the faults and a short soak on SQLite
-	scripts/with-servers $(BIN)/pytest --servers --browser
+$(MLFLOW)/.ready: locks/mlflow.txt $(READY)
+	@$(BIN)/python -m venv $(MLFLOW)
+	@$(MLFLOW)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/mlflow.txt
+	@touch $@
+
+check: lint $(MLFLOW)/.ready ## What CI runs: lint, all tests on SQLite, PostgreSQL and Redis and in a browser, the faults and a short soak on SQLite
+	MLFLOW=$(CURDIR)/$(MLFLOW)/bin/mlflow scripts/with-servers $(BIN)/pytest --servers --browser --mlflow
 	$(BIN)/pytest --faults tests/faults
 	$(BIN)/python -m tests.faults.soak --minutes 0.5
 

@@ -14,6 +14,8 @@ from typing import Annotated
 
 import typer
 
+from app.commands import commands
+
 cli = typer.Typer(
     help="Post an experiment; it tries several Keras models on, and tells you which fits.",
     no_args_is_help=True,
@@ -23,6 +25,7 @@ cli = typer.Typer(
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Folder of the database and all other files. [default: .fittingroom]")
 ]
+cli.add_typer(commands)
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")]
 

@@ -3,8 +3,6 @@
 May import: the tables' rows, the views. Runs no query, knows no FastAPI.
 """
 
-import csv
-import io
 from collections.abc import Collection, Iterable, Sequence
 
 from app import schemas
@@ -165,20 +163,6 @@ def experiment_history(
         version=row.version,
         trials=[trial_history(trial, by_trial.get(trial.id, [])) for trial in trials],
     )
-
-
-def history_csv(histories: Sequence[schemas.TrialHistoryView]) -> str:
-    """Histories as a table: one line per epoch, a column per metric, the trial in front."""
-    names = list(dict.fromkeys(name for view in histories for name in view.history))
-    sheet = io.StringIO()
-    writer = csv.writer(sheet)
-    writer.writerow(["trial_id", "trial", "label", *names])
-    for view in histories:
-        columns = [view.history.get(name, []) for name in names]
-        for line in range(len(view.history["epoch"])):
-            values = [column[line] if column else None for column in columns]
-            writer.writerow([view.trial_id, view.number, view.label, *values])
-    return sheet.getvalue()
 
 
 def plan(spec: ExperimentSpec, planned: ExperimentPlan) -> schemas.PlanView:

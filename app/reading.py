@@ -13,7 +13,7 @@ from typing import Any
 from anyio import to_thread
 
 from app import schemas
-from app.presentation import history_csv
+from app.histories import csv_of
 from app.service import Service
 from app.versions import Versions
 from models.errors import NotFoundError
@@ -205,5 +205,5 @@ def _history(
     version: int, view: schemas.View, trials: list[schemas.TrialHistoryView], *, as_csv: bool, has_ended: bool
 ) -> Answer:
     if as_csv:
-        return Answer(version, f'W/"{version}-csv"', history_csv(trials).encode(), CSV, has_ended)
+        return Answer(version, f'W/"{version}-csv"', csv_of(trials).encode(), CSV, has_ended)
     return Answer(version, etag_of(version), _json(view), JSON, has_ended)

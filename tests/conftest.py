@@ -19,6 +19,9 @@ from models.tables import Base
 hypothesis.settings.register_profile("default", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("default")
 
+OPTIONAL = ("browser", "mlflow")
+"""Marks of tests that need something beside Python and our own packages."""
+
 POSTGRES = os.environ.get("FITTINGROOM_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
 REDIS = os.environ.get("FITTINGROOM_TEST_REDIS", "redis://127.0.0.1:6379")
 
@@ -26,19 +29,22 @@ REDIS = os.environ.get("FITTINGROOM_TEST_REDIS", "redis://127.0.0.1:6379")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--servers", action="store_true", help="also run on PostgreSQL and Redis")
     parser.addoption("--browser", action="store_true", help="also run the tests that need Chromium")
+    parser.addoption("--mlflow", action="store_true", help="also export to a real MLflow server: the command in MLFLOW")
     parser.addoption("--faults", action="store_true", help="run the cases of tests/faults, and nothing else")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "browser: needs Chromium; runs with --browser, as `make check` does")
+    for name in OPTIONAL:
+        config.addinivalue_line("markers", f"{name}: runs with --{name}, as `make check` does")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Left out, not skipped: browser tests, as `make test` needs nothing but Python; faults, which have a command."""
+    """Left out, not skipped: what needs more than Python, as `make test` has no more; faults, which have a command."""
     is_fault = config.getoption("--faults")
     chosen = [item for item in items if ("faults" in item.path.parts) == is_fault]
-    if not config.getoption("--browser"):
-        chosen = [item for item in chosen if item.get_closest_marker("browser") is None]
+    for name in OPTIONAL:
+        if not config.getoption(f"--{name}"):
+            chosen = [item for item in chosen if item.get_closest_marker(name) is None]
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
     items[:] = chosen
 

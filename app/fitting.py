@@ -1,0 +1,60 @@
+"""What `client.fit` sends and gives: a live Keras model becomes an experiment of one trial.
+
+May import: the views, the translation of models. Knows no connection and no Keras.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.histories import Floats
+from app.keras_spec import CompiledModel, spec_of
+from app.schemas import ExperimentView, TrialSummaryView
+
+
+class TrialFailedError(Exception):
+    """A trial was not completed.
+
+    Attributes:
+        trial: the trial, with its fault.
+    """
+
+    def __init__(self, trial: TrialSummaryView) -> None:
+        self.trial = trial
+        super().__init__(f"{trial.id} is {trial.state}" + ("" if trial.fault is None else f": {trial.fault.message}"))
+
+
+@dataclass(frozen=True)
+class FitView:
+    """What `fit` gives, as Keras's own `fit` gives a History."""
+
+    history: Floats
+    """A list a metric, a number an epoch."""
+    experiment: ExperimentView
+    trial: TrialSummaryView
+
+
+def fit_spec(
+    model: CompiledModel, dataset: str | Mapping[str, Any], fitting: Mapping[str, Any], seed: int, rest: dict[str, Any]
+) -> dict[str, Any]:
+    """The spec of one trial.
+
+    Args:
+        model: compiled.
+        dataset: its name, or a document.
+        fitting: Keras's own arguments of `fit`.
+        seed: where first weights and batches come from.
+        rest: further keys of the spec; its `fit` stands beside what `fitting` says.
+    """
+    return spec_of(model, dataset, **rest | {"fit": {**fitting, **rest.get("fit", {})}, "seeds": [seed]})
+
+
+def fit_view(ended: ExperimentView, trial: TrialSummaryView, history: Floats) -> FitView:
+    """What came of it.
+
+    Raises:
+        TrialFailedError: it was not completed.
+    """
+    if trial.state != "completed":
+        raise TrialFailedError(trial)
+    return FitView({name: values for name, values in history.items() if name != "epoch"}, ended, trial)
