@@ -21,6 +21,7 @@ from app.routes import (
     artifacts,
     batches,
     comparison,
+    dashboard,
     datasets,
     documentation,
     events,
@@ -103,5 +104,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for module in (batches, experiments, events, comparison, plots, trials, artifacts, datasets, workers, health):
         app.include_router(module.router)
     documentation.mount_documentation(app)
+    dashboard.mount_dashboard(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # FastAPI's own way to change it
     return app

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
 router = APIRouter(include_in_schema=False)
@@ -36,9 +36,3 @@ async def docs() -> HTMLResponse:
         swagger_favicon_url=f"{_ASSETS}/favicon.png",
         swagger_ui_parameters={"tryItOutEnabled": True, "defaultModelsExpandDepth": 0, "displayRequestDuration": True},
     )
-
-
-@router.get("/")
-async def root() -> RedirectResponse:
-    """To the docs page."""
-    return RedirectResponse("/docs")

@@ -46,7 +46,9 @@ def test_a_project_sees_its_own_only(http: httpx.Client, make_key: MakeKey) -> N
     answer = http.post("/v1/experiments", json=document(), headers=one)
     path = answer.headers["location"]
     trial = http.get(f"{path}/trials", headers=one).json()["items"][0]["id"]
-    reads = [path, f"{path}/trials", f"{path}/history", f"{path}/events", f"{path}/plot.svg", f"/v1/trials/{trial}"]
+    reads = [path, f"/v1/trials/{trial}", f"/v1/plot.svg?trials={trial}"]
+    reads += [f"{path}/{rest}" for rest in ("trials", "history", "events", "comparison", "plot.svg", "plot.png")]
+    reads += [f"/v1/trials/{trial}/{rest}" for rest in ("history", "summary", "artifact")]
     writes = [f"{path}/cancel", f"{path}/pause", f"{path}/resume", f"/v1/trials/{trial}/cancel"]
     for method, paths in (("GET", reads), ("POST", writes), ("DELETE", [path])):
         for place in paths:

@@ -1,9 +1,11 @@
 """The schema and the docs page."""
 
 import re
+from pathlib import Path
 
 import httpx
 
+import app
 from models.spec.examples import example_documents
 
 
@@ -18,8 +20,17 @@ def test_docs_page_needs_nothing_from_elsewhere(http: httpx.Client) -> None:
     assert not re.search(r"https?:", page.text)
 
 
-def test_the_root_leads_to_the_docs(http: httpx.Client) -> None:
-    assert str(http.get("/", follow_redirects=True).url).endswith("/docs")
+def test_the_dashboard_needs_nothing_from_elsewhere(http: httpx.Client) -> None:
+    page = http.get("/")
+    assert page.status_code == 200
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    links = re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text)
+    assert len(links) == 4
+    for file in (Path(app.__file__).parent / "static").iterdir():
+        links.append(f"/static/{file.name}")
+        assert not re.search(r"(?<!xmlns=\")https?://", file.read_text(encoding="utf-8")), file
+    for link in links:
+        assert http.get(link).status_code == 200, link
 
 
 def test_the_six_exercises_are_named_examples(http: httpx.Client) -> None:

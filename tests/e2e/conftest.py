@@ -1,9 +1,11 @@
 """A whole service in real processes, on each stack: SQLite with the folder broker, PostgreSQL with Redis."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.conftest import REDIS, create_postgres_database, drop_postgres_database
 from tests.e2e.service import Service
@@ -50,3 +52,31 @@ def start(store: str, tmp_path: Path) -> Iterator[Callable[..., Service]]:
         service.stop()
     if store == "postgresql":
         drop_postgres_database(environment["FITTINGROOM_DATABASE_URL"])
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The machine's own browser, with nothing that asks the internet."""
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    assert path, "install chromium (Debian: apt-get install chromium)"
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser, service: Service) -> Iterator[Page]:
+    """A page that must ask nobody but the service, and meet no error."""
+    home = f"http://127.0.0.1:{service.port}"
+    page = chromium.new_page(base_url=home, viewport={"width": 1280, "height": 900}, timezone_id="UTC", locale="en-GB")
+    requested: list[str] = []
+    errors: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    yield page
+    page.close()
+    assert [url for url in requested if not url.startswith((home, "data:", "blob:"))] == []
+    assert [error for error in errors if "status of 4" not in error] == []  # the browser notes each refused request

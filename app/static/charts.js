@@ -1,0 +1,109 @@
+/** Curves and sweeps, drawn by plotly.js. Colours are those of Okabe and Ito, told apart by the colour-blind. */
+
+const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"];
+const DASHES = ["solid", "dash", "dashdot", "dot"];
+const SYMBOLS = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross"];
+const COLOURS_AT_MOST = 12;
+
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+
+function layout(title, x, y, { isLog, isLogX = false, isFew = false, hasLegend }) {
+  const axis = { gridcolor: css("--grid"), zerolinecolor: css("--line"), linecolor: css("--line"), automargin: true };
+  return {
+    paper_bgcolor: css("--ground"), plot_bgcolor: css("--ground"), font: { color: css("--ink"), size: 13 },
+    margin: { l: 60, r: 15, t: 15, b: 55 }, showlegend: hasLegend, hovermode: "closest", uirevision: title,
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
+    xaxis: { ...axis, title: { text: x, font: { size: 13 } }, type: isLogX ? "log" : undefined, dtick: isFew ? 1 : undefined },
+    yaxis: { ...axis, title: { text: y, font: { size: 13 } }, type: isLog ? "log" : "linear" },
+  };
+}
+
+/** Whether a linear axis would hide all but the largest. */
+export const spansMuch = (values) => {
+  const positive = values.filter((value) => Number.isFinite(value));
+  return positive.length > 0 && Math.min(...positive) > 0 && Math.max(...positive) / Math.min(...positive) >= 100;
+};
+
+export class Chart {
+  /** onHover(key or null): which curve the pointer is at. */
+  constructor(element, onHover) {
+    this.element = element;
+    this.keys = [];
+    this.onHover = onHover;
+    this.isListening = false;
+    this.dark = matchMedia("(prefers-color-scheme: dark)");
+    this.redraw = () => this.last && this.draw(...this.last);
+    this.dark.addEventListener("change", this.redraw);
+  }
+
+  /** curves: [{ key, label, x, y, best (index of the best epoch), isDashed }]; look: { title, x, y, scale, leader } */
+  async draw(curves, look) {
+    this.last = [curves, look];
+    const labels = [...new Set(curves.map((curve) => curve.label))];
+    const isCrowded = labels.length > COLOURS_AT_MOST;
+    const values = curves.flatMap((curve) => curve.y);
+    const isLog = look.scale === "log" || (look.scale === "auto" && spansMuch(values));
+    const isFew = Math.max(0, ...curves.map((curve) => curve.x.length)) <= 12; // epochs are whole
+    this.widths = curves.map((curve) => (isCrowded && curve.key !== look.leader ? 1 : 2));
+    const traces = curves.map((curve, index) => {
+      const place = labels.indexOf(curve.label);
+      const colour = isCrowded ? (curve.key === look.leader ? css("--accent") : css("--rest")) : COLOURS[place % COLOURS.length];
+      return {
+        type: "scatter", mode: curve.x.length > 60 || isCrowded ? "lines" : "lines+markers", name: curve.name ?? curve.label,
+        x: curve.x, y: curve.y, opacity: isCrowded && curve.key !== look.leader ? 0.55 : 1,
+        line: { color: colour, width: this.widths[index], dash: curve.isDashed ? "dot" : isCrowded ? "solid" : DASHES[place % DASHES.length] },
+        marker: {
+          color: colour, symbol: SYMBOLS[place % SYMBOLS.length],
+          size: curve.x.map((_, at) => (at === curve.best ? 13 : 5)),
+        },
+        hovertemplate: `${escaped(curve.name ?? curve.label)}<br>${escaped(look.x)} %{x}: %{y:.5g}<extra></extra>`,
+      };
+    });
+    await this.plot(curves, traces, layout(look.title, look.x, look.y, { isLog, isFew, hasLegend: !isCrowded && traces.length > 1 }));
+  }
+
+  /** dots: [{ key, label, x, y, series }]: what each trial has reached over a hyperparameter. */
+  async drawSweep(dots, look) {
+    this.last = null;
+    const series = [...new Set(dots.map((dot) => dot.series))];
+    const isNumeric = dots.every((dot) => typeof dot.x === "number");
+    const traces = dots.map((dot) => ({
+      type: "scatter", mode: "markers", name: dot.label, x: [isNumeric ? dot.x : String(dot.x)], y: [dot.y],
+      marker: { color: COLOURS[series.indexOf(dot.series) % COLOURS.length], symbol: SYMBOLS[series.indexOf(dot.series) % SYMBOLS.length], size: 10 },
+      hovertemplate: `${escaped(dot.label)}: %{y:.5g}<extra></extra>`,
+    }));
+    this.widths = dots.map(() => 0);
+    const isLogX = isNumeric && spansMuch(dots.map((dot) => dot.x));
+    const isLog = look.scale === "log" || (look.scale === "auto" && spansMuch(dots.map((dot) => dot.y)));
+    await this.plot(dots, traces, layout(look.title, look.x, look.y, { isLog, isLogX, hasLegend: false }));
+  }
+
+  async plot(curves, traces, shape) {
+    this.keys = curves.map((curve) => curve.key);
+    await window.Plotly.react(this.element, traces, shape, CONFIG);
+    this.element.dataset.curves = String(traces.length);
+    this.element.dataset.points = String(traces.reduce((sum, trace) => sum + trace.x.length, 0));
+    if (!this.isListening) {
+      this.isListening = true;
+      this.element.on("plotly_hover", ({ points }) => this.onHover?.(this.keys[points[0].curveNumber]));
+      this.element.on("plotly_unhover", () => this.onHover?.(null));
+    }
+  }
+
+  /** Makes the curves of one key thick, or all as they were. */
+  light(key) {
+    if (!this.keys.length) return;
+    const lit = this.keys.map((mine, index) => (mine === key ? 5 : this.widths[index]));
+    const now = this.keys.map((_, index) => index);
+    window.Plotly.restyle(this.element, this.widths[0] === 0 ? { "marker.size": lit.map((width) => (width ? 18 : 10)) } : { "line.width": lit }, now);
+  }
+
+  close() {
+    this.dark.removeEventListener("change", this.redraw);
+    window.Plotly.purge(this.element);
+  }
+}
+
+/** plotly reads a few tags in texts. */
+const escaped = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("%{", "% {");

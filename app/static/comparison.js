@@ -1,0 +1,48 @@
+/** Chosen experiments side by side: their curves in one chart, and what each comparison says. */
+import { api } from "./api.js";
+import { candidatesTable } from "./candidates.js";
+import { Chart } from "./charts.js";
+import { el, stateOf } from "./dom.js";
+import { Histories } from "./histories.js";
+
+export async function showComparison(main, ids, leaving) {
+  document.title = "Comparison – Fitting Room";
+  const found = await Promise.all([...new Set(ids.split(",").filter(Boolean))].map(async (id) => {
+    const path = `/v1/experiments/${id}`;
+    const [view, trials, history, comparison] = await Promise.all(
+      ["", "/trials", "/history", "/comparison"].map((rest) => api(path + rest, { signal: leaving })));
+    const histories = new Histories();
+    histories.add(history.trials);
+    return { view, trials: trials.items, histories, comparison };
+  }));
+  const drawing = el("div", { class: "chart", role: "figure" });
+  const chart = new Chart(drawing);
+  const names = [...new Set(found.flatMap(({ histories }) => histories.metrics()))];
+  const metric = el("select", { onchange: draw }, ...names.map((name) => el("option", {}, name)));
+  const shared = names.filter((name) => found.every(({ histories }) => histories.metrics().includes(name)));
+  const objectives = found.map(({ view }) => view.objective.metric);
+  metric.value = [...objectives, ...shared].find((name) => shared.includes(name)) ?? names[0] ?? "";
+  const scale = el("select", { onchange: draw }, ...["auto", "linear", "log"].map((name) => el("option", {}, name)));
+  const leaders = el("input", { type: "checkbox", onchange: draw });
+
+  function draw() {
+    const curves = found.flatMap(({ view, trials, histories }) => trials
+      .filter((trial) => !leaders.checked || trial.id === view.best_trial?.trial_id)
+      .map((trial) => histories.curve(trial, metric.value, false, `${view.name}: `)))
+      .filter((curve) => curve.y.length > 0);
+    drawing.setAttribute("aria-label", `${metric.value} of ${curves.length} trials of ${found.length} experiments`);
+    return chart.draw(curves, { title: `${metric.value} ${scale.value}`, x: "epoch", y: metric.value, scale: scale.value, leader: null });
+  }
+
+  main.replaceChildren(
+    el("h1", {}, "Side by side"),
+    el("div", { class: "bar" }, el("label", {}, "Metric", metric), el("label", {}, "Scale", scale),
+      el("label", { class: "check" }, leaders, "leading trials only")),
+    drawing,
+    el("div", {}, ...found.map(({ view, comparison }, index) => el("section", {},
+      el("h2", {}, el("a", { href: `#/experiments/${view.id}` }, view.name), " ", stateOf(view.state)),
+      el("p", { class: "sentence" }, comparison.sentence), candidatesTable(comparison, `${index + 1}: ${view.name}`)))),
+  );
+  leaving.addEventListener("abort", () => chart.close());
+  await draw();
+}

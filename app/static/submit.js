@@ -1,0 +1,75 @@
+/** A new experiment: one of the six exercises, or a spec of one's own, by a form made from the API's schema. */
+import { api, Problem } from "./api.js";
+import { el } from "./dom.js";
+import { SpecForm } from "./form.js";
+
+export async function showSubmit(main, _, leaving) {
+  document.title = "New experiment – Fitting Room";
+  const [schema, datasets] = await Promise.all([api("/openapi.json", { signal: leaving }), api("/v1/datasets", { signal: leaving })]);
+  const examples = schema.paths["/v1/experiments"].post.requestBody.content["application/json"].examples;
+  const names = Object.keys(examples);
+  const draft = sessionStorage.getItem("draft");
+  sessionStorage.removeItem("draft");
+
+  const exercise = el("select", { onchange: () => exercise.value && load(examples[exercise.value].value) },
+    el("option", { value: "" }, "choose …"), ...names.map((name) => el("option", { value: name }, examples[name].summary)));
+  const text = el("textarea", { id: "spec", rows: 28, spellcheck: "false", "aria-describedby": "spec-hint", oninput: readText });
+  const said = el("div", { role: "alert" });
+  const planned = el("p", { role: "status" });
+  const form = new SpecForm(schema.components.schemas, datasets.items.map((dataset) => dataset.name), (spec) => {
+    text.value = JSON.stringify(spec, null, 2);
+    said.replaceChildren();
+  });
+
+  function load(spec) {
+    text.value = JSON.stringify(spec, null, 2);
+    form.fill(spec);
+    said.replaceChildren();
+    planned.textContent = "";
+  }
+
+  function readText() {
+    try {
+      form.fill(JSON.parse(text.value));
+      said.replaceChildren();
+    } catch (error) {
+      say(`This is not JSON yet: ${error.message}`);
+    }
+  }
+
+  const say = (message) => said.replaceChildren(el("p", { class: "problem" }, message));
+
+  async function send(path, whenDone) {
+    let spec;
+    try { spec = JSON.parse(text.value); } catch (error) { say(`This is not JSON: ${error.message}`); text.focus(); return; }
+    said.replaceChildren();
+    form.clearFaults();
+    try {
+      await whenDone(await api(path, { method: "POST", body: spec, signal: leaving }));
+    } catch (error) {
+      if (leaving.aborted) return;
+      const faults = error instanceof Problem ? error.errors : [];
+      say(faults.length ? faults.map((fault) => `${fault.pointer || "the document"}: ${fault.detail}`).join("\n") : error.message);
+      form.showFaults(faults);
+    }
+  }
+
+  const plan = () => send("/v1/experiments/plan", (found) => {
+    const many = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
+    const engines = [...new Set(found.cohorts.map((cohort) => `${cohort.engine.name}: ${cohort.engine.reason}`))];
+    planned.textContent = `${many(found.trials.length, "trial")} in ${many(found.cohorts.length, "cohort")}, compared by ${found.objective.metric}. ${engines.join("; ")}.`;
+  });
+  const submit = () => send("/v1/experiments", (view) => { location.hash = `#/experiments/${view.id}`; });
+
+  main.replaceChildren(
+    el("h1", {}, "New experiment"),
+    el("div", { class: "bar" }, el("label", {}, "Start from an exercise", exercise),
+      el("button", { type: "button", onclick: plan }, "Plan"), el("button", { type: "button", class: "main", onclick: submit }, "Submit")),
+    said, planned,
+    el("div", { class: "columns" },
+      el("form", { "aria-label": "Spec", onsubmit: (event) => { event.preventDefault(); submit(); } }, form.element),
+      el("div", {}, el("label", { for: "spec" }, "The spec, as it is sent"), text,
+        el("p", { class: "hint", id: "spec-hint" }, "The form and this text are the same document; change either."))),
+  );
+  load(draft ? JSON.parse(draft) : examples[names[0]].value);
+}

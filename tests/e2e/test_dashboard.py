@@ -1,0 +1,296 @@
+"""The dashboard in a real browser: a person submits, watches, sorts, compares and cancels; nobody is shut out."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from models.database import Database
+from models.keys import Scope, create_key
+from models.settings import Settings
+from models.spec.examples import example_documents
+from tests.app.conftest import served
+from tests.e2e.service import Service, until
+from tests.specs import document
+
+pytestmark = pytest.mark.browser
+
+SWEEP = {
+    "optimizer": {"name": "sgd", "learning_rate": {"choice": [0.001, 0.01, 0.1]}},
+    "seeds": [0, 1, 2],
+    "fit": {"epochs": 4, "validation_split": 0.3},
+}
+
+
+def trained(service: Service, **changes: Any) -> str:
+    view = service.client.submit(document(**changes))
+    assert service.client.wait(view.id, timeout=120).state.value == "completed"
+    return view.id
+
+
+def curves(page: Page, count: int, points: int | None = None) -> None:
+    """Wait until so many curves are drawn."""
+    chart = page.locator(".chart")
+    expect(chart).to_have_attribute("data-curves", str(count), timeout=30_000)
+    if points is not None:
+        expect(chart).to_have_attribute("data-points", str(points), timeout=30_000)
+    expect(chart.locator(".main-svg").first).to_be_visible()
+
+
+def trials(page: Page) -> Locator:
+    return page.get_by_role("region", name="Trials").locator("tbody tr")
+
+
+def serious(page: Page) -> list[str]:
+    """What axe-core finds, but for plotly's own toolbar and what is minor."""
+    found = Axe().run(page, context={"exclude": [[".modebar"]]})
+    return [
+        f"{violation['id']}: {violation['help']}: {[node['html'][:120] for node in violation['nodes']]}"
+        for violation in found.response["violations"]
+        if violation["impact"] in {"serious", "critical", "moderate"}
+    ]
+
+
+def test_an_exercise_is_submitted_by_the_form_and_its_curves_grow(page: Page) -> None:
+    page.goto("/")
+    page.get_by_role("link", name="New experiment").first.click()
+    exercise = page.get_by_label("Start from an exercise")
+    for document_ in example_documents().values():
+        expect(exercise.locator("option", has_text=document_["name"])).to_have_count(1)
+    exercise.select_option("wider_network")
+    spec = page.get_by_label("The spec, as it is sent")
+    expect(spec).to_have_value(re.compile("model_2"))
+    page.get_by_label("epochs", exact=True).fill("400")
+    page.get_by_label("epochs", exact=True).blur()
+    page.get_by_label("early stopping", exact=True).uncheck()
+    assert json.loads(spec.input_value())["fit"]["epochs"] == 400
+    assert "early_stopping" not in json.loads(spec.input_value())
+    page.get_by_role("button", name="Plan").click()
+    expect(page.get_by_text("2 trials in 2 cohorts")).to_be_visible()
+    page.get_by_role("button", name="Submit", exact=True).click()
+    page.wait_for_url(re.compile(r"#/experiments/exp_"))
+    seen: set[str] = set()
+
+    def grown() -> bool:
+        points = page.locator(".chart").get_attribute("data-points")
+        seen.add(points or "")
+        return points == "800"
+
+    until(grown)
+    assert len(seen) > 3, seen  # it was seen while it grew
+    curves(page, 2, 800)
+    expect(page.locator("main .state").first).to_have_text("completed")
+    expect(page.locator(".sentence")).to_contain_text("leads")
+
+
+def test_the_form_says_what_is_wrong_at_its_field(page: Page) -> None:
+    page.goto("/#/submit")
+    page.get_by_label("Start from an exercise").select_option("validation")
+    split = page.get_by_label("validation split")
+    split.fill("1.5")
+    split.blur()
+    page.get_by_role("button", name="Submit", exact=True).click()
+    expect(page.get_by_role("alert").get_by_text("/fit/validation_split")).to_be_visible()
+    expect(split).to_have_attribute("aria-invalid", "true")
+    expect(split).to_be_focused()
+    page.get_by_label("The spec, as it is sent").fill("{")
+    expect(page.get_by_role("alert").get_by_text("not JSON")).to_be_visible()
+
+
+def test_a_sweep_is_typed_with_commas(page: Page) -> None:
+    page.goto("/#/submit")
+    page.get_by_label("Start from an exercise").select_option("learning_rates")
+    page.get_by_label("seeds").fill("0, 1, 2")
+    page.get_by_label("seeds").blur()
+    rate = page.get_by_role("textbox", name="learning rate")
+    expect(rate).to_have_value("0.000001, 0.01, 1")
+    rate.fill("0.1, 0.01")
+    rate.blur()
+    spec = json.loads(page.get_by_label("The spec, as it is sent").input_value())
+    assert spec["seeds"] == [0, 1, 2]
+    assert spec["optimizer"] == {"name": "sgd", "learning_rate": {"choice": [0.1, 0.01]}}
+
+
+def test_trials_sort_filter_and_light_their_curves(page: Page, service: Service) -> None:
+    experiment_id = trained(service, **SWEEP)
+    page.goto(f"/#/experiments/{experiment_id}")
+    curves(page, 9, 36)
+    expect(page.locator(".sentence")).to_contain_text(re.compile("beats|No difference"))
+    rows = trials(page)
+    expect(rows).to_have_count(9)
+    head = page.get_by_role("columnheader", name="val_loss there")
+    head.get_by_role("button").click()
+    expect(head).to_have_attribute("aria-sort", "ascending")
+    values = [float(text) for text in rows.locator("td:nth-child(6)").all_inner_texts()]
+    assert values == sorted(values)
+    expect(rows.first).to_have_class(re.compile("leads"))
+    head.get_by_role("button").press("Enter")
+    expect(head).to_have_attribute("aria-sort", "descending")
+    page.get_by_label("Find trials").fill("learning_rate=0.01,")
+    expect(rows).to_have_count(3)
+    curves(page, 3, 12)
+    page.get_by_label("Find trials").fill("")
+    curves(page, 9)
+
+    def widths() -> list[str]:
+        return page.locator(".chart .scatterlayer path.js-line").evaluate_all(
+            "all => all.map(e => e.style.strokeWidth)"
+        )
+
+    rows.nth(4).hover()
+    until(lambda: widths().count("5px") == 1, 5)
+    page.get_by_role("heading", level=1).hover()
+    until(lambda: "5px" not in widths(), 5)
+    rows.first.get_by_role("button", name="Summary of").focus()
+    until(lambda: widths().count("5px") == 1, 5)
+    point = page.locator(".chart .scatterlayer path.point").first.bounding_box()
+    assert point is not None
+    page.mouse.move(point["x"] + point["width"] / 2, point["y"] + point["height"] / 2, steps=5)
+    expect(page.locator("tr.lit")).to_have_count(1)
+
+
+def test_metrics_scales_and_the_hyperparameter(page: Page, service: Service) -> None:
+    experiment_id = trained(service, **SWEEP)
+    page.goto(f"/#/experiments/{experiment_id}")
+    curves(page, 9)
+    page.get_by_label("training and validation").check()
+    curves(page, 18)
+    page.get_by_label("training and validation").uncheck()
+    page.get_by_label("Metric").select_option("accuracy")
+    expect(page.locator(".chart .ytitle")).to_have_text("accuracy")
+    page.get_by_label("Scale").select_option("log")
+    page.get_by_label("Over").select_option("optimizer.learning_rate")
+    expect(page.locator(".chart .xtitle")).to_have_text("optimizer.learning_rate")
+    curves(page, 9, 9)
+
+
+def test_the_network_can_be_read_and_taken_along(page: Page, service: Service) -> None:
+    experiment_id = trained(service)
+    page.goto(f"/#/experiments/{experiment_id}")
+    row = trials(page).first
+    row.get_by_role("button", name="Summary of").click()
+    expect(page.get_by_role("dialog").get_by_text("Total params")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    with page.expect_download(timeout=90_000) as network:
+        row.get_by_role("button", name=".keras file of").click()
+    assert Path(network.value.path()).read_bytes().startswith(b"PK")
+    with page.expect_download() as picture:
+        page.get_by_role("button", name="plot.png").click()
+    assert Path(picture.value.path()).read_bytes().startswith(b"\x89PNG")
+
+
+def test_chosen_experiments_stand_side_by_side(page: Page, service: Service) -> None:
+    ids = [trained(service, name=name, tags=["beside"]) for name in ("one", "other")]
+    page.goto("/")
+    page.get_by_label("Tag").fill("beside")
+    page.get_by_label("Tag").blur()
+    button = page.get_by_role("button", name="Compare chosen")
+    expect(button).to_be_disabled()
+    page.get_by_label("Choose one").check()
+    page.get_by_label("Choose other").check()
+    button.click()
+    page.wait_for_url(re.compile("#/compare/"))
+    curves(page, 2, 4)
+    assert all(identifier in page.url for identifier in ids)
+    expect(page.get_by_role("region", name="Candidates of")).to_have_count(2)
+
+
+def test_what_waits_says_why_and_can_be_cancelled(page: Page, service: Service) -> None:
+    view = service.client.submit(document(name="for a GPU", device="gpu"))
+    page.goto(f"/#/experiments/{view.id}")
+    expect(page.get_by_text("no live worker serves the device gpu")).to_be_visible()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("main .state").first).to_have_text("cancelled")
+    assert service.client.get_experiment(view.id).state.value == "cancelled"
+    expect(page.get_by_role("button", name="Cancel")).to_be_disabled()
+
+
+def test_the_list_is_live_and_says_what_is_missing(page: Page, service: Service) -> None:
+    page.goto("/")
+    page.get_by_label("Tag").fill("live list")
+    page.get_by_label("Tag").blur()
+    expect(page.get_by_text("Nothing here yet")).to_be_visible()
+    name = "<img src=x onerror=alert(1)>"
+    view = service.client.submit(document(name=name, tags=["live list"]))
+    expect(page.get_by_role("link", name=name)).to_be_visible()
+    expect(page.locator("tbody .state")).to_have_text("completed", timeout=60_000)
+    page.get_by_role("link", name=name).click()
+    curves(page, 1)
+    expect(page.get_by_role("heading", level=1)).to_have_text(name)
+    page.goto(f"/#/experiments/exp_{'0' * 32}")
+    expect(page.get_by_role("alert")).to_contain_text("there is no experiment")
+    assert service.client.get_experiment(view.id).name == name
+
+
+def test_everything_can_be_reached_by_keyboard(page: Page, service: Service) -> None:
+    trained(service, name="by keyboard", tags=["keyboard"])
+    page.goto("/")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    link = page.get_by_role("link", name="by keyboard").first
+    link.wait_for()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if link.evaluate("element => element === document.activeElement"):
+            break
+    page.keyboard.press("Enter")
+    curves(page, 1)
+    reached: set[str] = set()
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.innerText || document.activeElement.parentElement.innerText"))
+    assert any(text.startswith("Metric") for text in reached)
+    assert {"Trial", "Summary", ".keras", "history", "plot.png"} <= reached
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 375])
+def test_axe_finds_nothing_and_nothing_overflows(chromium: Browser, service: Service, scheme: str, width: int) -> None:
+    experiment_id, same_name = trained(service, **SWEEP), trained(service)
+    home = f"http://127.0.0.1:{service.port}"
+    page = chromium.new_page(base_url=home, viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
+    for place, ready in (
+        ("/", "tbody tr"),
+        ("/#/submit", "fieldset"),
+        (f"/#/experiments/{experiment_id}", ".chart .main-svg"),
+        (f"/#/compare/{experiment_id},{same_name}", ".chart .main-svg"),
+    ):
+        page.goto("about:blank")
+        page.goto(place)
+        page.locator(ready).first.wait_for()
+        assert serious(page) == [], place
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, place
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == (
+            "rgb(255, 255, 255)" if scheme == "light" else "rgb(20, 23, 26)"
+        )
+    page.close()
+
+
+def test_a_service_with_keys_asks_for_one(chromium: Browser, tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    settings.make_folders()
+    database = Database(settings.sqlalchemy_url)
+    database.migrate()
+    with database.writing() as session:
+        _, key = create_key(session, project="one", name="test", scope=Scope.SUBMIT)
+    database.close()
+    with served(settings) as http:
+        page = chromium.new_page(base_url=str(http.base_url))
+        page.goto("/")
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_be_visible()
+        dialog.get_by_label("Key").fill(key)
+        dialog.get_by_role("button", name="Go in").click()
+        expect(page.get_by_role("heading", name="Experiments")).to_be_visible()
+        assert key not in page.url
+        page.close()
