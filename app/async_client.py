@@ -15,7 +15,7 @@ from tenacity import AsyncRetrying
 
 from app import calls
 from app.calls import Call, ProblemError, Spec
-from app.client import PAGE, SILENCE_SECONDS, URL, WAIT_SECONDS, headers_of
+from app.client import PAGE, SILENCE_SECONDS, WAIT_SECONDS, connection
 from app.comparison_schemas import ComparisonView
 from app.fitting import FitView, fit_spec, fit_view
 from app.histories import Floats, as_floats, as_frame
@@ -48,9 +48,11 @@ async def _nothing(_: ExperimentView) -> None:
 class AsyncClient:
     """Speaks to one service; an asynchronous context manager. What fails in passing is asked again."""
 
-    def __init__(self, url: str = URL, *, key: str | None = None, timeout: float = 30.0, retries: int = 4) -> None:
+    def __init__(
+        self, url: str | None = None, *, key: str | None = None, timeout: float = 30.0, retries: int = 4
+    ) -> None:
         """As `Client`."""
-        self._http = httpx.AsyncClient(base_url=url, timeout=timeout, headers=headers_of(key))
+        self._http = httpx.AsyncClient(**connection(url, key, timeout))
         self._timeout, self._retrying = timeout, AsyncRetrying(**patience(retries))
 
     async def __aenter__(self) -> Self:

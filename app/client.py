@@ -4,6 +4,7 @@ May import: httpx, the calls, the views. Knows neither SQL nor Celery nor Keras,
 `app.async_client` has the same methods to be awaited.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -42,6 +43,7 @@ __all__ = ["Client", "FitView", "ProblemError", "TrialFailedError"]
 T = TypeVar("T")
 
 URL = "http://127.0.0.1:8000"
+"""Where a service is that was started without saying where."""
 WAIT_SECONDS = 20.0
 """How long one request waits for news."""
 SILENCE_SECONDS = 20.0
@@ -49,24 +51,28 @@ SILENCE_SECONDS = 20.0
 PAGE = 100
 
 
-def headers_of(key: str | None) -> dict[str, str]:
-    """What every request says."""
-    return {} if key is None else {"Authorization": f"Bearer {key}"}
+def connection(url: str | None, key: str | None, timeout: float) -> dict[str, Any]:
+    """Arguments for httpx: what is not said is taken from FITTINGROOM_URL and FITTINGROOM_KEY."""
+    key = key or os.environ.get("FITTINGROOM_KEY")
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    return {"base_url": url or os.environ.get("FITTINGROOM_URL") or URL, "timeout": timeout, "headers": headers}
 
 
 class Client:
     """Speaks to one service; a context manager. What fails in passing is asked again."""
 
-    def __init__(self, url: str = URL, *, key: str | None = None, timeout: float = 30.0, retries: int = 4) -> None:
+    def __init__(
+        self, url: str | None = None, *, key: str | None = None, timeout: float = 30.0, retries: int = 4
+    ) -> None:
         """Set up; connects with the first call.
 
         Args:
-            url: where the service is.
-            key: if it needs one.
+            url: where the service is; by default FITTINGROOM_URL, or this machine's port 8000.
+            key: if it needs one; by default FITTINGROOM_KEY.
             timeout: seconds for one request.
             retries: how often a request that failed in passing is sent again; a submit has an idempotency key for that.
         """
-        self._http = httpx.Client(base_url=url, timeout=timeout, headers=headers_of(key))
+        self._http = httpx.Client(**connection(url, key, timeout))
         self._timeout, self._retrying = timeout, Retrying(**patience(retries))
 
     def __enter__(self) -> Self:

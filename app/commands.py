@@ -39,6 +39,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs."
 Id = Annotated[str, typer.Argument(help="An experiment: exp_…")]
 Files = Annotated[list[Path], typer.Argument(help="Specs, JSON or YAML; `-` reads standard input.", allow_dash=True)]
 DEFAULT_URL = "http://127.0.0.1:8000"
+"""As `app.client` has it, which is not imported to show help."""
 
 
 @commands.command()

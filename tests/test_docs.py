@@ -14,6 +14,7 @@ from models.spec import ExperimentSpec
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 
 
 def test_every_setting_is_in_the_readme_and_no_other() -> None:
@@ -21,8 +22,8 @@ def test_every_setting_is_in_the_readme_and_no_other() -> None:
     assert named == {f"FITTINGROOM_{name.upper()}" for name in Settings.model_fields}
 
 
-def test_every_endpoint_is_in_the_readme_and_no_other(settings: Settings) -> None:
-    named = set(re.findall(r"`((?:GET|POST|DELETE) /[^`]*)`", README))
+def test_every_endpoint_is_in_the_docs_and_no_other(settings: Settings) -> None:
+    named = set(re.findall(r"`((?:GET|POST|DELETE) /[^`]*)`", API))
     paths = create_app(settings).openapi()["paths"]
     assert named == {f"{method.upper()} {path}" for path, operations in paths.items() for method in operations}
 
@@ -46,7 +47,7 @@ def test_every_file_is_in_the_readmes_tree() -> None:
 
 def test_every_target_that_is_named_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for document in ("README.md", "CONTRIBUTING.md", "app/demo.py"):
+    for document in ("README.md", "CONTRIBUTING.md", "docs/speed.md", "docs/promises.md", "app/demo.py"):
         named = set(re.findall(r"(?:`|\]|^)make ([a-z]+)", (ROOT / document).read_text(), re.MULTILINE))
         assert named
         assert named <= targets

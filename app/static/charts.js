@@ -33,31 +33,38 @@ export class Chart {
     this.onHover = onHover;
     this.isListening = false;
     this.dark = matchMedia("(prefers-color-scheme: dark)");
-    this.redraw = () => this.last && this.draw(...this.last);
+    this.redraw = () => this.last?.();
     this.dark.addEventListener("change", this.redraw);
   }
 
-  /** curves: [{ key, label, x, y, best (index of the best epoch), isDashed }]; look: { title, x, y, scale, leader } */
+  /**
+   * curves: [{ key, name, group (what it shares with its other seeds), x, y, best (index of the best epoch), isDashed }];
+   * look: { title, x, y, scale, leader }
+   */
   async draw(curves, look) {
-    this.last = [curves, look];
-    const labels = [...new Set(curves.map((curve) => curve.label))];
-    const isCrowded = labels.length > COLOURS_AT_MOST;
+    this.last = () => this.draw(curves, look);
+    const groups = [...new Set(curves.map((curve) => curve.group))];
+    const isCrowded = groups.length > COLOURS_AT_MOST;
+    const named = new Set();
     const values = curves.flatMap((curve) => curve.y);
     const isLog = look.scale === "log" || (look.scale === "auto" && spansMuch(values));
     const isFew = Math.max(0, ...curves.map((curve) => curve.x.length)) <= 12; // epochs are whole
     this.widths = curves.map((curve) => (isCrowded && curve.key !== look.leader ? 1 : 2));
     const traces = curves.map((curve, index) => {
-      const place = labels.indexOf(curve.label);
+      const place = groups.indexOf(curve.group);
+      const legend = curve.isDashed ? `${curve.group} (dotted)` : curve.group;
+      const isFirst = !named.has(legend);
+      named.add(legend);
       const colour = isCrowded ? (curve.key === look.leader ? css("--accent") : css("--rest")) : COLOURS[place % COLOURS.length];
       return {
-        type: "scatter", mode: curve.x.length > 60 || isCrowded ? "lines" : "lines+markers", name: curve.name ?? curve.label,
+        type: "scatter", mode: curve.x.length > 60 || isCrowded ? "lines" : "lines+markers", name: escaped(legend), showlegend: isFirst, legendgroup: legend,
         x: curve.x, y: curve.y, opacity: isCrowded && curve.key !== look.leader ? 0.55 : 1,
         line: { color: colour, width: this.widths[index], dash: curve.isDashed ? "dot" : isCrowded ? "solid" : DASHES[place % DASHES.length] },
         marker: {
           color: colour, symbol: SYMBOLS[place % SYMBOLS.length],
           size: curve.x.map((_, at) => (at === curve.best ? 13 : 5)),
         },
-        hovertemplate: `${escaped(curve.name ?? curve.label)}<br>${escaped(look.x)} %{x}: %{y:.5g}<extra></extra>`,
+        hovertemplate: `${escaped(curve.name)}<br>${escaped(look.x)} %{x}: %{y:.5g}<extra></extra>`,
       };
     });
     await this.plot(curves, traces, layout(look.title, look.x, look.y, { isLog, isFew, hasLegend: !isCrowded && traces.length > 1 }));
@@ -65,11 +72,11 @@ export class Chart {
 
   /** dots: [{ key, label, x, y, series }]: what each trial has reached over a hyperparameter. */
   async drawSweep(dots, look) {
-    this.last = null;
+    this.last = () => this.drawSweep(dots, look);
     const series = [...new Set(dots.map((dot) => dot.series))];
     const isNumeric = dots.every((dot) => typeof dot.x === "number");
     const traces = dots.map((dot) => ({
-      type: "scatter", mode: "markers", name: dot.label, x: [isNumeric ? dot.x : String(dot.x)], y: [dot.y],
+      type: "scatter", mode: "markers", name: escaped(dot.label), x: [isNumeric ? dot.x : String(dot.x)], y: [dot.y],
       marker: { color: COLOURS[series.indexOf(dot.series) % COLOURS.length], symbol: SYMBOLS[series.indexOf(dot.series) % SYMBOLS.length], size: 10 },
       hovertemplate: `${escaped(dot.label)}: %{y:.5g}<extra></extra>`,
     }));

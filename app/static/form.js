@@ -164,8 +164,9 @@ export class SpecForm {
 
   json(schema, path) {
     const now = this.get(path);
-    const input = el("textarea", { rows: now === undefined ? 2 : Math.min(14, JSON.stringify(now, null, 1).split("\n").length), spellcheck: "false" });
-    input.value = now === undefined ? "" : compact(now);
+    const text = now === undefined ? "" : compact(now);
+    const input = el("textarea", { rows: Math.min(14, text.split("\n").length + 1), spellcheck: "false" });
+    input.value = text;
     input.addEventListener("change", () => {
       try { this.set(path, input.value.trim() ? JSON.parse(input.value) : undefined); this.mark(input.dataset.pointer, null); }
       catch (error) { this.mark(input.dataset.pointer, `This is not JSON: ${error.message}`); }

@@ -30,7 +30,8 @@ export class Histories {
     const mine = this.trials.get(trial.id) ?? { epoch: [] };
     const label = before + trial.label;
     return {
-      key: trial.id, label, name: isNamed ? `${label}: ${metric}` : label, isDashed: isNamed && metric.startsWith("val_"),
+      key: trial.id, group: label.replace(/(, )?seed=\d+$/, "") || label, name: isNamed ? `${label}: ${metric}` : label,
+      isDashed: isNamed && metric.startsWith("val_"),
       x: mine.epoch, y: (mine[metric] ?? []).map((value) => (Number.isFinite(value) ? value : null)),
       best: mine.epoch.indexOf(trial.best_epoch?.epoch),
     };
