@@ -1,5 +1,6 @@
 """A whole service in real processes, on each stack: SQLite with the folder broker, PostgreSQL with Redis."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,8 +11,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.conftest import REDIS, create_postgres_database, drop_postgres_database
 from tests.e2e.service import Service
 
-REDIS_DATABASE = 9
-"""Not the one that anybody else would use; what is left in it harms nobody, as a message is only a bell."""
+REDIS_DATABASE = 9 - 2 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+"""Not the one that anybody else would use; what is left in it harms nobody, as a message is only a bell. Tests that run
+beside these have two of their own."""
 
 
 @pytest.fixture(scope="session")
