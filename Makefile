@@ -6,10 +6,10 @@ READY := $(VENV)/.ready
 MLFLOW := $(VENV)/mlflow
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check lint faults soak bench bench-api pictures lock clean
+.PHONY: help setup demo serve test check lint faults soak bench bench-api bench-dashboard pictures lock clean
 
 help: ## Show what there is to make
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 setup: $(READY) ## Make the virtual environment from the locked, hashed requirements
 
@@ -60,6 +60,9 @@ bench: $(READY) ## Measure the fused engine against keras.fit, JAX by hand and s
 
 bench-api: $(READY) ## Measure what the API bears: reads, submits, batches, long polls (some two minutes)
 	@$(BIN)/python -m benchmarks.api
+
+bench-dashboard: $(READY) ## Measure how long a hundred trials of a hundred epochs take to draw (needs Chromium)
+	@$(BIN)/python -m benchmarks.dashboard
 
 pictures: $(READY) ## Draw the pictures of the docs anew (needs Chromium)
 	$(BIN)/python -m tests.e2e.pictures

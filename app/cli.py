@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands import commands
+from app.commands import AsJson, commands
 
 cli = typer.Typer(
     help="Post an experiment; it tries several Keras models on, and tells you which fits.",
@@ -52,7 +52,7 @@ def serve(
 
     children = {"api": ["app", "api", "--host", host, "--port", str(port)]}
     children |= {f"worker-{number}": ["workers"] for number in range(1, workers + 1)}
-    typer.echo(f"Fitting Room is starting: http://{_shown(host)}:{port}/docs (Ctrl-C ends it)", err=True)
+    typer.echo(f"Fitting Room is starting: http://{_shown(host)}:{port}/ (Ctrl-C ends it)", err=True)
     Supervisor(children).run()
 
 
@@ -114,14 +114,16 @@ def migrate(data_dir: DataDir = None) -> None:
 @cli.command()
 def doctor(
     data_dir: DataDir = None,
-    mend: Annotated[bool, typer.Option("--mend", help="Mend what can be mended.")] = False,  # noqa: FBT002 - a flag
+    *,
+    mend: Annotated[bool, typer.Option("--mend", help="Mend what can be mended.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Look for what is left over or stuck, in the database and among the files. Changes nothing without --mend."""
     _use(data_dir)
 
     from app.doctor import run_doctor  # noqa: PLC0415
 
-    sys.exit(run_doctor(mend=mend))
+    sys.exit(run_doctor(mend=mend, as_json=as_json))
 
 
 keys = typer.Typer(
@@ -144,23 +146,24 @@ def create_key(  # noqa: PLR0913 - options
         int | None, typer.Option(min=1, help="How many trials of its project may wait or run when it submits.")
     ] = None,
     data_dir: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make a key. It is shown this once; what is stored is its hash."""
     _use(data_dir)
 
     from app.keys import create  # noqa: PLC0415
 
-    create(name, project, scope, expires_in_days, requests_per_minute, max_unended_trials)
+    create(name, project, scope, (expires_in_days, requests_per_minute, max_unended_trials), as_json=as_json)
 
 
 @keys.command("list")
-def list_keys(data_dir: DataDir = None) -> None:
+def list_keys(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show all keys, but for the secret in them."""
     _use(data_dir)
 
     from app.keys import show  # noqa: PLC0415
 
-    show()
+    show(as_json=as_json)
 
 
 @keys.command("revoke")

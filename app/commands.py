@@ -168,6 +168,7 @@ def plot(  # noqa: PLR0913 - options
     seeds: Annotated[str, typer.Option(help="each, or band: mean, lowest and highest over seeds.")] = "each",
     scale: Annotated[str, typer.Option(help="auto, linear or log.")] = "auto",
     layout: Annotated[str, typer.Option(help="together, or apart: a panel for each metric.")] = "together",
+    as_json: AsJson = False,
     url: Url = DEFAULT_URL, key: Key = None,
 ) -> None:  # fmt: skip
     """Draw an experiment's curves, or what was reached over a hyperparameter, into a file."""
@@ -179,7 +180,7 @@ def plot(  # noqa: PLR0913 - options
             experiment_id, metric, file_format=file_format, x=x, seeds=seeds, scale=scale, layout=layout
         )
     output.write_bytes(picture)
-    typer.echo(output)
+    typer.echo(json.dumps({"written": str(output)}) if as_json else output)
 
 
 @commands.command()
@@ -237,12 +238,16 @@ def upload_dataset(  # noqa: PLR0913 - options
 
 @datasets.command("delete")
 def delete_dataset(
-    name: Annotated[str, typer.Argument(help="Which.")], *, url: Url = DEFAULT_URL, key: Key = None
+    name: Annotated[str, typer.Argument(help="Which.")],
+    *,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
 ) -> None:
     """Forget a dataset that nothing needs."""
     with connected(url, key) as client:
         client.delete_dataset(name)
-    typer.echo(f"{name} is deleted")
+    typer.echo(json.dumps({"deleted": name}) if as_json else f"{name} is deleted")
 
 
 def _watch(client: "Client", experiment_id: str, *, quiet: bool = False) -> "ExperimentView":

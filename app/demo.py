@@ -49,8 +49,8 @@ def run_demo(url: str | None) -> int:
         results = settings.data_dir / "results"
         _show(console, client, experiments, results)
     console.print(f"Curves:   {results}", soft_wrap=True)
-    console.print("Keep it:  [bold]make serve[/] runs the service over the same data;")
-    console.print("          its docs, with these experiments ready to send: http://127.0.0.1:8000/docs")
+    console.print("Keep it:  [bold]make serve[/] runs the service over the same data: http://127.0.0.1:8000/ shows it,")
+    console.print("          and http://127.0.0.1:8000/docs has the API, with these experiments ready to send")
     failed = [view.name for view in experiments.values() if view.state != "completed"]
     for name in failed:
         console.print(f"[red]Not completed:[/] {escape(name)}")
@@ -128,7 +128,7 @@ def _show(console: Console, client: Client, experiments: dict[str, ExperimentVie
             for trial in trials:
                 console.print(f"{escape(trial.model or '')}:", highlight=False)
                 console.print(client.get_trial(trial.id).model_summary or "", markup=False, highlight=False)
-            _say_who_leads(console, view)
+            console.print(client.compare(view.id).sentence, style="bold", markup=False, highlight=False)
         for metric in ("loss", view.objective.metric):
             picture = results / f"{name}.{metric}.svg"
             picture.write_bytes(client.get_plot(view.id, metric))
@@ -161,13 +161,3 @@ def _table(view: ExperimentView, trials: list[TrialSummaryView]) -> Table:
             style="bold green" if trial.id == leader else None,
         )  # fmt: skip
     return table
-
-
-def _say_who_leads(console: Console, view: ExperimentView) -> None:
-    best = view.best_trial
-    if best is not None:
-        value = float(best.metrics[view.objective.metric])
-        console.print(
-            f"[bold]{escape(best.label)}[/] leads: {view.objective.metric} {value:.4f} at epoch {best.epoch} "
-            "(one seed each; more seeds tell whether it is luck)"
-        )

@@ -1,12 +1,15 @@
 """`fittingroom doctor`: asks each part of the service how it is, and shows what is left over or stuck.
 
-May import: rich, models. Knows no HTTP; it looks at the database, the broker and the storage themselves.
+May import: typer, rich, models. Knows no HTTP; it looks at the database, the broker and the storage themselves.
 """
 
+import json
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 
+import typer
 from rich.console import Console
-from sqlalchemy.exc import SQLAlchemyError
+from rich.markup import escape
 
 from models import registry
 from models.broker import create_celery
@@ -17,15 +20,42 @@ from models.settings import read_settings
 from models.storage import Storage
 
 _PROBE = "doctor/probe"
+_WELL = "well"
 
 
-def run_doctor(*, mend: bool) -> int:
-    """Examine, and mend if that is asked for.
+@dataclass
+class Diagnosis:
+    """How the service is."""
+
+    parts: dict[str, str]
+    """Of each part `well`, or what is wrong."""
+    workers: int | None = None
+    """How many are alive; None if the database cannot be asked."""
+    findings: list[dict[str, object]] = field(default_factory=list)
+    """`what` was found, whether it `is_mended`, whether it `can_be_mended`."""
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing is left to be done."""
+        return set(self.parts.values()) == {_WELL} and all(found["is_mended"] for found in self.findings)
+
+
+def run_doctor(*, mend: bool, as_json: bool) -> int:
+    """Examine, mend if that is asked for, and print.
 
     Returns:
         0 if all is well or was mended, 1 if not.
     """
-    console, settings = Console(), read_settings()
+    diagnosis = _diagnose(mend=mend)
+    if as_json:
+        typer.echo(json.dumps(asdict(diagnosis)))
+    else:
+        _show(diagnosis, mend=mend)
+    return 0 if diagnosis.is_well else 1
+
+
+def _diagnose(*, mend: bool) -> Diagnosis:
+    settings = read_settings()
     settings.make_folders()
     database, storage = Database(settings.sqlalchemy_url), Storage(settings.storage_location)
 
@@ -40,38 +70,44 @@ def run_doctor(*, mend: bool) -> int:
     parts: dict[str, Callable[[], object]] = {
         "database": database.refuse_other_version, "broker": ask_broker, "storage": ask_storage,
     }  # fmt: skip
-    answers = [_answers(console, part, ask) for part, ask in parts.items()]
-    if not (answers[0] and answers[2]):
-        return 1
-    with database.reading() as session:
-        workers = registry.list_workers(session)
-    console.print(f"[bold]workers[/]   {len(workers)} alive")
-    findings = examine(database, storage, settings)
-    unmended = 0
-    for finding in findings:
-        if mend and finding.mend is not None:
-            finding.mend()
-            console.print(f"[green]mended[/]    {finding.what}", highlight=False)
-        else:
-            unmended += 1
-            hint = "" if mend else "; --mend would mend it" if finding.mend else ""
-            console.print(f"[yellow]found[/]     {finding.what}{hint}", highlight=False)
-    if not findings:
-        console.print("[green]nothing is left over, nothing is stuck[/]")
+    diagnosis = Diagnosis({part: _answer(ask) for part, ask in parts.items()})
+    if diagnosis.parts["database"] == diagnosis.parts["storage"] == _WELL:
+        with database.reading() as session:
+            diagnosis.workers = len(registry.list_workers(session))
+        for finding in examine(database, storage, settings):
+            can_be_mended = finding.mend is not None
+            if mend and finding.mend is not None:
+                finding.mend()
+            diagnosis.findings.append(
+                {"what": finding.what, "is_mended": mend and can_be_mended, "can_be_mended": can_be_mended}
+            )
     database.close()
-    return 0 if all(answers) and not unmended else 1
+    return diagnosis
 
 
-def _answers(console: Console, part: str, ask: Callable[[], object]) -> bool:
+def _answer(ask: Callable[[], object]) -> str:
     try:
         ask()
     except FittingRoomError as error:
-        console.print(f"[bold]{part:9}[/] [red]{error}[/]")
-    except (SQLAlchemyError, OSError) as error:
-        console.print(f"[bold]{part:9}[/] [red]does not answer: {type(error).__name__}[/]")
-    except Exception as error:  # noqa: BLE001 - every broker has exceptions of its own
-        console.print(f"[bold]{part:9}[/] [red]does not answer: {type(error).__name__}[/]")
-    else:
-        console.print(f"[bold]{part:9}[/] [green]well[/]")
-        return True
-    return False
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - every broker, database and storage has exceptions of its own
+        return f"does not answer: {type(error).__name__}"
+    return _WELL
+
+
+def _show(diagnosis: Diagnosis, *, mend: bool) -> None:
+    console = Console()
+    for part, answer in diagnosis.parts.items():
+        console.print(f"[bold]{part:9}[/] [{'green' if answer == _WELL else 'red'}]{escape(answer)}[/]")
+    if diagnosis.workers is None:
+        return
+    console.print(f"[bold]workers[/]   {diagnosis.workers} alive")
+    for found in diagnosis.findings:
+        what = escape(str(found["what"]))
+        if found["is_mended"]:
+            console.print(f"[green]mended[/]    {what}", highlight=False)
+        else:
+            hint = "; --mend would mend it" if found["can_be_mended"] and not mend else ""
+            console.print(f"[yellow]found[/]     {what}{hint}", highlight=False)
+    if not diagnosis.findings:
+        console.print("[green]nothing is left over, nothing is stuck[/]")

@@ -4,6 +4,8 @@ May import: `models`, rich. Knows no HTTP and no statement. It speaks to the dat
 anyway.
 """
 
+import datetime as dt
+import json
 import sys
 
 from rich.console import Console
@@ -14,16 +16,18 @@ from models.database import Database
 from models.errors import FittingRoomError, NotMigratedError
 from models.settings import read_settings
 
+_SHOWN = (
+    "id", "name", "project", "scopes", "requests_per_minute", "max_unended_trials", "created_at", "expires_at",
+    "revoked_at",
+)  # fmt: skip
 
-def create(
-    name: str,
-    project: str,
-    scope: str,
-    expires_in_days: float | None,
-    requests_per_minute: int | None,
-    max_unended_trials: int | None,
-) -> None:
-    """Make a key, and print it alone on standard output, so that it can be piped."""
+Limits = tuple[float | None, int | None, int | None]
+"""Days until a key expires, requests a minute, unended trials of its project; None for no limit."""
+
+
+def create(name: str, project: str, scope: str, limits: Limits, *, as_json: bool) -> None:
+    """Make a key, and print it alone on standard output, so that it can be piped; or, as JSON, with what it is."""
+    expires_in_days, requests_per_minute, max_unended_trials = limits
     if scope not in list(keys.Scope):
         sys.exit(f"there is no scope {scope!r}; expected one of: {', '.join(keys.Scope)}")
     if not project or len(project) > keys.MAX_PROJECT_LENGTH or not project.isprintable():
@@ -40,6 +44,9 @@ def create(
             requests_per_minute=requests_per_minute,
             max_unended_trials=max_unended_trials,
         )
+    if as_json:
+        sys.stdout.write(json.dumps({"id": key_id, "key": key, "project": project, "scope": scope}) + "\n")
+        return
     sys.stdout.write(key + "\n")
     sys.stderr.write(
         f"{key_id} of project {project!r} may {scope}. Keep it: it cannot be shown again.\n"
@@ -47,10 +54,15 @@ def create(
     )
 
 
-def show() -> None:
-    """Print a table of all keys."""
+def show(*, as_json: bool) -> None:
+    """Print all keys, but for the secret in them: a table, or JSON, one a line."""
     with _database().reading() as session:
         rows = keys.list_keys(session)
+    if as_json:
+        for row in rows:
+            document = {name: getattr(row, name) for name in _SHOWN}
+            sys.stdout.write(json.dumps(document, default=dt.datetime.isoformat) + "\n")
+        return
     table = Table(Column("key", no_wrap=True), "project", "may", "made", "ends")
     for row in rows:
         limits = [] if row.requests_per_minute is None else [f"{row.requests_per_minute:,} requests a minute"]

@@ -1,5 +1,6 @@
 """The command line, as real processes."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -81,11 +82,38 @@ def test_keys_are_made_shown_once_and_revoked(tmp_path: Path) -> None:
     shown = fittingroom("keys", "list", cwd=tmp_path).stdout
     assert "nightly" in shown
     assert key not in shown
+    [listed] = map(json.loads, fittingroom("keys", "list", "--json", cwd=tmp_path).stdout.splitlines())
+    assert (listed["id"], listed["name"], listed["project"], listed["scopes"]) == (
+        key_id,
+        "nightly",
+        "digits",
+        ["read"],
+    )
+    another = json.loads(fittingroom("keys", "create", "x", "--json", cwd=tmp_path).stdout)
+    assert another["key"].startswith("fr_")
     assert fittingroom("keys", "revoke", key_id, cwd=tmp_path).returncode == 0
     for arguments, said in ((("revoke", "key_1"), "there is no key"), (("create", "x", "--scope", "all"), "submit")):
         refused = fittingroom("keys", *arguments, cwd=tmp_path)
         assert refused.returncode == 1
         assert said in refused.stderr
+
+
+def test_the_doctor_says_what_is_wrong_to_people_and_programs(tmp_path: Path) -> None:
+    assert fittingroom("doctor", cwd=tmp_path).returncode == 1
+    found = json.loads(fittingroom("doctor", "--json", cwd=tmp_path).stdout)
+    assert "fittingroom migrate" in found["parts"]["database"]
+    fittingroom("migrate", cwd=tmp_path)
+    well = fittingroom("doctor", "--json", cwd=tmp_path)
+    assert (well.returncode, json.loads(well.stdout)["findings"]) == (0, [])
+    assert "nothing is stuck" in fittingroom("doctor", cwd=tmp_path).stdout
+
+
+def test_every_command_has_help_that_says_what_it_does(tmp_path: Path) -> None:
+    commands = ("submit", "plan", "watch", "list", "show", "history", "compare", "plot", "cancel", "export", "doctor")
+    for command in commands:
+        shown = fittingroom(command, "--help", cwd=tmp_path)
+        assert shown.returncode == 0
+        assert "--json" in shown.stdout, command
 
 
 def test_with_a_key_other_addresses_are_listened_on(tmp_path: Path) -> None:
