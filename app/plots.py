@@ -1,7 +1,8 @@
 """Curves and sweeps as pictures.
 
-May import: matplotlib. Knows neither SQL nor HTTP. Colours are those of Okabe and Ito (2008), told apart by the
-colour-blind; line styles and markers tell the curves apart in black and white.
+May import: matplotlib, which is not made for threads: one picture at a time. Knows neither SQL nor HTTP. Colours are
+those of Okabe and Ito (2008), told apart by the colour-blind; line styles and markers tell the curves apart in black and
+white.
 """
 
 import io
@@ -30,8 +31,8 @@ _LEGEND_AT_MOST = 12
 _LOGARITHMIC_FROM = 100.0
 """Largest to smallest value, from which a linear axis would hide all but the largest."""
 
-# The same figures give the same bytes.
-_SETTINGS: Any = {"svg.hashsalt": "fittingroom", "svg.fonttype": "path"}
+# The same figures give the same bytes. Nobody else draws in this process.
+mpl.rcParams.update({"svg.hashsalt": "fittingroom", "svg.fonttype": "path"})
 
 
 @dataclass(frozen=True)
@@ -218,7 +219,7 @@ def _saved(figure: Figure, title: str, file_format: FileFormat) -> bytes:
         axes.grid(visible=True, color="#DDDDDD", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
     sheet = io.BytesIO()
-    with mpl.rc_context(_SETTINGS), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a name may be in any script
         if file_format == "svg":
             figure.savefig(sheet, format="svg", metadata={"Date": None})

@@ -6,6 +6,7 @@ May import: fastapi, the service. Knows no SQL, and imports matplotlib only to d
 import hashlib
 from typing import Annotated, Any, Literal
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query, Request, Response
 
 from app.dependencies import ExperimentId, ReadService
@@ -18,6 +19,8 @@ from models.spec.limits import MAX_NAME_LENGTH
 router = APIRouter(prefix="/v1", tags=["plots"], route_class=StrictRoute)
 
 MAX_METRICS, MAX_TRIALS = 4, 100
+_DRAWING = CapacityLimiter(1)
+"""matplotlib is not made for threads: one picture at a time; who waits for one keeps no thread."""
 _WORDS = r"^[^\x00-\x1f\x7f]*$"
 _SVG: Responses = {200: {"content": {"image/svg+xml": {}}, "description": "A picture."}}
 _PNG: Responses = {200: {"content": {"image/png": {}}, "description": "A picture."}}
@@ -54,7 +57,7 @@ Seeds = Annotated[
     "/experiments/{experiment_id}/plot.png", operation_id="plot_experiment_as_png", response_class=Response,
     responses=_PNG | UNCHANGED | problem_responses(404, 422, 503),
 )  # fmt: skip
-def plot_experiment(  # noqa: PLR0913 - a query's parameters
+async def plot_experiment(  # noqa: PLR0913 - a query's parameters
     experiment_id: ExperimentId, service: ReadService, request: Request, *,
     metric: Metrics = None, x: X = "epoch", scale: Scale = "auto", layout: Layout = "together", seeds: Seeds = "each",
 ) -> Response:  # fmt: skip
@@ -62,15 +65,19 @@ def plot_experiment(  # noqa: PLR0913 - a query's parameters
 
     Each trial's best epoch is marked. Of more than twelve trials only the leading one has a colour.
     """
-    view = service.get_experiment(experiment_id)
+    several = _several("metric", metric, MAX_METRICS)
+    view = await to_thread.run_sync(service.get_experiment, experiment_id)
     etag = _etag(request, str(view.version))
     if is_known(request, etag):
         return not_modified(etag)
-    # matplotlib takes longer to import than the rest of the API together, and most processes never draw.
-    from app.pictures import Look, draw_experiment  # noqa: PLC0415
 
-    look = Look(_several("metric", metric, MAX_METRICS), x, scale, layout, seeds, _format_of(request))
-    return _picture(request, draw_experiment(service, view, look), etag)
+    def draw() -> bytes:
+        # matplotlib takes longer to import than the rest of the API together, and most processes never draw.
+        from app.pictures import Look, draw_experiment  # noqa: PLC0415
+
+        return draw_experiment(service, view, Look(several, x, scale, layout, seeds, _format_of(request)))
+
+    return _picture(request, await to_thread.run_sync(draw, limiter=_DRAWING), etag)
 
 
 @router.get(
@@ -81,7 +88,7 @@ def plot_experiment(  # noqa: PLR0913 - a query's parameters
     "/plot.png", operation_id="plot_trials_as_png", response_class=Response,
     responses=_PNG | UNCHANGED | problem_responses(404, 422, 503),
 )  # fmt: skip
-def plot_trials(  # noqa: PLR0913 - a query's parameters
+async def plot_trials(  # noqa: PLR0913 - a query's parameters
     trials: Annotated[
         str, Query(max_length=40 * MAX_TRIALS, pattern=_WORDS, description="Ids of trials, with commas between.")
     ],
@@ -89,17 +96,18 @@ def plot_trials(  # noqa: PLR0913 - a query's parameters
     metric: Metrics = None, scale: Scale = "auto", layout: Layout = "together", seeds: Seeds = "each",
 ) -> Response:  # fmt: skip
     """Chosen trials, of whatever experiments, in one picture."""
-    ids = _several("trials", trials, MAX_TRIALS)
-    etag = _etag(request, _versions(service, ids))
+    ids, several = _several("trials", trials, MAX_TRIALS), _several("metric", metric, MAX_METRICS)
+    etag = _etag(request, await to_thread.run_sync(_versions, service, ids))
     if is_known(request, etag):
         return not_modified(etag)
-    from app.pictures import Look, draw_trials  # noqa: PLC0415
 
-    look = Look(
-        _several("metric", metric, MAX_METRICS), scale=scale, layout=layout, seeds=seeds,
-        file_format=_format_of(request),
-    )  # fmt: skip
-    return _picture(request, draw_trials(service, ids, look), etag)
+    def draw() -> bytes:
+        from app.pictures import Look, draw_trials  # noqa: PLC0415
+
+        look = Look(several, scale=scale, layout=layout, seeds=seeds, file_format=_format_of(request))
+        return draw_trials(service, ids, look)
+
+    return _picture(request, await to_thread.run_sync(draw, limiter=_DRAWING), etag)
 
 
 def _several(name: str, text: str | None, at_most: int) -> list[str]:
