@@ -1,8 +1,8 @@
 """Curves and sweeps as pictures.
 
 May import: matplotlib, which is not made for threads: one picture at a time. Knows neither SQL nor HTTP. Colours are
-those of Okabe and Ito (2008), told apart by the colour-blind; line styles and markers tell the curves apart in black and
-white.
+those of Okabe and Ito (2008), told apart by the colour-blind; line styles and markers tell the curves apart in black
+and white.
 """
 
 import io
