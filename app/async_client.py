@@ -17,10 +17,10 @@ from app import calls
 from app.calls import Call, ProblemError, Spec
 from app.client import PAGE, SILENCE_SECONDS, WAIT_SECONDS, connection
 from app.comparison_schemas import ComparisonView
-from app.fitting import FitView, fit_spec, fit_view
+from app.fitting import FitView, fit_spec, fit_view, refuse_several
 from app.histories import Floats, as_floats, as_frame
 from app.keras_spec import CompiledModel
-from app.patience import patience
+from app.patience import Pauses, patience
 from app.schemas import (
     ExperimentHistoryView,
     ExperimentSummaryView,
@@ -82,6 +82,7 @@ class AsyncClient:
         """Train a live, compiled Keras model on the service."""
         fitting = {"epochs": epochs, "batch_size": batch_size, "validation_split": validation_split}
         document = fit_spec(model, dataset, fitting, seed, spec)
+        refuse_several(await self.plan(document))
         ended = await self.wait((await self.submit(document)).id, timeout=timeout)
         [trial] = await self.list_trials(ended.id)
         return fit_view(ended, trial, await self.history(trial.id))
@@ -125,14 +126,15 @@ class AsyncClient:
 
     async def stream(self, experiment_id: str, *, after: int = 0) -> AsyncIterator[ExperimentHistoryView]:
         """An experiment's history as it is written, until it has ended."""
+        pauses = Pauses()
         while True:
             try:
                 async for event in self._events(experiment_id, after):
+                    pauses.begin_anew()
                     after = event.version
                     yield event
-            except httpx.TransportError:
-                if (await self.get_experiment(experiment_id)).version == after:
-                    await asyncio.sleep(0.5)
+            except (httpx.TransportError, ProblemError) as error:
+                await asyncio.sleep(pauses.after(error))
             else:
                 return
 

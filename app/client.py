@@ -17,10 +17,10 @@ from tenacity import Retrying
 from app import calls
 from app.calls import Call, ProblemError, Spec
 from app.comparison_schemas import ComparisonView
-from app.fitting import FitView, TrialFailedError, fit_spec, fit_view
+from app.fitting import FitView, TrialFailedError, fit_spec, fit_view, refuse_several
 from app.histories import Floats, as_floats, as_frame
 from app.keras_spec import CompiledModel
-from app.patience import patience
+from app.patience import Pauses, patience
 from app.schemas import (
     ExperimentHistoryView,
     ExperimentSummaryView,
@@ -122,6 +122,7 @@ class Client:
         """
         fitting = {"epochs": epochs, "batch_size": batch_size, "validation_split": validation_split}
         document = fit_spec(model, dataset, fitting, seed, spec)
+        refuse_several(self.plan(document))
         ended = self.wait(self.submit(document).id, timeout=timeout)
         [trial] = self.list_trials(ended.id)
         return fit_view(ended, trial, self.history(trial.id))
@@ -172,20 +173,21 @@ class Client:
     def stream(self, experiment_id: str, *, after: int = 0) -> Iterator[ExperimentHistoryView]:
         """An experiment's history as it is written: what is new, again and again, until it has ended.
 
-        Where the connection is lost it goes on where it was.
+        Where the connection is lost it goes on where it was; a service that starts again is waited for.
 
         Args:
             experiment_id: which.
             after: only what was written after this version.
         """
+        pauses = Pauses()
         while True:
             try:
                 for event in self._events(experiment_id, after):
+                    pauses.begin_anew()
                     after = event.version
                     yield event
-            except httpx.TransportError:
-                if self._do(calls.get_experiment(experiment_id)).version == after:  # also waits for the service
-                    time.sleep(0.5)
+            except (httpx.TransportError, ProblemError) as error:
+                time.sleep(pauses.after(error))
             else:
                 return
 

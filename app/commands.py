@@ -14,6 +14,7 @@ import typer
 from app.console import (
     NOT_COMPLETED,
     REFUSED,
+    UnreadableSpecError,
     connected,
     print_all,
     print_one,
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 commands = typer.Typer()
 datasets = typer.Typer(help="What there is to train on: show, upload, delete.", no_args_is_help=True)
 commands.add_typer(datasets, name="datasets")
+
+_PATIENT = 6
+"""How often a request is sent again while one watches: a service that starts again is waited for."""
 
 Url = Annotated[str, typer.Option(envvar="FITTINGROOM_URL", help="Where the service is.")]
 Key = Annotated[
@@ -57,6 +61,10 @@ def submit(
         for file in files:
             try:
                 view = client.submit(read_spec(file))
+            except UnreadableSpecError as error:
+                refused += 1
+                typer.echo(str(error), err=True)
+                continue
             except ProblemError as error:
                 if error.status >= httpx.codes.INTERNAL_SERVER_ERROR:
                     raise
@@ -66,6 +74,8 @@ def submit(
             submitted.append(view)
             print_one(view, as_json=as_json, line=f"{view.id}  {view.name}")
         ended = [_watch(client, view.id, quiet=as_json) for view in submitted] if watch else []
+        for view in ended if as_json else []:
+            print_one(view, as_json=True)
     if refused:
         raise typer.Exit(REFUSED)
     if any(view.state != "completed" for view in ended):
@@ -88,7 +98,7 @@ def plan(
 @commands.command()
 def watch(experiment_id: Id, *, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Show an experiment train until it ends; with --json, one line for each change."""
-    with connected(url, key) as client:
+    with connected(url, key, retries=_PATIENT) as client:
         if as_json:
             for event in client.stream(experiment_id):
                 print_one(event, as_json=True)
@@ -179,7 +189,7 @@ def plot(  # noqa: PLR0913 - options
         picture = client.get_plot(
             experiment_id, metric, file_format=file_format, x=x, seeds=seeds, scale=scale, layout=layout
         )
-    output.write_bytes(picture)
+        output.write_bytes(picture)
     typer.echo(json.dumps({"written": str(output)}) if as_json else output)
 
 

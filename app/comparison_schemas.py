@@ -44,11 +44,11 @@ class AgainstLeaderView(View):
     probability: float | None
     """That the leader is truly better, judged from these pairs alone (Student's t, no prior opinion)."""
     is_shown: bool
-    """Whether the seeds show a difference, at 95 % for all candidates together that the leader is compared with
-    (Bonferroni)."""
+    """Whether the seeds show a difference, at 95 % for all pairs of candidates together, as the leader was chosen by
+    looking (Bonferroni). Never before all trials of both have ended."""
     seeds_needed: int | None
-    """How many seeds would show a difference as large as this one in 80 of 100 experiments; null if it is shown, or
-    cannot be told."""
+    """How many seeds would show a difference as large as this one in 80 of 100 experiments, at the same level; null if
+    it is shown, or more than 10,000 would be needed, or it cannot be told."""
     sentence: str
     """The same in words."""
 
@@ -63,8 +63,11 @@ class CandidateView(View):
     hyperparameters: dict[str, Any]
     parameter_count: int
     trials: int
-    """How many there are, whether or not they have reached anything yet."""
+    """How many there are, one for each seed, whether or not they have reached anything yet."""
+    unended: int
+    """How many of them still wait or train."""
     values: list[SeedValueView]
+    """What they have reached; without those that failed, were cancelled, or never had a finite value."""
     mean: float | None
     standard_deviation: float | None
     """Over seeds; null if there are fewer than two."""

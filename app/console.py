@@ -5,6 +5,7 @@ May import: typer; the client and rich only when a command runs. Knows no single
 
 import contextlib
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -25,14 +26,15 @@ NOT_COMPLETED, REFUSED, UNREACHABLE, LEFT = 1, 2, 3, 130
 
 
 @contextlib.contextmanager
-def connected(url: str, key: str | None) -> Iterator["Client"]:
+def connected(url: str, key: str | None, *, retries: int = 2) -> Iterator["Client"]:
     """A client; what goes wrong within the block becomes a sentence and an exit code."""
     import httpx  # noqa: PLC0415
+    from pydantic import ValidationError  # noqa: PLC0415
 
     from app.client import Client, ProblemError  # noqa: PLC0415
 
     try:
-        with Client(url, key=key, retries=2) as client:
+        with Client(url, key=key, retries=retries) as client:
             yield client
     except ProblemError as error:
         say_problem(error)
@@ -43,9 +45,18 @@ def connected(url: str, key: str | None) -> Iterator["Client"]:
             "it is with --url or FITTINGROOM_URL", err=True,
         )  # fmt: skip
         raise typer.Exit(UNREACHABLE) from None
+    except ValidationError:
+        typer.echo(f"what answers at {url} is no Fitting Room, or one of another version", err=True)
+        raise typer.Exit(UNREACHABLE) from None
+    except UnreadableSpecError as error:
+        refuse(str(error))
+    except OSError as error:  # a file of this machine
+        refuse(f"{error.filename}: {error.strerror}")
+    except UnicodeEncodeError:
+        refuse("a key has letters, digits and a few signs only; copy it whole")
     except KeyboardInterrupt:
         typer.echo("left; what was submitted goes on", err=True)
-        raise typer.Exit(130) from None
+        raise typer.Exit(LEFT) from None
 
 
 def say_problem(error: "ProblemError", before: str = "") -> None:
@@ -56,6 +67,10 @@ def say_problem(error: "ProblemError", before: str = "") -> None:
         typer.echo(f"  {fault['pointer'] or 'the document'}: {fault['detail']}", err=True)
 
 
+class UnreadableSpecError(Exception):
+    """A file holds no spec; its text says why."""
+
+
 def refuse(message: str) -> NoReturn:
     """Say why, and end."""
     typer.echo(message, err=True)
@@ -63,20 +78,41 @@ def refuse(message: str) -> NoReturn:
 
 
 def read_spec(file: Path) -> dict[str, Any]:
-    """A spec of a file; YAML takes JSON too, as every JSON document is one."""
+    """A spec of a file, JSON or YAML.
+
+    Raises:
+        UnreadableSpecError: there is no such file, or it holds none.
+    """
     import yaml  # noqa: PLC0415
 
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-        document = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
-    except OSError as error:
-        refuse(f"{file}: {error.strerror}")
-    except (ValueError, yaml.YAMLError) as error:
-        refuse(f"{file}: neither JSON nor YAML: {error}")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnreadableSpecError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        try:
+            document = yaml.load(text, _numbers_as_in_json())  # noqa: S506 - a SafeLoader
+            json.dumps(document, allow_nan=False)
+        except (ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
+            raise UnreadableSpecError(f"{file}: neither JSON nor YAML that could be JSON: {error}") from None
     if not isinstance(document, dict):
-        refuse(f"{file}: expected a spec, found {type(document).__name__}")
+        raise UnreadableSpecError(f"{file}: expected a spec, found {type(document).__name__}")
     spec: dict[str, Any] = document
     return spec
+
+
+def _numbers_as_in_json() -> Any:  # noqa: ANN401 - yaml has no types
+    """YAML's safe loader, to which 1e-6 is a number, as in YAML 1.2 and JSON; PyYAML takes it for a text."""
+    import yaml  # noqa: PLC0415
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
+        """Has a resolver of its own."""
+
+    number = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(number.pattern + "$"), list("-+0123456789."))
+    return Loader
 
 
 def print_one(view: "BaseModel", *, as_json: bool, line: str | None = None, shown: "Picture | None" = None) -> None:

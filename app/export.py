@@ -58,6 +58,8 @@ def export_experiment(client: Client, experiment_id: str, kind: Kind, target: st
         raise ExportError(f"{error}; install 'fittingroom[export]'") from None
     except (OSError, httpx.HTTPError, httpx.InvalidURL) as error:
         raise ExportError(f"{target}: {error}") from None
+    except (ValueError, KeyError) as error:
+        raise ExportError(f"{target}: it does not answer as an MLflow server does ({type(error).__name__})") from None
     return target
 
 
@@ -107,7 +109,7 @@ def _write_events(trials: Sequence[TrialSummaryView], histories: Sequence[TrialH
 def _log_to_mlflow(
     view: ExperimentView, trials: Sequence[TrialSummaryView], histories: Sequence[TrialHistoryView], url: str
 ) -> str:
-    """An MLflow experiment of the same name, and a run a trial; what is there already is left alone."""
+    """An MLflow experiment of the same name, and a run a trial; runs that have ended are left alone."""
     by_trial = {history.trial_id: history for history in histories}
     with httpx.Client(base_url=url, timeout=60.0) as http:
         name = f"{view.name} ({view.id})"
@@ -123,14 +125,16 @@ def _log_to_mlflow(
 
 def _log_run(http: httpx.Client, target: str, trial: TrialSummaryView, history: TrialHistoryView) -> None:
     wanted = {"experiment_ids": [target], "filter": f"tags.`fittingroom.trial_id` = '{trial.id}'", "max_results": 1}
-    if _asked(http, "runs/search", wanted).get("runs"):
+    known = _asked(http, "runs/search", wanted).get("runs") or []
+    if known and known[0]["info"]["status"] in _ENDED.values():
         return
     started = _milliseconds(trial.started_at or trial.created_at)
     tags = {"fittingroom.trial_id": trial.id, "fittingroom.experiment_id": trial.experiment_id}
     if trial.stop_reason is not None:
         tags["fittingroom.stop_reason"] = trial.stop_reason.value
     body = {"experiment_id": target, "start_time": started, "run_name": trial.label, "tags": _pairs(tags)}
-    run = _asked(http, "runs/create", body)["run"]["info"]["run_id"]
+    # What was logged before is logged again: MLflow keeps the same value of the same step once.
+    run = (known[0] if known else _asked(http, "runs/create", body)["run"])["info"]["run_id"]
     parameters = _pairs({"seed": trial.seed, "model": trial.model or "", **trial.hyperparameters})
     for first in range(0, len(parameters), _PARAMETERS_AT_ONCE):
         _asked(http, "runs/log-batch", {"run_id": run, "params": parameters[first : first + _PARAMETERS_AT_ONCE]})

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.histories import Floats
 from app.keras_spec import CompiledModel, spec_of
-from app.schemas import ExperimentView, TrialSummaryView
+from app.schemas import ExperimentView, PlanView, TrialSummaryView
 
 
 class TrialFailedError(Exception):
@@ -47,6 +47,16 @@ def fit_spec(
         rest: further keys of the spec; its `fit` stands beside what `fitting` says.
     """
     return spec_of(model, dataset, **rest | {"fit": {**fitting, **rest.get("fit", {})}, "seeds": [seed]})
+
+
+def refuse_several(plan: PlanView) -> None:
+    """Refuse what would be more than one trial: a `fit` gives one history.
+
+    Raises:
+        ValueError: a search space stands somewhere.
+    """
+    if len(plan.trials) != 1:
+        raise ValueError(f"fit trains one trial, and this would be {len(plan.trials)}: submit it as an experiment")
 
 
 def fit_view(ended: ExperimentView, trial: TrialSummaryView, history: Floats) -> FitView:

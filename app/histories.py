@@ -46,8 +46,10 @@ def as_frame(views: Sequence[TrialHistoryView]) -> "pd.DataFrame":
     """
     import pandas as pd  # noqa: PLC0415 - only who asks for a frame needs it
 
+    columns = ["trial_id", "trial", "label", "epoch"]
     frames = [
         pd.DataFrame({"trial_id": view.trial_id, "trial": view.number, "label": view.label} | as_floats(view))
         for view in views
+        if view.history["epoch"]  # one without epochs has no metrics either, and would make its columns floats
     ]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["trial_id", "trial", "label"])
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)

@@ -9,6 +9,7 @@ import json
 import sys
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from models import keys
@@ -72,7 +73,11 @@ def show(*, as_json: bool) -> None:
         if row.revoked_at is not None:
             ends = f"revoked {row.revoked_at:%Y-%m-%d}"
         table.add_row(
-            f"{row.id}\n{row.name}", row.project, "\n".join([*row.scopes, *limits]), f"{row.created_at:%Y-%m-%d}", ends
+            f"{row.id}\n{escape(row.name)}",
+            escape(row.project),
+            "\n".join([*row.scopes, *limits]),
+            f"{row.created_at:%Y-%m-%d}",
+            ends,
         )
     Console().print(table)
 

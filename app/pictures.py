@@ -43,6 +43,13 @@ def draw_experiment(service: Service, view: ExperimentView, look: Look) -> bytes
     metrics = _metrics_of(view, look.metrics)
     trials, _ = service.list_trials(view.id)
     if look.x != EPOCH:
+        for name, found, allowed in (
+            ("metric", ",".join(metrics), len(metrics) == 1), ("seeds", look.seeds, look.seeds == "each"),
+            ("layout", look.layout, look.layout == "together"),
+        ):  # fmt: skip
+            if not allowed:
+                detail = "over a hyperparameter one metric is drawn, a dot a trial; leave this out, or x"
+                raise InvalidSpec([Fault(pointer=name, detail=detail, found=found)])
         return _draw_sweep(view, trials, metrics, look)
     leader = None if view.best_trial is None else view.best_trial.trial_id
     histories = {history.trial_id: history for history in service.get_experiment_history(view.id).trials}
@@ -73,8 +80,12 @@ def draw_trials(service: Service, trial_ids: Sequence[str], look: Look) -> bytes
     for view in views.values():
         _metrics_of(view, metrics)
     curves = []
+    names = [view.name for view in views.values()]
     for trial in trials:
-        before = f"{views[trial.experiment_id].name}: " if len(views) > 1 else ""
+        name = views[trial.experiment_id].name
+        if names.count(name) > 1:
+            name += f" ({trial.experiment_id[-6:]})"
+        before = f"{name}: " if len(views) > 1 else ""
         curves += _curves(trial, service.get_trial_history(trial.id, 0), metrics, before=before)
     title = ", ".join(view.name for view in views.values())
     return draw_curves(

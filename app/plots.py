@@ -86,7 +86,9 @@ def draw_curves(
             _draw_bands(axes, mine, shown)
         else:
             _draw_each(axes, mine, shown)
-        _set_scale(axes, scale, [value for curve in mine for _, value in _finite(curve)], "no epochs yet")
+        _set_scale(
+            axes, scale, [value for curve in mine for _, value in _finite(curve)], "no epochs with finite values"
+        )
         axes.set_xlabel("epoch")
         axes.set_ylabel(" and ".join(shown), parse_math=False)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -115,11 +117,11 @@ def draw_sweep(
         axes.plot(places, means, color=colour, linewidth=1.2, alpha=0.8, **through)
         axes.plot(
             *zip(*dots, strict=True), linestyle="none", marker=look["marker"], markersize=6, markerfacecolor="none",
-            markeredgecolor=colour, label=name,
+            markeredgecolor=colour, label=_said(name),
         )  # fmt: skip
     if is_numeric and numbers and min(numbers) > 0 and max(numbers) / min(numbers) >= _LOGARITHMIC_FROM:
         axes.set_xscale("log")
-    _set_scale(axes, scale, [found.value for found in finite], "no trial has reached anything yet")
+    _set_scale(axes, scale, [found.value for found in finite], "no trial has a finite value")
     axes.set_xlabel(hyperparameter, parse_math=False)
     axes.set_ylabel(f"{objective} at the best epoch", parse_math=False)
     if 1 < len(series) <= _LEGEND_AT_MOST:
@@ -138,7 +140,7 @@ def _draw_each(axes: Axes, curves: Sequence[Curve], metrics: Sequence[str]) -> N
             look |= {"alpha": 1.0, "zorder": 3} if curve.is_leading else {}
         if len(metrics) > 1:
             look["linestyle"] = _STYLES[metrics.index(curve.metric) % len(_STYLES)]
-        name = f"{curve.label}: {curve.metric}" if len(metrics) > 1 else curve.label
+        name = _said(f"{curve.label}: {curve.metric}" if len(metrics) > 1 else curve.label)
         points = _finite(curve)
         axes.plot(
             [epoch for epoch, _ in points], [value for _, value in points], markersize=4, linewidth=1.6,
@@ -148,17 +150,18 @@ def _draw_each(axes: Axes, curves: Sequence[Curve], metrics: Sequence[str]) -> N
             best = [point for point in points if point[0] == curve.best_epoch]
             ring: Any = {"markerfacecolor": "none", "markeredgecolor": look["color"], "markeredgewidth": 1.6}
             axes.plot(*zip(*best, strict=True), marker="o", markersize=11, linestyle="none", **ring)
-    if 1 < len(labels) * len(metrics) <= _LEGEND_AT_MOST or too_many:
+    if len(labels) * len(metrics) > 1:
         _legend(axes)
 
 
 def _draw_bands(axes: Axes, curves: Sequence[Curve], metrics: Sequence[str]) -> None:
-    """A candidate's mean over its seeds, within the band from the lowest to the highest."""
-    groups: dict[tuple[str, str], list[Curve]] = {}
-    for curve in curves:
-        groups.setdefault((curve.candidate, curve.metric), []).append(curve)
+    """A candidate's mean over its seeds, within the band from the lowest to the highest, as long as all go on."""
+    groups: dict[tuple[str, str], dict[str, Curve]] = {}
+    for curve in curves:  # one for each seed, though a random sampler may have drawn the same values twice
+        groups.setdefault((curve.candidate, curve.metric), {})[curve.label] = curve
     candidates = list(dict.fromkeys(candidate for candidate, _ in groups))
-    for (candidate, metric), members in groups.items():
+    for (candidate, metric), found in groups.items():
+        members = list(found.values())
         look = _look(candidates.index(candidate))
         if len(metrics) > 1:
             look["linestyle"] = _STYLES[metrics.index(metric) % len(_STYLES)]
@@ -166,8 +169,12 @@ def _draw_bands(axes: Axes, curves: Sequence[Curve], metrics: Sequence[str]) -> 
         for curve in members:
             for epoch, value in _finite(curve):
                 by_epoch.setdefault(epoch, []).append(value)
-        epochs = sorted(by_epoch)
-        name = f"{candidate}: {metric}" if len(metrics) > 1 else candidate
+        # Where some seeds have stopped the mean is of the others, and no longer to be compared: it goes on thin.
+        whole = [epoch for epoch in sorted(by_epoch) if len(by_epoch[epoch]) == len(members)]
+        rest = [epoch for epoch in sorted(by_epoch) if epoch >= max(whole, default=0)]
+        epochs = whole
+        axes.plot(rest, [_mean(by_epoch[epoch]) for epoch in rest], color=look["color"], linewidth=0.8, alpha=0.6)
+        name = _said(f"{candidate}: {metric}" if len(metrics) > 1 else candidate)
         axes.plot(
             epochs, [_mean(by_epoch[epoch]) for epoch in epochs], markersize=4, linewidth=1.8,
             label=f"{name} (mean of {len(members)})" if len(members) > 1 else name, **look,
@@ -185,6 +192,11 @@ def _look(number: int) -> dict[str, Any]:
         "linestyle": _STYLES[number % len(_STYLES)],
         "marker": _MARKERS[number % len(_MARKERS)],
     }
+
+
+def _said(label: str) -> str:
+    """A label that matplotlib shows: it leaves out those that begin with an underscore."""
+    return f" {label}" if label.startswith("_") else label
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -207,8 +219,10 @@ def _set_scale(axes: Axes, scale: Scale, values: Sequence[float], if_none: str) 
 
 
 def _legend(axes: Axes) -> None:
-    if axes.get_legend_handles_labels()[0]:
-        for text in axes.legend(frameon=False, fontsize=9).get_texts():
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        columns = 1 + (len(handles) - 1) // _LEGEND_AT_MOST
+        for text in axes.legend(handles, labels, frameon=False, fontsize=9, ncols=columns).get_texts():
             text.set_parse_math(False)
 
 

@@ -26,6 +26,9 @@ from models.webhooks import Delivery
 
 INTERVAL_SECONDS = 1.0
 ANSWER_SECONDS = 10.0
+"""For how long each part of an answer is waited for."""
+DELIVERY_SECONDS = 20.0
+"""For how long a delivery may take in all: a receiver that answers byte by byte would keep others waiting."""
 _AT_ONCE = 8
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -146,8 +149,15 @@ def post(url: str, body: bytes, headers: dict[str, str], *, allow_private: bool)
         request = client.build_request(
             "POST", target, content=body, headers={**headers, "Host": shown}, extensions={"sni_hostname": host}
         )
-        answer = client.send(request, stream=True)
-        answer.close()
+        timer = threading.Timer(DELIVERY_SECONDS, client.close)
+        timer.start()
+        try:
+            answer = client.send(request, stream=True)
+            answer.close()
+        except RuntimeError as error:  # httpx's word for a client that was closed meanwhile
+            raise httpx.ReadTimeout(str(error)) from None
+        finally:
+            timer.cancel()
         return answer.status_code
 
 

@@ -89,6 +89,8 @@ def test_keys_are_made_shown_once_and_revoked(tmp_path: Path) -> None:
         "digits",
         ["read"],
     )
+    assert fittingroom("keys", "create", "[/x]", cwd=tmp_path).stdout.startswith("fr_")
+    assert "[/x]" in fittingroom("keys", "list", cwd=tmp_path).stdout
     another = json.loads(fittingroom("keys", "create", "x", "--json", cwd=tmp_path).stdout)
     assert another["key"].startswith("fr_")
     assert fittingroom("keys", "revoke", key_id, cwd=tmp_path).returncode == 0

@@ -204,6 +204,26 @@ def test_a_stream_goes_on_where_it_was_lost(http: httpx.Client, lossy: Lossy, da
     assert http.get(f"/v1/experiments/{view.id}").json()["state"] == "completed"
 
 
+def test_a_service_that_is_gone_for_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.patience.LOST_SECONDS", 0.5)
+    with Client("http://127.0.0.1:1") as client, pytest.raises(httpx.ConnectError):
+        list(client.stream("exp_1"))
+
+
+def test_what_is_not_there_is_not_looked_for_again(client: Client) -> None:
+    with pytest.raises(ProblemError, match="404"):
+        list(client.stream(f"exp_{'0' * 32}"))
+
+
+def test_a_frame_of_what_has_not_begun(client: Client, database: Database) -> None:
+    view = client.submit(document(**SWEEP))
+    assert len(client.frame(view.id)) == 0
+    Writer(database, view.id).write(0)
+    frame = client.frame(view.id)
+    assert frame["epoch"].tolist() == [1]
+    assert frame["epoch"].dtype.kind == "i"
+
+
 def test_what_is_awaited_is_the_same(http: httpx.Client, database: Database) -> None:
     async def everything() -> dict[str, Any]:
         async with AsyncClient(str(http.base_url)) as client:

@@ -1,7 +1,9 @@
 """The commands that speak to a service, against a real one."""
 
 import json
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,65 @@ def test_what_is_no_spec_is_refused_before_it_is_sent(run: Run, content: str, sa
     found = run("submit", "-", given=content)
     assert found.exit_code == 2
     assert says in found.stderr
+
+
+def test_numbers_are_numbers_in_yaml_and_in_json_without_a_name(run: Run, http: httpx.Client) -> None:
+    """PyYAML takes 1e-6, which YAML 1.2 and JSON call a number, for a text."""
+    optimizer = {"name": "sgd", "learning_rate": {"choice": [1e-6, 0.01]}}
+    as_yaml = (
+        yaml.safe_dump(document(optimizer=None)) + "optimizer: {name: sgd, learning_rate: {choice: [1e-6, .01]}}\n"
+    )
+    for given in (json.dumps(document(optimizer=optimizer)), as_yaml):
+        assert run("submit", "-", given=given).exit_code == 0
+        newest = http.get("/v1/experiments", params={"limit": 1}).json()["items"][0]["id"]
+        assert http.get(f"/v1/experiments/{newest}").json()["spec"]["optimizer"] == optimizer
+
+
+def test_yaml_that_could_be_no_json_is_refused(run: Run) -> None:
+    for given in (
+        "name: 2026-01-01\n",
+        "name: .nan\n",
+        "? [1]\n: 2\n",
+        "name: !!python/object/apply:os.system ['true']\n",
+    ):
+        found = run("submit", "-", given=given)
+        assert found.exit_code == 2
+        assert "neither JSON nor YAML" in found.stderr
+
+
+def test_an_unreadable_file_stops_none_of_the_others(run: Run, tmp_path: Path, http: httpx.Client) -> None:
+    (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "good.json").write_text(json.dumps(document()))
+    found = run("submit", str(tmp_path / "broken.json"), str(tmp_path / "good.json"), str(tmp_path / "none.json"))
+    assert found.exit_code == 2
+    assert found.stdout.split()[0] == http.get("/v1/experiments").json()["items"][0]["id"]
+
+
+def test_what_is_no_service_is_said() -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>")
+
+        def log_message(self, *_: Any) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    found = CliRunner().invoke(cli, ["list", "--url", url])
+    assert (found.exit_code, "no Fitting Room" in found.stderr) == (3, True), found.output
+    found = CliRunner().invoke(cli, ["list", "--url", url, "--key", "fr_…"])
+    assert found.exit_code == 2
+    assert "key" in found.stderr
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_file_that_cannot_be_written_is_said(run: Run, trained: str, tmp_path: Path) -> None:
+    found = run("plot", trained, "-o", str(tmp_path / "nowhere" / "x.svg"))
+    assert found.exit_code == 2
+    assert "nowhere" in found.stderr
 
 
 def test_a_file_that_is_not_there(run: Run) -> None:

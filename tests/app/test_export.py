@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from app.cli import cli
 from models.database import Database
 from tests.app.test_experiments import SWEEP, submit, train
+from tests.app.test_polling import Writer
 from tests.e2e.service import free_port
 
 
@@ -103,6 +104,23 @@ def test_mlflow_has_a_run_for_each_trial_and_none_twice(http: httpx.Client, trai
         found = httpx.get(f"{api}/metrics/get-history", params=query).raise_for_status().json()["metrics"]
         assert [metric["value"] for metric in sorted(found, key=lambda metric: metric["step"])] == expected
         assert sorted(metric["step"] for metric in found) == list(range(1, len(expected) + 1))
+
+
+@pytest.mark.mlflow
+def test_mlflow_gets_the_rest_of_what_was_still_training(http: httpx.Client, database: Database, mlflow: str) -> None:
+    experiment_id = submit(http, name="still training", fit={"epochs": 9, "validation_split": 0.3})
+    writer = Writer(database, experiment_id)
+    writer.write(0)
+    export(http, experiment_id, "mlflow", mlflow)
+    writer.write(0)
+    writer.end()
+    shown = export(http, experiment_id, "mlflow", mlflow)
+    api = f"{mlflow}/api/2.0/mlflow"
+    [run] = httpx.post(f"{api}/runs/search", json={"experiment_ids": [shown.rpartition("/")[2]]}).json()["runs"]
+    assert run["info"]["status"] == "FINISHED"
+    query = {"run_id": run["info"]["run_id"], "metric_key": "loss"}
+    found = httpx.get(f"{api}/metrics/get-history", params=query).raise_for_status().json()["metrics"]
+    assert sorted(metric["step"] for metric in found) == [1, 2]
 
 
 def test_a_server_that_is_not_there_is_said(http: httpx.Client, trained: str) -> None:

@@ -1,6 +1,7 @@
 """Pictures: of an experiment, of a sweep, of trials from several experiments."""
 
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -60,6 +61,9 @@ def test_each_look_is_a_picture_of_its_own(http: httpx.Client, trained: str, que
         ({"metric": ","}, "metric"),
         ({"metric": "loss,val_loss,accuracy,val_accuracy,auc"}, "metric"),
         ({"x": "optimizer.momentum"}, "x"),
+        ({"x": "optimizer.learning_rate", "metric": "loss,val_loss"}, "metric"),
+        ({"x": "optimizer.learning_rate", "seeds": "band"}, "seeds"),
+        ({"x": "optimizer.learning_rate", "layout": "apart"}, "layout"),
         ({"scale": "cubic"}, "scale"),
         ({"layout": "beside"}, "layout"),
         ({"seeds": "none"}, "seeds"),
@@ -108,6 +112,21 @@ def test_the_leading_one_of_too_many_stands_out() -> None:
         ]
 
     assert draw_curves("x", curves(0)) != draw_curves("x", curves(1))
+
+
+def test_many_pictures_at_once_are_the_same_pictures(http: httpx.Client, trained: str) -> None:
+    """Ticks of a logarithmic axis are set by a part of matplotlib that threads must not share."""
+    queries = [{"scale": "log", "metric": metric} for metric in ("loss", "val_loss", "loss,val_loss")] * 6
+    alone = {
+        query["metric"]: http.get(f"/v1/experiments/{trained}/plot.svg", params=query).content for query in queries
+    }
+
+    def get(query: dict[str, str]) -> bool:
+        answer = httpx.get(f"{http.base_url}/v1/experiments/{trained}/plot.svg", params=query, timeout=120)
+        return answer.content == alone[query["metric"]]
+
+    with ThreadPoolExecutor(6) as threads:
+        assert all(threads.map(get, queries))
 
 
 def examples(folder: Path) -> None:

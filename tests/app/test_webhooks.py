@@ -3,9 +3,11 @@
 import base64
 import contextlib
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -207,3 +209,21 @@ def test_the_secret_is_never_shown(private: httpx.Client, capfd: pytest.CaptureF
 def test_addresses_and_secrets_that_are_none(http: httpx.Client, webhook: Any) -> None:
     is_a_problem(http.post("/v1/experiments", json=document(webhook=webhook)), 422)
     assert http.get("/v1/experiments").json()["items"] == []
+
+
+def test_a_receiver_that_answers_byte_by_byte_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhooks, "DELIVERY_SECONDS", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as threads:
+
+        def drip() -> None:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                for letter in b"HTTP/1.1 200 OK\r\n" + b"X" * 1_000:
+                    connection.sendall(bytes([letter]))
+                    time.sleep(0.1)
+
+        threads.submit(drip)
+        started = time.monotonic()
+        with pytest.raises((httpx.HTTPError, OSError, ValueError)):
+            webhooks.post(f"http://127.0.0.1:{listener.getsockname()[1]}/", b"{}", {}, allow_private=True)
+        assert time.monotonic() - started < 5

@@ -43,6 +43,12 @@ def test_fit_trains_mnist_digits(service: Service) -> None:
         assert client.predict(fitted.trial.id, pixels).class_names == [str(digit) for digit in range(10)]
 
 
+def test_a_sweep_is_no_fit(service: Service) -> None:
+    sweep = {"name": "sgd", "learning_rate": {"choice": [0.1, 0.01]}}
+    with Client(url_of(service)) as client, pytest.raises(ValueError, match="2: submit it as an experiment"):
+        client.fit(digits_network(), "mnist-sample", optimizer=sweep)
+
+
 def test_a_trial_that_is_not_completed_is_an_error(service: Service) -> None:
     with Client(url_of(service)) as client, Client(url_of(service)) as another:
 
