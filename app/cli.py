@@ -118,7 +118,8 @@ def doctor(
     mend: Annotated[bool, typer.Option("--mend", help="Mend what can be mended.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Look for what is left over or stuck, in the database and among the files. Changes nothing without --mend."""
+    """Look for what is left over or stuck, in the database and among the files. Without --mend it writes no more than a probe
+    file, which it removes."""
     _use(data_dir)
 
     from app.doctor import run_doctor  # noqa: PLC0415
@@ -168,14 +169,17 @@ def list_keys(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 @keys.command("revoke")
 def revoke_key(
-    key_id: Annotated[str, typer.Argument(help="As `list` shows it: key_…")], data_dir: DataDir = None
+    key_id: Annotated[str, typer.Argument(help="As `list` shows it: key_…")],
+    *,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make a key worthless, within two seconds, for good."""
     _use(data_dir)
 
     from app.keys import revoke  # noqa: PLC0415
 
-    revoke(key_id)
+    revoke(key_id, as_json=as_json)
 
 
 @cli.command()

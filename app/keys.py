@@ -82,13 +82,16 @@ def show(*, as_json: bool) -> None:
     Console().print(table)
 
 
-def revoke(key_id: str) -> None:
+def revoke(key_id: str, *, as_json: bool) -> None:
     """Make a key worthless."""
     try:
         with _database().writing() as session:
             revoked_at = keys.revoke_key(session, key_id)
     except FittingRoomError as error:
         sys.exit(str(error))
+    if as_json:
+        sys.stdout.write(json.dumps({"id": key_id, "revoked_at": revoked_at.isoformat()}) + "\n")
+        return
     sys.stderr.write(f"{key_id} is revoked since {revoked_at:%Y-%m-%d %H:%M} UTC\n")
 
 

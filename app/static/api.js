@@ -10,26 +10,35 @@ export class Problem extends Error {
 }
 
 const key = () => sessionStorage.getItem("key");
+let asking = null;
 
 async function request(path, options = {}) {
   for (;;) {
-    const headers = { ...options.headers, ...(key() ? { Authorization: `Bearer ${key()}` } : {}) };
+    const sent = key();
+    const headers = { ...options.headers, ...(sent ? { Authorization: `Bearer ${sent}` } : {}) };
     const response = await fetch(path, { ...options, headers });
     if (response.status !== 401) return response;
-    await askForKey();
+    if (sent !== key()) continue; // another request has asked for one meanwhile
+    asking ??= askForKey(sent).finally(() => { asking = null; });
+    await asking;
   }
 }
 
-async function askForKey() {
-  const dialog = document.getElementById("key");
-  if (!dialog.open) { dialog.querySelector("input").value = ""; dialog.showModal(); }
+async function askForKey(refused) {
+  const dialog = document.getElementById("key"), input = dialog.querySelector("input");
+  dialog.querySelector(".fault").hidden = !refused;
+  input.value = "";
+  dialog.showModal();
   await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
-  sessionStorage.setItem("key", dialog.querySelector("input").value.trim());
+  sessionStorage.setItem("key", input.value.trim());
 }
 
+/** Whether somebody is being asked for a key: until then nothing more needs to be tried. */
+export const isAsking = () => asking !== null;
+
 /** The JSON of a path; a `body` is sent as JSON. Throws a Problem. */
-export async function api(path, { method = "GET", body, signal } = {}) {
-  const headers = body === undefined ? {} : { "Content-Type": "application/json" };
+export async function api(path, { method = "GET", body, signal, headers: further } = {}) {
+  const headers = { ...further, ...(body === undefined ? {} : { "Content-Type": "application/json" }) };
   const response = await request(path, { method, signal, headers, body: body === undefined ? undefined : JSON.stringify(body) });
   const isJson = (response.headers.get("content-type") ?? "").includes("json");
   const document = isJson ? await response.json() : null;
@@ -64,7 +73,7 @@ export async function* events(experimentId, signal) {
       }
     } catch (error) {
       if (signal?.aborted) return;
-      if (error instanceof Problem && error.status < 500) throw error;
+      if (error instanceof Problem && error.status < 500 && error.status !== 429) throw error;
     }
     await new Promise((resolve) => setTimeout(resolve, pause));
     if (signal?.aborted) return;

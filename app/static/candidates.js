@@ -1,5 +1,5 @@
 /** A comparison's candidates as a table. */
-import { el, shown } from "./dom.js";
+import { shown } from "./dom.js";
 import { Table } from "./table.js";
 
 const span = (interval) => (interval ? `${shown(interval.low)} to ${shown(interval.high)}` : "–");
@@ -20,7 +20,7 @@ export function candidatesTable(comparison, title = comparison.name) {
     { title: "Seconds", isNumber: true, value: (row) => row.training_seconds, cell: (row) => row.training_seconds.toFixed(1) },
     { title: "Parameters", isNumber: true, value: (row) => row.parameter_count, cell: (row) => shown(row.parameter_count) },
     { title: "What the seeds show", isText: true, value: (row) => row.against_leader?.sentence ?? (row.rank === 1 ? "it leads" : "–") },
-  ], { caption: `Candidates of ${title}`, keyOf: (row) => String(row.rank), sortBy: 0, classOf: (row) => (row.rank === 1 ? "leads" : "") });
+  ], { caption: `Candidates of ${title}`, keyOf: (row) => `${row.model} ${JSON.stringify(row.hyperparameters)}`, sortBy: 0, classOf: (row) => (row.rank === 1 ? "leads" : "") });
   table.set(comparison.candidates);
-  return el("div", {}, table.element);
+  return table;
 }

@@ -21,8 +21,13 @@ function layout(title, x, y, { isLog, isLogX = false, isFew = false, hasLegend }
 
 /** Whether a linear axis would hide all but the largest. */
 export const spansMuch = (values) => {
-  const positive = values.filter((value) => Number.isFinite(value));
-  return positive.length > 0 && Math.min(...positive) > 0 && Math.max(...positive) / Math.min(...positive) >= 100;
+  let low = Infinity, high = 0; // a spread would take no more than some hundred thousand arguments
+  for (const value of values) {
+    if (!Number.isFinite(value)) continue;
+    low = Math.min(low, value);
+    high = Math.max(high, value);
+  }
+  return low > 0 && low < Infinity && high / low >= 100;
 };
 
 export class Chart {
@@ -48,7 +53,7 @@ export class Chart {
     const named = new Set();
     const values = curves.flatMap((curve) => curve.y);
     const isLog = look.scale === "log" || (look.scale === "auto" && spansMuch(values));
-    const isFew = Math.max(0, ...curves.map((curve) => curve.x.length)) <= 12; // epochs are whole
+    const isFew = curves.every((curve) => curve.x.length <= 12); // epochs are whole
     this.widths = curves.map((curve) => (isCrowded && curve.key !== look.leader ? 1 : 2));
     const traces = curves.map((curve, index) => {
       const place = groups.indexOf(curve.group);

@@ -13,8 +13,12 @@ export async function showComparison(main, ids, leaving) {
       ["", "/trials", "/history", "/comparison"].map((rest) => api(path + rest, { signal: leaving })));
     const histories = new Histories();
     histories.add(history.trials);
-    return { view, trials: trials.items, histories, comparison };
+    return { name: view.name, view, trials: trials.items, histories, comparison };
   }));
+  const given = found.map(({ name }) => name);
+  found.forEach((one, index) => { // those of one name are told apart by their place
+    if (given.filter((name) => name === one.name).length > 1) one.name = `${index + 1}: ${one.name}`;
+  });
   const drawing = el("div", { class: "chart", role: "figure" });
   const chart = new Chart(drawing);
   const names = [...new Set(found.flatMap(({ histories }) => histories.metrics()))];
@@ -26,9 +30,9 @@ export async function showComparison(main, ids, leaving) {
   const leaders = el("input", { type: "checkbox", onchange: draw });
 
   function draw() {
-    const curves = found.flatMap(({ view, trials, histories }) => trials
+    const curves = found.flatMap(({ name, view, trials, histories }) => trials
       .filter((trial) => !leaders.checked || trial.id === view.best_trial?.trial_id)
-      .map((trial) => histories.curve(trial, metric.value, false, `${view.name}: `)))
+      .map((trial) => histories.curve(trial, metric.value, false, `${name}: `)))
       .filter((curve) => curve.y.length > 0);
     drawing.setAttribute("aria-label", `${metric.value} of ${curves.length} trials of ${found.length} experiments`);
     return chart.draw(curves, { title: `${metric.value} ${scale.value}`, x: "epoch", y: metric.value, scale: scale.value, leader: null });
@@ -39,9 +43,9 @@ export async function showComparison(main, ids, leaving) {
     el("div", { class: "bar" }, el("label", {}, "Metric", metric), el("label", {}, "Scale", scale),
       el("label", { class: "check" }, leaders, "leading trials only")),
     drawing,
-    el("div", {}, ...found.map(({ view, comparison }, index) => el("section", {},
-      el("h2", {}, el("a", { href: `#/experiments/${view.id}` }, view.name), " ", stateOf(view.state)),
-      el("p", { class: "sentence" }, comparison.sentence), candidatesTable(comparison, `${index + 1}: ${view.name}`)))),
+    el("div", {}, ...found.map(({ name, view, comparison }) => el("section", {},
+      el("h2", {}, el("a", { href: `#/experiments/${view.id}` }, name), " ", stateOf(view.state)),
+      el("p", { class: "sentence" }, comparison.sentence), candidatesTable(comparison, name).element))),
   );
   leaving.addEventListener("abort", () => chart.close());
   await draw();

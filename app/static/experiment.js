@@ -15,7 +15,7 @@ export async function showExperiment(main, id, leaving) {
   const objective = view.objective.metric;
   const swept = [...new Set(trials.flatMap((trial) => Object.keys(trial.hyperparameters)))];
   const histories = new Histories();
-  let soon = null;
+  let soon = null, ranking = null;
   document.title = `${view.name} – Fitting Room`;
 
   const sentence = el("p", { class: "sentence", role: "status" });
@@ -141,7 +141,12 @@ export async function showExperiment(main, id, leaving) {
     draw();
     const comparison = await api(`${path}/comparison`, { signal: leaving });
     if (sentence.textContent !== comparison.sentence) sentence.textContent = comparison.sentence;
-    candidates.replaceChildren(...(comparison.candidates.length > 1 ? [el("h2", {}, "Candidates"), candidatesTable(comparison)] : []));
+    if (ranking) ranking.set(comparison.candidates);
+    else if (comparison.candidates.length > 1) {
+      ranking = candidatesTable(comparison);
+      candidates.append(el("h2", {}, "Candidates"), ranking.element);
+    }
+    problem.hidden = true;
   }
   const refreshSoon = throttled(1_000, () => refresh().catch(say));
 

@@ -1,5 +1,5 @@
 /** The list of experiments, with live state; some can be chosen and set side by side. */
-import { api } from "./api.js";
+import { api, isAsking } from "./api.js";
 import { el, stateOf, time } from "./dom.js";
 import { Table } from "./table.js";
 
@@ -71,7 +71,7 @@ export async function showExperiments(main, _, leaving) {
       compare, el("a", { href: "#/submit" }, "New experiment")),
     nothing, table.element, el("p", {}, more),
   );
-  const timer = setInterval(() => { if (!document.hidden) refresh(); }, EVERY);
+  const timer = setInterval(() => { if (!document.hidden && !isAsking()) refresh(); }, EVERY);
   leaving.addEventListener("abort", () => clearInterval(timer));
 }
 

@@ -12,12 +12,14 @@ export class SpecForm {
     Object.assign(this, { schemas, datasets, onChange, spec: {} });
     this.element = el("div");
     this.fields = new Map();
+    this.invalid = new Set();
   }
 
   fill(spec) {
     const focused = document.activeElement?.dataset?.pointer;
     this.spec = spec;
     this.fields.clear();
+    this.invalid.clear();
     const { properties, required } = this.schemas.ExperimentSpec;
     const names = [...ORDER, ...Object.keys(properties).filter((name) => !ORDER.includes(name))];
     const shownNames = names.filter((name) => !LEFT_OUT.includes(name) && !(name === "models" && !spec.models) && !(name === "model" && spec.models));
@@ -27,7 +29,7 @@ export class SpecForm {
       el("details", { open: SELDOM.some((name) => name !== "tags" && spec[name] !== undefined) }, el("summary", {}, "Seldom needed"),
         ...shownNames.filter((name) => SELDOM.includes(name)).map(field)),
     );
-    if (focused !== undefined) this.fields.get(focused)?.input.focus();
+    if (focused !== undefined) this.fields.get(focused)?.input.focus({ preventScroll: true });
   }
 
   resolve(schema) {
@@ -37,6 +39,7 @@ export class SpecForm {
   get(path) { return path.reduce((node, key) => node?.[key], this.spec); }
 
   set(path, value, isRebuilding = false) {
+    if (isRebuilding && this.invalid.size) { this.focusInvalid(); return false; } // what was typed there would be lost
     const spec = structuredClone(this.spec);
     let node = spec;
     for (const key of path.slice(0, -1)) node = typeof node[key] === "object" && node[key] !== null ? node[key] : (node[key] = {});
@@ -45,6 +48,7 @@ export class SpecForm {
     this.spec = spec;
     if (isRebuilding) this.fill(spec);
     this.onChange(spec);
+    return true;
   }
 
   /** The field of one property: by what its schema says it can be. */
@@ -70,8 +74,8 @@ export class SpecForm {
     const pointer = `/${path.join("/")}`, id = `field${pointer.replaceAll("/", "-")}`;
     input.id = id;
     input.dataset.pointer = pointer;
-    input.setAttribute("aria-describedby", `${id}-hint`);
-    const fault = el("p", { class: "fault", hidden: true });
+    input.setAttribute("aria-describedby", `${id}-fault ${id}-hint`);
+    const fault = el("p", { class: "fault", id: `${id}-fault`, hidden: true });
     this.fields.set(pointer, { input, fault });
     const title = path.at(-1).replaceAll("_", " ");
     const label = isCheck ? el("label", { class: "check", for: id }, input, title) : el("label", { for: id }, title);
@@ -83,7 +87,8 @@ export class SpecForm {
     const isNumber = ["number", "integer"].includes(kind.type);
     const now = this.get(path);
     const input = el("input", { type: "text", inputmode: isNumber ? "decimal" : null, value: written(now), placeholder: written(schema.default ?? kind.default) });
-    input.addEventListener("change", () => this.set(path, read(input.value, isNumber || isSearchable, isSearchable)));
+    const kinds = { isNumber, isSearchable, isFlag: kind.type === "boolean" };
+    input.addEventListener("change", () => this.set(path, read(input.value, kinds)));
     return this.wrap(path, schema, input, isSearchable ? "Several, with commas between, are all tried." : null);
   }
 
@@ -105,10 +110,10 @@ export class SpecForm {
   list(schema, path) {
     const isNumber = ["number", "integer"].includes(schema.items.type);
     const now = this.get(path);
-    const input = el("input", { type: "text", value: now ? now.join(", ") : "", placeholder: (schema.default ?? []).join(", ") });
+    const input = el("input", { type: "text", value: listed(now).join(", "), placeholder: (schema.default ?? []).join(", ") });
     input.addEventListener("change", () => {
       const words = input.value.split(",").map((word) => word.trim()).filter(Boolean);
-      this.set(path, words.length ? words.map((word) => (isNumber ? read(word, true) : word)) : undefined);
+      this.set(path, words.length ? words.map((word) => (isNumber ? read(word, { isNumber }) : word)) : undefined);
     });
     return this.wrap(path, schema, input, "With commas between.");
   }
@@ -116,11 +121,11 @@ export class SpecForm {
   /** Names of which several may be taken, such as metrics. */
   several(schema, path) {
     const names = (schema.items.anyOf ?? schema.items.oneOf).flatMap((member) => this.resolve(member).enum ?? []);
-    const input = el("input", { type: "text", value: (this.get(path) ?? []).map((item) => item.name ?? item).join(", ") });
+    const input = el("input", { type: "text", value: listed(this.get(path)).map((item) => item?.name ?? item).join(", ") });
     input.addEventListener("change", () => {
-      const before = this.get(path) ?? [];
+      const before = listed(this.get(path));
       const words = input.value.split(",").map((word) => word.trim()).filter(Boolean);
-      this.set(path, words.map((word) => before.find((item) => item.name === word) ?? word));
+      this.set(path, words.map((word) => before.find((item) => item?.name === word) ?? word));
     });
     return this.wrap(path, schema, input, `Of: ${names.join(", ")}.`);
   }
@@ -132,7 +137,7 @@ export class SpecForm {
     const now = this.get(path), name = typeof now === "string" ? now : now?.[key];
     const input = el("select", {}, ...(name in mapping ? [] : [el("option", { value: "" }, "choose …")]),
       ...Object.keys(mapping).map((word) => el("option", { value: word, selected: word === name }, word)));
-    input.addEventListener("change", () => this.set(path, input.value, true));
+    input.addEventListener("change", () => { if (!this.set(path, input.value, true)) input.value = name ?? ""; });
     const chosen = name in mapping ? this.resolve({ $ref: mapping[name] }) : null;
     const options = Object.entries(chosen?.properties ?? {}).filter(([option]) => option !== key);
     const rest = options.length ? el("details", { open: typeof now === "object" }, el("summary", {}, `Options of ${name}`),
@@ -155,7 +160,10 @@ export class SpecForm {
   group(schema, document_, path, isOptional) {
     const isThere = this.get(path) !== undefined && this.get(path) !== null;
     const legend = path.at(-1).replaceAll("_", " ");
-    const box = el("input", { type: "checkbox", checked: isThere, onchange: () => this.set(path, box.checked ? {} : undefined, true) });
+    const box = el("input", { type: "checkbox", checked: isThere, "data-pointer": `/${path.join("/")}`, onchange: () => {
+      if (!this.set(path, box.checked ? {} : undefined, true)) box.checked = isThere;
+    } });
+    this.fields.set(box.dataset.pointer, { input: box, fault: el("p") });
     const fields = isOptional && !isThere ? [] : Object.entries(document_.properties).filter(([name]) => !LEFT_OUT.includes(name))
       .map(([name, found]) => this.field(found, [...path, name], document_.required?.includes(name)));
     return el("fieldset", {}, el("legend", {}, isOptional ? el("label", { class: "check" }, box, legend) : legend),
@@ -169,7 +177,7 @@ export class SpecForm {
     input.value = text;
     input.addEventListener("change", () => {
       try { this.set(path, input.value.trim() ? JSON.parse(input.value) : undefined); this.mark(input.dataset.pointer, null); }
-      catch (error) { this.mark(input.dataset.pointer, `This is not JSON: ${error.message}`); }
+      catch (error) { this.mark(input.dataset.pointer, `This is not JSON: ${error.message}`); this.invalid.add(input.dataset.pointer); }
     });
     return this.wrap(path, schema, input, "As JSON.");
   }
@@ -177,6 +185,7 @@ export class SpecForm {
   mark(pointer, message) {
     const found = this.fields.get(pointer);
     if (!found) return false;
+    this.invalid.delete(pointer);
     found.fault.hidden = message === null;
     found.fault.textContent = message ?? "";
     if (message === null) found.input.removeAttribute("aria-invalid");
@@ -192,8 +201,10 @@ export class SpecForm {
       let place = pointer;
       while (place && !this.mark(place, detail)) place = place.slice(0, place.lastIndexOf("/"));
     }
-    this.element.querySelector("[aria-invalid]")?.focus();
+    this.focusInvalid();
   }
+
+  focusInvalid() { this.element.querySelector("[aria-invalid]")?.focus(); }
 }
 
 const plain = (text) => (text ?? "").replaceAll("`", "");
@@ -205,14 +216,18 @@ function written(value) {
   return String(value);
 }
 
-function read(text, isNumber, isSearchable = false) {
+function read(text, { isNumber = false, isSearchable = false, isFlag = false }) {
   const word = text.trim();
   if (word === "") return undefined;
-  if (word.startsWith("{")) { try { return JSON.parse(word); } catch { return word; } }
-  if (isSearchable && word.includes(",")) return { choice: word.split(",").map((part) => read(part, isNumber)) };
+  if (isSearchable && word.startsWith("{")) { try { return JSON.parse(word); } catch { return word; } }
+  if (isSearchable && word.includes(",")) {
+    return { choice: word.split(",").map((part) => read(part, { isNumber, isFlag })).filter((part) => part !== undefined) };
+  }
   if (isNumber && Number.isFinite(Number(word))) return Number(word);
-  return word === "true" ? true : word === "false" ? false : word;
+  return isFlag && ["true", "false"].includes(word) ? word === "true" : word;
 }
+
+const listed = (value) => (Array.isArray(value) ? value : value === undefined || value === null ? [] : [value]);
 
 /** JSON with one layer a line: a network as one reads it. */
 function compact(value) {

@@ -1,5 +1,5 @@
 /** Which page is shown: `#/`, `#/submit`, `#/experiments/ID`, `#/compare/ID,ID`. */
-import { api } from "./api.js";
+import { api, isAsking, Problem } from "./api.js";
 import { el } from "./dom.js";
 import { showComparison } from "./comparison.js";
 import { showExperiment } from "./experiment.js";
@@ -43,13 +43,14 @@ async function navigate(isFirst = false) {
 /** Who trains, in the corner: it explains why nothing happens, where nothing does. */
 async function watchWorkers() {
   const place = document.getElementById("service");
+  if (isAsking()) { setTimeout(watchWorkers, 1_000); return; }
   try {
     const workers = (await api("/v1/workers")).items;
     const busy = workers.filter((worker) => worker.cohort_id !== null).length;
     const text = workers.length === 0 ? "no worker is alive" : `${workers.length} worker${workers.length > 1 ? "s" : ""}, ${busy} training`;
     if (place.textContent !== text) place.textContent = text;
-  } catch {
-    place.textContent = "the service does not answer";
+  } catch (error) {
+    place.textContent = error instanceof Problem ? error.message : "the service does not answer";
   }
   setTimeout(watchWorkers, 5_000);
 }

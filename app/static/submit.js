@@ -29,28 +29,34 @@ export async function showSubmit(main, _, leaving) {
   }
 
   function readText() {
-    try {
-      form.fill(JSON.parse(text.value));
-      said.replaceChildren();
-    } catch (error) {
-      say(`This is not JSON yet: ${error.message}`);
-    }
+    let spec;
+    try { spec = JSON.parse(text.value); } catch (error) { say(`This is not JSON yet: ${error.message}`); return; }
+    said.replaceChildren();
+    if (spec !== null && typeof spec === "object" && !Array.isArray(spec)) form.fill(spec);
   }
 
+  let sent = { text: null, key: null };
   const say = (message) => said.replaceChildren(el("p", { class: "problem" }, message));
 
   async function send(path, whenDone) {
+    if (form.invalid.size) { form.focusInvalid(); return; }
     let spec;
     try { spec = JSON.parse(text.value); } catch (error) { say(`This is not JSON: ${error.message}`); text.focus(); return; }
     said.replaceChildren();
     form.clearFaults();
+    // The same text under the same key makes one experiment, however often it is sent.
+    if (text.value !== sent.text) sent = { text: text.value, key: crypto.randomUUID?.() ?? String(Math.random()).slice(2) };
+    const headers = path.endsWith("/plan") ? {} : { "Idempotency-Key": sent.key };
+    buttons.forEach((button) => { button.disabled = true; });
     try {
-      await whenDone(await api(path, { method: "POST", body: spec, signal: leaving }));
+      await whenDone(await api(path, { method: "POST", body: spec, signal: leaving, headers }));
     } catch (error) {
       if (leaving.aborted) return;
       const faults = error instanceof Problem ? error.errors : [];
       say(faults.length ? faults.map((fault) => `${fault.pointer || "the document"}: ${fault.detail}`).join("\n") : error.message);
       form.showFaults(faults);
+    } finally {
+      buttons.forEach((button) => { button.disabled = false; });
     }
   }
 
@@ -61,10 +67,14 @@ export async function showSubmit(main, _, leaving) {
   });
   const submit = () => send("/v1/experiments", (view) => { location.hash = `#/experiments/${view.id}`; });
 
+  const buttons = [
+    el("button", { type: "button", onclick: plan }, "Plan"), el("button", { type: "button", class: "main", onclick: submit }, "Submit"),
+  ];
+
   main.replaceChildren(
     el("h1", {}, "New experiment"),
     el("div", { class: "bar" }, el("label", {}, "Start from an exercise", exercise),
-      el("button", { type: "button", onclick: plan }, "Plan"), el("button", { type: "button", class: "main", onclick: submit }, "Submit")),
+      ...buttons),
     said, planned,
     el("div", { class: "columns" },
       el("form", { "aria-label": "Spec", onsubmit: (event) => { event.preventDefault(); submit(); } }, form.element),

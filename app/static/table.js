@@ -54,7 +54,10 @@ export class Table {
     });
     this.elements = kept;
     const isInPlace = elements.length === this.body.children.length && elements.every((element, at) => element === this.body.children[at]);
-    if (!isInPlace) this.body.replaceChildren(...elements);
+    if (isInPlace) return;
+    const focused = document.activeElement;
+    this.body.replaceChildren(...elements);
+    if (this.body.contains(focused)) focused.focus({ preventScroll: true });
   }
 
   make(key) {

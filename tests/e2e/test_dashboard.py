@@ -101,6 +101,44 @@ def test_the_form_says_what_is_wrong_at_its_field(page: Page) -> None:
     expect(page.get_by_role("alert").get_by_text("not JSON")).to_be_visible()
 
 
+def test_what_is_typed_wrong_is_neither_sent_nor_lost(page: Page, service: Service) -> None:
+    page.goto("/#/submit")
+    page.get_by_label("Start from an exercise").select_option("validation")
+    page.get_by_label("name", exact=True).first.fill("not to be sent")
+    model = page.get_by_label("model", exact=True)
+    model.fill('{"layers": [')
+    model.blur()
+    page.get_by_label("early stopping", exact=True).click()
+    expect(page.get_by_label("early stopping", exact=True)).not_to_be_checked()
+    page.get_by_role("button", name="Submit", exact=True).click()
+    expect(model).to_be_focused()
+    expect(model).to_have_value('{"layers": [')
+    assert list(service.client.list_experiments(name="not to be sent")) == []
+    page.get_by_label("The spec, as it is sent").fill(
+        '{"name": "x", "metrics": "accuracy", "seeds": 3, "dataset": null}'
+    )
+    page.get_by_role("button", name="Submit", exact=True).click()
+    expect(page.get_by_role("alert").get_by_text("/metrics")).to_be_visible()
+
+
+def test_two_presses_make_one_experiment(page: Page, service: Service) -> None:
+    page.goto("/#/submit")
+    page.get_by_label("Start from an exercise").select_option("validation")
+    name = page.get_by_label("name", exact=True).first
+    name.fill("pressed twice")
+    name.blur()
+    page.get_by_role("button", name="Submit", exact=True).dblclick(no_wait_after=True)
+    page.wait_for_url(re.compile(r"#/experiments/exp_"))
+    curves(page, 1)
+    assert len(list(service.client.list_experiments(name="pressed twice"))) == 1
+
+
+def test_a_thousand_trials_have_a_scale(page: Page) -> None:
+    page.goto("/")
+    spans = "import('/static/charts.js').then((charts) => charts.spansMuch([...Array(300_000).fill(2), {}]))"
+    assert [page.evaluate(spans.format(last)) for last in (2, 500)] == [False, True]
+
+
 def test_a_sweep_is_typed_with_commas(page: Page) -> None:
     page.goto("/#/submit")
     page.get_by_label("Start from an exercise").select_option("learning_rates")
@@ -185,19 +223,22 @@ def test_the_network_can_be_read_and_taken_along(page: Page, service: Service) -
 
 
 def test_chosen_experiments_stand_side_by_side(page: Page, service: Service) -> None:
-    ids = [trained(service, name=name, tags=["beside"]) for name in ("one", "other")]
+    ids = [trained(service, name=name, tags=["beside"]) for name in ("one", "other", "other")]
     page.goto("/")
     page.get_by_label("Tag").fill("beside")
     page.get_by_label("Tag").blur()
     button = page.get_by_role("button", name="Compare chosen")
     expect(button).to_be_disabled()
     page.get_by_label("Choose one").check()
-    page.get_by_label("Choose other").check()
+    for number in range(2):
+        page.get_by_label("Choose other").nth(number).check()
     button.click()
     page.wait_for_url(re.compile("#/compare/"))
-    curves(page, 2, 4)
+    curves(page, 3, 6)
     assert all(identifier in page.url for identifier in ids)
-    expect(page.get_by_role("region", name="Candidates of")).to_have_count(2)
+    legend = page.locator(".chart .legendtext").all_text_contents()
+    assert len(set(legend)) == 3, legend
+    expect(page.get_by_role("region", name="Candidates of")).to_have_count(3)
 
 
 def test_what_waits_says_why_and_can_be_cancelled(page: Page, service: Service) -> None:
@@ -289,6 +330,12 @@ def test_a_service_with_keys_asks_for_one(chromium: Browser, tmp_path: Path) -> 
         page.goto("/")
         dialog = page.get_by_role("dialog")
         expect(dialog).to_be_visible()
+        dialog.get_by_label("Key").fill("fr_…")
+        dialog.get_by_role("button", name="Go in").click()
+        expect(dialog.get_by_label("Key")).to_be_focused()
+        dialog.get_by_label("Key").fill("fr_wrong")
+        dialog.get_by_role("button", name="Go in").click()
+        expect(dialog.get_by_text("This key was not accepted")).to_be_visible()
         dialog.get_by_label("Key").fill(key)
         dialog.get_by_role("button", name="Go in").click()
         expect(page.get_by_role("heading", name="Experiments")).to_be_visible()
