@@ -118,8 +118,7 @@ def doctor(
     mend: Annotated[bool, typer.Option("--mend", help="Mend what can be mended.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Look for what is left over or stuck, in the database and among the files. Without --mend it writes no more than a probe
-    file, which it removes."""
+    """Look for what is left over or stuck, in the database and among the files. Mends nothing without --mend."""
     _use(data_dir)
 
     from app.doctor import run_doctor  # noqa: PLC0415
