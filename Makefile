@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 MLFLOW := $(VENV)/mlflow
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check lint faults soak bench bench-api bench-dashboard pictures lock clean
+.PHONY: help setup demo serve test check lint conformance faults soak bench bench-api bench-dashboard pictures lock clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -41,7 +41,7 @@ $(MLFLOW)/.ready: locks/mlflow.txt $(READY)
 	@touch $@
 
 check: lint $(MLFLOW)/.ready ## What CI runs: lint, all tests on SQLite, PostgreSQL and Redis and in a browser, the faults and a short soak on SQLite
-	MLFLOW=$(CURDIR)/$(MLFLOW)/bin/mlflow scripts/with-servers $(BIN)/pytest --servers --browser --mlflow
+	MLFLOW=$(CURDIR)/$(MLFLOW)/bin/mlflow scripts/with-servers $(BIN)/pytest -n 2 --servers --browser --mlflow
 	$(BIN)/pytest --faults tests/faults
 	$(BIN)/python -m tests.faults.soak --minutes 0.5
 
@@ -49,6 +49,9 @@ faults: $(READY) ## Break it in every way we know, on both stores, one line per 
 	scripts/with-servers $(BIN)/pytest --faults --servers -v tests/faults
 	scripts/with-servers $(BIN)/python -m tests.faults.soak --minutes 2
 	scripts/with-servers $(BIN)/python -m tests.faults.soak --minutes 2 --server
+
+conformance: $(READY) ## Hold the API to its schema in some twenty thousand cases on each store (ten minutes)
+	scripts/with-servers $(BIN)/pytest -n 2 --servers --thorough -s tests/app/test_schema.py
 
 soak: $(READY) ## Many experiments and random kills for half an hour, on both stores
 	scripts/with-servers $(BIN)/python -m tests.faults.soak --minutes 30

@@ -30,6 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--servers", action="store_true", help="also run on PostgreSQL and Redis")
     parser.addoption("--browser", action="store_true", help="also run the tests that need Chromium")
     parser.addoption("--mlflow", action="store_true", help="also export to a real MLflow server: the command in MLFLOW")
+    parser.addoption("--thorough", action="store_true", help="try many more cases where they are drawn")
     parser.addoption("--faults", action="store_true", help="run the cases of tests/faults, and nothing else")
 
 
