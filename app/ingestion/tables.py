@@ -43,8 +43,9 @@ def read_csv(file: Path) -> pa.Table:
         )
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
         raise Refusal(f"this is no CSV that can be read: {_sentence(error)}") from error
-    if table.num_columns and all(re.fullmatch(r"[-+.\deE]+", name) for name in table.column_names):
-        raise Refusal(f"the first line must name the columns; found numbers: {_shown(table.column_names)}")
+    names = _names(table)
+    if names and all(re.fullmatch(r"[-+.\deE]+", name) for name in names):
+        raise Refusal(f"the first line must name the columns; found numbers: {_shown(names)}")
     return _checked(table)
 
 
@@ -75,7 +76,7 @@ def read_parquet(file: Path) -> pa.Table:
 
 
 def _checked(table: pa.Table) -> pa.Table:
-    names = table.column_names
+    names = _names(table)
     if twice := [name for name in names if names.count(name) > 1][:1]:
         raise Refusal(f"two columns have the name {twice[0][:80]!r}; give each a name of its own")
     if "" in names or any(len(name) > 200 or re.search(r"[\x00-\x1f\x7f]", name) for name in names):
@@ -85,6 +86,14 @@ def _checked(table: pa.Table) -> pa.Table:
     if table.num_rows < 2:
         raise Refusal(f"it has {table.num_rows} rows; at least 2 are needed")
     return table
+
+
+def _names(table: pa.Table) -> list[str]:
+    """The columns' names."""
+    try:
+        return list(table.column_names)
+    except UnicodeDecodeError as error:
+        raise Refusal("the columns' names are not UTF-8; write the file anew in that encoding") from error
 
 
 def _sentence(error: Exception) -> str:

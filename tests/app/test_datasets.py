@@ -214,6 +214,8 @@ UPLOADS: dict[str, tuple[Callable[[], str | bytes], dict[str, str], dict[str, st
     "a compressed table": (lambda: b"\x1f\x8b\x08\x00" + b"\0" * 50, CSV | {"Content-Encoding": "gzip"}, GOOD, 415),
     "gzip for CSV": (lambda: b"\x1f\x8b\x08\x00" + b"\0" * 50, CSV, GOOD, 422),
     "UTF-16": (lambda: "a,t\n1,2\n2,3\n".encode("utf-16"), CSV, GOOD, 422),
+    "names in Latin-1": (lambda: "é,t\n1,2\n2,3\n".encode("latin-1"), CSV, GOOD, 422),
+    "names that are bytes": (lambda: b"\x89\xff,t\n1,2\n2,3\n", CSV, GOOD, 422),
     "Latin-1": (lambda: "a,t\né,2\nü,3\n".encode("latin-1"), CSV, GOOD, 422),
     "no header": (lambda: "1,2\n3,4\n5,6\n", CSV, GOOD, 422),
     "a header alone": (lambda: "a,t\n", CSV, GOOD, 422),
@@ -277,6 +279,7 @@ def test_hostile_uploads(http: httpx.Client, settings: Settings, name: str) -> N
     content, headers, query, status = UPLOADS[name]
     answer = http.post("/v1/datasets", params=query, content=content(), headers=headers)
     is_a_problem(answer, status)
+    assert "its reader gave up" not in answer.text, "the reader has met what it does not know"
     assert list(settings.temporary_dir.iterdir()) == []
     assert Storage(settings.storage_location).list_names() == []
 
