@@ -135,7 +135,7 @@ def _against_leader(objective: ObjectiveView, ranked: Sequence[CandidateView]) -
             seeds_needed=None if is_shown else pairs,
             sentence="",
         )
-        views.append(view.model_copy(update={"sentence": pair_sentence(objective, leader, other, view)}))
+        views.append(view.model_copy(update={"sentence": pair_sentence(objective, leader, other, view, len(ranked))}))
     return views
 
 

@@ -49,8 +49,8 @@ def run_demo(url: str | None) -> int:
         results = settings.data_dir / "results"
         _show(console, client, experiments, results)
     console.print(f"Curves:   {results}", soft_wrap=True)
-    console.print("Keep it:  [bold]make serve[/] runs the service over the same data: http://127.0.0.1:8000/ shows it,")
-    console.print("          and http://127.0.0.1:8000/docs has the API, with these experiments ready to send")
+    console.print("Keep it:  [bold]make serve[/] runs the service over the same data;")
+    console.print("          http://127.0.0.1:8000/ shows it, /docs has the API to try out")
     failed = [view.name for view in experiments.values() if view.state != "completed"]
     for name in failed:
         console.print(f"[red]Not completed:[/] {escape(name)}")

@@ -12,9 +12,9 @@ _SHOWN_NAMES = 3
 
 
 def pair_sentence(
-    objective: ObjectiveView, leader: CandidateView, other: CandidateView, versus: AgainstLeaderView
+    objective: ObjectiveView, leader: CandidateView, other: CandidateView, versus: AgainstLeaderView, among: int
 ) -> str:
-    """The leader beside another one."""
+    """The leader beside another one; it was chosen among so many candidates."""
     if versus.advantage is None:
         return f"{leader.label} and {other.label} have no seed in common, so they cannot be compared seed by seed."
     better = "lower" if objective.direction == "minimize" else "higher"
@@ -29,6 +29,11 @@ def pair_sentence(
     needed = "more than 10,000" if versus.seeds_needed is None else f"about {versus.seeds_needed:,}"
     if versus.seeds_needed is not None and versus.seeds_needed <= versus.pairs:
         needed = "a few more"  # so many would do in most cases; in this one they did not
+    if versus.interval.low > 0:  # shown, had the leader been named beforehand
+        return (
+            f"{leader.label} leads {other.label} in {versus.wins} of {versus.pairs} seeds: {amount} ({span}). That "
+            f"may be the luck of the best of {among} candidates; {needed} seeds would be needed."
+        )
     return (
         f"No difference between {leader.label} and {other.label} that {versus.pairs} seeds can show: {amount} "
         f"({span}); {needed} would be needed."

@@ -142,6 +142,8 @@ def test_many_candidates_are_judged_more_strictly() -> None:
     assert alone.is_shown
     assert not among.is_shown
     assert alone.interval == among.interval
+    assert "in 4 of 4 seeds" in among.sentence
+    assert "the luck of the best of 11 candidates" in among.sentence
 
 
 @pytest.mark.parametrize("seeds", [3, 5, 10, 20])
