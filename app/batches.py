@@ -12,10 +12,10 @@ from typing import IO, Any
 from pydantic import ValidationError
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from app import schemas
 from app.json_documents import InvalidJsonError, read_items, read_json, read_lines
 from app.limits import MAX_BODY_BYTES
 from app.service import Service
+from app.submission_schemas import BatchItemView
 from models.errors import FittingRoomError, KeyReusedError, QuotaError
 from models.spec.experiment import ExperimentSpec
 from models.spec.faults import Fault, InvalidSpec, faults_in
@@ -87,7 +87,7 @@ class Batch:
                 yield InvalidSpec([Fault(pointer="", detail=f"the line is no JSON that is accepted: {error}")])
 
 
-def submit_each(service: Service, batch: Batch) -> Iterator[schemas.BatchItemView]:
+def submit_each(service: Service, batch: Batch) -> Iterator[BatchItemView]:
     """Store every experiment that can be, and say of each what became of it."""
     numbered = enumerate(batch.read())
     while chunk := list(islice(numbered, CHUNK)):
@@ -109,7 +109,7 @@ def _stored(service: Service, submissions: Sequence[Submission]) -> Sequence[Acc
         return [UnavailableError("the database does not answer; submit this one again")] * len(submissions)
 
 
-def submit_together(service: Service, batch: Batch) -> Iterator[schemas.BatchItemView]:
+def submit_together(service: Service, batch: Batch) -> Iterator[BatchItemView]:
     """Store all experiments, or, if one of them cannot be, none.
 
     Raises:
@@ -165,9 +165,9 @@ def _planned(
         return error
 
 
-def _answer(index: int, found: Accepted | InvalidSpec | FittingRoomError) -> schemas.BatchItemView:
+def _answer(index: int, found: Accepted | InvalidSpec | FittingRoomError) -> BatchItemView:
     if isinstance(found, Accepted):
-        return schemas.BatchItemView(
+        return BatchItemView(
             index=index, status=202, id=found.experiment_id, location=f"/v1/experiments/{found.experiment_id}"
         )
     faults: Sequence[Fault] = ()
@@ -176,4 +176,4 @@ def _answer(index: int, found: Accepted | InvalidSpec | FittingRoomError) -> sch
     elif isinstance(found, KeyReusedError):
         faults = [Fault(pointer="Idempotency-Key", detail=str(found))]
     status = {QuotaError: 429, UnavailableError: 503}.get(type(found), 422)
-    return schemas.BatchItemView(index=index, status=status, detail=str(found)[:2_000], errors=list(faults))
+    return BatchItemView(index=index, status=status, detail=str(found)[:2_000], errors=list(faults))

@@ -20,13 +20,13 @@ from app.schemas import (
     ExperimentView,
     HealthView,
     ListView,
-    PlanView,
     PredictView,
     TrialHistoryView,
     TrialSummaryView,
     TrialView,
     WorkerView,
 )
+from app.submission_schemas import PlanView
 from models.spec.datasets import DatasetSchema
 
 T = TypeVar("T")

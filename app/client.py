@@ -26,12 +26,12 @@ from app.schemas import (
     ExperimentSummaryView,
     ExperimentView,
     HealthView,
-    PlanView,
     PredictView,
     TrialSummaryView,
     TrialView,
     WorkerView,
 )
+from app.submission_schemas import PlanView
 from models.lifecycle import ENDED
 from models.spec.datasets import DatasetSchema
 

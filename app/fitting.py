@@ -9,7 +9,8 @@ from typing import Any
 
 from app.histories import Floats
 from app.keras_spec import CompiledModel, spec_of
-from app.schemas import ExperimentView, PlanView, TrialSummaryView
+from app.schemas import ExperimentView, TrialSummaryView
+from app.submission_schemas import PlanView
 
 
 class TrialFailedError(Exception):

@@ -6,6 +6,7 @@ May import: the tables' rows, the views. Runs no query, knows no FastAPI.
 from collections.abc import Collection, Iterable, Sequence
 
 from app import schemas
+from app.submission_schemas import PlannedCohortView, PlannedTrialView, PlanView
 from models.cohorts import FormedCohort
 from models.history import to_history
 from models.lifecycle import StopReason, TrialState, experiment_state
@@ -165,13 +166,13 @@ def experiment_history(
     )
 
 
-def plan(spec: ExperimentSpec, planned: ExperimentPlan) -> schemas.PlanView:
+def plan(spec: ExperimentSpec, planned: ExperimentPlan) -> PlanView:
     """What an experiment would be."""
     objective = resolved_objective(spec)
-    return schemas.PlanView(
+    return PlanView(
         objective=schemas.ObjectiveView.model_validate(objective, from_attributes=True),
         trials=[
-            schemas.PlannedTrialView(
+            PlannedTrialView(
                 number=trial.number,
                 label=trial.label,
                 model=trial.model_name,
@@ -186,8 +187,8 @@ def plan(spec: ExperimentSpec, planned: ExperimentPlan) -> schemas.PlanView:
     )
 
 
-def _planned_cohort(spec: ExperimentSpec, cohort: FormedCohort) -> schemas.PlannedCohortView:
-    return schemas.PlannedCohortView(
+def _planned_cohort(spec: ExperimentSpec, cohort: FormedCohort) -> PlannedCohortView:
+    return PlannedCohortView(
         number=cohort.number,
         trials=[trial.number for trial in cohort.trials],
         queue=spec.device,

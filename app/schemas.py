@@ -214,31 +214,6 @@ class ExperimentHistoryView(View):
     """Those that have changed after the version given; without one, all."""
 
 
-class BatchItemView(View):
-    """What became of one experiment of a batch."""
-
-    index: int
-    """Its place in what was sent, from 0."""
-    status: int
-    """As a submit of its own would have been answered: 202, 422, 429 or 503."""
-    id: str | None = None
-    """The experiment, if it was stored."""
-    location: str | None = None
-    detail: str | None = None
-    """Why it was not stored."""
-    errors: list[Fault] = []
-    """Each fault, with a pointer into this experiment's document."""
-
-
-class BatchView(View):
-    """What became of a batch."""
-
-    items: list[BatchItemView]
-    """In the order in which they were sent."""
-    accepted: int
-    refused: int
-
-
 class WebhookView(View):
     """Whether an experiment's end was told."""
 
@@ -258,36 +233,6 @@ class CancelView(View):
     experiment_id: str
     trials_cancelled: int
     """Trials that this call cancelled or newly asked to stop; 0 if there was nothing left to do."""
-
-
-class PlannedTrialView(View):
-    """A trial as it would be."""
-
-    number: int
-    label: str
-    model: str | None
-    hyperparameters: dict[str, Any]
-    seed: int
-    parameter_count: int
-    epochs: int
-
-
-class PlannedCohortView(View):
-    """Trials that would train together."""
-
-    number: int
-    trials: list[int]
-    """The trials' numbers."""
-    queue: Device
-    engine: EngineView
-
-
-class PlanView(View):
-    """What an experiment would be; nothing was stored."""
-
-    objective: ObjectiveView
-    trials: list[PlannedTrialView]
-    cohorts: list[PlannedCohortView]
 
 
 class WorkerView(View):

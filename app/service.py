@@ -17,6 +17,7 @@ from app import presentation, schemas
 from app.artifacts import Artifacts
 from app.comparison_schemas import ComparisonView
 from app.datasets import Datasets
+from app.submission_schemas import PlanView
 from app.submitter import Submitter
 from models import registry, repository, requests
 from models.database import Database
@@ -76,7 +77,7 @@ class Service:
             max_unended_trials=max_unended_trials,
         )
 
-    def plan(self, spec: ExperimentSpec) -> schemas.PlanView:
+    def plan(self, spec: ExperimentSpec) -> PlanView:
         """Say what an experiment would be; store nothing.
 
         Raises:

@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from app.comparison_schemas import ComparisonView
-from app.schemas import ExperimentHistoryView, ExperimentSummaryView, PlanView, TrialHistoryView, TrialSummaryView
+from app.schemas import ExperimentHistoryView, ExperimentSummaryView, TrialHistoryView, TrialSummaryView
+from app.submission_schemas import PlanView
 from models.lifecycle import TrialState
 from models.spec.datasets import DatasetSchema
 

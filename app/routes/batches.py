@@ -11,12 +11,12 @@ from anyio import to_thread
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from app import schemas
 from app.batches import CHUNK, MAX_ITEMS, MAX_TOGETHER, Batch, submit_each, submit_together
 from app.dependencies import SubmitService
 from app.errors import Responses, problem_responses
 from app.limits import spooled
 from app.routes.strictness import StrictRoute
+from app.submission_schemas import BatchItemView, BatchView
 from models.spec.examples import example_documents
 from models.spec.faults import Fault, InvalidSpec
 
@@ -28,7 +28,7 @@ _IN_MEMORY = 256 * 1024
 
 _EXAMPLE = {"index": 0, "status": 202, "id": "exp_…", "location": "/v1/experiments/exp_…"}
 _ANSWERS: Responses = {
-    200: {"model": schemas.BatchView, "content": {NDJSON: {"schema": {"type": "string"}, "example": str(_EXAMPLE)}}}
+    200: {"model": BatchView, "content": {NDJSON: {"schema": {"type": "string"}, "example": str(_EXAMPLE)}}}
 }
 _BODY: dict[str, Any] = {
     "requestBody": {
@@ -86,13 +86,13 @@ async def submit_batch(
     return StreamingResponse(answer, media_type=NDJSON if as_lines else "application/json")
 
 
-def _as_lines(items: Iterator[schemas.BatchItemView], file: IO[bytes]) -> Iterator[bytes]:
+def _as_lines(items: Iterator[BatchItemView], file: IO[bytes]) -> Iterator[bytes]:
     with file:
         for item in items:
             yield item.model_dump_json(exclude_none=True).encode() + b"\n"
 
 
-def _as_document(items: Iterator[schemas.BatchItemView], file: IO[bytes]) -> Iterator[bytes]:
+def _as_document(items: Iterator[BatchItemView], file: IO[bytes]) -> Iterator[bytes]:
     accepted = refused = 0
     pieces: list[bytes] = [b'{"items":[']
     with file:

@@ -35,6 +35,7 @@ from app.routes.negotiation import (
     wants_csv,
 )
 from app.routes.strictness import StrictRoute
+from app.submission_schemas import PlanView
 from models.lifecycle import ExperimentState
 from models.listing import Filters, Sort
 from models.spec.examples import example_documents
@@ -87,7 +88,7 @@ async def submit(
 
 
 @router.post("/plan", operation_id="plan_experiment", responses=problem_responses(413, 422))
-def plan(spec: SpecBody, service: ReadService) -> schemas.PlanView:
+def plan(spec: SpecBody, service: ReadService) -> PlanView:
     """Say which trials and cohorts an experiment would have, and what would train them. Stores nothing."""
     return service.plan(spec)
 

@@ -1,0 +1,67 @@
+"""The views of what is submitted: what an experiment would be, and what became of a batch of them.
+
+May import: pydantic, the views. Knows neither SQL nor FastAPI, so that the client can use it too.
+"""
+
+from typing import Any
+
+from pydantic import Field
+
+from app.schemas import EngineView, ObjectiveView, View
+from models.spec.experiment import Device
+from models.spec.faults import Fault
+
+
+class PlannedTrialView(View):
+    """A trial as it would be."""
+
+    number: int
+    label: str
+    model: str | None
+    hyperparameters: dict[str, Any]
+    seed: int
+    parameter_count: int
+    epochs: int
+
+
+class PlannedCohortView(View):
+    """Trials that would train together."""
+
+    number: int
+    trials: list[int]
+    """The trials' numbers."""
+    queue: Device
+    engine: EngineView
+
+
+class PlanView(View):
+    """What an experiment would be; nothing was stored."""
+
+    objective: ObjectiveView
+    trials: list[PlannedTrialView]
+    cohorts: list[PlannedCohortView]
+
+
+class BatchItemView(View):
+    """What became of one experiment of a batch."""
+
+    index: int
+    """Its place in what was sent, from 0."""
+    status: int
+    """As a submit of its own would have been answered: 202, 422, 429 or 503."""
+    id: str | None = None
+    """The experiment, if it was stored."""
+    location: str | None = None
+    detail: str | None = None
+    """Why it was not stored."""
+    errors: list[Fault] = Field(default=[])
+    """Each fault, with a pointer into this experiment's document."""
+
+
+class BatchView(View):
+    """What became of a batch."""
+
+    items: list[BatchItemView]
+    """In the order in which they were sent."""
+    accepted: int
+    refused: int
