@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 MLFLOW := $(VENV)/mlflow
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check lint conformance faults soak bench bench-api bench-dashboard pictures lock clean
+.PHONY: help setup demo serve test check lint conformance faults soak bench bench-backends bench-gpu bench-api bench-dashboard pictures lock clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -40,8 +40,9 @@ $(MLFLOW)/.ready: locks/mlflow.txt $(READY)
 	@$(MLFLOW)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/mlflow.txt
 	@touch $@
 
-check: lint $(MLFLOW)/.ready ## What CI runs: lint, all tests on SQLite, PostgreSQL and Redis and in a browser, the faults and a short soak on SQLite
+check: lint $(MLFLOW)/.ready ## What CI runs: lint, all tests on SQLite, PostgreSQL and Redis and in a browser, the engines' on JAX too, faults, a short soak
 	MLFLOW=$(CURDIR)/$(MLFLOW)/bin/mlflow scripts/with-servers $(BIN)/pytest -n 2 --servers --browser --mlflow
+	KERAS_BACKEND=jax $(BIN)/pytest -n 2 --dist worksteal tests/workers
 	$(BIN)/pytest --faults tests/faults
 	$(BIN)/python -m tests.faults.soak --minutes 0.5
 
@@ -57,9 +58,18 @@ soak: $(READY) ## Many experiments and random kills for half an hour, on both st
 	scripts/with-servers $(BIN)/python -m tests.faults.soak --minutes 30
 	scripts/with-servers $(BIN)/python -m tests.faults.soak --minutes 30 --server
 
-bench: $(READY) ## Measure the fused engine against keras.fit, JAX by hand and scikit-learn (some ten minutes)
+BACKEND ?= tensorflow
+
+bench: $(READY) ## Measure the fused engine against keras.fit, JAX by hand and scikit-learn (ten minutes; BACKEND=jax)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/bench.txt
-	@$(BIN)/python -m benchmarks
+	@KERAS_BACKEND=$(BACKEND) $(BIN)/python -m benchmarks
+
+bench-backends: $(READY) ## Measure the two backends beside each other, and how soon a worker of each begins (some minutes)
+	@$(BIN)/python -m benchmarks.backends
+
+bench-gpu: BACKEND = jax
+bench-gpu: $(READY) ## Measure 1 to 4,096 trials on a GPU against keras.fit there (install locks/worker-jax-gpu.txt first)
+	@KERAS_BACKEND=$(BACKEND) $(BIN)/python -m benchmarks.gpu
 
 bench-api: $(READY) ## Measure what the API bears: reads, submits, batches, long polls (some two minutes)
 	@$(BIN)/python -m benchmarks.api

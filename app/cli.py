@@ -73,7 +73,7 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, data_dir: DataDir = None) -
 
     settings = read_settings()
     settings.make_folders()
-    settings.confine_libraries()
+    settings.prepare_libraries()
     end_with_parent()
     run_server(settings, host, port)
 

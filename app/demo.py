@@ -69,7 +69,7 @@ def _started_service(console: Console, log: Path) -> Iterator[str]:
             [sys.executable, "-m", "app", "serve", "--port", str(port)], stdout=output, stderr=output
         )
     try:
-        with console.status("Starting the API and a worker (TensorFlow takes a few seconds) …"):
+        with console.status("Starting the API and a worker (Keras takes a few seconds) …"):
             _wait_until_ready(url, process, log)
         console.print(f"The service is up at {url}, its log is {log}", soft_wrap=True)
         yield url

@@ -15,7 +15,7 @@ from typing import Any
 from models.errors import PredictorUnavailableError
 
 ANSWER_SECONDS = 60.0
-"""For how long an answer is waited for; the first takes some seconds, as TensorFlow is loaded."""
+"""For how long an answer is waited for; the first takes some seconds, as Keras is loaded."""
 
 
 class Predictor:
@@ -73,15 +73,17 @@ class Predictor:
         return answer
 
     def _start(self) -> subprocess.Popen[bytes]:
-        if find_spec("tensorflow") is None:
+        backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+        if find_spec("keras") is None or find_spec(backend) is None:
             raise PredictorUnavailableError(
-                "predictions need Keras, which this installation of the API lacks; install 'fittingroom[api,worker]'"
+                f"predictions need Keras and {backend}, which this installation of the API lacks; install "
+                "'fittingroom[api,worker]', or 'fittingroom[api,worker-jax]' with FITTINGROOM_KERAS_BACKEND=jax"
             )
         self._process = subprocess.Popen(
             [sys.executable, "-m", "workers.predictor"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"},  # GPUs are for workers
+            env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"},  # GPUs are for workers
         )
         return self._process
 

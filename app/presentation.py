@@ -11,6 +11,7 @@ from models.cohorts import FormedCohort
 from models.history import to_history
 from models.lifecycle import StopReason, TrialState, experiment_state
 from models.planning import ExperimentPlan
+from models.queues import parts_of, queue_of
 from models.repository import Progress
 from models.sampling import resolved_objective
 from models.spec.experiment import ExperimentSpec
@@ -89,7 +90,7 @@ def submitted(
         epochs_completed=0,
         epochs_planned=sum(fixed(trial.spec.fit.epochs) for trial in planned.trials),
     )
-    return experiment(row, progress, {spec.device}, served, None)
+    return experiment(row, progress, {queue_of(spec.device, spec.backend)}, served, None)
 
 
 def _best_trial(row: TrialTable) -> schemas.BestTrialView:
@@ -191,7 +192,7 @@ def _planned_cohort(spec: ExperimentSpec, cohort: FormedCohort) -> PlannedCohort
     return PlannedCohortView(
         number=cohort.number,
         trials=[trial.number for trial in cohort.trials],
-        queue=spec.device,
+        queue=queue_of(spec.device, spec.backend),
         engine=schemas.EngineView(name=cohort.engine, reason=cohort.engine_reason),
     )
 
@@ -210,9 +211,12 @@ def _waiting_for(
     unserved = sorted(set(unclaimed) - set(served))
     if not unserved:
         return None
-    queue = unserved[0]
-    reason = "no worker is alive" if queue == "any" else f"no live worker serves the device {queue}"
-    return f"{reason}; start one with `fittingroom worker{'' if queue == 'any' else f' --queues {queue}'}`"
+    device, backend = parts_of(unserved[0])
+    reason = "no worker is alive" if device == "any" else f"no live worker serves the device {device}"
+    command = f"fittingroom worker{'' if device == 'any' else f' --queues {device}'}"
+    if backend is not None:
+        reason, command = f"{reason} that trains with {backend}", f"FITTINGROOM_KERAS_BACKEND={backend} {command}"
+    return f"{reason}; start one with `{command}`"
 
 
 def webhook(row: WebhookTable) -> schemas.WebhookView:

@@ -8,7 +8,6 @@ from typing import Any
 from pydantic import Field
 
 from app.schemas import EngineView, ObjectiveView, View
-from models.spec.experiment import Device
 from models.spec.faults import Fault
 
 
@@ -30,7 +29,8 @@ class PlannedCohortView(View):
     number: int
     trials: list[int]
     """The trials' numbers."""
-    queue: Device
+    queue: str
+    """Which workers may take it: by the device, and by the backend where the spec says one."""
     engine: EngineView
 
 

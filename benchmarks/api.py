@@ -108,7 +108,7 @@ class Experiment:
         with database.writing() as session:
             self.trials = [trial.id for trial in repository.list_trials(session, self.id)]
             [cohort] = repository.list_cohorts(session, self.id)
-            claim = transitions.mark_claimed(session, cohort.id, "wrk_bench", 600)
+            claim = transitions.mark_claimed(session, cohort.id, "wrk_bench", 600, "tensorflow")
         assert claim is not None  # noqa: S101 - nobody else is there
         self._claim: Claim = claim
 

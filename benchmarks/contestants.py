@@ -14,17 +14,20 @@ import keras
 import numpy as np
 
 from benchmarks.work import EPOCHS, Work
+from workers.engines.backends.chosen import backend
 from workers.engines.base import Answer, Arrays, Cohort, Metrics, Weights
+from workers.engines.epoch import multiplications
 from workers.engines.fused import FusedEngine
 from workers.networks import build_compiled
 
 
-class _Clock:
-    """A report that notes when each epoch came, and stops after the last."""
+class Clock:
+    """A report that notes when each epoch came and what it gave, and stops after the last."""
 
     def __init__(self, cohort: Cohort, epochs: int) -> None:
         self._ids, self._epochs = [trial.id for trial in cohort.trials], epochs
         self.times: list[float] = []
+        self.metrics: list[Mapping[str, Metrics]] = []
         self.record: Mapping[str, Any] = {}
 
     def describe(self, record: Mapping[str, Any]) -> None:
@@ -32,8 +35,9 @@ class _Clock:
         self.record = record
 
     def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> Answer:
-        """Note the time."""
+        """Note it."""
         self.times.append(time.perf_counter())
+        self.metrics.append(metrics)
         return Answer(dict.fromkeys(metrics, "epochs") if epoch == self._epochs else {})
 
     def ended(self, trial_id: str, weights: Callable[[], Weights]) -> None:
@@ -66,13 +70,17 @@ def fused(
     """A cohort on the fused engine.
 
     Returns:
-        Seconds of an epoch of all trials, the median of all but the first; of the whole; and the engine's record.
+        Seconds of an epoch of all trials, the median of all calls but the first, divided by a call's epochs; of the
+        whole; and the engine's record.
     """
     cohort = work.cohort(trials, epochs, arrays)
-    clock = _Clock(cohort, epochs)
+    clock = Clock(cohort, epochs)
     started = time.perf_counter()
     engine.train(cohort, clock)
-    return statistics.median(np.diff(clock.times)), clock.times[-1] - started, clock.record
+    a_call = clock.record["epochs_per_call"]
+    calls = np.diff(clock.times[a_call - 1 :: a_call])
+    seconds = statistics.median(calls) / a_call if len(calls) else math.nan  # too few epochs for more than one call
+    return seconds, clock.times[-1] - started, clock.record
 
 
 def sklearn(work: Work, epochs: int = 6) -> float | None:
@@ -104,26 +112,17 @@ def flops(work: Work) -> float:
     arrays = work.arrays()
     [spec] = work.specs(1)
     network = build_compiled(spec, features=arrays.x.shape[1])
-    each = [
-        2.0
-        * layer.kernel.shape.num_elements()
-        * (math.prod(layer.output.shape[1:-1]) if hasattr(layer, "filters") else 1)
-        for layer in network.layers
-        if hasattr(layer, "kernel")
-    ]
+    each = [2.0 * number for number in multiplications(network)]
     validated = 0 if arrays.x_validation is None else len(arrays.x_validation)
     return len(arrays.x) * (3 * sum(each) - each[0]) + validated * sum(each)
 
 
 def peak_flops(size: int = 2048, repeats: int = 7) -> float:
     """Floating-point operations per second of a large matrix product on all cores: what this machine can do."""
-    import tensorflow as tf  # noqa: PLC0415 - measured here only
-
-    a = tf.random.stateless_uniform((size, size), seed=(0, 1))
-    tf.linalg.matmul(a, a).numpy()
+    a = backend.to_device(np.random.default_rng(0).random((size, size), np.float32))
     times = []
     for _ in range(repeats):
         started = time.perf_counter()
-        tf.linalg.matmul(a, a).numpy()
+        backend.to_numpy(keras.ops.matmul(a, a)[0, 0])
         times.append(time.perf_counter() - started)
-    return 2 * size**3 / min(times)
+    return 2 * size**3 / min(times[1:])

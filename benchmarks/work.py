@@ -3,7 +3,7 @@
 May import: the specs, the datasets, the engines' contract. Knows no contestant.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ from workers.datasets import prepare
 from workers.engines.base import Arrays, Cohort, CohortTrial
 
 EPOCHS = 20
+WARM_EPOCHS = 80
+"""Of what is measured with a program that is known: five calls of as many epochs as a call may have."""
 
 
 @dataclass(frozen=True)
@@ -37,21 +39,23 @@ class Work:
             layer | {"kernel_initializer": initializer} if layer["type"] in ("dense", "conv2d") else layer
             for layer in self.layers
         ]
-        rates = [float(rate) for rate in np.geomspace(1e-4, 1e-2, trials)]
         return {
             "name": f"{self.name}, {trials} trials",
             "dataset": self.dataset,
             "model": {"layers": layers},
-            "optimizer": {"name": self.optimizer, "learning_rate": {"choice": rates}},
+            "optimizer": {"name": self.optimizer, "learning_rate": {"choice": _rates(trials)}},
             "loss": "categorical_crossentropy",
             "metrics": ["accuracy"],
             "fit": {"epochs": epochs, "batch_size": 32, "validation_split": 0.3},
         }
 
     def specs(self, trials: int, epochs: int = EPOCHS) -> list[TrialSpec]:
-        """The trials."""
-        experiment = ExperimentSpec.model_validate(self.document(trials, epochs))
-        return [trial.spec for trial in plan_experiment(experiment).trials]
+        """The trials, more of them too than the service takes."""
+        [one] = plan_experiment(ExperimentSpec.model_validate(self.document(1, epochs))).trials
+        return [
+            one.spec.model_copy(update={"optimizer": one.spec.optimizer.model_copy(update={"learning_rate": rate})})
+            for rate in _rates(trials)
+        ]
 
     def arrays(self) -> Arrays:
         """What they train on."""
@@ -63,6 +67,10 @@ class Work:
         """The trials with their arrays."""
         specs = self.specs(trials, epochs)
         return Cohort([CohortTrial(f"t{n}", spec) for n, spec in enumerate(specs)], arrays or self.arrays())
+
+
+def _rates(trials: int) -> list[float]:
+    return [float(rate) for rate in np.geomspace(1e-4, 1e-2, trials)]
 
 
 def _dense(*units: int) -> list[dict[str, Any]]:
@@ -94,5 +102,5 @@ WORK = [
     Work("784-1024-1024-10", _DIGITS, [*_dense(1024, 1024), _softmax(10)], "adam", (1, 3), (1024, 1024)),
 ]
 
-Measure = Callable[[Work, int], float | None]
-"""Seconds; None where it cannot be measured."""
+LARGE = {"small CNN", "784-1024-1024-10"}
+"""What takes so long that a few epochs are measured only."""

@@ -1,4 +1,5 @@
-# A worker. LOCK=worker trains on the CPU, LOCK=worker-gpu brings CUDA.
+# A worker. LOCK=worker trains on the CPU with TensorFlow, LOCK=worker-jax with JAX; worker-gpu and worker-jax-gpu bring
+# CUDA.
 FROM python:3.12-slim
 ARG LOCK=worker
 RUN useradd --create-home fittingroom && mkdir /data && chown fittingroom /data

@@ -15,7 +15,6 @@ from models.repository import Message
 from models.settings import Settings
 
 TRAIN_COHORT = "fittingroom.train_cohort"
-QUEUES = ("any", "cpu", "gpu")
 
 _log = structlog.get_logger()
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.sampling import SampledTrial
-from models.spec.experiment import TrialSpec
+from models.spec.experiment import Device, TrialSpec
 from models.spec.layers import Conv2D
+from models.spec.limits import MAX_TRIALS
 from models.spec.search import fixed
 
 MAX_COHORT_SIZE = 256
+"""Of what any worker may train, so that several workers have something to do."""
 
 
 @dataclass(frozen=True)
@@ -29,16 +31,13 @@ class FormedCohort:
     """Why this engine."""
 
 
-def form_cohorts(trials: Sequence[SampledTrial]) -> list[FormedCohort]:
+def form_cohorts(trials: Sequence[SampledTrial], device: Device = "any") -> list[FormedCohort]:
     """Put trials together that differ in nothing but seed, epochs and the optimizer's numbers."""
+    size = MAX_TRIALS if device == "gpu" else MAX_COHORT_SIZE  # a thousand small networks are what fills a GPU
     alike: dict[str, list[SampledTrial]] = {}
     for trial in trials:
         alike.setdefault(_together(trial), []).append(trial)
-    chunks = [
-        members[start : start + MAX_COHORT_SIZE]
-        for members in alike.values()
-        for start in range(0, len(members), MAX_COHORT_SIZE)
-    ]
+    chunks = [members[start : start + size] for members in alike.values() for start in range(0, len(members), size)]
     return [FormedCohort(number, chunk, *_engine(chunk)) for number, chunk in enumerate(chunks, start=1)]
 
 
@@ -47,7 +46,7 @@ def _engine(trials: Sequence[SampledTrial]) -> tuple[str, str]:
     if any(isinstance(layer, Conv2D) for layer in trials[0].spec.model.layers):
         return (
             "fused",
-            "an epoch is one compiled program; trials take turns in it, as convolutions are not mapped over them",
+            "an epoch is one compiled program; trials take turns in it, as only JAX on a GPU maps convolutions",
         )
     if len(trials) == 1:
         return "fused", "an epoch is one compiled program"
@@ -56,7 +55,7 @@ def _engine(trials: Sequence[SampledTrial]) -> tuple[str, str]:
 
 def program_document(spec: TrialSpec) -> dict[str, Any]:
     """What decides which program trains a trial, but for the shapes of its data: the same for trials that share one."""
-    document = spec.model_dump(mode="json", include={"model", "optimizer", "loss", "metrics"})
+    document = spec.model_dump(mode="json", include={"model", "optimizer", "loss", "metrics", "precision"})
     return document | {
         "optimizer": _without_numbers(document["optimizer"]),
         "batch_size": fixed(spec.fit.batch_size),

@@ -14,6 +14,7 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     Engine,
+    ExceptionContext,
     Float,
     FunctionElement,
     TypeDecorator,
@@ -37,6 +38,11 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 MIGRATIONS_DIR = Path(__file__).parents[1] / "migrations"
+_SILENT_SECONDS = 60
+"""How long PostgreSQL keeps the locks of a writer that says nothing more. By itself it would keep those of a machine
+that is gone for two hours, and nobody could take its cohorts over."""
+_TOO_SILENT = "25P03"
+"""What PostgreSQL tells the writer then, if it is still there."""
 
 
 class UtcDateTime(TypeDecorator[dt.datetime]):
@@ -190,8 +196,10 @@ def _alembic_config() -> "Config":
 
 
 def _create_engine(url: str) -> Engine:
-    if not url.startswith("sqlite"):
-        return create_engine(url, pool_size=10, max_overflow=20, pool_pre_ping=True, pool_timeout=10)
+    return _sqlite_engine(url) if url.startswith("sqlite") else _postgresql_engine(url)
+
+
+def _sqlite_engine(url: str) -> Engine:
     engine = create_engine(url, pool_size=10, max_overflow=20, connect_args={"timeout": 30})
 
     @event.listens_for(engine, "connect")
@@ -205,5 +213,25 @@ def _create_engine(url: str) -> Engine:
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:
         connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
+
+    return engine
+
+
+def _postgresql_engine(url: str) -> Engine:
+    engine = create_engine(url, pool_size=10, max_overflow=20, pool_pre_ping=True, pool_timeout=10)
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: DBAPIConnection, _: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{_SILENT_SECONDS}s'")
+        cursor.close()
+        connection.commit()
+
+    @event.listens_for(engine, "handle_error")
+    def _on_error(context: ExceptionContext) -> None:
+        """The driver calls it an internal error, but it is a connection that was cut like any other."""
+        error = context.original_exception
+        if getattr(error, "sqlstate", None) == _TOO_SILENT:
+            raise OperationalError(context.statement, {}, error) from error
 
     return engine

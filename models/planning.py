@@ -47,7 +47,7 @@ def plan_experiment(
         for trial in trials:
             refuse_too_large(trial.spec, networks[trial.number], schema.rows, memory_bytes)
     counts = {number: network.parameters for number, network in networks.items()}
-    return ExperimentPlan(trials, form_cohorts(trials), counts)
+    return ExperimentPlan(trials, form_cohorts(trials, spec.device), counts)
 
 
 def _with_content(spec: ExperimentSpec, datasets: Mapping[str, DatasetSchema]) -> ExperimentSpec:

@@ -130,6 +130,14 @@ def is_deleted(session: Session, experiment_id: str) -> bool:
     return session.get(DeletionTable, experiment_id) is not None
 
 
+def find_misdirected(session: Session, cohort_id: str, queues: Collection[str]) -> Message | None:
+    """The message of a cohort that waits for workers who listen to none of these queues; None if it does not."""
+    cohort = session.get(CohortTable, cohort_id)
+    if cohort is None or cohort.finished_at is not None or cohort.lease_owner is not None or cohort.queue in queues:
+        return None
+    return Message(cohort.id, cohort.queue)
+
+
 def list_cohorts(session: Session, experiment_id: str) -> Sequence[CohortTable]:
     """An experiment's cohorts in the order of their numbers."""
     return session.scalars(

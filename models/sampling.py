@@ -22,7 +22,8 @@ from models.spec.search import space_key
 Path = tuple[str | int, ...]
 Value = float | int | str | bool
 
-_SHARED = ("dataset", "optimizer", "loss", "metrics", "fit", "early_stopping", "reduce_lr_on_plateau")
+_SHARED = [name for name in TrialSpec.model_fields if name in {*ExperimentSpec.model_fields} - {"model", "objective"}]
+"""What a trial has as its experiment has it, but for values in the place of search spaces."""
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,18 @@
 """The settings of both processes, read from the environment (`FITTINGROOM_…`). Flags of the command line win.
 
-May import: pydantic-settings. Knows no default of a library: what is not here is not configurable.
+May import: pydantic-settings, the specs. Knows no default of a library: what is not here is not configurable.
 """
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from models.spec.experiment import Backend
 
 
 class Settings(BaseSettings):
@@ -42,6 +45,8 @@ class Settings(BaseSettings):
     """After how many days an experiment that has ended is deleted; by default never."""
     memory_bytes: Annotated[int, Field(ge=64 * 1024**2)] = 4 * 1024**3
     """What a worker may use for datasets that stay on its device and for the state of trials that train together."""
+    keras_backend: Backend | None = None
+    """What Keras computes with in a worker; by default TensorFlow where it is installed, or else JAX."""
     max_programs: Annotated[int, Field(ge=1)] = 64
     """After how many compiled programs a worker begins anew: TensorFlow never gives their memory back."""
     allow_remote: bool = False
@@ -80,6 +85,12 @@ class Settings(BaseSettings):
         return self.storage_url or str(self.data_dir / "storage")
 
     @property
+    def backend(self) -> str:
+        """What Keras is to compute with."""
+        is_jax_alone = find_spec("jax") is not None and find_spec("tensorflow") is None
+        return self.keras_backend or ("jax" if is_jax_alone else "tensorflow")
+
+    @property
     def queue_dir(self) -> Path:
         """Where messages lie when the broker is a folder."""
         return self.data_dir / "queue"
@@ -104,8 +115,10 @@ class Settings(BaseSettings):
         for folder in (self.data_dir, self.queue_dir, self.temporary_dir, self.downloads_dir):
             folder.mkdir(parents=True, exist_ok=True)
 
-    def confine_libraries(self) -> None:
-        """Tell libraries to write inside the data folder and nowhere else; before they are imported."""
+    def prepare_libraries(self) -> None:
+        """Tell libraries, before they are imported, to write inside the data folder only, and Keras its backend."""
+        os.environ["KERAS_BACKEND"] = self.backend
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         os.environ["TMPDIR"] = os.environ["MPLCONFIGDIR"] = str(self.temporary_dir)
         os.environ["KERAS_HOME"] = str(self.downloads_dir)
 

@@ -18,6 +18,7 @@ from models.errors import DatasetGoneError, KeyReusedError
 from models.identifiers import new_id
 from models.lifecycle import TrialState
 from models.planning import ExperimentPlan
+from models.queues import queue_of
 from models.repository import Message
 from models.sampling import resolved_objective
 from models.spec.experiment import ExperimentSpec
@@ -139,16 +140,16 @@ def _add_rows(rows: dict[Any, list[dict[str, Any]]], submission: Submission, now
         secret = spec.webhook.secret.get_secret_value()
         row = {"experiment_id": experiment_id, "url": spec.webhook.url, "secret": secret, "next_attempt_at": now}
         rows[WebhookTable].append(row)
-    messages = []
+    messages, queue = [], queue_of(spec.device, spec.backend)
     for formed in plan.cohorts:
         cohort_id = new_id("coh")
-        messages.append(Message(cohort_id, spec.device))
+        messages.append(Message(cohort_id, queue))
         rows[CohortTable].append(
             {
                 "id": cohort_id,
                 "experiment_id": experiment_id,
                 "number": formed.number,
-                "queue": spec.device,
+                "queue": queue,
                 "engine": formed.engine,
                 "engine_reason": formed.engine_reason,
                 "created_at": now,

@@ -7,19 +7,31 @@ the session does. What workers report and what befalls them stands here; `models
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, literal, select, update
+from sqlalchemy import ColumnElement, case, func, literal, select, update
 from sqlalchemy.orm import Session
 
 from models.database import clock
 from models.leases import Claim, lock_claim, lock_experiment, set_version
 from models.lifecycle import SOURCES, TERMINAL, StopReason, TrialState
+from models.queues import DEVICES, queue_of, queues_of
 from models.tables import CohortTable, ExperimentTable, TrialTable
 
 
-def mark_claimed(session: Session, cohort_id: str, owner: str, lease_seconds: float) -> Claim | None:
-    """Take a cohort that nobody holds, and set its queued trials running. None if it is held, paused or gone.
+def mark_claimed(session: Session, cohort_id: str, owner: str, lease_seconds: float, backend: str) -> Claim | None:
+    """Take a cohort that nobody holds, and set its queued trials running.
 
-    A worker trains one cohort at a time, so one that it holds already is one whose claim it was not told of.
+    The first claim decides with which of Keras's backends the whole experiment trains.
+
+    Args:
+        session: in which to do it.
+        cohort_id: which.
+        owner: the worker. It trains one cohort at a time, so one that it holds already is one whose claim it was not
+            told of.
+        lease_seconds: for how long.
+        backend: what the worker trains with.
+
+    Returns:
+        None if the cohort is held, paused or gone, or if its experiment trains with another backend.
     """
     experiment_id = session.scalar(select(CohortTable.experiment_id).where(CohortTable.id == cohort_id))
     version = None if experiment_id is None else lock_experiment(session, experiment_id)
@@ -32,6 +44,7 @@ def mark_claimed(session: Session, cohort_id: str, owner: str, lease_seconds: fl
             CohortTable.id == cohort_id,
             CohortTable.lease_owner.is_(None) | (CohortTable.lease_owner == owner),
             CohortTable.finished_at.is_(None),
+            CohortTable.queue.in_(queues_of(DEVICES, backend)),
             ~paused.exists(),
         )
         .values(lease_owner=owner, lease_expires_at=clock(lease_seconds), attempt=CohortTable.attempt + 1)
@@ -39,6 +52,12 @@ def mark_claimed(session: Session, cohort_id: str, owner: str, lease_seconds: fl
     )
     if attempt is None:
         return None
+    session.execute(
+        update(CohortTable)
+        .where(CohortTable.experiment_id == experiment_id, CohortTable.queue.in_(DEVICES))
+        .values(queue=case({device: queue_of(device, backend) for device in DEVICES}, value=CohortTable.queue))
+        .execution_options(synchronize_session=False)
+    )
     mine = TrialTable.cohort_id == cohort_id
     move(session, TrialState.RUNNING, version, mine, started_at=func.coalesce(TrialTable.started_at, clock()))
     session.execute(

@@ -19,7 +19,11 @@ from models.tables import Base
 hypothesis.settings.register_profile("default", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("default")
 
-OPTIONAL = ("browser", "mlflow")
+# Keras reads its backend when it is first imported. `KERAS_BACKEND=jax pytest tests/workers` is for the other one.
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+BACKEND = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+OPTIONAL = ("browser", "mlflow", "servers")
 """Marks of tests that need something beside Python and our own packages."""
 
 POSTGRES = os.environ.get("FITTINGROOM_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")

@@ -73,9 +73,11 @@ def test_compose_names_settings_files_and_commands_that_exist() -> None:
             assert service["command"][0] in ("migrate", "api", "worker")
 
 
-@pytest.mark.parametrize("name", ["dev", "bench", "api", "worker", "worker-gpu"])
+@pytest.mark.parametrize("name", ["dev", "bench", "api", "worker", "worker-gpu", "worker-jax", "worker-jax-gpu"])
 def test_every_locked_package_has_a_hash(name: str) -> None:
     requirements = re.split(r"\n(?=[a-z])", (ROOT / "locks" / f"{name}.txt").read_text().strip())
     assert len(requirements) > 30
     assert all("--hash=sha256:" in requirement for requirement in requirements)
-    assert ("tensorflow" in {re.split(r"[=\[]", line)[0] for line in requirements}) == (name != "api")
+    names = {re.split(r"[=\[]", line)[0] for line in requirements}
+    assert ("tensorflow" in names) == (name in {"dev", "bench", "worker", "worker-gpu"})
+    assert ("jax" in names) == (name in {"dev", "bench", "worker-jax", "worker-jax-gpu"})

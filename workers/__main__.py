@@ -1,6 +1,7 @@
 """The worker process: `python -m workers`. One process trains one cohort at a time, on one device.
 
-May import: everything in `workers` and `models`. Celery runs it with the solo pool, so TensorFlow is never forked.
+May import: everything in `workers` and `models`. Celery runs it with the solo pool, so that what Keras computes with is
+never forked.
 """
 
 import argparse
@@ -8,6 +9,7 @@ import os
 import socket
 import sys
 import warnings
+from importlib.util import find_spec
 
 import structlog
 from celery import Celery, signals
@@ -15,14 +17,16 @@ from celery.exceptions import SecurityWarning
 from sqlalchemy.orm import Session
 
 from models import registry, transitions
-from models.broker import QUEUES, create_celery
+from models.broker import create_celery
 from models.database import Database
 from models.errors import FittingRoomError, UsageFault
 from models.identifiers import new_id
 from models.logs import configure_logs
+from models.queues import DEVICES, queues_of
 from models.reaper import Reaper
 from models.settings import Settings, read_settings
 from models.supervision import end_with_parent, take_predecessor
+from workers.imports import only_what_is_needed
 
 _log = structlog.get_logger()
 
@@ -37,9 +41,10 @@ def main() -> None:
     settings.make_folders()
     configure_logs(settings)
     end_with_parent()
-    settings.confine_libraries()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ["KERAS_BACKEND"] = "tensorflow"
+    if find_spec(settings.backend) is None or find_spec("keras") is None:
+        extra = {"tensorflow": "worker", "jax": "worker-jax"}[settings.backend]
+        sys.exit(f"a worker needs Keras and {settings.backend}, which are not installed: pip install '.[{extra}]'")
+    settings.prepare_libraries()
     run_worker(settings, flags.queues.split(",") if flags.queues else None, flags.gpu)
 
 
@@ -47,15 +52,16 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
     """Announce this worker, listen to its queues, and say goodbye at the end."""
     database = Database(settings.sqlalchemy_url)
     _answer_for_predecessor(settings, database)
-    # These load TensorFlow: only here, in the process that trains.
-    from workers.devices import library_versions  # noqa: PLC0415
-    from workers.heartbeat import Heartbeat  # noqa: PLC0415
-    from workers.runner import Runner  # noqa: PLC0415
-    from workers.tasks import register_tasks  # noqa: PLC0415
-    from workers.watchdog import Watchdog, begin_anew  # noqa: PLC0415
+    # These load the backend: only here, in the process that trains.
+    with only_what_is_needed(settings.backend):
+        from workers.devices import library_versions  # noqa: PLC0415
+        from workers.heartbeat import Heartbeat  # noqa: PLC0415
+        from workers.runner import Runner  # noqa: PLC0415
+        from workers.tasks import register_tasks  # noqa: PLC0415
+        from workers.watchdog import Watchdog, begin_anew  # noqa: PLC0415
 
     devices = _devices(asked_queues, gpu)
-    queues = _queues(asked_queues, devices)
+    queues = queues_of(_served(asked_queues, devices), settings.backend)
     try:
         database.refuse_other_version()
     except FittingRoomError as error:
@@ -63,7 +69,7 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
     celery = create_celery(settings)
     worker_id = new_id("wrk")
     runner = Runner(settings, database, worker_id, devices)
-    register_tasks(celery, runner)
+    register_tasks(celery, runner, database, queues)
 
     def idle_queues(_: Session) -> list[str]:
         return [] if runner.claim is not None or runner.releasing.is_set() else queues
@@ -119,7 +125,7 @@ def _answer_for_predecessor(settings: Settings, database: Database) -> None:
 
 def _devices(asked_queues: list[str] | None, gpu: int | None) -> list[str]:
     """What to train on: who asked for the CPU's queue gets a CPU."""
-    from workers.devices import configure_devices  # noqa: PLC0415 - loads TensorFlow
+    from workers.devices import configure_devices  # noqa: PLC0415 - loads the backend
 
     try:
         return configure_devices(-1 if asked_queues is not None and "gpu" not in asked_queues else gpu)
@@ -127,13 +133,13 @@ def _devices(asked_queues: list[str] | None, gpu: int | None) -> list[str]:
         sys.exit(str(fault))
 
 
-def _queues(asked: list[str] | None, devices: list[str]) -> list[str]:
-    """The queues to listen to; work for any device is everybody's."""
+def _served(asked: list[str] | None, devices: list[str]) -> list[str]:
+    """The devices to serve; work for any device is everybody's."""
     if asked is None:
         asked = ["gpu" if devices[0].startswith("gpu") else "cpu"]
-    unknown = sorted(set(asked) - set(QUEUES))
+    unknown = sorted(set(asked) - set(DEVICES))
     if unknown:
-        sys.exit(f"unknown queues: {', '.join(unknown)}; expected some of: {', '.join(QUEUES)}")
+        sys.exit(f"unknown queues: {', '.join(unknown)}; expected some of: {', '.join(DEVICES)}")
     return sorted({"any", *asked})
 
 

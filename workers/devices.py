@@ -1,7 +1,7 @@
-"""The machine a worker runs on: which devices TensorFlow may use, and what is recorded with each trial.
+"""The machine a worker runs on: which device its backend may use, and what is recorded with each trial.
 
-May import: keras, tensorflow. Knows neither SQL nor Celery. TensorFlow is imported here first, in the process that
-trains; nothing forks after it.
+May import: keras, the seam to the backend. Knows neither SQL nor Celery. The backend is imported here first, in the
+process that trains; nothing forks after it.
 """
 
 import platform
@@ -9,9 +9,9 @@ from importlib.metadata import version
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from models.errors import UsageFault
+from workers.engines.backends.chosen import backend
 
 
 def configure_devices(gpu: int | None) -> list[str]:
@@ -21,20 +21,15 @@ def configure_devices(gpu: int | None) -> list[str]:
         gpu: number of the GPU to use; None takes the first, where there is one; below 0 none is used.
 
     Returns:
-        The devices in TensorFlow's short form: `["cpu:0"]`, or `["gpu:1", "cpu:0"]`.
+        The devices in short form: `["cpu:0"]`, or `["gpu:1", "cpu:0"]`.
 
     Raises:
         UsageFault: there is no such GPU.
     """
-    found = tf.config.list_physical_devices("GPU")
-    wanted = 0 if gpu is None else gpu
-    if wanted >= len(found) and gpu is not None:
-        raise UsageFault(f"there is no GPU {gpu} on this machine: TensorFlow finds {len(found)}; they count from 0")
-    used = [found[wanted]] if 0 <= wanted < len(found) else []
-    tf.config.set_visible_devices(used, "GPU")
-    for device in used:
-        tf.config.experimental.set_memory_growth(device, enable=True)
-    return [f"gpu:{wanted}" for _ in used] + ["cpu:0"]
+    try:
+        return backend.configure(gpu)
+    except LookupError as error:
+        raise UsageFault(f"there is no GPU {gpu} on this machine: {error}") from error
 
 
 def library_versions() -> dict[str, str]:
@@ -43,7 +38,7 @@ def library_versions() -> dict[str, str]:
         "fittingroom": version("fittingroom"),
         "keras": keras.__version__,
         "backend": keras.backend.backend(),
-        "tensorflow": tf.__version__,
+        **backend.versions(),
         "numpy": version("numpy"),
         "python": platform.python_version(),
         "machine": platform.machine(),

@@ -67,7 +67,10 @@ def build_network(
     try:
         input_name, reshape_name, *names = _names(spec.model.layers)
         laid_out = [keras.layers.Reshape(tuple(shape), name=reshape_name)] if len(shape) > 1 else []
-        layers = [_build_layer(layer, name, classes) for layer, name in zip(spec.model.layers, names, strict=True)]
+        policy = spec.precision if spec.precision == "mixed_bfloat16" else "float32"
+        layers = [
+            _build_layer(layer, name, classes, policy) for layer, name in zip(spec.model.layers, names, strict=True)
+        ]
         rows = keras.Input((features,), name=input_name)
         if is_chain(spec.model.layers):
             return keras.Sequential([rows, *laid_out, *layers])
@@ -137,10 +140,10 @@ def _names(layers: Sequence[l.Layer]) -> list[str | None]:
 
 
 def _build_layer(
-    layer: l.Layer, name: str | None, classes: Mapping[str, type[keras.layers.Layer]]
+    layer: l.Layer, name: str | None, classes: Mapping[str, type[keras.layers.Layer]], policy: str
 ) -> keras.layers.Layer:
     options = {key: value for key, value in layer if key not in {"type", "inputs", "name"} and value is not None}
-    return classes[layer.type](name=name, **{key: _keras_value(value) for key, value in options.items()})
+    return classes[layer.type](name=name, dtype=policy, **{key: _keras_value(value) for key, value in options.items()})
 
 
 def _keras_value(value: object) -> Any:  # noqa: ANN401 - a Keras argument

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import keras
 import structlog
 from sqlalchemy.exc import OperationalError
 
@@ -25,7 +26,7 @@ from workers.artifacts import Artifacts, Inputs
 from workers.checkpoints import Checkpoints, SavedCohort
 from workers.datasets import load, prepare
 from workers.devices import environment
-from workers.engines.backends.tensorflow import OUT_OF_MEMORY
+from workers.engines.backends.chosen import backend
 from workers.engines.base import CannotTrainError, Cohort, CohortTrial, Engine, UnusableCheckpointError
 from workers.engines.compilers import KnownCompilers
 from workers.engines.fused import FusedEngine
@@ -82,16 +83,16 @@ class Runner:
         """Whether so many programs were compiled that the process is to begin anew."""
         return self._programs.misses >= self._settings.max_programs
 
-    def train_cohort(self, cohort_id: str) -> None:
-        """Train a cohort if nobody else does; a race that is lost changes nothing."""
+    def train_cohort(self, cohort_id: str) -> bool:
+        """Train a cohort if nobody else does; a race that is lost changes nothing, and is answered False."""
         if self.releasing.is_set():
-            return
+            return False
+        seconds, mine = self._settings.lease_seconds, keras.backend.backend()
         claim = self._database.write(
-            lambda session: transitions.mark_claimed(session, cohort_id, self._worker_id, self._settings.lease_seconds),
-            self._settings.lease_seconds,
+            lambda session: transitions.mark_claimed(session, cohort_id, self._worker_id, seconds, mine), seconds
         )
         if claim is None:
-            return
+            return False
         log = _log.bind(cohort=cohort_id, attempt=claim.attempt)
         log.info("cohort_claimed")
         self.claim = claim
@@ -110,6 +111,7 @@ class Runner:
             self._answer(claim, error, log)
         finally:
             self.claim = self.reporter = None
+        return True
 
     def release(self, claim: Claim) -> bool:
         """Give a cohort back to the queue; False if it was no longer this worker's."""
@@ -218,7 +220,7 @@ class Runner:
             match error:
                 case UsageFault():
                     transitions.mark_failed(session, claim, {"kind": "usage", "message": str(error)})
-                case MemoryError() | OUT_OF_MEMORY():
+                case _ if isinstance(error, MemoryError) or backend.is_out_of_memory(error):
                     detail = f"attempt {claim.attempt}: worker {self._worker_id} ran out of memory"
                     transitions.mark_faulted(session, claim, max_faults, detail)
                 case OperationalError() | OSError():  # the database, the disk, the network

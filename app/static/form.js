@@ -2,8 +2,8 @@
 import { el } from "./dom.js";
 
 const ORDER = ["name", "dataset", "model", "models", "optimizer", "loss", "metrics", "fit", "early_stopping", "seeds", "objective",
-  "reduce_lr_on_plateau", "sampler", "tags", "device"];
-const SELDOM = ["reduce_lr_on_plateau", "sampler", "tags", "device"];
+  "reduce_lr_on_plateau", "sampler", "tags", "device", "backend", "precision"];
+const SELDOM = ["reduce_lr_on_plateau", "sampler", "tags", "device", "backend", "precision"];
 const LEFT_OUT = ["webhook", "sha256"];
 
 export class SpecForm {

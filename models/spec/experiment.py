@@ -35,6 +35,8 @@ Name = Annotated[Text, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
 ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Seed = Annotated[Int, Field(ge=0, le=MAX_SEED)]
 Device = Literal["any", "cpu", "gpu"]
+Backend = Literal["tensorflow", "jax"]
+Precision = Literal["float32", "tf32", "mixed_bfloat16"]
 
 
 class DatasetReference(Spec):
@@ -120,6 +122,9 @@ class _Training(Spec):
     """When to end a trial early; by default never."""
     reduce_lr_on_plateau: ReduceLROnPlateau | None = None
     """When to lower the learning rate; by default never. The history then has it as `learning_rate`."""
+    precision: Precision = "float32"
+    """How precisely to multiply: `float32`; `tf32`, which multiplies matrices rounded to 10 bits on a GPU that has it;
+    or `mixed_bfloat16`, Keras's policy of that name, whose layers compute in bfloat16 while weights stay float32."""
 
     @property
     def is_validated(self) -> bool:
@@ -158,6 +163,9 @@ class ExperimentSpec(_Training):
     """What trials are compared by; by default `val_loss`, or `loss` where nothing is validated."""
     device: Device = "any"
     """Where to train: `any`, `cpu` or `gpu`."""
+    backend: Backend | None = None
+    """Which of Keras's backends to train with, as histories differ between them: other first weights for the same
+    seed. By default that of the worker that begins; all trials then stay with it."""
     webhook: Webhook | None = None
     """Who is told when the experiment has ended; by default nobody."""
 

@@ -180,7 +180,7 @@ def check_dtype(value: Any, path: Path) -> None:  # noqa: ANN401 - JSON
         if value.get("class_name") != "DTypePolicy" or value.get("module") != "keras":
             name = None
     if value is not None and name != "float32":
-        raise refusal(path, value, "networks are trained in float32")
+        raise refusal(path, value, 'a layer is float32; the experiment\'s "precision" says how all of them compute')
 
 
 def object_at(value: Any, path: Path) -> dict[str, Any]:  # noqa: ANN401 - JSON

@@ -54,6 +54,8 @@ BAD_SPECS: list[tuple[str, Any, str]] = [
     ("too many tags", document(tags=[str(n) for n in range(21)]), "/tags"),
     ("bad model name", document(model=None, models={"../x": layers(DENSE_2)}), "/models/..~1x"),
     ("unknown device", document(device="tpu"), "/device"),
+    ("unknown backend", document(backend="torch"), "/backend"),
+    ("unknown precision", document(precision="float16"), "/precision"),
     # dataset
     ("unknown dataset", document(dataset={"name": "titanik"}), "/dataset/name"),
     ("more rows than there are", document(dataset={"name": "titanic", "rows": 892}), "/dataset/rows"),

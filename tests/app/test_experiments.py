@@ -32,7 +32,7 @@ def train(database: Database, experiment_id: str, losses: dict[int, list[float |
     with database.reading() as session:
         trials = repository.list_trials(session, experiment_id)
     with database.writing() as session:
-        claim = transitions.mark_claimed(session, trials[0].cohort_id, "wrk_test", 60)
+        claim = transitions.mark_claimed(session, trials[0].cohort_id, "wrk_test", 60, "tensorflow")
         assert claim is not None
         for trial in trials:
             values = losses[trial.number]
@@ -79,6 +79,15 @@ def test_a_queued_experiment_says_that_no_worker_is_alive(http: httpx.Client, da
     assert http.get(f"/v1/experiments/{anywhere}").json()["waiting_for"] is None
     assert "serves the device gpu" in http.get(f"/v1/experiments/{on_gpu}").json()["waiting_for"]
     assert http.get("/v1/workers").json()["items"][0]["devices"] == ["cpu:0"]
+
+
+def test_the_backend_of_a_spec_is_planned_and_waited_for(http: httpx.Client) -> None:
+    planned = http.post("/v1/experiments/plan", json=document(backend="jax", device="cpu")).json()
+    assert [cohort["queue"] for cohort in planned["cohorts"]] == ["cpu.jax"]
+    view = http.get(f"/v1/experiments/{submit(http, backend='jax')}").json()
+    assert view["waiting_for"] == (
+        "no worker is alive that trains with jax; start one with `FITTINGROOM_KERAS_BACKEND=jax fittingroom worker`"
+    )
 
 
 def test_list_pages_and_filters(http: httpx.Client) -> None:

@@ -35,7 +35,7 @@ class Writer:
         with database.reading() as session:
             self.trials = repository.list_trials(session, experiment_id)
         with database.writing() as session:
-            claim = transitions.mark_claimed(session, self.trials[0].cohort_id, "wrk_test", 60)
+            claim = transitions.mark_claimed(session, self.trials[0].cohort_id, "wrk_test", 60, "tensorflow")
         assert claim is not None
         self._claim: Claim = claim
         self._epochs = [0 for _ in self.trials]

@@ -19,13 +19,20 @@ UNSAYABLE = "positive_data_acceptance"
 
 
 @pytest.mark.timeout(900)
-def test_schemathesis_finds_nothing(http: httpx.Client, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """All that the schema's edges give, some forty thousand cases, and drawn ones: more by `make conformance`."""
-    examples, seed = ("100", "2") if request.config.getoption("--thorough") else ("5", "1")
+def test_schemathesis_finds_nothing(
+    http: httpx.Client, store: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """All that the schema's edges give, some forty thousand cases, and drawn ones: more by `make conformance`.
+
+    A plan is held against the same schema as a submit and stores nothing, so the second store is left out there.
+    """
+    is_thorough = request.config.getoption("--thorough")
+    examples, seed = ("100", "2") if is_thorough else ("5", "1")
+    left_out = "/events$" if is_thorough or store == "sqlite" else "/(events|plan)$"  # a stream has no end to wait for
     command = [
         Path(sys.executable).parent / "schemathesis", "--config-file", HERE / "schemathesis.toml",
         "run", f"{http.base_url}/openapi.json",
-        "--exclude-checks", UNSAYABLE, "--exclude-path-regex", "/events$",  # a stream has no end to wait for
+        "--exclude-checks", UNSAYABLE, "--exclude-path-regex", left_out,
         "--max-examples", examples, "--workers", "1", "--seed", seed, "--no-color",
     ]  # fmt: skip
     found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=880, cwd=tmp_path)

@@ -56,9 +56,12 @@ def start(store: str, tmp_path: Path) -> Iterator[Callable[..., Service]]:
         drop_postgres_database(environment["FITTINGROOM_DATABASE_URL"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The machine's own browser, with nothing that asks the internet."""
+    """The machine's own browser, with nothing that asks the internet.
+
+    A module's, as Playwright runs an event loop in this thread until it ends: no test beside it could have one.
+    """
     path = shutil.which("chromium") or shutil.which("google-chrome")
     assert path, "install chromium (Debian: apt-get install chromium)"
     flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]

@@ -100,9 +100,12 @@ class Service:
         self.http.close()
         self.client.close()
 
-    def start_worker(self, *arguments: str) -> "subprocess.Popen[bytes]":
-        """A further worker over the same database and broker."""
+    def start_worker(self, *arguments: str, **settings: str) -> "subprocess.Popen[bytes]":
+        """A further worker over the same database and broker, with further settings."""
         with (self.folder / "worker.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "app", "worker", *arguments], env=self.environment, stdout=log, stderr=log
+                [sys.executable, "-m", "app", "worker", *arguments],
+                env=self.environment | settings,
+                stdout=log,
+                stderr=log,
             )

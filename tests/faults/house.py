@@ -66,7 +66,7 @@ class House:
         until(lambda: self.client.get_health().workers)
         first = self.client.wait(self.client.submit(SWEEP).id, timeout=120)
         self.undisturbed, self.undisturbed_weights = self.histories(first), self.weights(first.id)
-        self.rescuer.send_signal(signal.SIGSTOP)
+        self.freeze(self.rescuer)
 
     def _answers(self) -> bool:
         with contextlib.suppress(httpx.TransportError):
@@ -106,7 +106,15 @@ class House:
         self.rescuer.send_signal(signal.SIGCONT)
         yield
         until(lambda: all(worker["cohort_id"] is None for worker in self.workers()))
-        self.rescuer.send_signal(signal.SIGSTOP)
+        self.freeze(self.rescuer)
+
+    def freeze(self, process: "subprocess.Popen[bytes]") -> None:
+        """Stop a process where it stands, but not within a write to SQLite: nobody could write after that."""
+        with self.database.writing() as session:
+            session.connection()
+            process.send_signal(signal.SIGSTOP)
+            _, status = os.waitpid(process.pid, os.WUNTRACED)
+            assert os.WIFSTOPPED(status)
 
     def workers(self) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = self.http.get("/v1/workers").json()["items"]

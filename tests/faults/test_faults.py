@@ -71,7 +71,7 @@ def test_sigstop_for_longer_than_the_lease(house: House) -> None:
     view = house.client.submit(SWEEP)
     zombie = house.worker()
     house.wait_for_epochs(view.id)
-    zombie.send_signal(signal.SIGSTOP)
+    house.freeze(zombie)
     with house.rescued():
         house.assert_kept(view.id, attempts=2, faults=1)
         version = house.client.get_experiment(view.id).version
@@ -233,7 +233,7 @@ barrier, won = threading.Barrier(25), []
 def race(thread):
     barrier.wait()
     def claim(session):
-        return transitions.mark_claimed(session, cohort_id, f"wrk_{number}_{thread}", 60)
+        return transitions.mark_claimed(session, cohort_id, f"wrk_{number}_{thread}", 60, "tensorflow")
     if database.write(claim, 30) is not None:
         won.append(thread)
 threads = [threading.Thread(target=race, args=(thread,)) for thread in range(25)]

@@ -6,7 +6,7 @@ from pathlib import Path
 import alembic.command
 import alembic.config
 import pytest
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
 from models.database import MIGRATIONS_DIR, Database
 from models.tables import Base
@@ -48,3 +48,29 @@ def test_head_to_empty(empty: Database) -> None:
     empty.migrate()
     run(empty, "downgrade", "base")
     assert inspect(empty.engine).get_table_names() == ["alembic_version"]
+
+
+def test_what_has_begun_stays_with_tensorflow(empty: Database) -> None:
+    """Before 0006 there was no other backend; what had not begun may go to any."""
+    run(empty, "upgrade", "0005")
+    experiment = (
+        "INSERT INTO experiments (id, project, name, dataset, spec, objective_metric, objective_direction, version, "
+        "created_at) VALUES (:id, 'default', 'n', 'd', '{}', 'loss', 'minimize', 1, '2026-01-01 00:00:00')"
+    )
+    cohort = (
+        "INSERT INTO cohorts (id, experiment_id, number, queue, engine, engine_reason, created_at, attempt, faults) "
+        "VALUES (:id, :experiment, :number, :queue, 'fused', 'r', '2026-01-01 00:00:00', :attempt, 0)"
+    )
+    with empty.engine.begin() as connection:
+        for name in ("begun", "waiting"):
+            connection.execute(text(experiment), {"id": name})
+        for number, (name, attempt) in enumerate([("begun", 1), ("begun", 0), ("waiting", 0)]):
+            row = {"id": f"c{number}", "experiment": name, "number": number, "queue": "any", "attempt": attempt}
+            connection.execute(text(cohort), row)
+    run(empty, "upgrade", "head")
+    with empty.engine.begin() as connection:
+        found = list(connection.execute(text("SELECT queue FROM cohorts ORDER BY id")).scalars())
+    assert found == ["any.tensorflow", "any.tensorflow", "any"]
+    run(empty, "downgrade", "0005")
+    with empty.engine.begin() as connection:
+        assert set(connection.execute(text("SELECT queue FROM cohorts")).scalars()) == {"any"}

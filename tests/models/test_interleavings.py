@@ -62,7 +62,7 @@ class Service(RuleBasedStateMachine):
 
         def work(session: Session) -> None:
             held = session.scalar(select(CohortTable.lease_owner).where(CohortTable.id == self.cohort_id))
-            claim = transitions.mark_claimed(session, self.cohort_id, owner, 60)
+            claim = transitions.mark_claimed(session, self.cohort_id, owner, 60, "tensorflow")
             assert claim is None or held in (None, owner) or not self.is_alone
             if claim is not None:
                 self.claims.append(claim)

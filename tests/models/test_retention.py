@@ -36,7 +36,7 @@ def test_a_deleted_experiment_leaves_nothing_and_its_worker_writes_nothing(datab
     with database.writing() as session:
         assert not transitions.mark_completed(session, claim, trial_id, StopReason.EPOCHS)
         assert not transitions.mark_released(session, claim)
-        assert transitions.mark_claimed(session, claim.cohort_id, "wrk_b", LEASE) is None
+        assert transitions.mark_claimed(session, claim.cohort_id, "wrk_b", LEASE, "tensorflow") is None
         with pytest.raises(NotFoundError):
             requests.request_cancel(session, claim.experiment_id)
         with pytest.raises(NotFoundError):
@@ -100,12 +100,12 @@ def test_a_paused_experiment_is_not_claimed_until_it_is_resumed(database: Databa
         assert requests.is_paused(session, claim.experiment_id)
         transitions.mark_released(session, claim)
     with database.writing() as session:
-        assert transitions.mark_claimed(session, claim.cohort_id, "wrk_b", LEASE) is None
+        assert transitions.mark_claimed(session, claim.cohort_id, "wrk_b", LEASE, "tensorflow") is None
         assert [message.cohort_id for message in requests.request_resume(session, claim.experiment_id)] == [
             claim.cohort_id
         ]
         assert requests.request_resume(session, claim.experiment_id) == []
-        again = transitions.mark_claimed(session, claim.cohort_id, "wrk_b", LEASE)
+        again = transitions.mark_claimed(session, claim.cohort_id, "wrk_b", LEASE, "tensorflow")
         assert again is not None
         for trial_id in trial_ids:
             transitions.mark_completed(session, again, trial_id, StopReason.EPOCHS)

@@ -4,6 +4,7 @@ import itertools
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import select, update
@@ -14,6 +15,7 @@ from models.epochs import BestEpoch, EpochRecord, mark_epochs
 from models.leases import Claim, renew_lease
 from models.lifecycle import StopReason, TrialState
 from models.tables import CohortTable, EpochTable, TrialTable
+from tests.specs import DENSE_2, layers
 from tests.specs import store as store_experiment
 
 LEASE = 60.0
@@ -24,7 +26,7 @@ def claim_one(database: Database, owner: str = "wrk_a", **changes: object) -> tu
     """Store an experiment of one cohort and claim it: the claim, and its trials' ids."""
     experiment_id, [message] = store_experiment(database, **(changes or SWEEP))
     with database.writing() as session:
-        claim = transitions.mark_claimed(session, message.cohort_id, owner, LEASE)
+        claim = transitions.mark_claimed(session, message.cohort_id, owner, LEASE, "tensorflow")
     assert claim is not None
     with database.reading() as session:
         return claim, [trial.id for trial in repository.list_trials(session, experiment_id)]
@@ -61,7 +63,7 @@ def test_of_many_workers_one_claims(database: Database) -> None:
     def race(number: int) -> None:
         barrier.wait()
         with database.writing() as session:
-            claims.append(transitions.mark_claimed(session, message.cohort_id, f"wrk_{number}", LEASE))
+            claims.append(transitions.mark_claimed(session, message.cohort_id, f"wrk_{number}", LEASE, "tensorflow"))
 
     threads = [threading.Thread(target=race, args=(number,)) for number in range(12)]
     for thread in threads:
@@ -78,8 +80,8 @@ def test_a_lost_race_changes_nothing(database: Database) -> None:
     claim, _ = claim_one(database)
     before = version(database, claim)
     with database.writing() as session:
-        assert transitions.mark_claimed(session, claim.cohort_id, "wrk_b", LEASE) is None
-        assert transitions.mark_claimed(session, "coh_unknown", "wrk_b", LEASE) is None
+        assert transitions.mark_claimed(session, claim.cohort_id, "wrk_b", LEASE, "tensorflow") is None
+        assert transitions.mark_claimed(session, "coh_unknown", "wrk_b", LEASE, "tensorflow") is None
     assert version(database, claim) == before
 
 
@@ -139,7 +141,7 @@ def test_a_stale_worker_writes_nothing(database: Database) -> None:
     with database.writing() as session:
         assert transitions.mark_leases_lost(session, max_faults=3) == [stale.cohort_id]
     with database.writing() as session:
-        fresh = transitions.mark_claimed(session, stale.cohort_id, "wrk_b", LEASE)
+        fresh = transitions.mark_claimed(session, stale.cohort_id, "wrk_b", LEASE, "tensorflow")
     assert fresh is not None
     assert fresh.attempt == 2
     before = version(database, stale)
@@ -173,7 +175,7 @@ def test_too_many_faults_fail_the_trials_with_what_was_seen(database: Database) 
             transitions.mark_leases_lost(session, max_faults=2)
         if owner is not None:
             with database.writing() as session:
-                assert transitions.mark_claimed(session, claim.cohort_id, owner, LEASE) is not None
+                assert transitions.mark_claimed(session, claim.cohort_id, owner, LEASE, "tensorflow") is not None
     assert states(database, claim) == ["failed", "failed"]
     with database.reading() as session:
         [trial, _] = repository.list_trials(session, claim.experiment_id)
@@ -190,7 +192,7 @@ def test_a_polite_release_is_no_fault(database: Database) -> None:
     assert states(database, claim) == ["queued", "queued"]
     with database.reading() as session:
         assert repository.get_cohort(session, claim.cohort_id).faults == 0
-        overdue = repository.list_overdue_messages(session, ["any"], resend_seconds=1000, limit=10)
+        overdue = repository.list_overdue_messages(session, ["any.tensorflow"], resend_seconds=1000, limit=10)
     assert [message.cohort_id for message in overdue] == [claim.cohort_id]
 
 
@@ -205,7 +207,7 @@ def test_cancel_ends_what_is_queued_and_asks_what_runs(database: Database) -> No
         assert [trial.state for trial in repository.list_trials(session, queued)] == ["cancelled"]
         assert len(transitions.list_cancel_requests(session, claim)) == 2
     with database.writing() as session:
-        assert transitions.mark_claimed(session, message.cohort_id, "wrk_a", LEASE) is None
+        assert transitions.mark_claimed(session, message.cohort_id, "wrk_a", LEASE, "tensorflow") is None
         assert requests.request_cancel(session, claim.experiment_id) == 0
 
 
@@ -240,7 +242,7 @@ def test_cancel_racing_with_the_claim_leaves_no_trial_behind(database: Database)
         def claim(cohort_id: str = message.cohort_id, barrier: threading.Barrier = barrier) -> None:
             barrier.wait()
             with database.writing() as session:
-                transitions.mark_claimed(session, cohort_id, "wrk_a", LEASE)
+                transitions.mark_claimed(session, cohort_id, "wrk_a", LEASE, "tensorflow")
 
         thread = threading.Thread(target=claim)
         thread.start()
@@ -271,3 +273,46 @@ def test_a_state_is_only_ever_written_by_the_law(database: Database) -> None:
     with database.reading() as session:
         trial = session.scalars(select(TrialTable).where(TrialTable.id == trial_ids[0])).one()
     assert TrialState(trial.state) is TrialState.RUNNING
+
+
+TWO_NETWORKS = {
+    "model": None,
+    "models": {"small": layers(DENSE_2), "wide": layers({"type": "dense", "units": 50}, DENSE_2)},
+}
+
+
+def queues(database: Database, experiment_id: str) -> set[str]:
+    with database.reading() as session:
+        return {cohort.queue for cohort in repository.list_cohorts(session, experiment_id)}
+
+
+def test_the_first_claim_decides_the_backend_of_the_whole_experiment(database: Database) -> None:
+    experiment_id, [first, second] = store_experiment(database, **TWO_NETWORKS)
+    assert queues(database, experiment_id) == {"any"}
+    with database.writing() as session:
+        claim = transitions.mark_claimed(session, first.cohort_id, "wrk_jax", LEASE, "jax")
+    assert claim is not None
+    assert queues(database, experiment_id) == {"any.jax"}
+    with database.writing() as session:
+        assert transitions.mark_claimed(session, second.cohort_id, "wrk_tf", LEASE, "tensorflow") is None
+        assert repository.find_misdirected(session, second.cohort_id, ["any", "any.tensorflow"]) == replace(
+            second, queue="any.jax"
+        )
+        assert repository.find_misdirected(session, second.cohort_id, ["any", "any.jax"]) is None
+        assert repository.find_misdirected(session, first.cohort_id, ["any"]) is None, "it is held"
+        transitions.mark_released(session, claim)
+    with database.writing() as session:
+        assert transitions.mark_claimed(session, first.cohort_id, "wrk_tf", LEASE, "tensorflow") is None
+        assert transitions.mark_claimed(session, first.cohort_id, "wrk_jax_2", LEASE, "jax") is not None
+        assert transitions.mark_claimed(session, second.cohort_id, "wrk_jax", LEASE, "jax") is not None
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_a_spec_decides_the_backend_itself(backend: str, database: Database) -> None:
+    experiment_id, [message] = store_experiment(database, backend=backend, device="cpu")
+    assert message.queue == f"cpu.{backend}"
+    other = {"tensorflow": "jax", "jax": "tensorflow"}[backend]
+    with database.writing() as session:
+        assert transitions.mark_claimed(session, message.cohort_id, "wrk_a", LEASE, other) is None
+        assert transitions.mark_claimed(session, message.cohort_id, "wrk_b", LEASE, backend) is not None
+    assert queues(database, experiment_id) == {f"cpu.{backend}"}

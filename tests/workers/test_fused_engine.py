@@ -5,16 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import keras
-import numpy as np
 import pytest
-import tensorflow as tf
 
 from tests.specs import DENSE_2, digits, document, layers
-from tests.workers.trials import Recording, cohort_of, trial_spec, trial_specs
+from tests.workers.trials import TWO_CORES, Recording, cohort_of, trained, trial_spec, trial_specs
 from workers.engines import layout
-from workers.engines.backends.tensorflow import LAYERS
-from workers.engines.backends.tensorflow_random import uniform
+from workers.engines.backends.chosen import backend
+from workers.engines.backends.seam import GPU
 from workers.engines.base import Answer, CannotTrainError, Cohort, Metrics, Weights
 from workers.engines.compilers import KnownCompilers
 from workers.engines.fused import FusedEngine
@@ -29,20 +26,15 @@ def rates(*values: float) -> dict[str, Any]:
     return {"name": "adam", "learning_rate": {"choice": list(values)}}
 
 
-def trained(engine: FusedEngine | ReferenceEngine, cohort: Cohort) -> Recording:
-    recording = Recording(cohort)
-    engine.train(cohort, recording)
-    return recording
-
-
 def test_two_runs_are_equal_bit_for_bit_in_the_same_engine_and_in_another() -> None:
     changed = document(
         model=layers(TANH, {"type": "dropout", "rate": 0.3}, {"type": "batch_normalization"}, DENSE_2),
         optimizer=rates(0.01, 0.003, 0.001), seeds=[0, 7], fit=FIT,
     )  # fmt: skip
     cohort = cohort_of(trial_specs(changed))
-    engine = FusedEngine()
-    first, again, elsewhere = trained(engine, cohort), trained(engine, cohort), trained(FusedEngine(), cohort)
+    compilers: dict[str, str] = {}  # as in a worker's file: another compiler would round otherwise
+    engine = FusedEngine(compilers)
+    first, again, elsewhere = trained(engine, cohort), trained(engine, cohort), trained(FusedEngine(compilers), cohort)
     assert first.histories == again.histories == elsewhere.histories
     for trial_id, weights in first.weights.items():
         assert all((a == b).all() for a, b in zip(weights, elsewhere.weights[trial_id], strict=True))
@@ -60,17 +52,6 @@ def test_a_sweep_of_another_size_rates_and_seeds_finds_the_program() -> None:
     assert engine.residence.hits == 2
 
 
-def test_what_was_measured_is_kept_for_the_next_worker(tmp_path: Path) -> None:
-    cohort = cohort_of([trial_spec()])
-    file = tmp_path / "compilers.json"
-    first = trained(FusedEngine(KnownCompilers(file)), cohort).records[0]
-    assert first["graph_per_xla"] > 0
-    assert list(KnownCompilers(file).values()) == [first["compiler"]]
-    second = trained(FusedEngine(KnownCompilers(file)), cohort).records[0]
-    assert second["graph_per_xla"] is None
-    assert second["compiler"] == first["compiler"]
-
-
 def test_a_file_that_is_no_json_is_as_good_as_none(tmp_path: Path) -> None:
     file = tmp_path / "compilers.json"
     file.write_text("{")
@@ -78,14 +59,6 @@ def test_a_file_that_is_no_json_is_as_good_as_none(tmp_path: Path) -> None:
     assert dict(known) == {}
     known["a"] = "xla"
     assert dict(KnownCompilers(file)) == {"a": "xla"}
-
-
-def test_an_earlier_attempt_decides_the_compiler() -> None:
-    cohort = cohort_of([trial_spec()])
-    engine = FusedEngine()
-    for compiler in ("graph", "xla"):
-        record = trained(engine, Cohort(cohort.trials, cohort.arrays, compiler)).records[0]
-        assert record["compiler"] == compiler
 
 
 def test_convolutions_take_turns_and_dense_layers_share() -> None:
@@ -96,17 +69,6 @@ def test_convolutions_take_turns_and_dense_layers_share() -> None:
     assert turns.records[0]["trials_per_program"] == 1
     shared = trained(FusedEngine(), cohort_of(trial_specs(document(optimizer=rates(0.1, 0.2)))))
     assert shared.records[0]["trials_per_program"] == 2
-
-
-def test_a_network_that_cannot_be_traced_is_left_to_another_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Untraceable(keras.layers.Dropout):  # type: ignore[misc]  # keras has no types
-        def call(self, inputs: tf.Tensor, *, training: bool = False) -> tf.Tensor:
-            return inputs * 2 if training and bool(tf.reduce_sum(inputs) > 0) else inputs  # a symbol is neither
-
-    monkeypatch.setitem(LAYERS, "dropout", Untraceable)
-    model = layers(TANH, {"type": "dropout", "rate": 0.3}, DENSE_2)
-    with pytest.raises(CannotTrainError):
-        trained(FusedEngine(), cohort_of([trial_spec(model=model)]))
 
 
 def test_trials_that_stop_leave_the_others_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,30 +145,17 @@ def test_streaming_with_many_batches_a_call_gives_the_numbers_of_a_plain_fit(tmp
     cohort = cohort_of(trial_specs(changed))
     known = KnownCompilers(tmp_path / "compilers.json")
     tuned, plain = trained(ReferenceEngine(known), cohort), trained(ReferenceEngine(), cohort)
-    assert len(known) == 1
+    assert len(known) == (1 if len(backend.COMPILERS) > 1 else 0)
     assert tuned.records[0]["compiler"] in ("xla", "graph")
     for ours, theirs in zip(tuned.histories["t1"], plain.histories["t1"], strict=True):
         assert ours == pytest.approx(theirs, rel=1e-5)
 
 
-@pytest.mark.parametrize("shape", [(1,), (5, 7), (32, 50), (3, 4, 5)], ids=str)
-@pytest.mark.parametrize("seed", [(123, 4), (999_999_999, 0), (0, 2**33 + 77)], ids=str)
-def test_arithmetic_draws_tensorflows_random_numbers(seed: tuple[int, int], shape: tuple[int, ...]) -> None:
-    both = tf.constant([seed, (1, 2)], tf.int64)
-    expected = [tf.random.stateless_uniform(shape, seed=row).numpy() for row in both]
-
-    @tf.function(jit_compile=True, autograph=False)
-    def mapped(seeds: tf.Tensor) -> tf.Tensor:
-        return tf.vectorized_map(lambda row: uniform(row, shape), seeds, fallback_to_while_loop=False)
-
-    assert (uniform(both[0], shape).numpy() == expected[0]).all()
-    assert (mapped(both).numpy() == np.stack(expected)).all()
-
-
-SMALL = Workload(cores=2, can_map=True, step_cost=10.0, epoch_cost=100.0)
-LARGE = Workload(cores=2, can_map=True, step_cost=1e6, epoch_cost=1e9)
-HUGE = Workload(cores=2, can_map=True, step_cost=1e8, epoch_cost=1e10)
-UNMAPPED = Workload(cores=2, can_map=False, step_cost=1e6, epoch_cost=1e9)
+SMALL = Workload(TWO_CORES, can_map=True, step_cost=10.0, epoch_cost=100.0)
+LARGE = Workload(TWO_CORES, can_map=True, step_cost=1e6, epoch_cost=1e9)
+HUGE = Workload(TWO_CORES, can_map=True, step_cost=1e8, epoch_cost=1e10)
+ON_A_GPU = Workload(GPU, can_map=True, step_cost=1e8, epoch_cost=1e10)
+UNMAPPED = Workload(TWO_CORES, can_map=False, step_cost=1e6, epoch_cost=1e9)
 
 
 @pytest.mark.parametrize(
@@ -219,6 +168,9 @@ UNMAPPED = Workload(cores=2, can_map=False, step_cost=1e6, epoch_cost=1e9)
         (300, SMALL, 128, 3, 2),
         (5, UNMAPPED, 1, 5, 2),
         (5, HUGE, 1, 5, 1),
+        (5, ON_A_GPU, 6, 1, 1),
+        (4_000, ON_A_GPU, 4_096, 1, 1),
+        (5_000, ON_A_GPU, 4_096, 2, 1),
     ],
 )
 def test_layout(trials: int, load: Workload, width: int, chunks: int, at_once: int) -> None:
@@ -242,6 +194,7 @@ def test_weights_are_kept_of_whatever_epoch(small_bytes: int, monkeypatch: pytes
     optimizer = rates(*[0.001 * number for number in range(1, 8)])
     fit = {"epochs": 8, "validation_split": 0.3}
     cohort = cohort_of(trial_specs(document(optimizer=optimizer, fit=fit)))
+    plain = FusedEngine()
     kept = {"t1": {1}, "t2": {2, 5}, "t3": {3}, "t4": {4, 8}, "t5": set[int](), "t6": {6}, "t7": {1, 2, 3, 4, 5, 6, 7}}
 
     class Keeping(Recording):
@@ -253,7 +206,7 @@ def test_weights_are_kept_of_whatever_epoch(small_bytes: int, monkeypatch: pytes
         shorter = document(optimizer=optimizer, fit=fit | {"epochs": epochs})
         until_then = replace(cohort_of(trial_specs(shorter)), compiler="xla")
         recording = Never(until_then)
-        FusedEngine().train(until_then, recording)
+        plain.train(until_then, recording)
         return recording.weights
 
     class Never(Recording):

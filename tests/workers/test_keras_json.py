@@ -65,7 +65,7 @@ def translated(model: keras.Model, *, as_text: bool = False) -> Model:
 @pytest.mark.parametrize("make", [residual, sequential])
 def test_it_is_the_same_network(make: Any, *, as_text: bool) -> None:
     """With the same weights it gives the same outputs and losses; and it is built from nothing but our own words."""
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     original = make()
     original.compile("adam", "mse")  # what it was compiled with does not matter
     model = translated(original, as_text=as_text)

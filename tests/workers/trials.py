@@ -12,10 +12,12 @@ from models.spec.losses import target_form
 from models.spec.search import fixed
 from tests.specs import document
 from workers.datasets import prepare
-from workers.engines.base import Answer, Arrays, Checkpoint, Cohort, CohortTrial, Metrics, Weights
+from workers.engines.base import Answer, Arrays, Checkpoint, Cohort, CohortTrial, Engine, Metrics, Weights
+from workers.engines.layout import Capacity
 from workers.watch import TrialWatch
 
 Histories = dict[str, list[dict[str, float]]]
+TWO_CORES = Capacity(calls=2, widest=128, fills=2e7)
 
 
 def trial_specs(changed: Mapping[str, Any]) -> list[TrialSpec]:
@@ -72,6 +74,13 @@ class Recording:
 
     def ended(self, trial_id: str, weights: Callable[[], Weights]) -> None:
         self.weights[trial_id] = weights()
+
+
+def trained(engine: Engine, cohort: Cohort) -> Recording:
+    """What an engine makes of a cohort."""
+    recording = Recording(cohort)
+    engine.train(cohort, recording)
+    return recording
 
 
 def plain_script(

@@ -1,9 +1,10 @@
-"""One epoch of several trials as a pure function, the trial axis first: the method that the fused engine compiles.
+"""Epochs of several trials as a pure function, the trial axis first: the method that the fused engine compiles.
 
 May import: keras, numpy, the networks, losses, metrics and optimizers, the seam to the backend. Knows no trial's id, no
 report and no compiler. The arithmetic is Keras's own: `stateless_call`, `stateless_apply`, `stateless_update_state`.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 from models.spec.experiment import TrialSpec
 from models.spec.losses import target_form
 from models.spec.search import fixed
-from workers.engines.backends import tensorflow as backend
-from workers.engines.backends.tensorflow import Tensor, Tree
+from workers.engines.backends.chosen import backend
+from workers.engines.backends.seam import Tensor, Tree
 from workers.engines.hyperparameters import set_numbers
 from workers.losses import build_loss
 from workers.metrics import build_metrics
@@ -57,12 +58,27 @@ class Data(NamedTuple):
     """Nothing where nothing is validated."""
 
 
+class Course(NamedTuple):
+    """What one call of a program goes through."""
+
+    orders: Tensor
+    """In which the rows pass in each epoch: int32 (most, rows), the same for all trials, or (most, width, rows), where
+    `most` is how many epochs a call can have."""
+    start: Tensor
+    """int32 (): after which epoch of the call before to go on, counted from 0."""
+    steps: Tensor
+    """int32 (): how many full batches an epoch has; fewer than there are only to see how long they take."""
+    epochs: Tensor
+    """int32 (): how many epochs to train, from 1 to `most`."""
+
+
 class Method:
     """Network, optimizer, loss and metrics of a trial: what its program computes.
 
     Attributes:
         key: tells it from other methods.
-        can_map: whether the backend can map it over trials, as far as is known.
+        can_map: whether it pays to map it over trials, as far as is known.
+        multiplications: what a row takes, once through the network.
         batch_size: rows of a batch.
         learning_rate_slot: where among the slots the learning rate is; None with a schedule.
     """
@@ -76,9 +92,10 @@ class Method:
             key: tells it from other methods.
         """
         self.key = key
-        self.can_map = True
         self.batch_size = fixed(spec.fit.batch_size)
         self._model = build_network(spec, features, backend.LAYERS)
+        self.can_map = backend.maps_well(self._model)
+        self.multiplications = sum(multiplications(self._model))
         self._optimizer = backend.without_variables(build_optimizer(spec.optimizer))
         self._optimizer.build(self._model.trainable_variables)
         self._slots: dict[float | None, list[NDArray[Any]]] = {}
@@ -86,7 +103,7 @@ class Method:
         target = target_form(spec.loss, units=self._model.output_shape[-1])
         # Keras's own loss tracker is such a mean, weighted by the rows of each batch.
         self._metrics = [keras.metrics.Mean(name="loss"), *build_metrics(spec.metrics, target)]
-        self._before = [[variable.numpy() for variable in metric.variables] for metric in self._metrics]
+        self._before = [[backend.to_numpy(variable.value) for variable in metric.variables] for metric in self._metrics]
         rate = self._optimizer._learning_rate  # noqa: SLF001 - the only way to tell it from other variables
         self.learning_rate_slot = next(
             (index for index, variable in enumerate(self._optimizer.variables) if variable is rate), None
@@ -96,8 +113,8 @@ class Method:
         """What a trial's network starts from, without trial axis and slots; it follows from the trial's seed alone."""
         network = build_network(spec, features, backend.LAYERS)
         return State(
-            [variable.numpy() for variable in network.trainable_variables],
-            [variable.numpy() for variable in network.non_trainable_variables],
+            [backend.to_numpy(variable.value) for variable in network.trainable_variables],
+            [backend.to_numpy(variable.value) for variable in network.non_trainable_variables],
             [],
         )
 
@@ -107,7 +124,7 @@ class Method:
         if initial not in self._slots:
             optimizer = backend.without_variables(build_optimizer(spec.optimizer))
             optimizer.build(self._model.trainable_variables)
-            self._slots[initial] = [variable.numpy() for variable in optimizer.variables]
+            self._slots[initial] = [backend.to_numpy(variable.value) for variable in optimizer.variables]
         slots = list(self._slots[initial])
         if self.learning_rate_slot is not None:
             slots[self.learning_rate_slot] = np.asarray(spec.optimizer.learning_rate, np.float32)
@@ -119,21 +136,36 @@ class Method:
         values |= dict(zip(map(id, self._model.non_trainable_variables), others, strict=True))
         return [values[id(variable)] for variable in self._model.weights]
 
-    def epoch(
-        self, state: State, numbers: Mapping[str, Tensor], data: Data, order: Tensor, steps: Tensor
+    def epochs(
+        self, slots: list[Tensor], network: State, numbers: Mapping[str, Tensor], data: Data, course: Course
     ) -> tuple[State, Tensor]:
-        """Train one epoch, and validate.
+        """Train epochs, one after the other, each with its validation.
 
         Args:
-            state: before the epoch.
-            numbers: of each trial's optimizer, float64 (width,).
+            slots: the state's of the epochs of the call before, (most, width, …) each. They are spent.
+            network: the same of all else that is in a state; slots are empty.
+            numbers: of each trial's optimizer, as `backend.doubles` gave them.
             data: the rows.
-            order: in which the rows pass: int32 (rows,), the same for all trials, or (width, rows).
-            steps: how many full batches to train on; fewer than there are only to see how long they take.
+            course: which epochs.
 
         Returns:
-            The state after it, and the epoch's metrics, float32 (metrics, width).
+            The state after each epoch, (most, width, …), and its metrics, float32 (most, metrics, width); what is
+            beyond the epochs that were trained means nothing.
         """
+
+        def train(number: Tensor, state: State) -> tuple[State, tuple[State, Tensor]]:
+            state, results = self._epoch(state, numbers, data, backend.at(course.orders, number), course.steps)
+            return state, (state, results)
+
+        before = network._replace(slots=slots)
+        state = State(*([backend.at(tensor, course.start) for tensor in field] for field in before))
+        trained: tuple[State, Tensor] = backend.collect(course.epochs, course.orders.shape[0], train, state)
+        return trained
+
+    def _epoch(
+        self, state: State, numbers: Mapping[str, Tensor], data: Data, order: Tensor, steps: Tensor
+    ) -> tuple[State, Tensor]:
+        """The state after an epoch, and its metrics, float32 (metrics, width)."""
         width, rows = state.weights[0].shape[0], data.training.x.shape[0]
         last = rows % self.batch_size
 
@@ -223,6 +255,12 @@ class Method:
     def _zeros(self, width: int) -> Tree:
         """The metrics' variables before the first batch."""
         return [[ops.broadcast_to(value, (width, *value.shape)) for value in values] for values in self._before]
+
+
+def multiplications(model: keras.Model) -> list[int]:
+    """What one row takes in each layer that has a kernel: by its shape, and by how many places it is applied to."""
+    kernels = [layer for layer in model.layers if hasattr(layer, "kernel")]
+    return [math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1]) for layer in kernels]
 
 
 def _batch(data: Rows, order: Tensor | None, first: Tensor, size: int, width: int) -> Rows:

@@ -1,4 +1,4 @@
-"""The fused engine: the trials of a cohort as one compiled program, an epoch a call.
+"""The fused engine: the trials of a cohort as one compiled program, one epoch a call or several short ones.
 
 May import: the method, the training, programs, the seam to the backend, the specs. Knows neither SQL nor Celery. It
 gives the numbers of the reference engine; `tests/workers/test_agreement.py` holds the two beside each other.
@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from models.spec.experiment import TrialSpec
-from workers.engines.backends import tensorflow as backend
+from workers.engines.backends.chosen import backend
 from workers.engines.base import CannotTrainError, Cohort, Report, UnusableCheckpointError
 from workers.engines.chunk import Lane
 from workers.engines.epoch import Method, State
@@ -43,11 +43,15 @@ class FusedEngine:
         self.programs = ProgramCache({} if compilers is None else compilers)
         self.residence = Residence(memory_bytes // 2)
         self._state_bytes = memory_bytes // 2
-        self._cores = backend.cores()
-        self._threads = ThreadPoolExecutor(self._cores, thread_name_prefix="fused")
+        self._capacity = backend.capacity()
+        self._threads = ThreadPoolExecutor(self._capacity.calls, thread_name_prefix="fused")
 
     def train(self, cohort: Cohort, report: Report) -> None:
         """Train the trials together, as many as fit into memory; see `workers.engines.base.Engine`."""
+        with backend.precision(cohort.trials[0].spec.precision):
+            self._train(cohort, report)
+
+    def _train(self, cohort: Cohort, report: Report) -> None:
         if cohort.arrays.nbytes > self.residence.budget_bytes:
             taken, allowed = (f"{size / 1e6:,.0f} MB" for size in (cohort.arrays.nbytes, self.residence.budget_bytes))
             raise CannotTrainError(f"the dataset takes {taken}, {allowed} may stay on the device, so it is streamed")
@@ -66,7 +70,7 @@ class FusedEngine:
             checkpoint = saved if saved is not None and saved.document["trials"] == ids else None
             of_part = replace(cohort, trials=trials, checkpoint=checkpoint)
             training = Training(of_part, lanes[part], method, data, report)
-            stopped |= training.run(self.programs, self._threads, self._cores)
+            stopped |= training.run(self.programs, self._threads, self._capacity)
 
 
 def _first_lanes(method: Method, specs: Sequence[TrialSpec], features: int) -> list[Lane]:

@@ -15,9 +15,10 @@ import numpy as np
 
 from models.cohorts import program_document
 from models.spec.experiment import TrialSpec
-from workers.engines.backends import tensorflow as backend
+from workers.engines.backends.chosen import backend
+from workers.engines.backends.seam import CannotCompileError, Compiled
 from workers.engines.base import Arrays
-from workers.engines.epoch import Method
+from workers.engines.epoch import Course, Method
 
 _GRAPH_MUST_GAIN = 1.25
 """How many times faster than XLA the plain graph must be to be chosen: more than a busy machine makes by chance."""
@@ -27,9 +28,9 @@ _MEASURED_RUNS = 3
 
 @dataclass(frozen=True)
 class Program:
-    """One epoch of several trials, compiled."""
+    """Some epochs of several trials, compiled."""
 
-    compiled: backend.Compiled
+    compiled: Compiled
     compiler: str
     """`xla` or `graph`: which of its makes is run."""
     graph_per_xla: float | None
@@ -39,8 +40,8 @@ class Program:
     known: bool = False
     """Whether it was there before it was asked for."""
 
-    def __call__(self, *arguments: Any) -> Any:  # noqa: ANN401 - as `Method.epoch`
-        """Run an epoch; see `workers.engines.epoch.Method.epoch`."""
+    def __call__(self, *arguments: Any) -> Any:  # noqa: ANN401 - as `Method.epochs`
+        """Run it; see `workers.engines.epoch.Method.epochs`."""
         return self.compiled(self.compiler, *arguments)
 
 
@@ -72,42 +73,49 @@ class ProgramCache:
         )
         return method
 
-    def program(
-        self, method: Method, variant: str, steps: int, arguments: tuple[Any, ...], compiler: str | None
-    ) -> Program:
+    def program(self, method: Method, variant: str, arguments: tuple[Any, ...], compiler: str | None) -> Program:
         """A program, made if it is not there yet.
 
         Args:
             method: what it computes.
             variant: how wide it is, and what else tells it from other programs of the method.
-            steps: how many full batches an epoch has.
-            arguments: of an epoch, but for the number of batches.
+            arguments: as it will be called with, the course last.
             compiler: which one it must be; None: the faster one.
 
         Raises:
             CannotMapError: the trials cannot share a program.
+            CannotCompileError: there is no such program.
         """
         key = f"{method.key}/{variant}"
         known = key in self._programs
-        program: Program = _kept(self._programs, key, self._size, lambda: self._make(method, key, steps, arguments))
+        program: Program = _kept(self._programs, key, self._size, lambda: self._make(method, key, arguments))
         self.hits, self.misses = self.hits + known, self.misses + (not known)
         return replace(program, known=known, compiler=compiler or program.compiler)
 
-    def _make(self, method: Method, key: str, steps: int, arguments: tuple[Any, ...]) -> Program:
-        """Trace it, compile it, and take the faster of its two makes, unless that is known from before."""
+    def _make(self, method: Method, key: str, arguments: tuple[Any, ...]) -> Program:
+        """Compile it, and take the faster of its makes, unless that is known from before."""
         started = time.perf_counter()
-        few = backend.to_device(np.int32(min(_MEASURED_BATCHES, steps)))
-        compiled = backend.Compiled(method.epoch, *arguments, few)
+        compiled = backend.Compiled(method.epochs, *arguments)
         graph_per_xla = None
+        if len(backend.COMPILERS) == 1:
+            return Program(compiled, backend.COMPILERS[0], None, time.perf_counter() - started)
         if key not in self._compilers:
+            *before, course = arguments
+            few = _some_batches(course)
             try:
-                xla = _shortest(lambda: compiled("xla", *arguments, few))
-            except backend.CannotCompileError:
+                xla = _shortest(lambda: compiled("xla", *before, few))
+            except CannotCompileError:
                 self._compilers[key] = "graph"
             else:
-                graph_per_xla = _shortest(lambda: compiled("graph", *arguments, few)) / xla
+                graph_per_xla = _shortest(lambda: compiled("graph", *before, few)) / xla
                 self._compilers[key] = "graph" if graph_per_xla < 1 / _GRAPH_MUST_GAIN else "xla"
         return Program(compiled, self._compilers[key], graph_per_xla, time.perf_counter() - started)
+
+
+def _some_batches(course: Course) -> Course:
+    """The same with so few batches as are enough to see how long they take."""
+    steps = min(_MEASURED_BATCHES, int(backend.to_numpy(course.steps)))
+    return course._replace(steps=backend.to_device(np.int32(steps)))
 
 
 def program_key(spec: TrialSpec, arrays: Arrays) -> str:

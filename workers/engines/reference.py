@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from models.spec.experiment import TrialSpec
 from models.spec.search import fixed
-from workers.engines.backends import tensorflow as backend
+from workers.engines.backends.chosen import backend
 from workers.engines.base import (
     Arrays,
     Checkpoint,
@@ -30,11 +30,9 @@ from workers.engines.batches import permutation
 from workers.engines.programs import program_key
 from workers.networks import build_compiled
 
-STEPS_PER_CALL = 16
-"""Batches that Keras trains in one call: an epoch takes a half to nine tenths of the time that one a call takes."""
 _XLA_MUST_GAIN = 1.25
 """How many times faster than the plain graph XLA must be to be chosen: more than a busy machine makes by chance."""
-_MEASURED_BATCHES = 3 * STEPS_PER_CALL
+_MEASURED_BATCHES = 48
 
 
 class ReferenceEngine:
@@ -53,6 +51,10 @@ class ReferenceEngine:
 
     def train(self, cohort: Cohort, report: Report) -> None:
         """Train the trials in their order; see `workers.engines.base.Engine`."""
+        with backend.precision(cohort.trials[0].spec.precision):
+            self._train(cohort, report)
+
+    def _train(self, cohort: Cohort, report: Report) -> None:
         stopped = {trial.id for trial in cohort.trials if trial.ended_after is not None}
         saved = cohort.checkpoint
         if saved is not None and saved.document.get("trial") not in {trial.id for trial in cohort.trials} - stopped:
@@ -89,13 +91,13 @@ class ReferenceEngine:
     def _compiled(self, spec: TrialSpec, arrays: Arrays, compiler: str | None) -> keras.Sequential:
         # So that Keras names layers from 1 again. To collect garbage as well takes long beside programs that are kept.
         keras.utils.clear_session(free_memory=False)
-        calls = {} if self._compilers is None else {"steps_per_execution": STEPS_PER_CALL}
+        calls = {} if self._compilers is None else {"steps_per_execution": backend.STEPS_PER_CALL}
         return build_compiled(spec, arrays.x.shape[1], jit_compile=compiler == "xla", **calls)
 
     def _faster_compiler(self, spec: TrialSpec, arrays: Arrays) -> str:
         """The one that was found faster before, or else the one that is faster now on a few batches."""
-        if self._compilers is None:
-            return "graph"
+        if self._compilers is None or len(backend.COMPILERS) == 1:
+            return backend.COMPILERS[0]
         key = f"reference/{program_key(spec, arrays)}"
         if key not in self._compilers:
             graph, xla = (self._seconds(spec, arrays, compiler) for compiler in ("graph", "xla"))
@@ -128,7 +130,10 @@ def _variables(model: keras.Model) -> dict[str, list[keras.Variable]]:
 
 
 def _checkpoint(trial_id: str, epoch: int, model: keras.Model, best: Weights | None) -> Checkpoint:
-    kept = {kind: [variable.numpy() for variable in variables] for kind, variables in _variables(model).items()}
+    kept = {
+        kind: [backend.to_numpy(variable.value) for variable in variables]
+        for kind, variables in _variables(model).items()
+    }
     arrays = {
         f"{kind}/{index}": array
         for kind, values in (kept | {"best": best or []}).items()
@@ -143,7 +148,9 @@ def _restore(model: keras.Model, saved: Checkpoint) -> Weights | None:
     for kind, variables in _variables(model).items():
         names = [f"{kind}/{index}" for index in range(len(variables))]
         for variable, value in zip(
-            variables, fitted(saved.arrays, names, [variable.numpy() for variable in variables]), strict=True
+            variables,
+            fitted(saved.arrays, names, [backend.to_numpy(variable.value) for variable in variables]),
+            strict=True,
         ):
             variable.assign(value)
     if "best/0" not in saved.arrays:

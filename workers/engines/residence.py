@@ -5,7 +5,7 @@ May import: the seam to the backend. Knows nothing of what is trained on them.
 
 from collections import OrderedDict
 
-from workers.engines.backends import tensorflow as backend
+from workers.engines.backends.chosen import backend
 from workers.engines.base import Arrays
 from workers.engines.epoch import Data, Rows
 

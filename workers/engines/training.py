@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from models.spec.metrics import recorded_metrics
 from models.spec.search import fixed
-from workers.engines.backends import tensorflow as backend
-from workers.engines.backends.tensorflow import Tensor
+from workers.engines.backends.chosen import backend
+from workers.engines.backends.seam import CannotCompileError, CannotMapError
 from workers.engines.base import Answer, CannotTrainError, Checkpoint, Cohort, Metrics, Report
 from workers.engines.batches import permutation
 from workers.engines.chunk import Chunk, Lane
-from workers.engines.epoch import Data, Method
-from workers.engines.layout import Layout, Workload, arrange, is_worth_shrinking
+from workers.engines.epoch import Course, Data, Method
+from workers.engines.layout import Capacity, Layout, Workload, arrange, is_worth_shrinking
 from workers.engines.programs import Program, ProgramCache
 
 
@@ -60,10 +60,10 @@ class Training:
         if cohort.checkpoint is not None:
             self._restore(cohort.checkpoint)
 
-    def run(self, programs: ProgramCache, threads: ThreadPoolExecutor, cores: int) -> set[str]:
+    def run(self, programs: ProgramCache, threads: ThreadPoolExecutor, capacity: Capacity) -> set[str]:
         """Train until the report has stopped every trial. Returns the trials it has stopped, of whatever part."""
         stopped: set[str] = set()
-        load = self._workload(cores)
+        load = self._workload(capacity)
         while self._reported - self._ends.keys():
             epoch = self._completed + 1
             training = [place for place in range(len(self._trials)) if self._ends.get(place, epoch) >= epoch]
@@ -93,6 +93,7 @@ class Training:
                 "epoch": self._completed,
                 "width": self._layout.width,
                 "at_once": self._layout.at_once,
+                "epochs_per_call": self._layout.epochs_per_call,
                 "chunks": self._layout.chunks,
             },
             arrays,
@@ -103,7 +104,8 @@ class Training:
         chunks = tuple(tuple(chunk) for chunk in saved.document["chunks"])
         for place in (place for chunk in chunks for place in chunk):
             self._lanes[place] = self._lanes[place].restored(saved.arrays, f"{place}")
-        self._layout = Layout(saved.document["width"], saved.document["at_once"], chunks)
+        document = saved.document
+        self._layout = Layout(document["width"], document["at_once"], document.get("epochs_per_call", 1), chunks)
         self._completed = saved.document["epoch"]
 
     def _train_epoch(self, training: Sequence[int], epoch: int, threads: ThreadPoolExecutor) -> dict[str, Metrics]:
@@ -111,11 +113,14 @@ class Training:
         wanted = set(training)
         chunks = [chunk for chunk in self._chunks if not wanted.isdisjoint(chunk.trials)]
 
+        assert self._layout is not None  # noqa: S101 - for mypy
+        last = max(fixed(self._trials[place].spec.fit.epochs) for place in training)
+        epochs = min(self._layout.epochs_per_call, last - epoch + 1)
+
         def train(chunk: Chunk) -> NDArray[np.float32]:
             assert self._program is not None  # noqa: S101 - for mypy
-            return chunk.train(self._program, self._data, self._order(chunk, epoch), self._steps)
+            return chunk.next_epoch(self._program, self._data, partial(self._course, chunk, epoch, epochs))
 
-        assert self._layout is not None  # noqa: S101 - for mypy
         apply = threads.map if min(self._layout.at_once, len(chunks)) > 1 else map
         tables = list(apply(train, chunks))
         columns = {p: table[:, i] for c, table in zip(chunks, tables, strict=True) for i, p in enumerate(c.trials)}
@@ -138,10 +143,17 @@ class Training:
                     self._report.ended(self._trials[place].id, partial(chunk.weights, place))
         self._ends |= {place: epoch for place in ended if place not in self._ends}
 
-    def _workload(self, cores: int) -> Workload:
-        weights = sum(array.size for array in self._lanes[0].state.weights)
-        step = float(weights * self._method.batch_size)
-        return Workload(cores, self._method.can_map, step, float(weights * self._rows))
+    def _workload(self, capacity: Capacity) -> Workload:
+        method, row, spec = self._method, self._method.multiplications, self._trials[0].spec
+        return Workload(
+            capacity,
+            method.can_map,
+            step_cost=float(row * method.batch_size),
+            epoch_cost=float(row * self._rows),
+            lane_bytes=self._lanes[0].nbytes,
+            steps=-(-self._rows // method.batch_size),
+            one_by_one=spec.fit.time_limit_seconds is not None or spec.reduce_lr_on_plateau is not None,
+        )
 
     def _is_worth_shrinking(self, training: Sequence[int], epoch: int, load: Workload) -> bool:
         assert self._layout is not None  # noqa: S101 - for mypy
@@ -155,7 +167,7 @@ class Training:
         self._chunks = []
         try:
             self._place(arrange(training, replace(load, can_map=self._method.can_map)), programs)
-        except backend.CannotMapError:
+        except CannotMapError:
             self._method.can_map = False
             self._place(arrange(training, replace(load, can_map=False)), programs)
 
@@ -163,25 +175,25 @@ class Training:
         """Stack the lanes as the layout says, and get the program for them."""
         self._layout = layout
         self._chunks = [
-            Chunk(self._method, trials, [self._lanes[place] for place in trials], layout.width)
+            Chunk(self._method, trials, [self._lanes[p] for p in trials], layout.width, layout.epochs_per_call)
             for trials in layout.chunks
         ]
         self._is_one_order = not self._shuffle or all(
             len({self._seeds[place] for place in trials}) == 1 for trials in layout.chunks
         )
         first = self._chunks[0]
-        arguments = first.arguments(self._data, self._order(first, epoch=1))
-        variant = f"{layout.width}/{'one order' if self._is_one_order else 'an order each'}"
+        arguments = first.arguments(self._data, self._course(first, epoch=1, epochs=1, start=0))
+        orders = "one order" if self._is_one_order else "an order each"
+        variant = f"{layout.width}/{orders}/{layout.epochs_per_call}"
         try:
-            self._program = program = programs.program(
-                self._method, variant, int(self._steps), arguments, self._compiler
-            )
-        except backend.CannotCompileError as error:
+            self._program = program = programs.program(self._method, variant, arguments, self._compiler)
+        except CannotCompileError as error:
             raise CannotTrainError(str(error)) from error
         self._report.describe(
             {
                 "trials_per_program": layout.width,
                 "programs_side_by_side": min(len(layout.chunks), layout.at_once),
+                "epochs_per_call": layout.epochs_per_call,
                 "compiler": program.compiler,
                 "known_program": program.known,
                 "compile_seconds": 0.0 if program.known else round(program.compile_seconds, 3),
@@ -189,12 +201,18 @@ class Training:
             }
         )
 
-    def _order(self, chunk: Chunk, epoch: int) -> Tensor:
-        """In which the rows pass for the trials of a chunk; see `Method.epoch`."""
+    def _course(self, chunk: Chunk, epoch: int, epochs: int, start: int) -> Course:
+        """Of a call that trains some epochs from one on, counted from 1."""
+        assert self._layout is not None  # noqa: S101 - for mypy
+        orders = [self._order(chunk, number) for number in range(epoch, epoch + epochs)]
+        orders += [orders[-1]] * (self._layout.epochs_per_call - epochs)
+        start_, steps, epochs_ = (backend.to_device(np.int32(number)) for number in (start, self._steps, epochs))
+        return Course(backend.stack(orders), start_, steps, epochs_)
+
+    def _order(self, chunk: Chunk, epoch: int) -> NDArray[np.int32]:
+        """In which the rows pass for the trials of a chunk; see `Course`."""
         if not self._shuffle:
-            return backend.to_device(np.arange(self._rows, dtype=np.int32))
+            return np.arange(self._rows, dtype=np.int32)
         seeds = [self._seeds[place] for place in chunk.trials]
-        if self._is_one_order:
-            return backend.to_device(permutation(seeds[0], epoch, self._rows).astype(np.int32))
         orders = {seed: permutation(seed, epoch, self._rows).astype(np.int32) for seed in set(seeds)}
-        return backend.stack([orders[seed] for seed in chunk.filled(seeds)])
+        return orders[seeds[0]] if self._is_one_order else np.stack([orders[seed] for seed in chunk.filled(seeds)])

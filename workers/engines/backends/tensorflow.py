@@ -1,11 +1,11 @@
-"""The seam to TensorFlow: gradient, map over trials, loop over batches, compile, and an update without variables.
+"""The seam on TensorFlow: gradient, map over trials, loops, compile, and an update without variables.
 
-May import: keras, tensorflow. Knows no spec and no trial. All that the fused engine needs of a backend stands here, and
-nothing of TensorFlow leaves this module but its tensors.
+May import: keras, tensorflow, the seam, which says what each name is for. Knows no spec and no trial; nothing of
+TensorFlow leaves this module but its tensors.
 """
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -14,86 +14,79 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 import workers.engines.backends.tensorflow_maps  # noqa: F401 - its import registers
+from models.spec.experiment import Precision
+from workers.engines.backends import seam
+from workers.engines.backends.seam import CannotCompileError, CannotMapError, Tensor, Tree, in_a_line
 from workers.engines.backends.tensorflow_random import ArithmeticDropout
-
-Tensor = Any
-"""A `tf.Tensor`, or what stands for one while a function is traced."""
-_BATCHES_AHEAD = 8
-Tree = Any
-"""Tensors in lists, tuples and dicts."""
-
-OUT_OF_MEMORY: type[Exception] = tf.errors.ResourceExhaustedError
-"""What is raised when the device has no memory left."""
+from workers.engines.layout import Capacity
 
 LAYERS: dict[str, type[keras.layers.Layer]] = {"dropout": ArithmeticDropout}
-"""Layers that give Keras's numbers in a compiled program too, by their type in a spec."""
+"""Dropout that gives Keras's numbers in a compiled program too."""
+COMPILERS = ("graph", "xla")
+STEPS_PER_CALL = 16
+"""An epoch takes a half to nine tenths of the time that one batch a call takes."""
+_BATCHES_AHEAD = 8
 
 
-class CannotMapError(Exception):
-    """TensorFlow has no way to map some operation of a function over the trials."""
+def configure(gpu: int | None) -> list[str]:
+    """See the seam."""
+    found = tf.config.list_physical_devices("GPU")
+    wanted = 0 if gpu is None else gpu
+    if wanted >= len(found) and gpu is not None:
+        raise LookupError(f"TensorFlow finds {len(found)}; they count from 0")
+    used = [found[wanted]] if 0 <= wanted < len(found) else []
+    tf.config.set_visible_devices(used, "GPU")
+    for device in used:
+        tf.config.experimental.set_memory_growth(device, enable=True)
+    return [f"gpu:{wanted}" for _ in used] + ["cpu:0"]
 
 
-class CannotCompileError(Exception):
-    """TensorFlow cannot make one program of a function."""
+def versions() -> dict[str, str]:
+    """See the seam."""
+    return {"tensorflow": tf.__version__}
 
 
-class TrialNumber:
-    """Stands where Keras expects a Python float, and is another number for each trial.
+def is_out_of_memory(error: Exception) -> bool:
+    """See the seam."""
+    return isinstance(error, tf.errors.ResourceExhaustedError)
 
-    Keras computes with such a float in double precision and rounds where it meets a tensor; so does this. Keras also
-    asks whether it is there at all (`if self.momentum != 0`): it is, zeros are never made into one of these.
-    """
 
-    dtype = "float32"
+def capacity() -> Capacity:
+    """See the seam."""
+    return seam.GPU if _computes_on_gpu() else seam.cpu()
 
-    def __init__(self, value: Tensor) -> None:
-        """Args: value: float64 ()."""
-        self._value = value
+
+def _computes_on_gpu() -> bool:
+    return bool(tf.config.get_visible_devices("GPU"))
+
+
+@contextmanager
+def precision(wanted: Precision) -> Iterator[None]:
+    """See the seam. TensorFlow itself would use TF32 wherever a GPU has it."""
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(wanted == "tf32")
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
+
+
+class TrialNumber(seam.TrialNumber):
+    """Computes with float64 tensors."""
+
+    def rounded(self, dtype: Any) -> Tensor:  # noqa: ANN401 - TensorFlow's
+        """See the seam."""
+        return tf.cast(self._value, dtype)
+
+    def _tensor(self, other: object) -> Tensor:
+        return tf.convert_to_tensor(other)
 
     def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Tensor:  # noqa: ANN401 - TensorFlow's protocol
         return tf.cast(self._value, dtype or tf.float32, name=name)
 
-    def __add__(self, other: object) -> Any:  # noqa: ANN401 - a number for a number, a tensor for a tensor
-        return self._with(other, tf.add)
-
-    def __mul__(self, other: object) -> Any:  # noqa: ANN401
-        return self._with(other, tf.multiply)
-
-    def __sub__(self, other: object) -> Any:  # noqa: ANN401
-        return self._with(other, tf.subtract)
-
-    def __rsub__(self, other: object) -> Any:  # noqa: ANN401
-        return self._with(other, lambda ours, theirs: tf.subtract(theirs, ours))
-
-    def __rtruediv__(self, other: object) -> Any:  # noqa: ANN401
-        return self._with(other, lambda ours, theirs: tf.divide(theirs, ours))
-
-    __radd__ = __add__
-    __rmul__ = __mul__
-
-    def __neg__(self) -> "TrialNumber":
-        return TrialNumber(-self._value)
-
-    def __bool__(self) -> bool:
-        return True
-
-    def __gt__(self, other: object) -> bool:
-        return True
-
-    def __ne__(self, other: object) -> bool:
-        return True
-
-    __hash__ = None  # type: ignore[assignment]  # it equals nothing
-
-    def _with(self, other: object, operation: Callable[[Tensor, Tensor], Tensor]) -> Any:  # noqa: ANN401
-        if isinstance(other, float | int):
-            return TrialNumber(operation(self._value, tf.constant(other, tf.float64)))
-        tensor = tf.convert_to_tensor(other)
-        return operation(tf.cast(self._value, tensor.dtype), tensor)
-
 
 def without_variables(optimizer: keras.Optimizer) -> keras.Optimizer:
-    """The same optimizer, whose `stateless_apply` works.
+    """See the seam.
 
     Keras refuses it on TensorFlow because of `tf.distribute`, which is not used here. The methods of Keras's common
     base class need none of it; they are put between the optimizer's own class and TensorFlow's.
@@ -112,24 +105,20 @@ def without_variables(optimizer: keras.Optimizer) -> keras.Optimizer:
 def value_and_gradient(
     function: Callable[[list[Tensor]], tuple[Tensor, Tree]], weights: list[Tensor]
 ) -> tuple[Tensor, Tree, list[Tensor]]:
-    """Value of a function of the weights, what else it returns, and the gradient of the value."""
+    """See the seam."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(weights)
         value, further = function(weights)
     return value, further, tape.gradient(value, weights)
 
 
+def maps_well(model: keras.Model) -> bool:  # noqa: ARG001 - of the seam
+    """See the seam; what it cannot map, it says when it is tried."""
+    return True
+
+
 def map_trials(function: Callable[[Tree], Tree], stacked: Tree, width: int) -> Tree:
-    """Apply a function of one trial to all of them at once.
-
-    Args:
-        function: of what one trial has.
-        stacked: the same with a trial axis of length `width` first.
-        width: how many trials. One is not mapped, so that everything can be computed for it.
-
-    Raises:
-        CannotMapError: something in the function cannot be mapped.
-    """
+    """See the seam. One is not mapped."""
     if width == 1:
         alone = function(tf.nest.map_structure(lambda tensor: tensor[0], stacked))
         return tf.nest.map_structure(lambda tensor: tf.expand_dims(tensor, 0), alone)
@@ -139,17 +128,44 @@ def map_trials(function: Callable[[Tree], Tree], stacked: Tree, width: int) -> T
     try:
         return tf.vectorized_map(function, stacked, fallback_to_while_loop=False, warn=False)
     except (ValueError, NotImplementedError, TypeError) as error:
-        raise CannotMapError(str(error).strip().partition("\n")[0]) from error
+        raise CannotMapError(in_a_line(error)) from error
     finally:
         log.setLevel(level)
 
 
 def repeat(times: Tensor, body: Callable[[Tensor, Tree], Tree], state: Tree) -> Tree:
-    """Pass a state through `body(i, state)` for i from 0 to times - 1."""
+    """See the seam."""
     _, state = tf.while_loop(
         lambda i, _: i < times, lambda i, state: (i + 1, body(i, state)), (tf.constant(0), state), parallel_iterations=1
     )
     return state
+
+
+def collect(times: Tensor, most: int, body: Callable[[Tensor, Tree], tuple[Tree, Tree]], state: Tree) -> Tree:
+    """See the seam."""
+    if most == 1:
+        _, collected = body(tf.constant(0), state)
+        return tf.nest.map_structure(lambda tensor: tf.expand_dims(tensor, 0), collected)
+    specs = tf.nest.map_structure(lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), state)
+    traced = tf.function(body, autograph=False).get_concrete_function(tf.TensorSpec((), tf.int32), specs)
+    empty = tf.nest.map_structure(
+        lambda tensor: tf.TensorArray(tensor.dtype, most, element_shape=tensor.shape), traced.structured_outputs[1]
+    )
+
+    def step(number: Tensor, state: Tree, collected: Tree) -> tuple[Tensor, Tree, Tree]:
+        state, values = traced(number, state)
+        written = tf.nest.map_structure(lambda array, value: array.write(number, value), collected, values)
+        return number + 1, state, written
+
+    _, _, collected = tf.while_loop(
+        lambda number, *_: number < times, step, (tf.constant(0), state, empty), parallel_iterations=1
+    )
+    return tf.nest.map_structure(lambda array: array.stack(), collected)
+
+
+def at(tensor: Tensor, place: Tensor) -> Tensor:
+    """See the seam. As a slice, XLA would compile the program again for each place."""
+    return tensor[0] if tensor.shape[0] == 1 else tf.gather(tensor, place)
 
 
 class Compiled:
@@ -170,7 +186,7 @@ class Compiled:
         try:
             traced = tf.function(function, autograph=False).get_concrete_function(*specs)
         except (ValueError, TypeError, NotImplementedError, tf.errors.OpError) as error:
-            raise CannotCompileError(str(error).strip().partition("\n")[0]) from error
+            raise CannotCompileError(in_a_line(error)) from error
         self._makes = {
             "graph": traced,
             "xla": tf.function(lambda *arguments: traced(*arguments), autograph=False, jit_compile=True),  # noqa: PLW0108 - tf.function takes no concrete function
@@ -185,19 +201,13 @@ class Compiled:
         try:
             return self._makes[compiler](*arguments)
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
-            raise CannotCompileError(str(error).strip().partition("\n")[0]) from error
+            raise CannotCompileError(in_a_line(error)) from error
 
 
 def stream(
     arrays: Sequence[NDArray[Any]], rows_of: Callable[[int], NDArray[np.int64]], batches: int
 ) -> tf.data.Dataset:
-    """Batches of rows that stay on the host, read while the one before is trained on.
-
-    Args:
-        arrays: (rows, …) each: features, targets, and what rows count, where they do not count 1.
-        rows_of: the rows of a batch; asked anew in every epoch.
-        batches: how many an epoch has.
-    """
+    """See the seam; they are read while the one before is trained on."""
 
     def read(number: np.int64) -> list[NDArray[Any]]:
         rows = rows_of(int(number))
@@ -213,21 +223,21 @@ def stream(
 
 
 def to_device(array: NDArray[Any] | np.generic) -> Tensor:
-    """Copy an array to the device that computes."""
+    """See the seam."""
     return tf.constant(array)
 
 
+def doubles(values: NDArray[np.float64]) -> Tree:
+    """See the seam."""
+    return tf.constant(values, tf.float64)
+
+
 def stack(arrays: Sequence[NDArray[Any]]) -> Tensor:
-    """Copy arrays to the device, one after the other along a new first axis."""
+    """See the seam."""
     return tf.constant(np.stack(arrays))
 
 
 def to_numpy(tensor: Tensor) -> NDArray[Any]:
-    """Wait for a tensor, and copy it back."""
+    """See the seam."""
     array: NDArray[Any] = tensor.numpy()
     return array
-
-
-def cores() -> int:
-    """How many programs are worth running beside each other: CPU cores, or 1 where a GPU computes."""
-    return 1 if tf.config.get_visible_devices("GPU") else len(os.sched_getaffinity(0))

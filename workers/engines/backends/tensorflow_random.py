@@ -24,12 +24,16 @@ _MANTISSA, _ONE = np.uint32(0x7FFFFF), np.uint32(0x3F800000)
 
 
 class ArithmeticDropout(keras.layers.Dropout):  # type: ignore[misc]  # keras has no types
-    """`keras.layers.Dropout`, number for number."""
+    """`keras.layers.Dropout`, number for number, in float32."""
 
     def call(self, inputs: Any, training: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 - Keras's signature
         """Set a random part of the inputs to 0 and scale up the rest, while training."""
         if not training or self.rate == 0:
             return inputs
+        if self.compute_dtype != "float32":
+            raise NotImplementedError(
+                f"dropout in {self.compute_dtype} draws numbers that arithmetic does not know yet"
+            )
         drawn = uniform(self.seed_generator.next(), tuple(inputs.shape))
         return tf.where(drawn >= self.rate, inputs * (1.0 / (1.0 - self.rate)), 0.0)
 

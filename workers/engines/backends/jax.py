@@ -1,0 +1,238 @@
+"""The seam on JAX: `vmap`, `fori_loop`, and one compiled program whose spent argument gives its memory to the result.
+
+May import: keras, jax, the seam, which says what each name is for. Knows no spec and no trial; nothing of JAX leaves
+this module but its arrays.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from models.spec.experiment import Precision
+from workers.engines.backends import seam
+from workers.engines.backends.jax_doubles import Double
+from workers.engines.backends.seam import CannotCompileError, Tensor, Tree, in_a_line
+from workers.engines.layout import Capacity
+
+LAYERS: dict[str, type[keras.layers.Layer]] = {}
+COMPILERS = ("xla",)
+STEPS_PER_CALL = 1
+_LARGE = 2**18
+"""Numbers in a tensor: 39 thousand are below, a million above (measured)."""
+
+
+def configure(gpu: int | None) -> list[str]:
+    """See the seam."""
+    # JAX would take three quarters of a GPU's memory at once; read when it first looks for devices.
+    os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+    logging.getLogger("jax").setLevel(logging.WARNING)  # it says at length which devices it did not find
+    wanted = 0 if gpu is None else gpu
+    if wanted >= 0:
+        jax.config.update("jax_cuda_visible_devices", str(wanted))  # it would open all of them
+        try:
+            jax.devices("gpu")
+        except RuntimeError as error:  # there is none of that number, or JAX was installed without CUDA
+            if gpu is not None:
+                raise LookupError(f"JAX says {in_a_line(error)}") from error
+        else:
+            return [f"gpu:{wanted}", "cpu:0"]
+    jax.config.update("jax_platforms", "cpu")
+    return ["cpu:0"]
+
+
+def versions() -> dict[str, str]:
+    """See the seam."""
+    return {"jax": jax.__version__}
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """See the seam."""
+    return isinstance(error, jax.errors.JaxRuntimeError) and str(error).startswith("RESOURCE_EXHAUSTED")
+
+
+def capacity() -> Capacity:
+    """See the seam."""
+    return seam.GPU if _computes_on_gpu() else seam.cpu()
+
+
+def _computes_on_gpu() -> bool:
+    return bool(jax.default_backend() == "gpu")
+
+
+@contextmanager
+def precision(wanted: Precision) -> Iterator[None]:
+    """See the seam. JAX itself would use TF32 wherever a GPU has it; a CPU has nothing of the kind."""
+    if not _computes_on_gpu():
+        yield
+        return
+    with jax.default_matmul_precision("tensorfloat32" if wanted == "tf32" else "float32"):
+        yield
+
+
+class TrialNumber(seam.TrialNumber):
+    """Computes with doubles that are pairs of float32: JAX has no others, unless all of it is told to."""
+
+    def rounded(self, dtype: Any) -> Tensor:  # noqa: ANN401 - JAX's
+        """See the seam."""
+        return self._value.rounded().astype(dtype)
+
+    def _tensor(self, other: object) -> Tensor:
+        return jnp.asarray(other)
+
+    def __jax_array__(self) -> Tensor:
+        return self.rounded("float32")
+
+
+def without_variables(optimizer: keras.Optimizer) -> keras.Optimizer:
+    """See the seam. Keras's own works; but JAX's `clip` takes no trial's number for what it clips to."""
+
+    def clipped(self: keras.Optimizer, gradient: list[Tensor]) -> list[Tensor]:
+        if not isinstance(self.clipvalue, TrialNumber):
+            kept: list[Tensor] = type(optimizer)._clip_gradients(self, gradient)  # noqa: SLF001 - the only place to do it
+            return kept
+        most = self.clipvalue.rounded("float32")
+        return [jnp.clip(tensor, -most, most) for tensor in gradient]
+
+    cls: Any = type(f"Mapped{type(optimizer).__name__}", (type(optimizer),), {"_clip_gradients": clipped})
+    return cls.from_config(optimizer.get_config())
+
+
+def value_and_gradient(
+    function: Callable[[list[Tensor]], tuple[Tensor, Tree]], weights: list[Tensor]
+) -> tuple[Tensor, Tree, list[Tensor]]:
+    """See the seam."""
+    (value, further), gradient = jax.value_and_grad(function, has_aux=True)(weights)
+    return value, further, gradient
+
+
+def maps_well(model: keras.Model) -> bool:
+    """See the seam. A mapped convolution is one in groups, for which XLA has nothing fast on a CPU."""
+    return _computes_on_gpu() or not any(isinstance(layer, keras.layers.Conv2D) for layer in model.layers)
+
+
+def map_trials(function: Callable[[Tree], Tree], stacked: Tree, width: int) -> Tree:
+    """See the seam.
+
+    One trial is mapped like many: unmapped, XLA computes the optimizer's slots twice, once for themselves and once
+    within the weights. Only where tensors are large is that made up for by products that need no axis of trials.
+    """
+    if width == 1 and max(tensor.size for tensor in jax.tree.leaves(stacked)) >= _LARGE:
+        alone = function(jax.tree.map(lambda tensor: tensor[0], stacked))
+        return jax.tree.map(lambda tensor: tensor[None], alone)
+    return jax.vmap(function)(stacked)
+
+
+def repeat(times: Tensor, body: Callable[[Tensor, Tree], Tree], state: Tree) -> Tree:
+    """See the seam."""
+    return jax.lax.fori_loop(0, times, body, state)
+
+
+def collect(times: Tensor, most: int, body: Callable[[Tensor, Tree], tuple[Tree, Tree]], state: Tree) -> Tree:
+    """See the seam."""
+    if most == 1:
+        _, collected = body(0, state)
+        return jax.tree.map(lambda tensor: tensor[None], collected)
+
+    def step(number: Tensor, passed: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
+        state, collected = passed
+        state, values = body(number, state)
+        return state, jax.tree.map(lambda all_, one: all_.at[number].set(one), collected, values)
+
+    shapes = jax.eval_shape(lambda state: body(0, state)[1], state)
+    empty = jax.tree.map(lambda shape: jnp.zeros((most, *shape.shape), shape.dtype), shapes)
+    return jax.lax.fori_loop(0, times, step, (state, empty))[1]
+
+
+def at(tensor: Tensor, place: Tensor) -> Tensor:
+    """See the seam."""
+    return tensor[0] if tensor.shape[0] == 1 else jax.lax.dynamic_index_in_dim(tensor, place, keepdims=False)
+
+
+class Compiled:
+    """A function compiled by XLA for the shapes of its arguments."""
+
+    def __init__(self, function: Callable[..., Tree], *example: Tree) -> None:
+        """Trace and compile.
+
+        Args:
+            function: of tensors; it is called once.
+            example: arguments of the shapes that it will have.
+
+        Raises:
+            CannotCompileError: the function cannot be traced or compiled.
+        """
+        try:
+            self._program = jax.jit(function, donate_argnums=0).lower(*example).compile()
+        except (
+            ValueError,
+            TypeError,
+            NotImplementedError,
+            jax.errors.JAXTypeError,
+            jax.errors.JaxRuntimeError,
+        ) as error:
+            if is_out_of_memory(error):
+                raise
+            raise CannotCompileError(in_a_line(error)) from error
+
+    def __call__(self, compiler: str, *arguments: Tree) -> Tree:
+        """Run it; there is but one compiler.
+
+        Raises:
+            CannotCompileError: it was to be made otherwise.
+        """
+        if compiler not in COMPILERS:
+            raise CannotCompileError(f"JAX compiles with XLA, not with {compiler}")
+        return self._program(*arguments)
+
+
+class _Stream(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no types
+    """Batches by their number, read in the thread that trains: so the order of an epoch is that of its begin."""
+
+    def __init__(
+        self, arrays: Sequence[NDArray[Any]], rows_of: Callable[[int], NDArray[np.int64]], batches: int
+    ) -> None:
+        super().__init__(workers=0)
+        self._arrays, self._rows_of, self._batches = arrays, rows_of, batches
+
+    def __len__(self) -> int:
+        return self._batches
+
+    def __getitem__(self, number: int) -> tuple[NDArray[Any], ...]:
+        rows = self._rows_of(number)
+        return tuple(array[rows] for array in self._arrays)
+
+
+def stream(
+    arrays: Sequence[NDArray[Any]], rows_of: Callable[[int], NDArray[np.int64]], batches: int
+) -> keras.utils.PyDataset:
+    """See the seam."""
+    return _Stream(arrays, rows_of, batches)
+
+
+def to_device(array: NDArray[Any] | np.generic) -> Tensor:
+    """See the seam."""
+    return jnp.array(array)
+
+
+def doubles(values: NDArray[np.float64]) -> Tree:
+    """See the seam."""
+    high = values.astype(np.float32)
+    return Double(jnp.array(high), jnp.array((values - high).astype(np.float32)))
+
+
+def stack(arrays: Sequence[NDArray[Any]]) -> Tensor:
+    """See the seam."""
+    return jnp.array(np.stack(arrays))
+
+
+def to_numpy(tensor: Tensor) -> NDArray[Any]:
+    """See the seam."""
+    return np.array(tensor)

@@ -1,0 +1,226 @@
+"""What the engines need of one of Keras's backends, and what is the same for all of them.
+
+May import: keras, numpy, the layout's words, the spec's word for a precision. Knows no backend by name and no trial. A
+backend is a module with the names of `Backend`; `workers.engines.backends.chosen` says which one this process has.
+"""
+
+import math
+import operator
+import os
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from models.spec.experiment import Precision
+from workers.engines.layout import Capacity
+
+Tensor = Any
+"""An array on the device, or what stands for one while a function is traced."""
+Tree = Any
+"""Tensors in lists, tuples and dicts."""
+
+GPU = Capacity(calls=1, widest=4_096, fills=math.inf)
+"""Not measured: no GPU was at hand."""
+
+
+def cpu() -> Capacity:
+    """Of the cores that this process may use; measured on two of them."""
+    return Capacity(calls=len(os.sched_getaffinity(0)), widest=128, fills=2e7)
+
+
+class CannotMapError(Exception):
+    """The backend has no way to map some operation of a function over the trials."""
+
+
+class CannotCompileError(Exception):
+    """The backend cannot make one program of a function."""
+
+
+def in_a_line(error: Exception) -> str:
+    """What went wrong; of what Keras wraps around a layer's exception, the layer's own words."""
+    lines = [line for line in re.sub(r"\x1b\[\d*m", "", str(error)).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):
+        del lines[0]
+    return lines[0].strip() if lines else type(error).__name__
+
+
+class Compiled(Protocol):
+    """A function as one program."""
+
+    def __call__(self, compiler: str, *arguments: Tree) -> Tree:
+        """Run it, as made by one of the backend's compilers.
+
+        Raises:
+            CannotCompileError: that compiler refuses the program.
+        """
+
+
+class TrialNumber(ABC):
+    """Stands where Keras expects a Python float, and is another number for each trial.
+
+    Keras computes with such a float in double precision and rounds where it meets a tensor; so does this. Keras also
+    asks whether it is there at all (`if self.momentum != 0`): it is, zeros are never made into one of these.
+    """
+
+    dtype = "float32"
+
+    def __init__(self, value: Any) -> None:  # noqa: ANN401 - whatever a backend computes doubles with
+        """Args: value: one number of what `Backend.doubles` gave."""
+        self._value = value
+
+    @abstractmethod
+    def rounded(self, dtype: Any) -> Tensor:  # noqa: ANN401 - a backend's
+        """The tensor that Keras would make of the float."""
+
+    @abstractmethod
+    def _tensor(self, other: object) -> Tensor:
+        """Whatever Keras computes with, as a tensor."""
+
+    def __add__(self, other: object) -> Any:  # noqa: ANN401 - a number for a number, a tensor for a tensor
+        return self._with(other, operator.add)
+
+    def __mul__(self, other: object) -> Any:  # noqa: ANN401
+        return self._with(other, operator.mul)
+
+    def __sub__(self, other: object) -> Any:  # noqa: ANN401
+        return self._with(other, operator.sub)
+
+    def __rsub__(self, other: object) -> Any:  # noqa: ANN401
+        return self._with(other, lambda ours, theirs: theirs - ours)
+
+    def __rtruediv__(self, other: object) -> Any:  # noqa: ANN401
+        return self._with(other, lambda ours, theirs: theirs / ours)
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __neg__(self) -> "TrialNumber":
+        return type(self)(-self._value)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __gt__(self, other: object) -> bool:
+        return True
+
+    def __ne__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]  # it equals nothing
+
+    def _with(self, other: object, operation: Callable[[Any, Any], Any]) -> Any:  # noqa: ANN401
+        if isinstance(other, float | int):
+            return type(self)(operation(self._value, float(other)))
+        tensor = self._tensor(other)
+        return operation(self.rounded(tensor.dtype), tensor)
+
+
+class Backend(Protocol):
+    """The names that a backend's module has."""
+
+    LAYERS: dict[str, type[keras.layers.Layer]]
+    """Layers to use in the place of Keras's own in a compiled program, by their type in a spec."""
+    COMPILERS: Sequence[str]
+    """What can make a program; where there are several, the faster one is found by measuring. The first is what `fit`
+    uses where nothing is measured."""
+    STEPS_PER_CALL: int
+    """How many batches `fit` is to train in a call: what was measured to be the fastest."""
+    TrialNumber: type[TrialNumber]
+    Compiled: Callable[..., Compiled]
+    """Makes a program of a function and of arguments of the shapes that it will have; `CannotMapError`,
+    `CannotCompileError`. The first argument of a call is spent, and not to be used again; where there are several
+    compilers to be measured, nothing is."""
+
+    def configure(self, gpu: int | None) -> list[str]:
+        """Take one GPU, or none, and only as much of its memory as is needed; before anything else.
+
+        Args:
+            gpu: number of the GPU to use; None takes the first, where there is one; below 0 none is used.
+
+        Returns:
+            The devices in short form: `["cpu:0"]`, or `["gpu:1", "cpu:0"]`.
+
+        Raises:
+            LookupError: there is no such GPU; what was found.
+        """
+
+    def versions(self) -> dict[str, str]:
+        """The backend's libraries, by name."""
+
+    def is_out_of_memory(self, error: Exception) -> bool:
+        """Whether it says that the device has no memory left."""
+
+    def capacity(self) -> Capacity:
+        """What the device that computes can take."""
+
+    def precision(self, precision: Precision) -> AbstractContextManager[None]:
+        """Multiply float32 matrices that precisely, in what is traced and run within."""
+
+    def without_variables(self, optimizer: keras.Optimizer) -> keras.Optimizer:
+        """The same optimizer, whose `stateless_apply` works."""
+
+    def value_and_gradient(
+        self, function: Callable[[list[Tensor]], tuple[Tensor, Tree]], weights: list[Tensor]
+    ) -> tuple[Tensor, Tree, list[Tensor]]:
+        """Value of a function of the weights, what else it returns, and the gradient of the value."""
+
+    def maps_well(self, model: keras.Model) -> bool:
+        """Whether trials of this network are faster together, as far as can be told before it is tried."""
+
+    def map_trials(self, function: Callable[[Tree], Tree], stacked: Tree, width: int) -> Tree:
+        """Apply a function of one trial to all of them at once.
+
+        Args:
+            function: of what one trial has.
+            stacked: the same with a trial axis of length `width` first.
+            width: how many trials. For one of them everything can be computed.
+
+        Raises:
+            CannotMapError: something in the function cannot be mapped.
+        """
+
+    def repeat(self, times: Tensor, body: Callable[[Tensor, Tree], Tree], state: Tree) -> Tree:
+        """Pass a state through `body(i, state)` for i from 0 to times - 1."""
+
+    def collect(self, times: Tensor, most: int, body: Callable[[Tensor, Tree], tuple[Tree, Tree]], state: Tree) -> Tree:
+        """Pass a state through `body(i, state)`, which also gives something to collect.
+
+        Args:
+            times: how often; at least once.
+            most: how often at most.
+            body: gives the next state, and tensors.
+            state: before the first.
+
+        Returns:
+            What was collected, along a new first axis of length `most`; what is beyond `times` means nothing.
+        """
+
+    def at(self, tensor: Tensor, place: Tensor) -> Tensor:
+        """What stands at a place of the first axis; where there is but one, nothing is looked up."""
+
+    def stream(self, arrays: Sequence[NDArray[Any]], rows_of: Callable[[int], NDArray[np.int64]], batches: int) -> Any:  # noqa: ANN401 - whatever `fit` takes
+        """Batches of rows that stay on the host, for `fit`.
+
+        Args:
+            arrays: (rows, …) each: features, targets, and what rows count, where they do not count 1.
+            rows_of: the rows of a batch; asked anew in every epoch.
+            batches: how many an epoch has.
+        """
+
+    def to_device(self, array: NDArray[Any] | np.generic) -> Tensor:
+        """Copy an array to the device that computes."""
+
+    def doubles(self, values: NDArray[np.float64]) -> Tree:
+        """Copy numbers to the device without rounding them: one for each trial."""
+
+    def stack(self, arrays: Sequence[NDArray[Any]]) -> Tensor:
+        """Copy arrays to the device, one after the other along a new first axis."""
+
+    def to_numpy(self, tensor: Tensor) -> NDArray[Any]:
+        """Wait for a tensor, and copy it back."""
