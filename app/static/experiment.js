@@ -164,7 +164,7 @@ export async function showExperiment(main, id, leaving) {
       el("button", { type: "button", onclick: () => { sessionStorage.setItem("draft", JSON.stringify(view.spec)); location.hash = "#/submit"; } }, "Change it and submit anew")),
   );
   leaving.addEventListener("abort", () => chart.close());
-  await refresh();
+  refresh().catch(say); // the curves do not wait for the comparison
   try {
     for await (const event of events(id, leaving)) {
       histories.add(event.trials);
