@@ -286,11 +286,12 @@ def test_everything_can_be_reached_by_keyboard(page: Page, service: Service) -> 
             break
     page.keyboard.press("Enter")
     curves(page, 1, points=2)
+    # A control is known by its label, and not by what can be chosen in it.
+    name = "({ labels, innerText }) => labels?.[0]?.firstChild.textContent ?? innerText"
     reached: set[str] = set()
     for _ in range(80):
         page.keyboard.press("Tab")
-        # A control says what it is by its label, and not by what can be chosen in it.
-        reached.add(page.evaluate("(({ labels, innerText }) => labels?.[0]?.firstChild.textContent ?? innerText)(document.activeElement)"))
+        reached.add(page.evaluate(f"({name})(document.activeElement)"))
     assert {"Metric", "Over", "Scale", "Find trials", "Trial", "Summary", ".keras", "history", "plot.png"} <= reached
 
 
