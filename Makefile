@@ -41,9 +41,9 @@ $(MLFLOW)/.ready: locks/mlflow.txt $(READY)
 	@touch $@
 
 check: lint $(MLFLOW)/.ready ## What CI runs: lint, all tests on SQLite, PostgreSQL and Redis and in a browser, the engines' on JAX too, faults, a short soak
-	MLFLOW=$(CURDIR)/$(MLFLOW)/bin/mlflow scripts/with-servers $(BIN)/pytest -n 2 --servers --browser --mlflow
+	MLFLOW=$(CURDIR)/$(MLFLOW)/bin/mlflow scripts/with-servers $(BIN)/pytest -n 3 --servers --browser --mlflow
 	KERAS_BACKEND=jax $(BIN)/pytest -n 2 --dist worksteal tests/workers
-	$(BIN)/pytest --faults tests/faults
+	$(BIN)/pytest -n 2 --faults tests/faults
 	$(BIN)/python -m tests.faults.soak --minutes 0.5
 
 faults: $(READY) ## Break it in every way we know, on both stores, one line per case; then a soak of a few minutes

@@ -55,9 +55,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Whatever asks for a store runs on each kind there is."""
+    """Whatever asks for a store runs on each kind there is, but what a browser shows: it sees nothing of the store."""
     if "store" in metafunc.fixturenames:
-        stores = ["sqlite", "postgresql"] if metafunc.config.getoption("--servers") else ["sqlite"]
+        is_seen = metafunc.definition.get_closest_marker("browser") is not None
+        has_servers = metafunc.config.getoption("--servers") and not is_seen
+        stores = ["sqlite", "postgresql"] if has_servers else ["sqlite"]
         metafunc.parametrize("store", stores, scope="session")
 
 
