@@ -22,6 +22,9 @@ from models.spec.faults import Fault, InvalidSpec, faults_in
 from models.submissions import Accepted, Submission
 
 CHUNK = 100
+_CHUNK_TRIALS = 1_000
+"""With so many a chunk is full: PostgreSQL ends a transaction in which too long nothing is written, while they are
+planned."""
 MAX_ITEMS = 20_000
 MAX_TOGETHER = 2_000
 """An all-or-nothing batch is one transaction, for which every other writer waits."""
@@ -141,10 +144,16 @@ def submit_together(service: Service, batch: Batch) -> Iterator[BatchItemView]:
 
 
 def _chunks(service: Service, batch: Batch) -> Iterator[list[Submission]]:
-    numbered = enumerate(batch.read())
-    while chunk := list(islice(numbered, CHUNK)):
-        planned = [_planned(service, batch, index, spec) for index, spec in chunk]
-        yield [found for found in planned if isinstance(found, Submission)]  # all: they were looked at before
+    chunk: list[Submission] = []
+    for index, spec in enumerate(batch.read()):
+        found = _planned(service, batch, index, spec)
+        if isinstance(found, Submission):  # all are: they were looked at before
+            chunk.append(found)
+        if len(chunk) >= CHUNK or sum(len(one.plan.trials) for one in chunk) >= _CHUNK_TRIALS:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
 
 
 def _validated(document: Any) -> ExperimentSpec | InvalidSpec:  # noqa: ANN401 - JSON

@@ -46,10 +46,10 @@ def _engine(trials: Sequence[SampledTrial]) -> tuple[str, str]:
     if any(isinstance(layer, Conv2D) for layer in trials[0].spec.model.layers):
         return (
             "fused",
-            "an epoch is one compiled program; trials take turns in it, as only JAX on a GPU maps convolutions",
+            "its epochs are one compiled program; trials take turns in it, as only JAX on a GPU maps convolutions",
         )
     if len(trials) == 1:
-        return "fused", "an epoch is one compiled program"
+        return "fused", "its epochs are one compiled program"
     return "fused", f"the {len(trials)} trials differ only in numbers and seeds, so they train together as one program"
 
 

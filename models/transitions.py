@@ -173,8 +173,17 @@ def mark_worker_lost(session: Session, worker_id: str, max_faults: int, how: str
 
 
 def mark_sent(session: Session, cohort_ids: Sequence[str]) -> None:
-    """Messages for these cohorts are on their way."""
-    session.execute(update(CohortTable).where(CohortTable.id.in_(cohort_ids)).values(sent_at=clock()))
+    """Messages for these cohorts are on their way.
+
+    It locks no experiment, so it waits for nobody: a cohort that another one writes just now is being claimed anyway.
+    """
+    free = select(CohortTable.id).where(CohortTable.id.in_(cohort_ids)).with_for_update(skip_locked=True)
+    session.execute(
+        update(CohortTable)
+        .where(CohortTable.id.in_(free))
+        .values(sent_at=clock())
+        .execution_options(synchronize_session=False)
+    )
 
 
 def list_cancel_requests(session: Session, claim: Claim) -> set[str]:

@@ -1,4 +1,5 @@
-"""The processes that train: the only place where keras and tensorflow are imported.
+"""The processes that train: the only place where keras and its backends are imported.
 
-May import: `models`, keras, tensorflow, celery. Knows nothing of `app` and HTTP.
+May import: `models`, keras, celery; its backends, tensorflow or jax, in `engines/backends` alone. Knows nothing of
+`app` and HTTP.
 """

@@ -41,9 +41,9 @@ class SavedCohort:
 class Checkpoints:
     """Those of one claimed cohort."""
 
-    def __init__(self, storage: Storage, claim: Claim) -> None:
-        """Args: where files are kept, and the claim."""
-        self._storage, self._attempt = storage, claim.attempt
+    def __init__(self, storage: Storage, claim: Claim, backend: str) -> None:
+        """Args: where files are kept, the claim, and Keras's backend: another one rounds otherwise."""
+        self._storage, self._attempt, self._backend = storage, claim.attempt, backend
         self._folder = folder_of(claim.experiment_id, claim.cohort_id)
         self._saved = 0
 
@@ -57,7 +57,7 @@ class Checkpoints:
         # Files sort by their names: the attempt, then how many this attempt has written.
         self._saved += 1
         name = f"{self._folder}/{self._attempt:06}-{self._saved:06}.npz"
-        self._storage.write(name, _packed(saved))
+        self._storage.write(name, _packed(saved, self._backend))
         for older in before[: len(before) + 1 - KEPT]:
             self._storage.remove(older)
 
@@ -69,7 +69,7 @@ class Checkpoints:
         """
         for name in reversed(self._names()):
             try:
-                saved = _unpacked(self._storage.read(name))
+                saved = _unpacked(self._storage.read(name), self._backend)
             except Exception as error:  # noqa: BLE001 - a spoilt file can break its reader anywhere
                 _log.warning("checkpoint_unreadable", name=name, error=f"{type(error).__name__}: {error}")
                 continue
@@ -91,9 +91,10 @@ def folder_of(experiment_id: str, cohort_id: str) -> str:
     return f"{experiment_id}/checkpoints/{cohort_id}"
 
 
-def _packed(saved: SavedCohort) -> bytes:
+def _packed(saved: SavedCohort, backend: str) -> bytes:
     document = {
         "format": FORMAT,
+        "backend": backend,
         "engine": saved.engine,
         "epochs": dict(saved.checkpoint.epochs),
         "of_engine": dict(saved.checkpoint.document),
@@ -105,11 +106,11 @@ def _packed(saved: SavedCohort) -> bytes:
     return file.getvalue()
 
 
-def _unpacked(data: bytes) -> SavedCohort:
+def _unpacked(data: bytes, backend: str) -> SavedCohort:
     """What a file holds.
 
     Raises:
-        Exception: it is not whole, or not of this format.
+        Exception: it is not whole, not of this format, or another backend's.
     """
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         spoilt = archive.testzip()
@@ -120,5 +121,7 @@ def _unpacked(data: bytes) -> SavedCohort:
     document = json.loads(arrays.pop(_DOCUMENT).tobytes())
     if document["format"] != FORMAT:
         raise ValueError(f"it has format {document['format']}, this version reads {FORMAT}")
+    if (found := document.get("backend", "tensorflow")) != backend:  # the first files said nothing, and were its
+        raise ValueError(f"it is of a training with {found}, this worker trains with {backend}")
     checkpoint = Checkpoint(document["epochs"], document["of_engine"], arrays)
     return SavedCohort(document["engine"], checkpoint, document["watches"])

@@ -96,7 +96,7 @@ class Runner:
         log = _log.bind(cohort=cohort_id, attempt=claim.attempt)
         log.info("cohort_claimed")
         self.claim = claim
-        checkpoints = Checkpoints(self._storage, claim)
+        checkpoints = Checkpoints(self._storage, claim, mine)
         try:
             self._train(claim, checkpoints)
             checkpoints.remove()

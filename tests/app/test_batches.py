@@ -1,11 +1,15 @@
 """Many experiments in one call."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy.orm import Session
 
+from app import submitter
+from models.submissions import Submission, add_experiments
 from tests.specs import document
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -68,6 +72,24 @@ def test_all_or_none(http: httpx.Client) -> None:
     assert count(http) == 0
     assert http.post("/v1/experiments/batch?atomic=true", json=documents).json()["accepted"] == 150
     assert count(http) == 150
+
+
+def test_wide_sweeps_are_planned_few_at_a_time_within_a_transaction(
+    http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL ends a transaction that says nothing for a minute."""
+    chunks: list[int] = []
+
+    def counting(session: Session, chunk: Sequence[Submission]) -> Any:
+        chunks.append(len(chunk))
+        return add_experiments(session, chunk)
+
+    monkeypatch.setattr(submitter, "add_experiments", counting)
+    rates = {"choice": [0.1, 0.2, 0.3, 0.4]}
+    wide = document(optimizer={"name": "sgd", "learning_rate": rates}, seeds=list(range(100)))
+    answer = http.post("/v1/experiments/batch?atomic=true", json=[wide] * 7)
+    assert answer.json()["accepted"] == 7
+    assert chunks == [3, 3, 1]
 
 
 def test_a_batch_that_was_cut_off_is_repeated_safely(http: httpx.Client) -> None:

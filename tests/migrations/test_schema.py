@@ -1,5 +1,6 @@
 """Migrations make exactly the tables of `models.tables`, and unmake them."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,6 +72,17 @@ def test_what_has_begun_stays_with_tensorflow(empty: Database) -> None:
     with empty.engine.begin() as connection:
         found = list(connection.execute(text("SELECT queue FROM cohorts ORDER BY id")).scalars())
     assert found == ["any.tensorflow", "any.tensorflow", "any"]
+    with pytest.raises(RuntimeError, match="3 cohorts have not ended"):
+        run(empty, "downgrade", "0005")
+    trial = (
+        "INSERT INTO trials (id, experiment_id, cohort_id, number, label, seed, hyperparameters, spec, "
+        "parameter_count, version, state, created_at, attempt, epochs_planned, epochs_completed, training_seconds) "
+        "VALUES ('t', 'begun', 'c0', 0, 'l', 0, '{}', :spec, 1, 1, 'completed', '2026-01-01 00:00:00', 1, 1, 1, 0.1)"
+    )
+    with empty.engine.begin() as connection:
+        connection.execute(text(trial), {"spec": '{"precision": "float32", "seed": 1}'})
+        connection.execute(text("UPDATE cohorts SET finished_at = '2026-01-02 00:00:00'"))
     run(empty, "downgrade", "0005")
     with empty.engine.begin() as connection:
         assert set(connection.execute(text("SELECT queue FROM cohorts")).scalars()) == {"any"}
+        assert json.loads(connection.execute(text("SELECT CAST(spec AS text) FROM trials")).scalar_one()) == {"seed": 1}

@@ -9,6 +9,7 @@ import pytest
 
 from models.leases import Claim
 from models.storage import Storage
+from tests.conftest import BACKEND
 from tests.specs import DENSE_2, digits, document, layers
 from tests.workers.trials import Histories, Recording, cohort_of, trial_specs
 from workers.checkpoints import Checkpoints, SavedCohort
@@ -68,8 +69,8 @@ class CutOff(Recording):
         self.left = self._lives
 
 
-def checkpoints(folder: Path, attempt: int = 1) -> Checkpoints:
-    return Checkpoints(Storage(str(folder)), Claim("coh_1", "exp_1", "wrk_1", attempt))
+def checkpoints(folder: Path, attempt: int = 1, backend: str = BACKEND) -> Checkpoints:
+    return Checkpoints(Storage(str(folder)), Claim("coh_1", "exp_1", "wrk_1", attempt), backend)
 
 
 def bits(histories: Histories) -> dict[str, list[dict[str, str]]]:
@@ -140,6 +141,13 @@ def test_a_checkpoint_of_another_network_is_refused_before_anything_is_reported(
     with pytest.raises(UnusableCheckpointError):
         engine({}).train(replace(cohort, checkpoint=foreign), report)
     assert not any(report.histories.values())
+
+
+def test_another_backends_are_left_alone(tmp_path: Path) -> None:
+    _, saved = a_checkpoint(FusedEngine({}))
+    checkpoints(tmp_path).save(saved)
+    assert list(checkpoints(tmp_path, attempt=2, backend="another").newest_first({})) == []
+    assert len(list(checkpoints(tmp_path, attempt=2).newest_first({}))) == 1
 
 
 def test_the_newest_two_are_kept_and_a_later_attempt_comes_first(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What is TensorFlow's alone: two makes of a program, and random numbers by arithmetic."""
 
+import math
 from pathlib import Path
 
 import keras
@@ -8,8 +9,9 @@ import pytest
 import tensorflow as tf
 
 from models.spec.examples import example_documents
-from tests.specs import DENSE_2, layers
+from tests.specs import DENSE_2, digits, document, layers
 from tests.workers.trials import cohort_of, trained, trial_spec, trial_specs
+from workers.engines import layout
 from workers.engines.backends.tensorflow import LAYERS, precision
 from workers.engines.backends.tensorflow_random import uniform
 from workers.engines.base import CannotTrainError, Cohort, Engine
@@ -37,6 +39,33 @@ def test_an_earlier_attempt_decides_the_compiler() -> None:
     for compiler in ("graph", "xla"):
         record = trained(engine, Cohort(cohort.trials, cohort.arrays, compiler)).records[0]
         assert record["compiler"] == compiler
+
+
+def test_a_cohort_has_one_compiler_from_its_first_program_to_its_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or what goes on after a narrower program, with the one compiler that is known then, would round otherwise."""
+
+    class Alternating(dict[str, str]):
+        """What was measured before: the first program that is asked for is faster as a graph, no other is."""
+
+        def __contains__(self, key: object) -> bool:
+            return True
+
+        def __getitem__(self, key: str) -> str:
+            return "graph" if self.setdefault("first", key) == key else "xla"
+
+    monkeypatch.setattr(layout, "_WORTH_SHRINKING", 0)
+    monkeypatch.setattr(layout, "_WORTH_SPLITTING", math.inf)  # the same layout on however many cores
+    rates = {"name": "adam", "learning_rate": {"choice": [0.1, 0.01]}}
+    lengths = {"epochs": {"choice": [1, 3]}, "validation_split": 0.3}
+    cohort = cohort_of(trial_specs(document(optimizer=rates, fit=lengths)))
+    records = trained(FusedEngine(Alternating()), cohort).records
+    assert [record["trials_per_program"] for record in records] == [4, 2]
+    assert [record["compiler"] for record in records] == ["graph", "graph"]
+    cohort = cohort_of(trial_specs(digits(TANH, optimizer=rates | {"learning_rate": {"choice": [0.1, 0.01, 0.001]}})))
+    small = FusedEngine(Alternating(), memory_bytes=1_000_000)  # half of it holds two trials of 205 kB
+    records = trained(small, cohort).records
+    assert [record["trials_per_program"] for record in records] == [2, 1]
+    assert [record["compiler"] for record in records] == ["graph", "graph"]
 
 
 def test_a_network_that_cannot_be_traced_is_left_to_another_engine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,12 +65,14 @@ class FusedEngine:
         if saved is not None and saved.document.get("trials") not in members:
             raise UnusableCheckpointError("its trials do not train together here")
         stopped: set[str] = set()
+        compiler = cohort.compiler
         for part, ids in zip(parts, members, strict=True):
             trials = [replace(t, ended_after=0) if t.id in stopped else t for t in cohort.trials[part]]
             checkpoint = saved if saved is not None and saved.document["trials"] == ids else None
-            of_part = replace(cohort, trials=trials, checkpoint=checkpoint)
+            of_part = replace(cohort, trials=trials, compiler=compiler, checkpoint=checkpoint)
             training = Training(of_part, lanes[part], method, data, report)
             stopped |= training.run(self.programs, self._threads, self._capacity)
+            compiler = training.compiler
 
 
 def _first_lanes(method: Method, specs: Sequence[TrialSpec], features: int) -> list[Lane]:

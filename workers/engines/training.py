@@ -25,7 +25,11 @@ from workers.engines.programs import Program, ProgramCache
 
 
 class Training:
-    """Trains a cohort. A trial is known by its place."""
+    """Trains a cohort. A trial is known by its place.
+
+    Attributes:
+        compiler: with which all its programs are made, once one is: what goes on elsewhere is told of no other.
+    """
 
     def __init__(self, cohort: Cohort, lanes: Sequence[Lane], method: Method, data: Data, report: Report) -> None:
         """Begin, or go on where the cohort's checkpoint is.
@@ -41,7 +45,7 @@ class Training:
             UnusableCheckpointError: the checkpoint is of something else.
         """
         self._trials, self._lanes = (trials := cohort.trials), dict(enumerate(lanes))
-        self._compiler = cohort.compiler
+        self.compiler = cohort.compiler
         self._method, self._data, self._report = method, data, report
         self._seeds = [trial.spec.seed for trial in trials]
         self._rows = data.training.x.shape[0]
@@ -186,9 +190,10 @@ class Training:
         orders = "one order" if self._is_one_order else "an order each"
         variant = f"{layout.width}/{orders}/{layout.epochs_per_call}"
         try:
-            self._program = program = programs.program(self._method, variant, arguments, self._compiler)
+            self._program = program = programs.program(self._method, variant, arguments, self.compiler)
         except CannotCompileError as error:
             raise CannotTrainError(str(error)) from error
+        self.compiler = program.compiler
         self._report.describe(
             {
                 "trials_per_program": layout.width,

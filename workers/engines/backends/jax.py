@@ -1,7 +1,7 @@
 """The seam on JAX: `vmap`, `fori_loop`, and one compiled program whose spent argument gives its memory to the result.
 
-May import: keras, jax, the seam, which says what each name is for. Knows no spec and no trial; nothing of JAX leaves
-this module but its arrays.
+May import: keras, jax, the seam, which says what each name is for, the words of layout and precision. Knows no trial;
+nothing of JAX leaves this module but its arrays.
 """
 
 import logging

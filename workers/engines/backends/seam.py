@@ -127,8 +127,8 @@ class Backend(Protocol):
     LAYERS: dict[str, type[keras.layers.Layer]]
     """Layers to use in the place of Keras's own in a compiled program, by their type in a spec."""
     COMPILERS: Sequence[str]
-    """What can make a program; where there are several, the faster one is found by measuring. The first is what `fit`
-    uses where nothing is measured."""
+    """What can make a program: `xla` alone, or `graph` and `xla`, of which the faster one is found by measuring. The
+    first is what `fit` uses where nothing is measured."""
     STEPS_PER_CALL: int
     """How many batches `fit` is to train in a call: what was measured to be the fastest."""
     TrialNumber: type[TrialNumber]

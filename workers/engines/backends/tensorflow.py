@@ -1,7 +1,7 @@
 """The seam on TensorFlow: gradient, map over trials, loops, compile, and an update without variables.
 
-May import: keras, tensorflow, the seam, which says what each name is for. Knows no spec and no trial; nothing of
-TensorFlow leaves this module but its tensors.
+May import: keras, tensorflow, the seam, which says what each name is for, the words of layout and precision. Knows no
+trial; nothing of TensorFlow leaves this module but its tensors.
 """
 
 from collections.abc import Callable, Iterator, Sequence
