@@ -1,23 +1,16 @@
-"""The ASGI application: `create_app`.
-
-May import: everything in `app` but matplotlib. Never TensorFlow, Keras or numpy: a test looks.
-"""
+"""The ASGI application: `create_app`."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from app.access import Gate
-from app.artifacts import Artifacts
-from app.datasets import Datasets
-from app.errors import install_error_handlers
-from app.limits import BodyLimit
-from app.openapi import describe
-from app.predictor import Predictor
-from app.reading import Reading
-from app.routes import (
+import fittingroom
+from app.api.authentication import Gate
+from app.api.body_limits import BodyLimit
+from app.api.openapi import describe
+from app.api.problems import install_error_handlers
+from app.api.routes import (
     artifacts,
     batches,
     comparison,
@@ -31,16 +24,20 @@ from app.routes import (
     trials,
     workers,
 )
-from app.service import DEFAULT_PROJECT, Service
-from app.submitter import Submitter
-from app.versions import Versions
-from app.webhooks import Messenger
-from models import registry
-from models.broker import create_celery
-from models.database import Database
+from app.services.artifacts import ArtifactService
+from app.services.cached_reads import Reading
+from app.services.datasets import Datasets
+from app.services.experiments import DEFAULT_PROJECT, Service
+from app.services.predictor_process import PredictorProcess
+from app.services.submission_writer import SubmissionWriter
+from app.services.version_watcher import Versions
+from app.services.webhook_delivery import Messenger
 from models.logs import configure_logs
-from models.reaper import Reaper
+from models.maintenance.reaper import Reaper
+from models.messaging.broker import create_celery
 from models.settings import Settings, read_settings
+from models.sql import worker_registry
+from models.sql.database import Database
 from models.storage import Storage
 
 _DESCRIPTION = """\
@@ -62,12 +59,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings.make_folders()
     configure_logs(settings)
     database, celery = Database(settings.sqlalchemy_url), create_celery(settings)
-    reaper = Reaper(settings, database, celery, registry.list_idle_queues)
-    submitter, versions = Submitter(database, celery), Versions(database)
+    reaper = Reaper(settings, database, celery, worker_registry.list_idle_queues)
+    submitter, versions = SubmissionWriter(database, celery), Versions(database)
     storage = Storage(settings.storage_location)
     own = Datasets(database, storage, settings.temporary_dir, DEFAULT_PROJECT)
-    predictor = Predictor()
-    trained = Artifacts(database, predictor, settings.storage_location, settings.temporary_dir, DEFAULT_PROJECT)
+    predictor = PredictorProcess()
+    trained = ArtifactService(database, predictor, settings.storage_location, settings.temporary_dir, DEFAULT_PROJECT)
     service = Service(database, celery, submitter, storage, own, trained, settings.memory_bytes)
 
     def ended(project: str, experiment_id: str) -> dict[str, object]:
@@ -91,7 +88,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     app = FastAPI(
         title="Fitting Room",
-        version=version("fittingroom"),
+        version=fittingroom.__version__,
         description=_DESCRIPTION,
         lifespan=lifespan,
         docs_url=None,

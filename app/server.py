@@ -1,16 +1,13 @@
-"""The API as a process: uvicorn, with its limits, and an end that makes nobody wait.
-
-May import: uvicorn, the application. Knows no route.
-"""
+"""The API as a process: uvicorn, with its limits, and an end that makes nobody wait."""
 
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
+from app.api.head_limits import GuardedProtocol
 from app.main import create_app
-from app.protocol import GuardedProtocol
-from app.versions import Versions
+from app.services.version_watcher import Versions
 from models.settings import Settings
 
 GRACE_SECONDS = 5

@@ -1,12 +1,7 @@
-"""Starts the API and its workers as child processes, starts again what dies, and ends them all together.
+"""Starts the API and its workers as child processes, starts again what dies, and ends them all together."""
 
-May import: the standard library, structlog, the settings. Knows nothing of what the children do.
-"""
-
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +9,7 @@ from types import FrameType
 
 import structlog
 
+from models.child_processes import module_command, own_code_first
 from models.supervision import SUPERVISED, predecessor
 
 FIRST_PAUSE_SECONDS = 0.5
@@ -44,7 +40,7 @@ class Supervisor:
     """Keeps children alive until it is told to stop."""
 
     def __init__(self, children: Mapping[str, Sequence[str]]) -> None:
-        """Args: children: by name, what to run after the name of this Python."""
+        """Args: children: by name, a module and its arguments."""
         self._children = [Child(name, arguments) for name, arguments in children.items()]
         self._stopping = False
 
@@ -82,10 +78,10 @@ class Supervisor:
     def _start(self, child: Child) -> None:
         # A session of its own, so that Ctrl-C reaches this process only; a pipe, so that it ends if this one is killed.
         child.process = subprocess.Popen(  # noqa: S603 - our own modules
-            [sys.executable, "-m", *child.arguments],
+            module_command(*child.arguments),
             stdin=subprocess.PIPE,
             start_new_session=True,
-            env=os.environ | {SUPERVISED: "1"} | child.died,
+            env=own_code_first() | {SUPERVISED: "1"} | child.died,
         )
         child.started_at = time.monotonic()
 

@@ -1,7 +1,7 @@
 """`make bench`: what the fused engine gains, as ratios of one process run.
 
-May import: the contestants, the work, rich. Every ratio is the time of the other one divided by ours, so that more is
-better for us, but in the columns that say "ours / theirs".
+Every ratio is the time of the other one divided by ours, so that more is better for us, but in the columns that say
+"ours / theirs".
 """
 
 import argparse
@@ -25,7 +25,7 @@ from benchmarks import contestants, handwritten_jax
 from benchmarks.service import Service, over_http
 from benchmarks.work import EPOCHS, LARGE, WARM_EPOCHS, WORK, Work
 from workers.engines.base import Arrays
-from workers.engines.fused import FusedEngine
+from workers.engines.fused.engine import FusedEngine
 
 _HTTP = {("Titanic 10-100-100-2", 16), ("Titanic 10-10-10-2", 64), ("digits 784-50-50-10", 3), ("dropout 784-50-10", 3)}
 

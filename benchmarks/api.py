@@ -1,7 +1,7 @@
 """`make bench-api`: what the API bears, client and server on the same machine, beside a bare FastAPI app.
 
-May import: `models`, the connections, rich. The server is a process of its own over a data folder of its own, or over
-FITTINGROOM_DATABASE_URL; no worker runs: what workers write is written here.
+The server is a process of its own over a data folder of its own, or over FITTINGROOM_DATABASE_URL; no worker runs:
+what workers write is written here.
 """
 
 import asyncio
@@ -24,13 +24,14 @@ import httpx
 from rich.console import Console
 from rich.markdown import Markdown
 
+from app.examples import example_documents
 from benchmarks.connections import Connection, Load, load, request
-from models import repository, transitions
-from models.database import Database
-from models.epochs import BestEpoch, EpochRecord, mark_epochs
-from models.leases import Claim
-from models.lifecycle import StopReason
-from models.spec.examples import example_documents
+from fittingroom.views.states import StopReason
+from models.sql import experiments as repository
+from models.sql import transitions
+from models.sql.database import Database
+from models.sql.epochs import BestEpoch, EpochRecord, mark_epochs
+from models.sql.leases import Claim
 
 CONNECTIONS = 16
 EPOCHS = 20
@@ -165,7 +166,7 @@ def _floor(folder: str) -> Iterator[Row]:
 
 
 def _measured(database: Database, environment: dict[str, str]) -> Iterator[Row]:
-    with Server(["-m", "app", "api", "--port", "{port}"], environment) as server:
+    with Server(["-m", "fittingroom", "api", "--port", "{port}"], environment) as server:
         yield "API process up", f"{server.start_seconds:.2f} s, {server.memory_mb:.0f} MB", "< 1 s, < 120 MB"
         ended = Experiment(database, server, 1, EPOCHS)
         ended.write(EPOCHS)

@@ -1,7 +1,7 @@
 """`make bench-backends`: Keras's two backends beside each other, as ratios of one run.
 
-May import: the contestants, the work. Each backend is a process of its own, as Keras has but one in a process; they
-take turns, so that both see the machine at its better and at its worse.
+Each backend is a process of its own, as Keras has but one in a process; they take turns, so that both see the machine
+at its better and at its worse.
 """
 
 import json
@@ -54,7 +54,7 @@ def _asked(backend: str) -> list[tuple[float, float]]:
 def _measured() -> list[tuple[float, float]]:
     from benchmarks import contestants  # noqa: PLC0415 - loads Keras
     from benchmarks.work import EPOCHS, LARGE, WARM_EPOCHS, WORK  # noqa: PLC0415
-    from workers.engines.fused import FusedEngine  # noqa: PLC0415
+    from workers.engines.fused.engine import FusedEngine  # noqa: PLC0415
 
     seconds = []
     for name, trials in _CASES:
@@ -67,14 +67,14 @@ def _measured() -> list[tuple[float, float]]:
 
 def _first_claim(backend: str) -> float:
     """Seconds from the command of a worker until it has claimed what waits for it."""
-    from models.broker import create_celery, ring  # noqa: PLC0415
-    from models.database import Database  # noqa: PLC0415
-    from models.planning import plan_experiment  # noqa: PLC0415
-    from models.repository import get_cohort  # noqa: PLC0415
+    from app.examples import example_documents  # noqa: PLC0415
+    from fittingroom.specs.experiment import ExperimentSpec  # noqa: PLC0415
+    from models.messaging.broker import create_celery, ring  # noqa: PLC0415
+    from models.planning.plan import plan_experiment  # noqa: PLC0415
     from models.settings import Settings  # noqa: PLC0415
-    from models.spec import ExperimentSpec  # noqa: PLC0415
-    from models.spec.examples import example_documents  # noqa: PLC0415
-    from models.submissions import Submission, add_experiments  # noqa: PLC0415
+    from models.sql.database import Database  # noqa: PLC0415
+    from models.sql.experiments import get_cohort  # noqa: PLC0415
+    from models.sql.submissions import Submission, add_experiments  # noqa: PLC0415
 
     spec = ExperimentSpec.model_validate(example_documents()["validation"])
     with tempfile.TemporaryDirectory() as folder:
@@ -89,7 +89,7 @@ def _first_claim(backend: str) -> float:
         environment = os.environ | {"FITTINGROOM_DATA_DIR": folder, "FITTINGROOM_KERAS_BACKEND": backend}
         started = time.perf_counter()
         worker = subprocess.Popen(
-            [sys.executable, "-m", "app", "worker"],
+            [sys.executable, "-m", "fittingroom", "worker"],
             env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         while True:

@@ -1,7 +1,7 @@
 """Many HTTP connections from one process, at little cost: what is measured is the server.
 
-May import: the standard library. Knows no endpoint. Requests are written beforehand; of an answer only its status and
-its length are read, so that client and server can share two cores.
+Requests are written beforehand; of an answer only its status and its length are read, so that client and server can
+share two cores.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Who is measured: a `keras.fit` loop, the fused engine, hand-written JAX, scikit-learn.
 
-May import: keras, the engines, and the rivals. Each function gives seconds; medians, where something is repeated.
+Each function gives seconds; medians, where something is repeated.
 """
 
 import math
@@ -14,11 +14,11 @@ import keras
 import numpy as np
 
 from benchmarks.work import EPOCHS, Work
+from workers.builders.networks import build_compiled
 from workers.engines.backends.chosen import backend
-from workers.engines.base import Answer, Arrays, Cohort, Metrics, Weights
-from workers.engines.epoch import multiplications
-from workers.engines.fused import FusedEngine
-from workers.networks import build_compiled
+from workers.engines.base import Arrays, Cohort, EpochDecision, Metrics, Weights
+from workers.engines.fused.engine import FusedEngine
+from workers.engines.fused.epoch import multiplications
 
 
 class Clock:
@@ -34,11 +34,11 @@ class Clock:
         """Keep it."""
         self.record = record
 
-    def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> Answer:
+    def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
         """Note it."""
         self.times.append(time.perf_counter())
         self.metrics.append(metrics)
-        return Answer(dict.fromkeys(metrics, "epochs") if epoch == self._epochs else {})
+        return EpochDecision(dict.fromkeys(metrics, "epochs") if epoch == self._epochs else {})
 
     def ended(self, trial_id: str, weights: Callable[[], Weights]) -> None:
         """Let it go."""

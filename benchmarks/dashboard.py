@@ -1,7 +1,7 @@
 """`make bench-dashboard`: how long a hundred trials of a hundred epochs take to draw in Chromium.
 
-May import: the API's benchmark, playwright. Knows no element of the page but its chart. The chart says how many points
-it shows once it has drawn them; that is waited for within the page, so that nothing of the driver is measured.
+The chart says how many points it shows once it has drawn them; that is waited for within the page, so that nothing of
+the driver is measured.
 """
 
 import shutil
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.api import Experiment, Server
-from models.database import Database
+from models.sql.database import Database
 
 TRIALS, EPOCHS, RUNS = 100, 100, 5
 
@@ -34,7 +34,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         database = Database(f"sqlite:///{folder}/fittingroom.db")
         database.migrate()
-        with Server(["-m", "app", "api", "--port", "{port}"], {"FITTINGROOM_DATA_DIR": folder}) as server:
+        with Server(["-m", "fittingroom", "api", "--port", "{port}"], {"FITTINGROOM_DATA_DIR": folder}) as server:
             experiment = Experiment(database, server, TRIALS, EPOCHS)
             experiment.write(EPOCHS)
             experiment.end()

@@ -1,6 +1,6 @@
 """The least that FastAPI takes: one endpoint, one SQL read, no more. `python -m benchmarks.floor PORT DATABASE`.
 
-May import: fastapi, sqlite3. What the API is measured beside.
+What the API is measured beside.
 """
 
 import sqlite3

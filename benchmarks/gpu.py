@@ -1,8 +1,8 @@
 """`make bench-gpu`: what a GPU makes of 1 to 4,096 trials, against a `keras.fit` loop on the same GPU.
 
-May import: the contestants, the work, the seam. For each network: time per trial-epoch, how busy the GPU was, how far
-it is from what arithmetic and memory traffic alone would take, and whether the numbers are those of the CPU. Without a
-GPU it says so, and measures nothing, unless `--anyway` asks for a run on the CPU that only shows that it works.
+For each network: time per trial-epoch, how busy the GPU was, how far it is from what arithmetic and memory traffic
+alone would take, and whether the numbers are those of the CPU. Without a GPU it says so, and measures nothing, unless
+`--anyway` asks for a run on the CPU that only shows that it works.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from benchmarks.work import WORK, Work
 from models.errors import UsageFault
 from workers.devices import configure_devices, environment
 from workers.engines.backends.chosen import backend
-from workers.engines.fused import FusedEngine
+from workers.engines.fused.engine import FusedEngine
 
 TRIALS = (1, 16, 256, 1024, 4096)
 EPOCHS = 48

@@ -1,7 +1,7 @@
 """The dense rows as a person who knows JAX would write them: `vmap` over trials, `scan` over batches, `jit`.
 
-May import: jax, numpy, the work. It is what the fused engine is measured against, so nothing of ours is in it: no
-Keras, no report, no metric but loss and accuracy.
+It is what the fused engine is measured against, so nothing of ours is in it: no Keras, no report, no metric but loss
+and accuracy.
 """
 
 import statistics

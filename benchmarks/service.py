@@ -1,6 +1,6 @@
 """A sweep over HTTP: from the submit to the last epoch that can be read, on a worker that is warm.
 
-May import: the client, the work. The service runs as processes of its own, as `fittingroom serve` starts them.
+The service runs as processes of its own, as `fittingroom serve` starts them.
 """
 
 import contextlib
@@ -16,8 +16,8 @@ from typing import Self
 
 import httpx
 
-from app.client import Client, ProblemError
 from benchmarks.work import EPOCHS, Work
+from fittingroom.client.sync_client import Client, ProblemError
 
 INITIALIZERS = ("glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal")
 """Each makes another program of the same work, so that a program can be cold more than once."""
@@ -35,7 +35,7 @@ class Service:
             port = probe.getsockname()[1]
         environment = os.environ | {"FITTINGROOM_DATA_DIR": str(Path(self._folder.name) / "data")}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "app", "serve", "--port", str(port)],
+            [sys.executable, "-m", "fittingroom", "serve", "--port", str(port)],
             env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         self.client = Client(f"http://127.0.0.1:{port}")

@@ -1,7 +1,4 @@
-"""What is measured: networks, data, and at how many trials.
-
-May import: the specs, the datasets, the engines' contract. Knows no contestant.
-"""
+"""What is measured: networks, data, and at how many trials."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from models.planning import plan_experiment
-from models.spec.experiment import ExperimentSpec, TrialSpec
-from models.spec.losses import target_form
-from models.spec.search import fixed
+from fittingroom.specs.experiment import ExperimentSpec, TrialSpec
+from fittingroom.specs.losses import target_form
+from fittingroom.specs.search_space import fixed
+from models.planning.plan import plan_experiment
 from workers.datasets import prepare
 from workers.engines.base import Arrays, Cohort, CohortTrial
 

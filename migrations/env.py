@@ -1,13 +1,13 @@
-"""Alembic's entry: runs migrations on the connection that `models.database.Database.migrate` hands over.
+"""Alembic's entry: runs migrations on the connection that `models.sql.database.Database.migrate` hands over.
 
-May import: alembic, the tables. To write a new migration, see CONTRIBUTING.md.
+To write a new migration, see CONTRIBUTING.md.
 """
 
 from alembic import context
 
-from models.database import Database
 from models.settings import read_settings
-from models.tables import Base
+from models.sql.database import Database
+from models.sql.tables import Base
 
 
 def _run(connection: object) -> None:

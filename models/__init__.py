@@ -1,4 +1,1 @@
-"""What the API and the workers agree on: specs, tables, lifecycle, queue.
-
-May import: pydantic, sqlalchemy, celery's client side. Knows neither `app` nor `workers`, neither FastAPI nor Keras.
-"""
+"""What the API process and the workers share: settings, lifecycle, planning, SQL, messaging, storage."""

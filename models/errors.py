@@ -1,6 +1,6 @@
 """What can go wrong between a client and its result, apart from a bad spec.
 
-May import: nothing. Knows no HTTP: `app.errors` gives each of these its status.
+`app.api.problems` gives each of these its status.
 """
 
 
@@ -83,6 +83,19 @@ class NoWeightsError(FittingRoomError):
 
 class PredictorUnavailableError(FittingRoomError):
     """The process that predicts cannot be had, or gave no answer."""
+
+
+class DatabaseUnavailableError(FittingRoomError):
+    """The database cannot be reached, is locked, or has cut the connection."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("the database does not answer; try again soon")
+        self.reason = reason
+        """The driver's own words, for logs only."""
+
+
+class DuplicateRowError(FittingRoomError):
+    """Another transaction has just stored a row with the same key; the same work, done again, finds it."""
 
 
 class NotMigratedError(FittingRoomError):

@@ -1,7 +1,4 @@
-"""The ids of resources: a prefix that says the kind, then a UUIDv7, so that ids sort by time.
-
-May import: uuid-utils. Knows no table.
-"""
+"""The ids of resources: a prefix that says the kind, then a UUIDv7, so that ids sort by time."""
 
 import re
 from typing import Literal

@@ -1,6 +1,6 @@
 """Structured logs, the same for both processes.
 
-May import: structlog. Knows no secrets: URLs are logged without their passwords, bodies not at all.
+URLs are logged without their passwords, bodies not at all.
 """
 
 import logging

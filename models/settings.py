@@ -1,7 +1,4 @@
-"""The settings of both processes, read from the environment (`FITTINGROOM_…`). Flags of the command line win.
-
-May import: pydantic-settings, the specs. Knows no default of a library: what is not here is not configurable.
-"""
+"""The settings of both processes, read from the environment (`FITTINGROOM_…`). Flags of the command line win."""
 
 import os
 import sys
@@ -12,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from models.spec.experiment import Backend
+from fittingroom.specs.experiment import Backend
 
 
 class Settings(BaseSettings):

@@ -1,7 +1,7 @@
 """Where files are kept that outlive a process: a folder, or an S3-compatible store, by URL.
 
-May import: fsspec. Knows no table and not what the files hold. Names are made of ids, with `/` between folders:
-`exp_…/checkpoints/coh_…/00000400-1.npz`; so all that belongs to an experiment lies under its id.
+Names are made of ids, with `/` between folders: `exp_…/checkpoints/coh_…/00000400-1.npz`; so all that belongs to an
+experiment lies under its id.
 """
 
 import contextlib

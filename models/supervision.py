@@ -1,7 +1,4 @@
-"""What a process knows of the one that started it, and of the one in whose place it was started.
-
-May import: the standard library. Knows nothing of what the process does.
-"""
+"""What a process knows of the one that started it, and of the one in whose place it was started."""
 
 import os
 import signal

@@ -6,14 +6,16 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import hypothesis
 import psycopg
 import pytest
 from sqlalchemy import text
 
-from models.database import Database
 from models.settings import Settings
-from models.tables import Base
+from models.sql.database import Database
+from models.sql.tables import Base
+from tests.serving import served
 
 # The machine may be slow; what is looked for are wrong answers, not slow ones.
 hypothesis.settings.register_profile("default", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -132,3 +134,9 @@ def database(database_url: str) -> Iterator[Database]:
     database = Database(database_url)
     yield database
     database.close()
+
+
+@pytest.fixture
+def http(tmp_path: Path, database_url: str) -> Iterator[httpx.Client]:
+    with served(Settings(data_dir=tmp_path / "data", database_url=database_url)) as client:
+        yield client

@@ -2,18 +2,20 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
 from app.main import create_app
-from models.planning import plan_experiment
+from fittingroom.specs.experiment import ExperimentSpec
+from models.planning.plan import plan_experiment
 from models.settings import Settings
-from models.spec import ExperimentSpec
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 
 
@@ -28,26 +30,25 @@ def test_every_endpoint_is_in_the_docs_and_no_other(settings: Settings) -> None:
     assert named == {f"{method.upper()} {path}" for path, operations in paths.items() for method in operations}
 
 
-def test_every_file_is_in_the_readmes_tree() -> None:
-    tree = README.split("## Where everything lives")[1].split("```")[1]
-    named, folders = set(), []
-    for line in tree.strip().splitlines():
-        depth, name = (len(line) - len(line.lstrip())) // 2, line.split()[0]
-        folders[depth:] = [name]
-        named.add("".join(folders))
-    files = {
-        str(file.relative_to(ROOT))
-        for folder in ("app", "models", "workers")
-        for file in (ROOT / folder).rglob("*.py")
-        if file.name != "__init__.py"
+def test_architecture_page_names_every_folder_and_no_other() -> None:
+    named = set(re.findall(r"^\| `([a-z_/]+)/` \|", ARCHITECTURE, re.MULTILINE))
+    assert {name for name in named if not (ROOT / name).is_dir()} == set()
+    packages = {
+        str(file.parent.relative_to(ROOT))
+        for package in ("fittingroom", "app", "models", "workers")
+        for file in (ROOT / package).rglob("__init__.py")
     }
-    assert files - named == set()
-    assert {name for name in named if not (ROOT / name).exists()} == set()
+    command = ["git", "ls-files"]
+    tracked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    top = {name.split("/")[0] for name in tracked if "/" in name and not name.startswith(".")}
+    whole = {"fittingroom", "app", "models", "workers"}  # described by their folders
+    assert named - packages - top == {"app/static"}
+    assert (packages | top) - named == whole
 
 
 def test_every_target_that_is_named_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for document in ("README.md", "CONTRIBUTING.md", "docs/speed.md", "docs/promises.md", "app/demo.py"):
+    for document in ("README.md", "CONTRIBUTING.md", "docs/speed.md", "docs/promises.md", "app/commands/demo.py"):
         named = set(re.findall(r"(?:`|\]|^)make ([a-z]+)", (ROOT / document).read_text(), re.MULTILINE))
         assert named
         assert named <= targets

@@ -1,5 +1,1 @@
-"""The processes that train: the only place where keras and its backends are imported.
-
-May import: `models`, keras, celery; its backends, tensorflow or jax, in `engines/backends` alone. Knows nothing of
-`app` and HTTP.
-"""
+"""The processes that train; the only place that imports Keras and its backends."""

@@ -1,7 +1,6 @@
 """The worker process: `python -m workers`. One process trains one cohort at a time, on one device.
 
-May import: everything in `workers` and `models`. Celery runs it with the solo pool, so that what Keras computes with is
-never forked.
+Celery runs it with the solo pool, so that what Keras computes with is never forked.
 """
 
 import argparse
@@ -14,19 +13,18 @@ from importlib.util import find_spec
 import structlog
 from celery import Celery, signals
 from celery.exceptions import SecurityWarning
-from sqlalchemy.orm import Session
 
-from models import registry, transitions
-from models.broker import create_celery
-from models.database import Database
 from models.errors import FittingRoomError, UsageFault
 from models.identifiers import new_id
 from models.logs import configure_logs
-from models.queues import DEVICES, queues_of
-from models.reaper import Reaper
+from models.maintenance.reaper import Reaper
+from models.messaging.broker import create_celery
+from models.messaging.queues import DEVICES, queues_of
 from models.settings import Settings, read_settings
+from models.sql import transitions, worker_registry
+from models.sql.database import Database, Session
 from models.supervision import end_with_parent, take_predecessor
-from workers.imports import only_what_is_needed
+from workers.process.lazy_imports import only_what_is_needed
 
 _log = structlog.get_logger()
 
@@ -55,10 +53,10 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
     # These load the backend: only here, in the process that trains.
     with only_what_is_needed(settings.backend):
         from workers.devices import library_versions  # noqa: PLC0415
-        from workers.heartbeat import Heartbeat  # noqa: PLC0415
+        from workers.process.heartbeat import Heartbeat  # noqa: PLC0415
+        from workers.process.watchdog import Watchdog, begin_anew  # noqa: PLC0415
         from workers.runner import Runner  # noqa: PLC0415
         from workers.tasks import register_tasks  # noqa: PLC0415
-        from workers.watchdog import Watchdog, begin_anew  # noqa: PLC0415
 
     devices = _devices(asked_queues, gpu)
     queues = queues_of(_served(asked_queues, devices), settings.backend)
@@ -76,7 +74,7 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
 
     def say_goodbye() -> None:
         with database.writing() as session:
-            registry.update_worker(session, worker_id, cohort_id=None, stopped=True)
+            worker_registry.update_worker(session, worker_id, cohort_id=None, stopped=True)
 
     threads = (
         Heartbeat(settings, database, worker_id, runner),
@@ -86,7 +84,7 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
 
     def on_ready(**_: object) -> None:
         with database.writing() as session:
-            registry.add_worker(
+            worker_registry.add_worker(
                 session, worker_id, host=socket.gethostname(), process_id=os.getpid(),
                 queues=queues, devices=devices, versions=library_versions(),
             )  # fmt: skip
@@ -117,9 +115,9 @@ def _answer_for_predecessor(settings: Settings, database: Database) -> None:
     if died is None:
         return
     with database.writing() as session:
-        for worker_id in registry.list_unstopped(session, socket.gethostname(), died.process_id):
+        for worker_id in worker_registry.list_unstopped(session, socket.gethostname(), died.process_id):
             cohorts = transitions.mark_worker_lost(session, worker_id, settings.max_faults, died.how)
-            registry.update_worker(session, worker_id, cohort_id=None, stopped=True)
+            worker_registry.update_worker(session, worker_id, cohort_id=None, stopped=True)
             _log.warning("predecessor_lost", worker=worker_id, how=died.how, cohorts=cohorts)
 
 

@@ -1,7 +1,6 @@
 """The machine a worker runs on: which device its backend may use, and what is recorded with each trial.
 
-May import: keras, the seam to the backend. Knows neither SQL nor Celery. The backend is imported here first, in the
-process that trains; nothing forks after it.
+The backend is imported here first, in the process that trains; nothing forks after it.
 """
 
 import platform

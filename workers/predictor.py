@@ -1,7 +1,7 @@
 """Networks that have been trained, asked again: `python -m workers.predictor`, a process of its own beside the API.
 
-May import: keras, the networks, the artifacts. Knows neither SQL nor HTTP. It reads one question a line from standard
-input and answers each with one line, until its input ends or nobody has asked for a while.
+It reads one question a line from standard input and answers each with one line, until its input ends or nobody has
+asked for a while.
 """
 
 import json
@@ -17,11 +17,11 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from models.history import to_wire
-from models.spec.experiment import TrialSpec
+from fittingroom.specs.experiment import TrialSpec
+from fittingroom.views.history import to_wire
 from models.storage import Storage
-from workers.artifacts import Artifact, read_artifact
-from workers.networks import build_network
+from workers.builders.networks import build_network
+from workers.saving.artifacts import Artifact, read_artifact
 
 IDLE_SECONDS = 600.0
 """After so long without a question it ends, and gives its memory back; the next question starts another."""

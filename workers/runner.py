@@ -1,7 +1,4 @@
-"""A cohort from claim to end: claim, prepare, train, and one answer to whatever went wrong.
-
-May import: models, the engines, the datasets. Knows no HTTP and no message: `workers.tasks` calls it.
-"""
+"""A cohort from claim to end: claim, prepare, train, and one answer to whatever went wrong."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -9,31 +6,30 @@ from dataclasses import dataclass, replace
 
 import keras
 import structlog
-from sqlalchemy.exc import OperationalError
 
-from models import repository, transitions
-from models.database import Database
-from models.epochs import BestEpoch
-from models.errors import UsageFault
-from models.leases import Claim
-from models.lifecycle import TrialState
+from fittingroom.specs.experiment import TrialSpec
+from fittingroom.specs.losses import target_form
+from fittingroom.specs.validation.shapes import measure
+from fittingroom.views.states import TrialState
+from models.errors import DatabaseUnavailableError, UsageFault
 from models.settings import Settings
-from models.spec.experiment import TrialSpec
-from models.spec.losses import target_form
-from models.spec.shapes import measure
+from models.sql import experiments, transitions
+from models.sql.database import Database
+from models.sql.epochs import BestEpoch
+from models.sql.leases import Claim
 from models.storage import Storage
-from workers.artifacts import Artifacts, Inputs
-from workers.checkpoints import Checkpoints, SavedCohort
+from workers.builders.networks import describe
 from workers.datasets import load, prepare
 from workers.devices import environment
 from workers.engines.backends.chosen import backend
 from workers.engines.base import CannotTrainError, Cohort, CohortTrial, Engine, UnusableCheckpointError
-from workers.engines.compilers import KnownCompilers
-from workers.engines.fused import FusedEngine
+from workers.engines.fused.compilers import KnownCompilers
+from workers.engines.fused.engine import FusedEngine
 from workers.engines.reference import ReferenceEngine
-from workers.networks import describe
-from workers.recorder import LeaseLostError, Recorder
-from workers.reporter import ReleasedError, Reporter, Standing
+from workers.reporting.recorder import LeaseLostError, Recorder
+from workers.reporting.reporter import LeaseStatus, ReleasedError, Reporter
+from workers.saving.artifacts import ArtifactWriter, Inputs
+from workers.saving.checkpoints import Checkpoints, SavedCohort
 
 _log = structlog.get_logger()
 
@@ -144,9 +140,9 @@ class Runner:
         claim, cohort = task.claim, task.cohort
         recorder = Recorder(self._database, claim, cohort.trials, task.best, self._settings.lease_seconds)
         engine = (task.engine, task.engine_reason)
-        artifacts = Artifacts(self._storage, claim, task.inputs)
+        artifacts = ArtifactWriter(self._storage, claim, task.inputs)
         reporter = Reporter(cohort, engine, recorder, checkpoints, artifacts, self._settings.checkpoint_seconds)
-        reporter.standing = lambda: self._standing(claim)
+        reporter.lease_status = lambda: self._lease_status(claim)
         if saved is not None:
             reporter.restore(saved.watches)
             cohort = replace(cohort, checkpoint=saved.checkpoint)
@@ -155,16 +151,16 @@ class Runner:
         self.engines[task.engine].train(cohort, reporter)
         recorder.finish()
 
-    def _standing(self, claim: Claim) -> Standing:
+    def _lease_status(self, claim: Claim) -> LeaseStatus:
         if self.lost is claim:
-            return Standing.LOST
-        return Standing.LEAVING if self.releasing.is_set() else Standing.HELD
+            return LeaseStatus.LOST
+        return LeaseStatus.LEAVING if self.releasing.is_set() else LeaseStatus.HELD
 
     def _prepare(self, claim: Claim) -> _Task:
         """Read the cohort, describe its network, load its arrays."""
         with self._database.reading() as session:
-            row = repository.get_cohort(session, claim.cohort_id)
-            rows = repository.list_cohort_trials(session, claim.cohort_id)
+            row = experiments.get_cohort(session, claim.cohort_id)
+            rows = experiments.list_cohort_trials(session, claim.cohort_id)
         trials = [
             CohortTrial(
                 row.id,
@@ -207,7 +203,7 @@ class Runner:
     def _clear_deleted(self, claim: Claim) -> None:
         """Remove what this worker saved of an experiment that was deleted meanwhile."""
         with self._database.reading() as session:
-            is_deleted = repository.is_deleted(session, claim.experiment_id)
+            is_deleted = experiments.is_deleted(session, claim.experiment_id)
         if is_deleted:
             self._storage.remove(claim.experiment_id)
 
@@ -223,7 +219,7 @@ class Runner:
                 case _ if isinstance(error, MemoryError) or backend.is_out_of_memory(error):
                     detail = f"attempt {claim.attempt}: worker {self._worker_id} ran out of memory"
                     transitions.mark_faulted(session, claim, max_faults, detail)
-                case OperationalError() | OSError():  # the database, the disk, the network
+                case DatabaseUnavailableError() | OSError():  # the database, the disk, the network
                     transitions.mark_faulted(session, claim, max_faults, detail)
                 case _:
                     message = f"the service failed ({type(error).__name__}); its log names cohort {claim.cohort_id}"

@@ -1,7 +1,4 @@
-"""The Celery task: a message names a cohort, the runner does the rest.
-
-May import: celery, the runner, the repository. Knows no Keras.
-"""
+"""The Celery task: a message names a cohort, the runner does the rest."""
 
 from collections.abc import Collection
 from contextlib import suppress
@@ -9,10 +6,10 @@ from contextlib import suppress
 from celery import Celery
 from celery.worker import state
 
-from models import repository
-from models.broker import TRAIN_COHORT, ring
-from models.database import Database
 from models.errors import BrokerUnavailableError
+from models.messaging.broker import TRAIN_COHORT, ring
+from models.sql import experiments
+from models.sql.database import Database
 from workers.runner import Runner
 
 
@@ -32,7 +29,7 @@ def register_tasks(celery: Celery, runner: Runner, database: Database, queues: C
     def train_cohort(cohort_id: str) -> None:
         if not runner.train_cohort(cohort_id):
             with database.reading() as session:
-                misdirected = repository.find_misdirected(session, cohort_id, queues)
+                misdirected = experiments.find_misdirected(session, cohort_id, queues)
             if misdirected is not None:
                 with suppress(BrokerUnavailableError):  # it has been logged; the reaper sends it again
                     ring(celery, [misdirected])

@@ -1,7 +1,4 @@
-"""Reads what is wanted from standard input, as JSON; writes what came of it to standard output, as JSON.
-
-May import: the readers, the encoding. Knows no HTTP.
-"""
+"""Reads what is wanted from standard input, as JSON; writes what came of it to standard output, as JSON."""
 
 import hashlib
 import json
@@ -16,8 +13,8 @@ import numpy as np
 from app.ingestion.archives import read_archive
 from app.ingestion.encoding import Encoded, Refusal, encode_table
 from app.ingestion.tables import read_csv, read_parquet
-from models.spec.datasets import DatasetSchema
-from models.spec.faults import Fault
+from fittingroom.specs.datasets import DatasetSchema
+from fittingroom.specs.faults import Fault
 
 MEMORY_BYTES = 4 * 1024**3
 """Of addresses: what reading one file may take."""

@@ -1,7 +1,4 @@
-"""NumPy's archives: `x` and `y` of an `.npz` file, never with pickled objects.
-
-May import: numpy, pyarrow, the encoding. Knows no option but the task.
-"""
+"""NumPy's archives: `x` and `y` of an `.npz` file, never with pickled objects."""
 
 import math
 import zipfile

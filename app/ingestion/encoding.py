@@ -1,7 +1,4 @@
-"""From columns to features and a target: numbers as they are, categories one-hot, what is missing marked.
-
-May import: numpy, pyarrow, the schemas. Knows no file.
-"""
+"""From columns to features and a target: numbers as they are, categories one-hot, what is missing marked."""
 
 import difflib
 from collections.abc import Collection, Sequence
@@ -13,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from models.spec.datasets import DatasetColumn, Task
-from models.spec.faults import Fault
-from models.spec.limits import MAX_CLASSES
+from fittingroom.specs.datasets import DatasetColumn, Task
+from fittingroom.specs.faults import Fault
+from fittingroom.specs.limits import MAX_CLASSES
 
 MAX_ROWS = 10_000_000
 MAX_COLUMNS = 10_000

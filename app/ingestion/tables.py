@@ -1,7 +1,4 @@
-"""CSV and Parquet files as tables of columns.
-
-May import: pyarrow. Knows no target and no feature.
-"""
+"""CSV and Parquet files as tables of columns."""
 
 import re
 from collections.abc import Sequence

@@ -1,10 +1,10 @@
 /** Which page is shown: `#/`, `#/submit`, `#/experiments/ID`, `#/compare/ID,ID`. */
-import { api, isAsking, Problem } from "./api.js";
-import { el } from "./dom.js";
-import { showComparison } from "./comparison.js";
-import { showExperiment } from "./experiment.js";
-import { showExperiments } from "./experiments.js";
-import { showSubmit } from "./submit.js";
+import { api, isAsking, Problem } from "./lib/api.js";
+import { el } from "./lib/dom.js";
+import { showComparison } from "./pages/comparison.js";
+import { showExperiment } from "./pages/experiment.js";
+import { showExperiments } from "./pages/experiments.js";
+import { showSubmit } from "./pages/submit.js";
 
 const PAGES = [
   [/^#?\/?$/, "experiments", showExperiments],

@@ -6,7 +6,7 @@ Revision: 0001, after
 import sqlalchemy as sa
 from alembic import op
 
-import models.database
+import models.sql.database
 
 revision = '0001'
 down_revision = None
@@ -24,8 +24,8 @@ def upgrade() -> None:
     sa.Column('objective_metric', sa.String(length=200), nullable=False),
     sa.Column('objective_direction', sa.String(length=10), nullable=False),
     sa.Column('version', sa.BigInteger(), nullable=False),
-    sa.Column('created_at', models.database.UtcDateTime(timezone=True), nullable=False),
-    sa.Column('cancel_requested_at', models.database.UtcDateTime(timezone=True), nullable=True),
+    sa.Column('created_at', models.sql.database.UtcDateTime(timezone=True), nullable=False),
+    sa.Column('cancel_requested_at', models.sql.database.UtcDateTime(timezone=True), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_experiments'))
     )
     with op.batch_alter_table('experiments', schema=None) as batch_op:
@@ -38,9 +38,9 @@ def upgrade() -> None:
     sa.Column('queues', sa.JSON(), nullable=False),
     sa.Column('devices', sa.JSON(), nullable=False),
     sa.Column('versions', sa.JSON(), nullable=False),
-    sa.Column('started_at', models.database.UtcDateTime(timezone=True), nullable=False),
-    sa.Column('seen_at', models.database.UtcDateTime(timezone=True), nullable=False),
-    sa.Column('stopped_at', models.database.UtcDateTime(timezone=True), nullable=True),
+    sa.Column('started_at', models.sql.database.UtcDateTime(timezone=True), nullable=False),
+    sa.Column('seen_at', models.sql.database.UtcDateTime(timezone=True), nullable=False),
+    sa.Column('stopped_at', models.sql.database.UtcDateTime(timezone=True), nullable=True),
     sa.Column('cohort_id', sa.String(length=40), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_workers'))
     )
@@ -54,13 +54,13 @@ def upgrade() -> None:
     sa.Column('queue', sa.String(length=20), nullable=False),
     sa.Column('engine', sa.String(length=40), nullable=False),
     sa.Column('engine_reason', sa.Text(), nullable=False),
-    sa.Column('created_at', models.database.UtcDateTime(timezone=True), nullable=False),
-    sa.Column('sent_at', models.database.UtcDateTime(timezone=True), nullable=True),
+    sa.Column('created_at', models.sql.database.UtcDateTime(timezone=True), nullable=False),
+    sa.Column('sent_at', models.sql.database.UtcDateTime(timezone=True), nullable=True),
     sa.Column('attempt', sa.Integer(), nullable=False),
     sa.Column('faults', sa.Integer(), nullable=False),
     sa.Column('lease_owner', sa.String(length=40), nullable=True),
-    sa.Column('lease_expires_at', models.database.UtcDateTime(timezone=True), nullable=True),
-    sa.Column('finished_at', models.database.UtcDateTime(timezone=True), nullable=True),
+    sa.Column('lease_expires_at', models.sql.database.UtcDateTime(timezone=True), nullable=True),
+    sa.Column('finished_at', models.sql.database.UtcDateTime(timezone=True), nullable=True),
     sa.ForeignKeyConstraint(['experiment_id'], ['experiments.id'], name=op.f('fk_cohorts_experiment_id_experiments')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_cohorts'))
     )
@@ -92,10 +92,10 @@ def upgrade() -> None:
     sa.Column('state', sa.String(length=20), nullable=False),
     sa.Column('stop_reason', sa.String(length=20), nullable=True),
     sa.Column('fault', sa.JSON(none_as_null=True), nullable=True),
-    sa.Column('created_at', models.database.UtcDateTime(timezone=True), nullable=False),
-    sa.Column('started_at', models.database.UtcDateTime(timezone=True), nullable=True),
-    sa.Column('finished_at', models.database.UtcDateTime(timezone=True), nullable=True),
-    sa.Column('cancel_requested_at', models.database.UtcDateTime(timezone=True), nullable=True),
+    sa.Column('created_at', models.sql.database.UtcDateTime(timezone=True), nullable=False),
+    sa.Column('started_at', models.sql.database.UtcDateTime(timezone=True), nullable=True),
+    sa.Column('finished_at', models.sql.database.UtcDateTime(timezone=True), nullable=True),
+    sa.Column('cancel_requested_at', models.sql.database.UtcDateTime(timezone=True), nullable=True),
     sa.Column('attempt', sa.Integer(), nullable=False),
     sa.Column('epochs_planned', sa.Integer(), nullable=False),
     sa.Column('epochs_completed', sa.Integer(), nullable=False),
@@ -122,7 +122,7 @@ def upgrade() -> None:
     sa.Column('attempt', sa.Integer(), nullable=False),
     sa.Column('seconds', sa.Float(precision=53), nullable=False),
     sa.Column('metrics', sa.JSON(), nullable=False),
-    sa.Column('recorded_at', models.database.UtcDateTime(timezone=True), nullable=False),
+    sa.Column('recorded_at', models.sql.database.UtcDateTime(timezone=True), nullable=False),
     sa.ForeignKeyConstraint(['trial_id'], ['trials.id'], name=op.f('fk_epochs_trial_id_trials')),
     sa.PrimaryKeyConstraint('trial_id', 'epoch', name=op.f('pk_epochs'))
     )

@@ -6,7 +6,7 @@ Revision: 0003, after 0002
 import sqlalchemy as sa
 from alembic import op
 
-import models.database
+import models.sql.database
 
 revision = '0003'
 down_revision = '0002'
@@ -16,10 +16,10 @@ depends_on = None
 
 def upgrade() -> None:
     """To this version."""
-    op.add_column('experiments', sa.Column('paused_at', models.database.UtcDateTime(timezone=True), nullable=True))
+    op.add_column('experiments', sa.Column('paused_at', models.sql.database.UtcDateTime(timezone=True), nullable=True))
     op.create_table('deletions',
     sa.Column('experiment_id', sa.String(length=40), nullable=False),
-    sa.Column('deleted_at', models.database.UtcDateTime(timezone=True), nullable=False),
+    sa.Column('deleted_at', models.sql.database.UtcDateTime(timezone=True), nullable=False),
     sa.PrimaryKeyConstraint('experiment_id', name=op.f('pk_deletions'))
     )
 

@@ -6,7 +6,7 @@ Revision: 0004, after 0003
 import sqlalchemy as sa
 from alembic import op
 
-import models.database
+import models.sql.database
 
 revision = '0004'
 down_revision = '0003'
@@ -24,9 +24,9 @@ def upgrade() -> None:
     sa.Column('scopes', sa.JSON(), nullable=False),
     sa.Column('requests_per_minute', sa.Integer(), nullable=True),
     sa.Column('max_unended_trials', sa.Integer(), nullable=True),
-    sa.Column('created_at', models.database.UtcDateTime(timezone=True), nullable=False),
-    sa.Column('expires_at', models.database.UtcDateTime(timezone=True), nullable=True),
-    sa.Column('revoked_at', models.database.UtcDateTime(timezone=True), nullable=True),
+    sa.Column('created_at', models.sql.database.UtcDateTime(timezone=True), nullable=False),
+    sa.Column('expires_at', models.sql.database.UtcDateTime(timezone=True), nullable=True),
+    sa.Column('revoked_at', models.sql.database.UtcDateTime(timezone=True), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_api_keys')),
     sa.UniqueConstraint('digest', name=op.f('uq_api_keys_digest'))
     )
@@ -36,7 +36,7 @@ def upgrade() -> None:
     sa.Column('key', sa.String(length=255), nullable=False),
     sa.Column('digest', sa.String(length=64), nullable=False),
     sa.Column('experiment_id', sa.String(length=40), nullable=False),
-    sa.Column('created_at', models.database.UtcDateTime(timezone=True), nullable=False),
+    sa.Column('created_at', models.sql.database.UtcDateTime(timezone=True), nullable=False),
     sa.PrimaryKeyConstraint('project', 'key', name=op.f('pk_idempotency_keys'))
     )
     op.create_index(op.f('ix_idempotency_keys_created_at'), 'idempotency_keys', ['created_at'], unique=False)

@@ -6,7 +6,7 @@ Revision: 0005, after 0004
 import sqlalchemy as sa
 from alembic import op
 
-import models.database
+import models.sql.database
 
 revision = '0005'
 down_revision = '0004'
@@ -22,7 +22,7 @@ def upgrade() -> None:
     sa.Column('name', sa.String(length=200), nullable=False),
     sa.Column('sha256', sa.String(length=64), nullable=False),
     sa.Column('document', sa.JSON(), nullable=False),
-    sa.Column('created_at', models.database.UtcDateTime(timezone=True), nullable=False),
+    sa.Column('created_at', models.sql.database.UtcDateTime(timezone=True), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_datasets')),
     sa.UniqueConstraint('project', 'name', name=op.f('uq_datasets_project_name'))
     )
@@ -39,9 +39,9 @@ def upgrade() -> None:
     sa.Column('experiment_id', sa.String(length=40), nullable=False),
     sa.Column('url', sa.Text(), nullable=False),
     sa.Column('secret', sa.String(length=200), nullable=False),
-    sa.Column('next_attempt_at', models.database.UtcDateTime(timezone=True), nullable=True),
+    sa.Column('next_attempt_at', models.sql.database.UtcDateTime(timezone=True), nullable=True),
     sa.Column('attempts', sa.Integer(), nullable=False),
-    sa.Column('delivered_at', models.database.UtcDateTime(timezone=True), nullable=True),
+    sa.Column('delivered_at', models.sql.database.UtcDateTime(timezone=True), nullable=True),
     sa.Column('last_answer', sa.String(length=200), nullable=True),
     sa.ForeignKeyConstraint(['experiment_id'], ['experiments.id'], name=op.f('fk_webhooks_experiment_id_experiments')),
     sa.PrimaryKeyConstraint('experiment_id', name=op.f('pk_webhooks'))

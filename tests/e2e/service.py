@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import httpx
 
-from app.client import Client
+from fittingroom.client.sync_client import Client
 
 
 def free_port() -> int:
@@ -56,7 +56,7 @@ class Service:
         self.log = folder / f"serve-{self.port}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "app", "serve", "--port", str(self.port), *arguments],
+                [sys.executable, "-m", "fittingroom", "serve", "--port", str(self.port), *arguments],
                 env=self.environment,
                 stdout=log,
                 stderr=log,
@@ -104,7 +104,7 @@ class Service:
         """A further worker over the same database and broker, with further settings."""
         with (self.folder / "worker.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "app", "worker", *arguments],
+                [sys.executable, "-m", "fittingroom", "worker", *arguments],
                 env=self.environment | settings,
                 stdout=log,
                 stderr=log,

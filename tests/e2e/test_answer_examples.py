@@ -8,12 +8,12 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from app.api.openapi import ANSWERS_FILE
 from app.main import create_app
-from app.openapi import ANSWERS_FILE
 from models.settings import Settings
-from tests.app.test_webhooks import SECRET
+from tests.app.services.test_webhook_delivery import SECRET
 from tests.e2e.service import Service
-from tests.specs import document
+from tests.factories import document
 
 TABLE = "size,town,high\n0.7,Ulm,yes\n,Bonn,no\n0.2,Ulm,no\n0.9,Bonn,yes\n"
 PASSENGER = [3, 22, 1, 0, 7.25, 1, 0, 0, 0, 1]

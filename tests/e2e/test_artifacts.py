@@ -10,11 +10,11 @@ import keras
 import numpy as np
 import pytest
 
-from models.spec.experiment import TrialSpec
-from tests.app.test_hostile import is_a_problem
+from fittingroom.specs.experiment import TrialSpec
+from tests.app.api.test_malformed_requests import is_a_problem
 from tests.e2e.service import Service
-from tests.specs import document, layers
-from tests.workers.trials import arrays_of
+from tests.factories import document, layers
+from tests.workers.engines.trials import arrays_of
 from workers.datasets.sources import LOADERS
 
 HIDDEN = {"type": "dense", "units": 16, "activation": "relu"}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.service import Service, until
-from tests.specs import DENSE_2, document, layers
+from tests.factories import DENSE_2, document, layers
 
 SWEEP = document(
     optimizer={"name": "adam", "learning_rate": {"choice": [0.01, 0.001]}},

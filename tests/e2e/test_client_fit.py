@@ -3,9 +3,9 @@
 import keras
 import pytest
 
-from app.client import Client, TrialFailedError
-from models.spec.examples import example_documents
-from tests.app.test_polling import later
+from app.examples import example_documents
+from fittingroom.client.sync_client import Client, TrialFailedError
+from tests.app.services.test_cached_reads import later
 from tests.e2e.service import Service, until
 
 

@@ -9,13 +9,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from models.database import Database
-from models.keys import Scope, create_key
+from app.examples import example_documents
 from models.settings import Settings
-from models.spec.examples import example_documents
-from tests.app.conftest import served
+from models.sql.api_keys import Scope, create_key
+from models.sql.database import Database
 from tests.e2e.service import Service, until
-from tests.specs import document
+from tests.factories import document
+from tests.serving import served
 
 pytestmark = pytest.mark.browser
 

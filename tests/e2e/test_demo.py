@@ -5,12 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from models.spec.examples import example_documents
+from app.examples import example_documents
 
 
 def test_the_demo_trains_the_six_exercises_and_leaves_pictures(tmp_path: Path) -> None:
     shown = subprocess.run(
-        [sys.executable, "-m", "app", "demo"],
+        [sys.executable, "-m", "fittingroom", "demo"],
         capture_output=True,
         text=True,
         timeout=240,

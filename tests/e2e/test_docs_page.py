@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from models.spec.examples import IN_ORDER
+from app.examples import IN_ORDER
 from tests.e2e.service import Service
 
 

@@ -7,11 +7,11 @@ from collections import Counter
 import keras
 import pytest
 
-from app.schemas import ExperimentView
-from models.spec.examples import example_documents
+from app.examples import example_documents
+from fittingroom.views.resources import ExperimentView
 from tests.e2e.service import Service
-from tests.specs import document
-from tests.workers.trials import arrays_of, plain_script, trial_specs
+from tests.factories import document
+from tests.workers.engines.trials import arrays_of, plain_script, trial_specs
 
 LONG = {"fit": {"epochs": 10_000, "validation_split": 0.3}}
 """Some seconds, where the program is known already."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from models.spec.examples import example_documents
+from app.examples import example_documents
 from tests.e2e.service import Service
 
 ENDED = {"completed", "failed", "cancelled"}

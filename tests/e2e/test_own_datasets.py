@@ -5,7 +5,7 @@ import io
 import random
 
 from tests.e2e.service import Service
-from tests.specs import document, layers
+from tests.factories import document, layers
 
 
 def table(rows: int, seed: int, *, gaps: bool) -> str:

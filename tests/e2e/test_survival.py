@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from tests.e2e.service import Service, is_alive, until
-from tests.specs import DENSE_2, document, layers
+from tests.factories import DENSE_2, document, layers
 
 SWEEP = document(
     optimizer={"name": "adam", "learning_rate": {"choice": [0.01, 0.001]}},

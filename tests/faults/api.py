@@ -6,13 +6,13 @@ import sys
 
 import uvicorn
 
-from app import submitter
 from app.main import create_app
+from app.services import submission_writer
 
 
 def die(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-submitter.ring = die
+submission_writer.ring = die
 uvicorn.run(create_app(), port=int(sys.argv[1]), log_config=None)

@@ -12,10 +12,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from app.schemas import ExperimentView
+from fittingroom.views.resources import ExperimentView
 from tests.conftest import create_postgres_database, drop_postgres_database
-from tests.faults.house import House
-from tests.specs import document
+from tests.factories import document
+from tests.faults.cluster import Cluster
 
 KINDS = {
     "short": document(fit={"epochs": 20, "validation_split": 0.3}),
@@ -39,32 +39,32 @@ def main() -> int:
     parser.add_argument("--server", action="store_true", help="on PostgreSQL and Redis")
     flags = parser.parse_args()
     url = create_postgres_database() if flags.server else None
-    house = House(Path(tempfile.mkdtemp(prefix="soak-")), url)
+    cluster = Cluster(Path(tempfile.mkdtemp(prefix="soak-")), url)
     try:
-        return soak(house, flags.minutes * 60)
+        return soak(cluster, flags.minutes * 60)
     finally:
-        house.close()
+        cluster.close()
         if url is not None:
             drop_postgres_database(url)
 
 
-def soak(house: House, seconds: float) -> int:
+def soak(cluster: Cluster, seconds: float) -> int:
     """Submit and kill for so long, then wait for the end of all and check the ledger."""
     chance = random.Random(11)  # noqa: S311 - the same blows each time
-    house.environment |= {"FITTINGROOM_MAX_FAULTS": "100", "FITTINGROOM_LEASE_SECONDS": "5"}
-    house.rescuer.send_signal(signal.SIGCONT)
+    cluster.environment |= {"FITTINGROOM_MAX_FAULTS": "100", "FITTINGROOM_LEASE_SECONDS": "5"}
+    cluster.rescuer.send_signal(signal.SIGCONT)
     expected = {}
     for kind, spec in KINDS.items():
-        expected[kind] = house.histories(house.client.wait(house.client.submit(spec).id, timeout=120))
-    workers = [house.worker() for _ in range(WORKERS)]
+        expected[kind] = cluster.histories(cluster.client.wait(cluster.client.submit(spec).id, timeout=120))
+    workers = [cluster.worker() for _ in range(WORKERS)]
     ledger: dict[str, str] = {}
     blows: Counter[str] = Counter()
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         # On a slow machine work would pile up that has to be waited for at the end.
-        if house.ask("SELECT count(*) FROM cohorts WHERE finished_at IS NULL") < MOST_WAITING:
+        if cluster.ask("SELECT count(*) FROM cohorts WHERE finished_at IS NULL") < MOST_WAITING:
             kind = chance.choice(list(KINDS))
-            ledger[house.client.submit(KINDS[kind]).id] = kind
+            ledger[cluster.client.submit(KINDS[kind]).id] = kind
         time.sleep(chance.uniform(0.2, 2.0))
         if chance.random() < 0.25:
             place = chance.randrange(WORKERS)
@@ -72,15 +72,15 @@ def soak(house: House, seconds: float) -> int:
             workers[place].send_signal(blow)
             workers[place].wait(60)
             blows[blow.name] += 1
-            workers[place] = house.worker()
+            workers[place] = cluster.worker()
     print(f"{len(ledger)} experiments, {dict(blows)}; waiting for their end", flush=True)
     wrong = []
     for experiment_id, kind in ledger.items():
-        view: ExperimentView = house.client.wait(experiment_id, timeout=600)
-        if view.state.value != "completed" or house.histories(view) != expected[kind]:
+        view: ExperimentView = cluster.client.wait(experiment_id, timeout=600)
+        if view.state.value != "completed" or cluster.histories(view) != expected[kind]:
             wrong.append(f"{experiment_id} ({kind}): {view.state.value}")
-    attempts = Counter(trial.attempt for experiment_id in ledger for trial in house.trials(experiment_id))
-    resumed = house.ask(
+    attempts = Counter(trial.attempt for experiment_id in ledger for trial in cluster.trials(experiment_id))
+    resumed = cluster.ask(
         "SELECT count(*) FROM "
         "(SELECT trial_id FROM epochs GROUP BY trial_id HAVING min(attempt) < max(attempt)) AS resumed"
     )

@@ -50,7 +50,7 @@ def after(owner: Any, name: str, action: Callable[[], None], call: int = 1) -> N
 
 
 def killed_before_the_claim() -> None:
-    from models import transitions
+    from models.sql import transitions
 
     before(transitions, "mark_claimed", die)
 
@@ -62,20 +62,20 @@ def killed_after_the_claim() -> None:
 
 
 def killed_within_an_epoch() -> None:
-    from workers.engines.training import Training
+    from workers.engines.fused.training import Training
 
     before(Training, "_train_epoch", die, call=150)
 
 
 def killed_before_the_write() -> None:
-    from workers.recorder import Recorder
+    from workers.reporting.recorder import Recorder
 
     before(Recorder, "flush", die, call=4)
 
 
 def killed_before_the_mark() -> None:
     """All epochs are trained; the transaction with the last of them is not committed."""
-    from workers import recorder
+    from workers.reporting import recorder
 
     before(recorder, "mark_completed", die)
 
@@ -147,7 +147,7 @@ def out_of_memory() -> None:
     """The device has no memory left for networks that have 7 units."""
     import tensorflow as tf
 
-    from workers.engines.training import Training
+    from workers.engines.fused.training import Training
 
     original = Training._train_epoch
 
@@ -167,8 +167,8 @@ def clock_an_hour_ahead() -> None:
 
 def endless_epoch() -> None:
     """The third epoch never ends, and does not let go of the interpreter's signals."""
-    from workers import watchdog
-    from workers.engines.training import Training
+    from workers.engines.fused.training import Training
+    from workers.process import watchdog
 
     watchdog.OVERTIME_SECONDS = 1.0
     before(Training, "_train_epoch", lambda: _block_for(600), call=3)
@@ -176,7 +176,7 @@ def endless_epoch() -> None:
 
 def slow_epochs() -> None:
     """Each epoch takes ten seconds in which Python runs no signal handler."""
-    from workers.engines.training import Training
+    from workers.engines.fused.training import Training
 
     for call in range(2, 50):
         before(Training, "_train_epoch", lambda: _block_for(10), call=call)
@@ -196,17 +196,16 @@ def _block_for(seconds: float) -> None:
 
 def claim_lost_on_the_way() -> None:
     """The connection is cut when the claim has been committed and nobody was told."""
-    from sqlalchemy.exc import OperationalError
-
-    from models.database import Database
+    from models.errors import DatabaseUnavailableError
+    from models.sql.database import Database
 
     def cut() -> None:
-        raise OperationalError("COMMIT", {}, Exception("connection cut"))
+        raise DatabaseUnavailableError("connection cut")
 
     original, calls = Database.writing, [0]
     import contextlib
 
-    from models import transitions
+    from models.sql import transitions
 
     claimed = [False]
     after(transitions, "mark_claimed", lambda: claimed.__setitem__(0, True))

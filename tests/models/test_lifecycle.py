@@ -2,7 +2,8 @@
 
 import itertools
 
-from models.lifecycle import SOURCES, TERMINAL, TRANSITIONS, ExperimentState, TrialState, experiment_state
+from fittingroom.views.states import ExperimentState, TrialState
+from models.lifecycle import SOURCES, TERMINAL, TRANSITIONS, experiment_state
 
 
 def test_every_state_has_its_transitions() -> None:

@@ -1,16 +1,27 @@
-"""Which tests are of one of Keras's backends only, and where JAX keeps what the tests have compiled."""
+"""Selection of tests by Keras backend, and JAX's compilation cache for the length of a run."""
 
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 OTHERS = {"tensorflow", "jax"} - {os.environ["KERAS_BACKEND"]}
-collect_ignore = [f"test_{backend}_backend.py" for backend in OTHERS]
+NEEDS_NO_BACKEND = {
+    "test_between_backends.py", "test_datasets.py", "test_keras_import_roundtrip.py", "test_keras_model.py",
+    "test_networks.py",
+}  # fmt: skip
+"""Tests whose result does not depend on the backend: they run on TensorFlow only."""
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out the tests of the other backends, and on JAX those that no backend changes."""
+    ignored = {f"test_{backend}_backend.py" for backend in OTHERS}
+    if "tensorflow" in OTHERS:
+        ignored |= NEEDS_NO_BACKEND
+    return True if collection_path.name in ignored else None
+
+
 if "tensorflow" in OTHERS:
-    # Once is enough.
-    collect_ignore += [
-        "test_between_backends.py", "test_datasets.py", "test_keras_json.py", "test_keras_spec.py", "test_networks.py"
-    ]  # fmt: skip
     # Most of the time goes to compiling, and trials of one network compile the same. JAX reads this at its import.
     COMPILED = tempfile.mkdtemp(prefix="fittingroom-compiled-")
     os.environ |= {"JAX_COMPILATION_CACHE_DIR": COMPILED, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}

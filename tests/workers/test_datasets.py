@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from fittingroom.specs.datasets import BUILT_IN_DATASETS
+from fittingroom.specs.experiment import Dataset
+from fittingroom.specs.fit import Fit
+from fittingroom.specs.losses import TargetForm
 from models.errors import UsageFault
-from models.spec.datasets import BUILT_IN_DATASETS
-from models.spec.experiment import Dataset
-from models.spec.fit import Fit
-from models.spec.losses import TargetForm
 from workers.datasets import prepare
 from workers.datasets.sources import LOADERS, load_mnist
 from workers.engines.base import Arrays

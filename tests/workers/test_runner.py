@@ -5,18 +5,17 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
-from sqlalchemy.exc import OperationalError
 
-from models import repository, requests, transitions
-from models.database import Database, clock
-from models.errors import UsageFault
+from models.errors import DatabaseUnavailableError, UsageFault
 from models.settings import Settings
-from models.tables import CohortTable
-from tests.specs import DENSE_2, layers
-from tests.specs import store as store_experiment
-from workers.artifacts import Artifacts
-from workers.engines.base import Answer, CannotTrainError, Cohort, Engine, Metrics, Report
+from models.sql import client_requests, experiments, transitions
+from models.sql.database import Database, clock
+from models.sql.tables import CohortTable
+from tests.factories import DENSE_2, layers
+from tests.factories import store as store_experiment
+from workers.engines.base import CannotTrainError, Cohort, Engine, EpochDecision, Metrics, Report
 from workers.runner import Runner
+from workers.saving.artifacts import ArtifactWriter
 
 SWEEP = {
     "optimizer": {"name": "sgd", "learning_rate": {"choice": [0.1, 0.01]}},
@@ -44,14 +43,14 @@ def runner(engine: str, settings: Settings, database: Database) -> Runner:
 
 def trials(database: Database, experiment_id: str) -> list[Any]:
     with database.reading() as session:
-        return list(repository.list_trials(session, experiment_id))
+        return list(experiments.list_trials(session, experiment_id))
 
 
 def epochs(database: Database, experiment_id: str) -> list[tuple[int, int, dict[str, Any]]]:
     """Trial's number, epoch, metrics."""
     numbers = {trial.id: trial.number for trial in trials(database, experiment_id)}
     with database.reading() as session:
-        rows = repository.list_epochs(session, experiment_id=experiment_id)
+        rows = experiments.list_epochs(session, experiment_id=experiment_id)
     return sorted((numbers[row.trial_id], row.epoch, row.metrics) for row in rows)
 
 
@@ -68,7 +67,7 @@ class Interrupted:
         self.describe, self.ended, self.save = report.describe, report.ended, report.save
         self._engine.train(cohort, self)
 
-    def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> Answer:
+    def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
         self._at -= 1
         if self._at == 0:
             self._action()
@@ -94,7 +93,7 @@ def test_a_cohort_is_trained_to_its_end(runner: Runner, database: Database) -> N
         (number, epoch) for number in (1, 2) for epoch in range(1, 7)
     ]
     with database.reading() as session:
-        cohort = repository.get_cohort(session, message.cohort_id)
+        cohort = experiments.get_cohort(session, message.cohort_id)
     assert cohort.finished_at is not None
     assert cohort.lease_owner is None
 
@@ -148,7 +147,7 @@ def test_cancel_of_running_trials_and_of_one_that_waits_its_turn(
 
     def cancel() -> None:
         with database.writing() as session:
-            requests.request_cancel(session, experiment_id)
+            client_requests.request_cancel(session, experiment_id)
 
     interrupt(runner, 2, cancel)
     runner.train_cohort(message.cohort_id)
@@ -186,7 +185,7 @@ def test_a_trial_ends_with_the_epoch_that_reaches_its_time_limit(runner: Runner,
     ("error", "state", "kind"),
     [
         (UsageFault("the dataset is elsewhere"), "failed", "usage"),
-        (OperationalError("select", {}, Exception("connection cut")), "queued", None),
+        (DatabaseUnavailableError("connection cut"), "queued", None),
         (OSError(28, "no space left on device"), "queued", None),
         (RuntimeError("an inner secret"), "failed", "fatal"),
     ],
@@ -225,7 +224,7 @@ def test_what_trained_it_is_recorded(settings: Settings, database: Database) -> 
         _, [message] = store_experiment(database, **SWEEP)
         runner.train_cohort(message.cohort_id)
         with database.reading() as session:
-            cohort = repository.get_cohort(session, message.cohort_id)
+            cohort = experiments.get_cohort(session, message.cohort_id)
         assert cohort.engine == "fused"
         programs.append(cohort.program)
     assert [program["known_program"] for program in programs] == [False, True]
@@ -247,7 +246,7 @@ def test_what_an_engine_cannot_train_the_reference_engine_does(settings: Setting
     runner.train_cohort(message.cohort_id)
     assert [trial.state for trial in trials(database, experiment_id)] == ["completed"]
     with database.reading() as session:
-        cohort = repository.get_cohort(session, message.cohort_id)
+        cohort = experiments.get_cohort(session, message.cohort_id)
     assert cohort.engine == "reference"
     assert "this network has no program" in cohort.engine_reason
 
@@ -257,18 +256,18 @@ def test_a_cancel_that_comes_while_another_trial_ends(
 ) -> None:
     """Between the last epoch of one trial and the writing of its end: the other one still stops, and writes no more."""
     runner = runner_with("fused", settings, database)
-    monkeypatch.setattr("workers.recorder.FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr("workers.reporting.recorder.FLUSH_SECONDS", 0.0)
     sweep = {"fit": {"epochs": {"choice": [2, 40]}, "validation_split": 0.3}}
     experiment_id, [message] = store_experiment(database, **sweep)
     short, long = trials(database, experiment_id)
-    save = Artifacts.save
+    save = ArtifactWriter.save
 
-    def save_and_cancel(self: Artifacts, epoch: int, weights: Mapping[str, Any]) -> str:
+    def save_and_cancel(self: ArtifactWriter, epoch: int, weights: Mapping[str, Any]) -> str:
         with database.writing() as session:
-            requests.request_cancel(session, experiment_id, long.id)
+            client_requests.request_cancel(session, experiment_id, long.id)
         return save(self, epoch, weights)
 
-    monkeypatch.setattr(Artifacts, "save", save_and_cancel)
+    monkeypatch.setattr(ArtifactWriter, "save", save_and_cancel)
     runner.train_cohort(message.cohort_id)
     short, long = trials(database, experiment_id)
     assert (short.state, short.artifact_epoch is not None) == ("completed", True)

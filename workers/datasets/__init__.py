@@ -1,7 +1,4 @@
-"""The numbers of the datasets, and the cut into training and validation rows.
-
-May import: numpy, the specs, the storage. Knows neither SQL nor an engine.
-"""
+"""The numbers of the datasets, and the cut into training and validation rows."""
 
 from workers.datasets.numbers import load
 from workers.datasets.preparation import Scaling, prepare

@@ -1,7 +1,4 @@
-"""A dataset's numbers and their names, whether it is built in or was uploaded.
-
-May import: numpy, the specs, the storage. Knows neither SQL nor an engine.
-"""
+"""A dataset's numbers and their names, whether it is built in or was uploaded."""
 
 import json
 from collections import OrderedDict
@@ -10,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datasets import file_of
+from fittingroom.specs.datasets import BUILT_IN_DATASETS
+from fittingroom.specs.experiment import DatasetReference
 from models.errors import UsageFault
-from models.spec.datasets import BUILT_IN_DATASETS
-from models.spec.experiment import DatasetReference
+from models.sql.datasets import file_of
 from models.storage import Storage
 from workers.datasets.sources import LOADERS
 

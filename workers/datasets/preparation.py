@@ -1,7 +1,4 @@
-"""From a dataset to the arrays a cohort trains on: rows chosen, cut, filled, scaled; targets in the loss's form.
-
-May import: numpy, the specs, the numbers. Knows neither SQL nor an engine.
-"""
+"""From a dataset to the arrays a cohort trains on: rows chosen, cut, filled, scaled; targets in the loss's form."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.spec.dataset_checks import training_rows
-from models.spec.experiment import Dataset
-from models.spec.fit import Fit
-from models.spec.losses import TargetForm
+from fittingroom.specs.experiment import Dataset
+from fittingroom.specs.fit import Fit
+from fittingroom.specs.losses import TargetForm
+from fittingroom.specs.validation.dataset_checks import training_rows
 from models.storage import Storage
 from workers.datasets.numbers import Floats, Labels, like, load
 from workers.engines.base import Arrays

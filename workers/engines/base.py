@@ -1,7 +1,4 @@
-"""The contract of an engine: `train(cohort, report)`.
-
-May import: numpy, the specs. Knows neither SQL nor Celery nor HTTP, nor why a trial must stop.
-"""
+"""The contract of an engine: `train(cohort, report)`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -11,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.spec.experiment import TrialSpec
+from fittingroom.specs.experiment import TrialSpec
 
 Metrics = Mapping[str, float]
 """The metrics of one epoch under Keras's names."""
@@ -93,7 +90,7 @@ class UnusableCheckpointError(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
+class EpochDecision:
     """What a report says to an engine."""
 
     stopped: Mapping[str, str] = field(default_factory=dict)
@@ -114,7 +111,7 @@ class Report(Protocol):
     def describe(self, record: Mapping[str, Any]) -> None:
         """Take what there is to know of how the cohort is trained, as JSON."""
 
-    def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> Answer:
+    def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
         """Take the metrics of an epoch.
 
         Args:

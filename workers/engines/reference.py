@@ -1,7 +1,6 @@
 """The reference engine: `keras.Model.fit`, one trial after the other, for any network and for data of any size.
 
-May import: keras, numpy, the networks, the specs. Knows neither SQL nor Celery. What it computes is right by
-definition; other engines are measured against it.
+What it computes is right by definition; other engines are measured against it.
 """
 
 import time
@@ -13,8 +12,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from models.spec.experiment import TrialSpec
-from models.spec.search import fixed
+from fittingroom.specs.experiment import TrialSpec
+from fittingroom.specs.search_space import fixed
+from workers.builders.networks import build_compiled
 from workers.engines.backends.chosen import backend
 from workers.engines.base import (
     Arrays,
@@ -26,9 +26,8 @@ from workers.engines.base import (
     Weights,
     fitted,
 )
-from workers.engines.batches import permutation
-from workers.engines.programs import program_key
-from workers.networks import build_compiled
+from workers.engines.program_keys import program_key
+from workers.engines.row_order import permutation
 
 _XLA_MUST_GAIN = 1.25
 """How many times faster than the plain graph XLA must be to be chosen: more than a busy machine makes by chance."""

@@ -1,7 +1,4 @@
-"""The backend that this process has: Keras's own choice, made when Keras was first imported.
-
-May import: keras, the seam, and of the backends only that one: the other need not be installed.
-"""
+"""The backend that this process has: Keras's own choice, made when Keras was first imported."""
 
 from importlib import import_module
 

@@ -1,7 +1,6 @@
 """The seam on JAX: `vmap`, `fori_loop`, and one compiled program whose spent argument gives its memory to the result.
 
-May import: keras, jax, the seam, which says what each name is for, the words of layout and precision. Knows no trial;
-nothing of JAX leaves this module but its arrays.
+Nothing of JAX leaves this module but its arrays.
 """
 
 import logging
@@ -16,11 +15,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from models.spec.experiment import Precision
+from fittingroom.specs.experiment import Precision
 from workers.engines.backends import seam
 from workers.engines.backends.jax_doubles import Double
-from workers.engines.backends.seam import CannotCompileError, Tensor, Tree, in_a_line
-from workers.engines.layout import Capacity
+from workers.engines.backends.seam import CannotCompileError, Capacity, Tensor, Tree, in_a_line
 
 LAYERS: dict[str, type[keras.layers.Layer]] = {}
 COMPILERS = ("xla",)

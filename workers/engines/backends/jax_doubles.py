@@ -1,8 +1,8 @@
 """Double precision out of two float32: for the few numbers that Keras computes with before they meet a tensor.
 
-May import: jax. Knows no trial. Sums and products are those of Dekker, "A floating-point technique for extending the
-available precision", Numerische Mathematik 18 (1971); the error of a sum is Knuth's. 48 bits of a double's 53 are left,
-so what is rounded to float32 in the end is the double rounded, but for one case in some millions.
+Sums and products are those of Dekker, "A floating-point technique for extending the available precision", Numerische
+Mathematik 18 (1971); the error of a sum is Knuth's. 48 bits of a double's 53 are left, so what is rounded to float32
+in the end is the double rounded, but for one case in some millions.
 """
 
 from typing import Any

@@ -1,7 +1,6 @@
 """What the engines need of one of Keras's backends, and what is the same for all of them.
 
-May import: keras, numpy, the layout's words, the spec's word for a precision. Knows no backend by name and no trial. A
-backend is a module with the names of `Backend`; `workers.engines.backends.chosen` says which one this process has.
+A backend is a module with the names of `Backend`; `workers.engines.backends.chosen` says which one this process has.
 """
 
 import math
@@ -11,19 +10,32 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from models.spec.experiment import Precision
-from workers.engines.layout import Capacity
+from fittingroom.specs.experiment import Precision
 
 Tensor = Any
 """An array on the device, or what stands for one while a function is traced."""
 Tree = Any
 """Tensors in lists, tuples and dicts."""
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What the device that computes can take."""
+
+    calls: int
+    """How many programs are worth running beside each other."""
+    widest: int
+    """How many trials may share a program."""
+    fills: float
+    """Multiplications per step of one trial, from which it keeps the device busy by itself."""
+
 
 GPU = Capacity(calls=1, widest=4_096, fills=math.inf)
 """Not measured: no GPU was at hand."""

@@ -1,7 +1,6 @@
 """The seam on TensorFlow: gradient, map over trials, loops, compile, and an update without variables.
 
-May import: keras, tensorflow, the seam, which says what each name is for, the words of layout and precision. Knows no
-trial; nothing of TensorFlow leaves this module but its tensors.
+Nothing of TensorFlow leaves this module but its tensors.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,11 +13,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 import workers.engines.backends.tensorflow_maps  # noqa: F401 - its import registers
-from models.spec.experiment import Precision
+from fittingroom.specs.experiment import Precision
 from workers.engines.backends import seam
-from workers.engines.backends.seam import CannotCompileError, CannotMapError, Tensor, Tree, in_a_line
+from workers.engines.backends.seam import CannotCompileError, CannotMapError, Capacity, Tensor, Tree, in_a_line
 from workers.engines.backends.tensorflow_random import ArithmeticDropout
-from workers.engines.layout import Capacity
 
 LAYERS: dict[str, type[keras.layers.Layer]] = {"dropout": ArithmeticDropout}
 """Dropout that gives Keras's numbers in a compiled program too."""

@@ -1,7 +1,6 @@
 """Converters that `tf.vectorized_map` lacks for operations that Keras uses.
 
-May import: tensorflow, and of its insides the one registry that has no public name. Knows nothing of trials: the axis
-it adds comes first, whatever it stands for.
+The axis it adds comes first, whatever it stands for.
 """
 
 from typing import Any

@@ -1,8 +1,8 @@
 """Dropout that draws TensorFlow's own random numbers with arithmetic alone.
 
-May import: keras, tensorflow. Knows nothing of trials. TensorFlow's random operations give other numbers when XLA
-compiles them, and cannot be mapped over seeds that differ; arithmetic is the same everywhere. The generator is
-Philox4x32-10 (Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011), set up and laid out as TensorFlow's.
+TensorFlow's random operations give other numbers when XLA compiles them, and cannot be mapped over seeds that differ;
+arithmetic is the same everywhere. The generator is Philox4x32-10 (Salmon et al., Parallel random numbers: as easy as
+1, 2, 3, 2011), set up and laid out as TensorFlow's.
 """
 
 import math

@@ -1,0 +1,97 @@
+"""What HTTP lets client and server agree on: ETags, media types, waiting, cursors."""
+
+import base64
+import datetime as dt
+import json
+import re
+from typing import Annotated
+
+from fastapi import Query, Request, Response
+
+from app.api.problems import Responses
+from app.api.strict_route import refuse_parameter
+from app.services.cached_reads import CachedResponse
+from models.identifiers import is_id
+from models.sql.experiment_list import Position, Sort
+
+CSV = "text/csv"
+AS_CSV: Responses = {
+    200: {"content": {CSV: {"example": "trial_id,trial,label,epoch,loss\r\ntrl_…,1,seed 0,1,0.69\r\n"}}}
+}
+UNCHANGED: Responses = {304: {"description": "Nothing has changed since the version in `If-None-Match`."}}
+MAX_WAIT_SECONDS = 60
+MAX_VERSION = 2**53
+
+WaitSeconds = Annotated[
+    float,
+    Query(ge=0, le=MAX_WAIT_SECONDS, description="Wait so many seconds for a change before answering (long poll)."),
+]
+Version = Annotated[
+    int | None,
+    Query(ge=0, le=MAX_VERSION, description="With `wait`: the version that is known; by default `If-None-Match`'s."),
+]
+
+
+def answered(request: Request, answer: CachedResponse) -> Response:
+    """An answer under its ETag, or 304 if the client has it."""
+    if is_known(request, answer.etag):
+        return not_modified(answer.etag)
+    headers = {"ETag": answer.etag, "Cache-Control": "no-cache", "Vary": "Accept, Authorization"}
+    return Response(answer.body, media_type=answer.media_type, headers=headers)
+
+
+def is_known(request: Request, etag: str) -> bool:
+    """Whether the client says that it has this version already."""
+    known = request.headers.get("if-none-match")
+    if known is None:
+        return False
+    return known.strip() == "*" or etag.removeprefix("W/") in [
+        tag.strip().removeprefix("W/") for tag in known.split(",")
+    ]
+
+
+def known_version(request: Request) -> int | None:
+    """The version that the client says it has, if it says so."""
+    found = re.match(r'\s*(?:W/)?"(\d{1,16})[-"]', request.headers.get("if-none-match", ""))
+    return int(found[1]) if found else None
+
+
+def not_modified(etag: str) -> Response:
+    """304: the client has it already."""
+    return Response(status_code=304, headers={"ETag": etag, "Cache-Control": "no-cache"})
+
+
+def wants_csv(request: Request) -> bool:
+    """Whether the client asks for CSV and not, or later, for JSON."""
+    kinds = [kind.split(";")[0].strip() for kind in request.headers.get("accept", "").split(",")]
+    return CSV in kinds and ("application/json" not in kinds or kinds.index(CSV) < kinds.index("application/json"))
+
+
+def to_cursor(sort: Sort, position: Position) -> str:
+    """A cursor that a client need not understand."""
+    value = position.value if isinstance(position.value, str) else position.value.isoformat()
+    return base64.urlsafe_b64encode(json.dumps([sort, value, position.id]).encode()).decode().rstrip("=")
+
+
+def from_cursor(cursor: str, sort: Sort) -> Position:
+    """Where a page ended.
+
+    Raises:
+        RequestValidationError: it is none of ours, or of a list in another order.
+    """
+    try:
+        document = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+        of_sort, text, last_id = document
+        value = text if sort.endswith("name") else dt.datetime.fromisoformat(text)
+        is_ours = of_sort == sort and isinstance(text, str) and isinstance(last_id, str) and is_id("exp", last_id)
+    except (ValueError, TypeError, RecursionError):
+        is_ours = False
+    if not is_ours or (isinstance(value, dt.datetime) and value.tzinfo is None) or "\x00" in text:
+        message = "expected the next_cursor of an earlier answer, unchanged, with the same sort"
+        refuse_parameter("cursor", cursor, message)
+    return Position(value, last_id)
+
+
+def link_to(request: Request, cursor: str) -> str:
+    """The header `Link` (RFC 8288) to the next page."""
+    return f'<{request.url.include_query_params(cursor=cursor)}>; rel="next"'

@@ -1,0 +1,88 @@
+"""The schema: FastAPI's own, made fit to generate clients from."""
+
+import json
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from app.api.problems import MEDIA_TYPE
+
+ANSWERS_FILE = Path(__file__).parent / "openapi_examples.json"
+"""An answer of each operation, as the service once gave it."""
+_REFERENCE = "#/components/schemas/"
+_UNUSED = ("HTTPValidationError", "ValidationError")
+"""FastAPI's own, in whose place stands Problem."""
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The application's schema; made once."""
+    if app.openapi_schema is None:
+        answers = json.loads(ANSWERS_FILE.read_text(encoding="utf-8"))
+        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        for path in schema["paths"].values():
+            for operation in path.values():
+                _describe_errors(operation)
+                _show(operation, answers)
+        components = schema["components"]["schemas"]
+        for name in _UNUSED:
+            components.pop(name, None)
+        app.openapi_schema = _renamed(_without_object_defaults(schema), _plain_names(components))
+    return app.openapi_schema
+
+
+def _describe_errors(operation: dict[str, Any]) -> None:
+    """Errors come under a media type of their own; and where no key was ever made, none is needed."""
+    if "security" in operation:
+        operation["security"].append({})
+    for status, answer in operation["responses"].items():
+        if status >= "400" and answer.get("content"):
+            example = {
+                "type": "about:blank",
+                "title": HTTPStatus(int(status)).phrase,
+                "status": int(status),
+                "detail": answer["description"],
+                "instance": "/v1/…",
+                "errors": [],
+            }
+            answer["content"] = {MEDIA_TYPE: {"schema": {"$ref": f"{_REFERENCE}Problem"}, "example": example}}
+
+
+def _show(operation: dict[str, Any], answers: Mapping[str, Any]) -> None:
+    """An example of what is answered where all went well."""
+    for status, answer in operation["responses"].items():
+        if status < "300" and "application/json" in answer.get("content", {}):
+            answer["content"]["application/json"]["example"] = answers.get(operation["operationId"])
+
+
+def _plain_names(components: dict[str, Any]) -> dict[str, str]:
+    """Names for generic documents, which pydantic names by all of their arguments: their titles, where these differ."""
+    titles = {name: re.sub(r"\W", "", schema.get("title", "")) for name, schema in components.items()}
+    taken = [*titles.values(), *components]
+    return {name: title for name, title in titles.items() if "_" in name and title and taken.count(title) == 1}
+
+
+def _renamed(node: Any, names: dict[str, str]) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(node, dict):
+        return {names.get(key, key): _renamed(value, names) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_renamed(value, names) for value in node]
+    if isinstance(node, str) and node.startswith(_REFERENCE):
+        name = node.removeprefix(_REFERENCE)
+        return _REFERENCE + names.get(name, name)
+    return node
+
+
+def _without_object_defaults(node: Any) -> Any:  # noqa: ANN401 - JSON
+    """Generators know no default of an object; each of its keys has its own."""
+    if isinstance(node, dict):
+        return {
+            key: _without_object_defaults(value)
+            for key, value in node.items()
+            if not (key == "default" and isinstance(value, dict))
+        }
+    return [_without_object_defaults(value) for value in node] if isinstance(node, list) else node

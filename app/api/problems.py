@@ -1,0 +1,182 @@
+"""Problem documents (RFC 9457): one place that turns whatever went wrong into an answer a client can use."""
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from app.api.authentication import ForbiddenError, TooManyRequestsError, UnauthorizedError
+from fittingroom.specs.faults import Fault, InvalidSpec, faults_of
+from fittingroom.views.resources import Problem
+from models.errors import (
+    DatabaseUnavailableError,
+    DatasetExistsError,
+    DatasetGoneError,
+    DatasetInUseError,
+    ExperimentEndedError,
+    FittingRoomError,
+    KeyReusedError,
+    NotFoundError,
+    NotMigratedError,
+    NoWeightsError,
+    PredictorUnavailableError,
+    QuotaError,
+    TooManyDatasetsError,
+)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 5
+
+_log = structlog.get_logger()
+
+_SOON = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+_ANSWERS: dict[type[FittingRoomError], tuple[int, Mapping[str, str]]] = {
+    UnauthorizedError: (401, {"WWW-Authenticate": "Bearer"}),
+    ForbiddenError: (403, {}),
+    NotFoundError: (404, {}),
+    ExperimentEndedError: (409, {}),
+    DatasetExistsError: (409, {}),
+    DatasetInUseError: (409, {}),
+    DatasetGoneError: (409, {}),
+    TooManyDatasetsError: (409, {}),
+    TooManyRequestsError: (429, {}),
+    QuotaError: (429, {"Retry-After": "60"}),
+    NoWeightsError: (409, {}),
+    PredictorUnavailableError: (503, _SOON),
+    NotMigratedError: (503, _SOON),
+    DatabaseUnavailableError: (503, _SOON),
+}
+"""What each of the service's own errors is answered with."""
+
+Responses = dict[int | str, dict[str, Any]]
+"""What a route may answer, for its OpenAPI entry."""
+
+_DESCRIPTIONS = {
+    401: "A valid key is needed.",
+    403: "The key does not allow this.",
+    404: "There is no such resource.",
+    409: "The resource is in a state in which this cannot be done; nothing was changed.",
+    408: "The body took too long to come.",
+    413: "The body is larger than the service takes.",
+    415: "The body is compressed, or of a kind that is not taken.",
+    422: "Something in the request is not as expected; nothing was changed.",
+    429: "More than the key may ask for; try again after `Retry-After` seconds.",
+    503: "The database does not answer; try again after `Retry-After` seconds.",
+}
+
+
+_MAX_FAULTS = 100
+_DETAILS = {
+    404: "there is nothing at this path; /docs shows the paths there are",
+    405: "this path does not take {}; the header Allow names what it takes",
+}
+
+
+def problem_responses(*statuses: int) -> Responses:
+    """For a route's OpenAPI entry: the problems it can answer with."""
+    everywhere = (401, 403, 429)  # what may be answered wherever a key is asked for
+    return {status: {"model": Problem, "description": _DESCRIPTIONS[status]} for status in (*everywhere, *statuses)}
+
+
+def problem_response(
+    path: str, status: int, detail: str, faults: list[Fault] | None = None, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """A problem document."""
+    problem = Problem(
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        instance=path,
+        errors=(faults or [])[:_MAX_FAULTS],
+    )
+    content = problem.model_dump(mode="json")
+    return JSONResponse(content, status_code=status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Make every error of the application a problem document."""
+
+    @app.exception_handler(RequestValidationError)
+    async def _(request: Request, error: RequestValidationError) -> JSONResponse:
+        sent = request.headers.get("content-type", "")
+        if error.errors()[0]["loc"] == ("body",) and "json" not in sent:
+            detail = "expected a JSON document, sent with the header Content-Type: application/json"
+            return _invalid(request, [Fault(pointer="", detail=detail, found=f"Content-Type: {sent}"[:100])])
+        return _invalid(request, _request_faults(error))
+
+    @app.exception_handler(InvalidSpec)
+    async def _(request: Request, error: InvalidSpec) -> JSONResponse:
+        return _invalid(request, error.faults)
+
+    @app.exception_handler(FittingRoomError)
+    async def _(request: Request, error: FittingRoomError) -> JSONResponse:
+        if isinstance(error, DatabaseUnavailableError):
+            _log.warning("database_unavailable", error=error.reason)
+        return _own_error(request, error)
+
+    @app.exception_handler(HTTPException)
+    async def _(request: Request, error: HTTPException) -> JSONResponse:
+        if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's only one: the body broke its JSON reader
+            return _invalid(
+                request, [Fault(pointer="", detail=f"the body is no JSON that is accepted: {error.__cause__}")]
+            )
+        headers = dict(error.headers) if error.headers else {}
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            # Starlette names the methods of the first route of a path only.
+            headers["Allow"] = _allowed(request) or headers["Allow"]
+        detail = _DETAILS.get(error.status_code, str(error.detail)).format(request.method)
+        return problem_response(request.url.path, error.status_code, detail, headers=headers)
+
+    @app.exception_handler(Exception)
+    async def _(request: Request, error: Exception) -> JSONResponse:
+        _log.error("unexpected_error", path=request.url.path, exc_info=error)
+        detail = "the service has met an error of its own; its log tells more"
+        return problem_response(request.url.path, 500, detail)
+
+
+def _allowed(request: Request) -> str | None:
+    """What a path takes, as the schema says it."""
+    paths = request.app.openapi()["paths"]
+    matching = (path for path in paths if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), request.url.path))
+    found = request.url.path if request.url.path in paths else next(matching, None)
+    return None if found is None else ", ".join(method.upper() for method in paths[found])
+
+
+def _own_error(request: Request, error: FittingRoomError) -> JSONResponse:
+    if isinstance(error, KeyReusedError):
+        return _invalid(request, [Fault(pointer="Idempotency-Key", detail=str(error))])
+    status, headers = _ANSWERS[type(error)]
+    if isinstance(error, TooManyRequestsError):
+        headers = {"Retry-After": str(error.retry_after_seconds)}
+    return problem_response(request.url.path, status, str(error), headers=headers)
+
+
+def _invalid(request: Request, faults: list[Fault]) -> JSONResponse:
+    first = faults[0]
+    rest = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    detail = f"{first.pointer or 'the document'}: {first.detail}{rest}"
+    return problem_response(request.url.path, 422, detail, faults)
+
+
+def _request_faults(error: RequestValidationError) -> list[Fault]:
+    """Faults of the body get pointers into it; those of the query are named by their parameter."""
+    faults: list[Fault] = []
+    for found in error.errors():
+        source, *location = found["loc"]
+        if found["type"] == "json_invalid":
+            detail = f"the body is not JSON: {found['ctx']['error']} at character {location[0]}"
+            faults.append(Fault(pointer="", detail=detail))
+        elif source == "body":
+            faults += faults_of([found | {"loc": tuple(location)}], error.body)
+        else:
+            name = str(location[0]) if location else str(source)
+            faults.append(
+                Fault(pointer=name, detail=f"{source} parameter: {found['msg']}", found=repr(found["input"])[:80])
+            )
+    return list({(fault.pointer, fault.detail): fault for fault in faults}.values())

@@ -1,0 +1,26 @@
+"""Which candidate of an experiment fits, and what of that is luck."""
+
+from fastapi import APIRouter, Request, Response
+
+from app.api.conditional_requests import UNCHANGED, answered
+from app.api.dependencies import ExperimentId, ReadingKey, reading_of
+from app.api.problems import problem_responses
+from app.api.strict_route import StrictRoute
+from fittingroom.views.comparison import ComparisonView
+
+router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=StrictRoute)
+
+
+@router.get(
+    "/{experiment_id}/comparison",
+    operation_id="compare_experiment",
+    response_model=ComparisonView,
+    responses=UNCHANGED | problem_responses(404, 503),
+)
+async def compare(experiment_id: ExperimentId, caller: ReadingKey, request: Request) -> Response:
+    """Its candidates, best first, by the objective at each trial's best epoch; and what the seeds show.
+
+    Trials that differ by their seed alone are one candidate. The leader is compared with every other one seed by seed,
+    as the same seed means the same initial weights and batches.
+    """
+    return answered(request, await reading_of(request).comparison(caller.project, experiment_id))

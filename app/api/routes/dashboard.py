@@ -1,0 +1,40 @@
+"""The dashboard at `/`: files of this machine alone, which ask the public API like any other client."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+
+router = APIRouter(include_in_schema=False)
+
+STATIC = Path(__file__).parents[2] / "static"
+# Scripts and connections of this service alone; plotly.js writes styles of its own.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+_HEADERS = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+
+
+def mount_dashboard(app: FastAPI) -> None:
+    """Serve the dashboard and its files."""
+    app.include_router(router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+
+
+@router.get("/")
+async def dashboard() -> FileResponse:
+    """The one page."""
+    return FileResponse(STATIC / "index.html", headers=_HEADERS | {"Cache-Control": "no-cache"})
+
+
+@router.get("/static/plotly.min.js")
+async def plotly() -> FileResponse:
+    """The chart library, as the package plotly ships it; found without importing that."""
+    package = find_spec("plotly")
+    if package is None or package.origin is None:
+        raise RuntimeError("the package plotly is missing; install fittingroom[api]")
+    file = Path(package.origin).parent / "package_data" / "plotly.min.js"
+    return FileResponse(file, media_type="text/javascript", headers={"Cache-Control": "max-age=86400"})

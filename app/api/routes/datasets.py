@@ -1,0 +1,136 @@
+"""Datasets: those there are, and uploads of one's own."""
+
+import csv
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, Query, Request, Response
+
+from app.api.body_limits import spooled
+from app.api.dependencies import AdminService, ReadService, SubmitService
+from app.api.problems import Responses, problem_responses
+from app.api.strict_route import StrictRoute
+from app.services.datasets import MAX_FILE_BYTES, NAME_PATTERN, Format, Upload
+from fittingroom.specs.datasets import DatasetSchema
+from fittingroom.specs.faults import Fault, InvalidSpec
+from fittingroom.specs.limits import MAX_NAME_LENGTH
+from fittingroom.views import resources
+
+router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=StrictRoute)
+
+_READERS = CapacityLimiter(1)
+"""One upload is read at a time: each may take some gigabytes."""
+_FORMATS: dict[str, Format] = {
+    "text/csv": "csv",
+    "application/vnd.apache.parquet": "parquet",
+    "application/x-npz": "npz",
+}
+_ANYTHING = "application/octet-stream"
+_FILE = {"schema": {"type": "string", "format": "binary"}}
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "text/csv": {
+                "schema": {"type": "string"},
+                "example": "sepal,petal,species\n5.1,1.4,setosa\n6.2,4.5,other\n",
+            },
+            **dict.fromkeys([*list(_FORMATS)[1:], _ANYTHING], _FILE),
+        },
+    }
+}
+_REPEATED: Responses = {200: {"model": DatasetSchema, "description": "It was there before."}}
+_Line = r"^[^\x00-\x1f\x7f]*$"
+_Columns = Annotated[str | None, Query(max_length=10_000, pattern=_Line)]
+
+
+@router.get("", operation_id="list_datasets", responses=problem_responses(503))
+def list_datasets(service: ReadService) -> resources.ListView[DatasetSchema]:
+    """All datasets: those built in, then your own by name."""
+    return resources.ListView(items=service.datasets.list_schemas())
+
+
+@router.get("/{name}", operation_id="get_dataset", responses=problem_responses(404, 503))
+def get_dataset(name: str, service: ReadService) -> DatasetSchema:
+    """One dataset: its rows, features and classes, and its first rows."""
+    return service.datasets.get_schema(name)
+
+
+@router.post(
+    "",
+    status_code=201,
+    operation_id="upload_dataset",
+    response_model=DatasetSchema,
+    responses=_REPEATED | problem_responses(408, 409, 413, 415, 422, 503),
+    openapi_extra=_BODY,
+    description=f"""\
+Upload a table to train on, of up to {MAX_FILE_BYTES // 1024**2} MiB: CSV whose first line names the columns, Parquet,
+or a NumPy archive with the arrays `x` and `y` (`{_ANYTHING}` is recognised by its content). Texts become one feature
+for each of their values; where a number is missing, the mean of the training rows is put, and a feature
+`…_was_missing` says so. The same upload again changes nothing.""",
+)
+async def upload_dataset(  # noqa: PLR0913 - a query's parameters
+    service: SubmitService,
+    request: Request,
+    response: Response,
+    *,
+    name: Annotated[
+        str,
+        Query(max_length=64, pattern=NAME_PATTERN, description="What specs are to call it."),
+    ],
+    target: Annotated[
+        str | None,
+        Query(
+            max_length=MAX_NAME_LENGTH,
+            pattern=_Line,
+            description="The column to be predicted; by default the one called `target`.",
+        ),
+    ] = None,
+    task: Annotated[
+        Literal["auto", "classification", "regression"],
+        Query(description="Whether the target is a class; `auto` takes texts and few whole numbers for classes."),
+    ] = "auto",
+    ignore: Annotated[_Columns, Query(description="Columns to leave out, separated by commas.")] = None,
+    categorical: Annotated[
+        _Columns, Query(description="Columns of numbers that name categories, separated by commas.")
+    ] = None,
+    description: Annotated[str, Query(max_length=1_000, pattern=_Line, description="What it holds.")] = "",
+) -> Response | DatasetSchema:
+    """Upload a dataset."""
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind not in _FORMATS and kind != _ANYTHING:
+        detail = f"expected one of: {', '.join([*_FORMATS, _ANYTHING])}; with curl: -H 'Content-Type: text/csv'"
+        raise InvalidSpec([Fault(pointer="", detail=detail, found=f"Content-Type: {kind}"[:100])])
+    with tempfile.NamedTemporaryFile(dir=service.datasets.temporary_dir) as file:
+        if (refusal := await spooled(request, file, MAX_FILE_BYTES)) is not None:
+            return refusal
+        file.flush()
+        path = Path(file.name)
+        found = _FORMATS.get(kind) or _format_of(path)
+        upload = Upload(name, found, target, task, _listed(ignore), _listed(categorical), description)
+        schema, is_repeated = await to_thread.run_sync(service.datasets.upload, path, upload, limiter=_READERS)
+    response.status_code = 200 if is_repeated else 201
+    response.headers["Location"] = f"/v1/datasets/{schema.name}"
+    return schema
+
+
+@router.delete(
+    "/{name}", status_code=204, operation_id="delete_dataset", responses=problem_responses(404, 409, 422, 503)
+)
+def delete_dataset(name: str, service: AdminService) -> None:
+    """Forget a dataset. Refused while an experiment on it has not ended."""
+    service.datasets.delete(name)
+
+
+def _format_of(file: Path) -> Format:
+    """By its first bytes."""
+    with file.open("rb") as opened:
+        start = opened.read(4)
+    return "parquet" if start == b"PAR1" else "npz" if start == b"PK\x03\x04" else "csv"
+
+
+def _listed(columns: str | None) -> list[str]:
+    """Columns as one line of CSV, so that a name with a comma can be quoted."""
+    return next(csv.reader([columns]), []) if columns else []

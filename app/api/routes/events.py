@@ -1,0 +1,60 @@
+"""Server-sent events: an experiment's history as it is written."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Request, Response
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from app.api.conditional_requests import MAX_VERSION
+from app.api.dependencies import ExperimentId, ReadingKey, reading_of
+from app.api.problems import Responses, problem_responses
+from app.api.strict_route import StrictRoute
+from app.services.cached_reads import Reading
+
+router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=StrictRoute)
+
+PING_SECONDS = 15
+END_SECONDS = 3.0
+"""How long a stream may take to end by itself when the process is told to end; without it, it would be cut within its
+last chunk, and a client could not tell that from a fault. Shorter than `app.server.GRACE_SECONDS`."""
+_EVENTS = 'id: 7\r\nevent: history\r\ndata: {"experiment_id": "exp_…", "version": 7, "trials": [{"…": "…"}]}\r\n\r\n'
+
+_STREAM: Responses = {
+    200: {"description": "Server-sent events.", "content": {"text/event-stream": {"example": _EVENTS}}},
+    204: {"description": "It has ended, and `Last-Event-ID` was its last event: there is nothing to come back for."},
+}
+
+
+@router.get(
+    "/{experiment_id}/events",
+    operation_id="stream_experiment",
+    response_class=EventSourceResponse,
+    responses=_STREAM | problem_responses(404, 422, 503),
+)
+async def stream(
+    experiment_id: ExperimentId, caller: ReadingKey, request: Request,
+    last_event_id: Annotated[
+        int, Header(alias="Last-Event-ID", ge=0, le=MAX_VERSION, description="Where to go on: the last `id` received.")
+    ] = 0,
+) -> Response:  # fmt: skip
+    """Its history as it is written, as server-sent events.
+
+    Each event `history` is what `history?after=…` answers since the one before, under the version as its id; a browser
+    that loses the connection goes on where it was. The event `end` comes last.
+    """
+    now = await reading_of(request).experiment_history(caller.project, experiment_id, last_event_id)
+    if now.has_ended and now.version == last_event_id:
+        return Response(status_code=204)
+    return EventSourceResponse(
+        _events(reading_of(request), caller.project, experiment_id, last_event_id),
+        ping=PING_SECONDS,
+        shutdown_grace_period=END_SECONDS,
+    )
+
+
+async def _events(reading: Reading, project: str, experiment_id: str, version: int) -> AsyncIterator[ServerSentEvent]:
+    async for answer in reading.changes(project, experiment_id, version):
+        yield ServerSentEvent(answer.body.decode(), event="history", id=str(answer.version))
+        if answer.has_ended:
+            yield ServerSentEvent("{}", event="end", id=str(answer.version))

@@ -1,0 +1,135 @@
+"""Pictures: the curves of an experiment, of chosen trials, and of a sweep."""
+
+import hashlib
+from typing import Annotated, Any, Literal
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, Query, Request, Response
+
+from app.api.conditional_requests import UNCHANGED, is_known, not_modified
+from app.api.dependencies import ExperimentId, ReadService
+from app.api.problems import Responses, problem_responses
+from app.api.strict_route import StrictRoute, refuse_parameter
+from app.services.experiments import Service
+from fittingroom.specs.limits import MAX_NAME_LENGTH
+
+router = APIRouter(prefix="/v1", tags=["plots"], route_class=StrictRoute)
+
+MAX_METRICS, MAX_TRIALS = 4, 100
+_DRAWING = CapacityLimiter(1)
+"""matplotlib is not made for threads: one picture at a time; who waits for one keeps no thread."""
+_WORDS = r"^[^\x00-\x1f\x7f]*$"
+_SVG: Responses = {200: {"content": {"image/svg+xml": {}}, "description": "A picture."}}
+_PNG: Responses = {200: {"content": {"image/png": {}}, "description": "A picture."}}
+
+Metrics = Annotated[
+    str | None,
+    Query(
+        max_length=4 * MAX_NAME_LENGTH, pattern=_WORDS, examples=["loss,val_loss"],
+        description="Which metric, or several with commas between; by default the objective's.",
+    ),
+]  # fmt: skip
+X = Annotated[
+    str,
+    Query(
+        max_length=MAX_NAME_LENGTH, pattern=_WORDS, examples=["optimizer.learning_rate"],
+        description="`epoch`, or a hyperparameter: then the best epoch of each trial is drawn over its value.",
+    ),
+]  # fmt: skip
+Scale = Annotated[
+    Literal["auto", "linear", "log"], Query(description="Of the values; `auto` takes `log` where they span much.")
+]
+Layout = Annotated[Literal["together", "apart"], Query(description="Several metrics in one panel, or one panel each.")]
+Seeds = Annotated[
+    Literal["each", "band"],
+    Query(description="A curve a trial, or a candidate's mean in a band from its lowest to its highest seed."),
+]
+
+
+@router.get(
+    "/experiments/{experiment_id}/plot.svg", operation_id="plot_experiment", response_class=Response,
+    responses=_SVG | UNCHANGED | problem_responses(404, 422, 503),
+)  # fmt: skip
+@router.get(
+    "/experiments/{experiment_id}/plot.png", operation_id="plot_experiment_as_png", response_class=Response,
+    responses=_PNG | UNCHANGED | problem_responses(404, 422, 503),
+)  # fmt: skip
+async def plot_experiment(  # noqa: PLR0913 - a query's parameters
+    experiment_id: ExperimentId, service: ReadService, request: Request, *,
+    metric: Metrics = None, x: X = "epoch", scale: Scale = "auto", layout: Layout = "together", seeds: Seeds = "each",
+) -> Response:  # fmt: skip
+    """All trials of an experiment in one picture: a metric over the epochs, or what was reached over a hyperparameter.
+
+    Each trial's best epoch is marked. Of more than twelve trials only the leading one has a colour.
+    """
+    several = _several("metric", metric, MAX_METRICS)
+    view = await to_thread.run_sync(service.get_experiment, experiment_id)
+    etag = _etag(request, str(view.version))
+    if is_known(request, etag):
+        return not_modified(etag)
+
+    def draw() -> bytes:
+        # matplotlib takes longer to import than the rest of the API together, and most processes never draw.
+        from app.plots.selection import Look, draw_experiment  # noqa: PLC0415
+
+        return draw_experiment(service, view, Look(several, x, scale, layout, seeds, _format_of(request)))
+
+    return _picture(request, await to_thread.run_sync(draw, limiter=_DRAWING), etag)
+
+
+@router.get(
+    "/plot.svg", operation_id="plot_trials", response_class=Response,
+    responses=_SVG | UNCHANGED | problem_responses(404, 422, 503),
+)  # fmt: skip
+@router.get(
+    "/plot.png", operation_id="plot_trials_as_png", response_class=Response,
+    responses=_PNG | UNCHANGED | problem_responses(404, 422, 503),
+)  # fmt: skip
+async def plot_trials(  # noqa: PLR0913 - a query's parameters
+    trials: Annotated[
+        str, Query(max_length=40 * MAX_TRIALS, pattern=_WORDS, description="Ids of trials, with commas between.")
+    ],
+    service: ReadService, request: Request, *,
+    metric: Metrics = None, scale: Scale = "auto", layout: Layout = "together", seeds: Seeds = "each",
+) -> Response:  # fmt: skip
+    """Chosen trials, of whatever experiments, in one picture."""
+    ids, several = _several("trials", trials, MAX_TRIALS), _several("metric", metric, MAX_METRICS)
+    etag = _etag(request, await to_thread.run_sync(_versions, service, ids))
+    if is_known(request, etag):
+        return not_modified(etag)
+
+    def draw() -> bytes:
+        from app.plots.selection import Look, draw_trials  # noqa: PLC0415
+
+        look = Look(several, scale=scale, layout=layout, seeds=seeds, file_format=_format_of(request))
+        return draw_trials(service, ids, look)
+
+    return _picture(request, await to_thread.run_sync(draw, limiter=_DRAWING), etag)
+
+
+def _several(name: str, text: str | None, at_most: int) -> list[str]:
+    """The words of a list with commas, each once."""
+    words = list(dict.fromkeys(word.strip() for word in (text or "").split(",") if word.strip()))
+    if len(words) > at_most:
+        refuse_parameter(name, text or "", f"at most {at_most}, with commas between; found {len(words)}")
+    if text is not None and not words:
+        refuse_parameter(name, text, "expected at least one, with commas between")
+    return words
+
+
+def _versions(service: Service, trial_ids: list[str]) -> str:
+    return "-".join(str(service.get_trial(trial_id).version) for trial_id in trial_ids)
+
+
+def _format_of(request: Request) -> Any:  # noqa: ANN401 - svg or png, as the route's own path says
+    return request.url.path.rpartition(".")[2]
+
+
+def _etag(request: Request, version: str) -> str:
+    asked = hashlib.sha256(f"{request.url.path}?{request.url.query} {version}".encode()).hexdigest()[:16]
+    return f'W/"{asked}"'
+
+
+def _picture(request: Request, picture: bytes, etag: str) -> Response:
+    media_type = {"svg": "image/svg+xml", "png": "image/png"}[_format_of(request)]
+    return Response(picture, media_type=media_type, headers={"ETag": etag, "Cache-Control": "no-cache"})

@@ -1,0 +1,16 @@
+"""Workers: who is alive."""
+
+from fastapi import APIRouter
+
+from app.api.dependencies import ReadService
+from app.api.problems import problem_responses
+from app.api.strict_route import StrictRoute
+from fittingroom.views import resources
+
+router = APIRouter(prefix="/v1", route_class=StrictRoute)
+
+
+@router.get("/workers", tags=["workers"], operation_id="list_workers", responses=problem_responses(503))
+def list_workers(service: ReadService) -> resources.ListView[resources.WorkerView]:
+    """The workers that are alive: on which devices, serving which queues, doing what."""
+    return resources.ListView(items=service.list_workers())

@@ -1,0 +1,1 @@
+"""Commands that need the service's own code and database: serve, migrate, keys, doctor, demo."""

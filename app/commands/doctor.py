@@ -1,0 +1,110 @@
+"""`fittingroom doctor`: asks each part of the service how it is, and shows what is left over or stuck."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from models.errors import FittingRoomError
+from models.maintenance.diagnosis import examine
+from models.messaging.broker import create_celery
+from models.settings import read_settings
+from models.sql import worker_registry
+from models.sql.database import Database
+from models.storage import Storage
+
+_PROBE = "doctor/probe"
+_WELL = "well"
+
+
+@dataclass
+class Diagnosis:
+    """How the service is."""
+
+    parts: dict[str, str]
+    """Of each part `well`, or what is wrong."""
+    workers: int | None = None
+    """How many are alive; None if the database cannot be asked."""
+    findings: list[dict[str, object]] = field(default_factory=list)
+    """`what` was found, whether it `is_mended`, whether it `can_be_mended`."""
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing is left to be done."""
+        return set(self.parts.values()) == {_WELL} and all(found["is_mended"] for found in self.findings)
+
+
+def run_doctor(*, mend: bool, as_json: bool) -> int:
+    """Examine, mend if that is asked for, and print.
+
+    Returns:
+        0 if all is well or was mended, 1 if not.
+    """
+    diagnosis = _diagnose(mend=mend)
+    if as_json:
+        typer.echo(json.dumps(asdict(diagnosis)))
+    else:
+        _show(diagnosis, mend=mend)
+    return 0 if diagnosis.is_well else 1
+
+
+def _diagnose(*, mend: bool) -> Diagnosis:
+    settings = read_settings()
+    settings.make_folders()
+    database, storage = Database(settings.sqlalchemy_url), Storage(settings.storage_location)
+
+    def ask_broker() -> None:
+        with create_celery(settings).connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, timeout=2)
+
+    def ask_storage() -> None:
+        storage.write(_PROBE, b"")
+        storage.remove(_PROBE)
+
+    parts: dict[str, Callable[[], object]] = {
+        "database": database.refuse_other_version, "broker": ask_broker, "storage": ask_storage,
+    }  # fmt: skip
+    diagnosis = Diagnosis({part: _answer(ask) for part, ask in parts.items()})
+    if diagnosis.parts["database"] == diagnosis.parts["storage"] == _WELL:
+        with database.reading() as session:
+            diagnosis.workers = len(worker_registry.list_workers(session))
+        for finding in examine(database, storage, settings):
+            can_be_mended = finding.mend is not None
+            if mend and finding.mend is not None:
+                finding.mend()
+            diagnosis.findings.append(
+                {"what": finding.what, "is_mended": mend and can_be_mended, "can_be_mended": can_be_mended}
+            )
+    database.close()
+    return diagnosis
+
+
+def _answer(ask: Callable[[], object]) -> str:
+    try:
+        ask()
+    except FittingRoomError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - every broker, database and storage has exceptions of its own
+        return f"does not answer: {type(error).__name__}"
+    return _WELL
+
+
+def _show(diagnosis: Diagnosis, *, mend: bool) -> None:
+    console = Console()
+    for part, answer in diagnosis.parts.items():
+        console.print(f"[bold]{part:9}[/] [{'green' if answer == _WELL else 'red'}]{escape(answer)}[/]")
+    if diagnosis.workers is None:
+        return
+    console.print(f"[bold]workers[/]   {diagnosis.workers} alive")
+    for found in diagnosis.findings:
+        what = escape(str(found["what"]))
+        if found["is_mended"]:
+            console.print(f"[green]mended[/]    {what}", highlight=False)
+        else:
+            hint = "; --mend would mend it" if found["can_be_mended"] and not mend else ""
+            console.print(f"[yellow]found[/]     {what}{hint}", highlight=False)
+    if not diagnosis.findings:
+        console.print("[green]nothing is left over, nothing is stuck[/]")

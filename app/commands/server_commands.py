@@ -1,0 +1,223 @@
+"""The commands of the service; each imports what it needs itself, so that all start fast."""
+
+import contextlib
+import gc
+import ipaddress
+import os
+import socket
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fittingroom.cli.client_commands import AsJson
+from models.child_processes import module_command, own_code_first
+
+commands = typer.Typer()
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Folder of the database and all other files. [default: .fittingroom]")
+]
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")]
+
+
+@commands.command()
+def serve(
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    data_dir: DataDir = None,
+    workers: Annotated[int, typer.Option(min=0, max=64, help="Worker processes.")] = 1,
+) -> None:
+    """Run the API and its workers together, until Ctrl-C. Needs no server."""
+    _use(data_dir)
+    _refuse_unsafe(host)
+    _refuse_taken(host, port)
+    migrate()
+
+    from app.supervisor import Supervisor  # noqa: PLC0415
+
+    children = {"api": ["fittingroom", "api", "--host", host, "--port", str(port)]}
+    children |= {f"worker-{number}": ["workers"] for number in range(1, workers + 1)}
+    typer.echo(f"Fitting Room is starting: http://{_shown(host)}:{port}/ (Ctrl-C ends it)", err=True)
+    Supervisor(children).run()
+
+
+@commands.command()
+def api(host: Host = "127.0.0.1", port: Port = 8000, data_dir: DataDir = None) -> None:
+    """Run the API alone."""
+    _use(data_dir)
+    _refuse_unsafe(host)
+
+    # What the imports make stays to the end: looking through it for garbage, again and again, is a sixth of the start.
+    gc.disable()
+    from app.server import run_server  # noqa: PLC0415
+    from models.settings import read_settings  # noqa: PLC0415
+    from models.supervision import end_with_parent  # noqa: PLC0415
+
+    gc.freeze()
+    gc.enable()
+
+    settings = read_settings()
+    settings.make_folders()
+    settings.prepare_libraries()
+    end_with_parent()
+    run_server(settings, host, port)
+
+
+@commands.command()
+def worker(
+    queues: Annotated[str | None, typer.Option(help="cpu, gpu or cpu,gpu; by default what this machine has.")] = None,
+    gpu: Annotated[int | None, typer.Option(help="Number of the GPU to use; -1 for none.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Run one worker: it trains one cohort at a time. Start one for each GPU."""
+    _use(data_dir)
+    if find_spec("keras") is None:
+        raise ModuleNotFoundError(name="keras")
+    options = [] if queues is None else ["--queues", queues]
+    options += [] if gpu is None else ["--gpu", str(gpu)]
+    # This process becomes the worker.
+    os.execve(sys.executable, module_command("workers", *options), own_code_first())  # noqa: S606
+
+
+@commands.command()
+def migrate(data_dir: DataDir = None) -> None:
+    """Bring the database's tables to this version."""
+    _use(data_dir)
+
+    from models.settings import read_settings  # noqa: PLC0415
+    from models.sql.database import Database  # noqa: PLC0415
+
+    settings = read_settings()
+    settings.make_folders()
+    database = Database(settings.sqlalchemy_url)
+    try:
+        database.migrate()
+    finally:
+        database.close()
+
+
+@commands.command()
+def doctor(
+    data_dir: DataDir = None,
+    *,
+    mend: Annotated[bool, typer.Option("--mend", help="Mend what can be mended.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Look for what is left over or stuck, in the database and among the files. Mends nothing without --mend."""
+    _use(data_dir)
+
+    from app.commands.doctor import run_doctor  # noqa: PLC0415
+
+    sys.exit(run_doctor(mend=mend, as_json=as_json))
+
+
+keys = typer.Typer(
+    help="Who may use the service: from the first key on, nobody gets in without one.", no_args_is_help=True
+)
+commands.add_typer(keys, name="keys")
+
+
+@keys.command("create")
+def create_key(  # noqa: PLR0913 - options
+    name: Annotated[str, typer.Argument(help="Who it is for.")],
+    *,
+    project: Annotated[
+        str, typer.Option(help="Whose experiments it sees: each project sees its own only.")
+    ] = "default",
+    scope: Annotated[str, typer.Option(help="read, submit (and read), or admin (and submit, and delete).")] = "submit",
+    expires_in_days: Annotated[float | None, typer.Option(min=0.001, help="By default never.")] = None,
+    requests_per_minute: Annotated[int | None, typer.Option(min=1, help="By default as many as it likes.")] = None,
+    max_unended_trials: Annotated[
+        int | None, typer.Option(min=1, help="How many trials of its project may wait or run when it submits.")
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key. It is shown this once; what is stored is its hash."""
+    _use(data_dir)
+
+    from app.commands.api_keys import create  # noqa: PLC0415
+
+    create(name, project, scope, (expires_in_days, requests_per_minute, max_unended_trials), as_json=as_json)
+
+
+@keys.command("list")
+def list_keys(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Show all keys, but for the secret in them."""
+    _use(data_dir)
+
+    from app.commands.api_keys import show  # noqa: PLC0415
+
+    show(as_json=as_json)
+
+
+@keys.command("revoke")
+def revoke_key(
+    key_id: Annotated[str, typer.Argument(help="As `list` shows it: key_…")],
+    *,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key worthless, within two seconds, for good."""
+    _use(data_dir)
+
+    from app.commands.api_keys import revoke  # noqa: PLC0415
+
+    revoke(key_id, as_json=as_json)
+
+
+@commands.command()
+def demo(
+    data_dir: DataDir = None,
+    url: Annotated[str | None, typer.Option(help="A running service to use; by default one is started.")] = None,
+) -> None:
+    """Train the six exercises over HTTP, with live progress, and show what came of them."""
+    _use(data_dir)
+
+    from app.commands.demo import run_demo  # noqa: PLC0415
+
+    sys.exit(run_demo(url))
+
+
+def _use(data_dir: Path | None) -> None:
+    """A flag wins over the environment, for this process and those it starts."""
+    if data_dir is not None:
+        os.environ["FITTINGROOM_DATA_DIR"] = str(data_dir)
+
+
+def _refuse_unsafe(host: str) -> None:
+    """While nobody is asked for a key, nobody but this machine may knock, unless that is wanted."""
+    from models.settings import read_settings  # noqa: PLC0415
+
+    loopback = host == "localhost"
+    with contextlib.suppress(ValueError):
+        loopback = loopback or ipaddress.ip_address(host).is_loopback
+    if loopback or read_settings().allow_remote:
+        return
+
+    from app.commands.api_keys import has_keys  # noqa: PLC0415
+
+    if not has_keys():
+        sys.exit(
+            f"refused to listen on {host}: no key was made yet, so everybody who reaches it could use the service.\n"
+            "Make a key with `fittingroom keys create NAME`, and nobody gets in without one; or use --host 127.0.0.1;\n"
+            "or, behind something that guards it, set FITTINGROOM_ALLOW_REMOTE=true."
+        )
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        sys.exit(f"cannot listen on {host}:{port}: {error.strerror}. Choose another with --port, or end what has it.")
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

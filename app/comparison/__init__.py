@@ -1,0 +1,1 @@
+"""Ranking of candidates and statistical tests of their differences."""

@@ -1,0 +1,93 @@
+"""A comparison in plain sentences."""
+
+from collections.abc import Sequence
+
+from fittingroom.views.comparison import AgainstLeaderView, CandidateView
+from fittingroom.views.resources import ObjectiveView
+
+_SHOWN_NAMES = 3
+
+
+def pair_sentence(
+    objective: ObjectiveView, leader: CandidateView, other: CandidateView, versus: AgainstLeaderView, among: int
+) -> str:
+    """The leader beside another one; it was chosen among so many candidates."""
+    if versus.advantage is None:
+        return f"{leader.label} and {other.label} have no seed in common, so they cannot be compared seed by seed."
+    better = "lower" if objective.direction == "minimize" else "higher"
+    amount = f"{objective.metric} {better} by {versus.advantage:.3g}"
+    if versus.interval is None:
+        return _without_interval(leader, other, versus, amount)
+    span = f"95 % interval {versus.interval.low:.3g} to {versus.interval.high:.3g}"
+    if versus.is_shown:
+        return f"{leader.label} beats {other.label} in {versus.wins} of {versus.pairs} seeds; {amount} ({span})."
+    if leader.unended or other.unended:
+        return f"So far {leader.label} leads {other.label}: {amount} ({span}); not all of their trials have ended."
+    needed = "more than 10,000" if versus.seeds_needed is None else f"about {versus.seeds_needed:,}"
+    if versus.seeds_needed is not None and versus.seeds_needed <= versus.pairs:
+        needed = "a few more"  # so many would do in most cases; in this one they did not
+    if versus.interval.low > 0:  # shown, had the leader been named beforehand
+        return (
+            f"{leader.label} leads {other.label} in {versus.wins} of {versus.pairs} seeds: {amount} ({span}). That "
+            f"may be the luck of the best of {among} candidates; {needed} seeds would be needed."
+        )
+    return (
+        f"No difference between {leader.label} and {other.label} that {versus.pairs} seeds can show: {amount} "
+        f"({span}); {needed} would be needed."
+    )
+
+
+def _without_interval(leader: CandidateView, other: CandidateView, versus: AgainstLeaderView, amount: str) -> str:
+    if versus.pairs == 1:
+        return (
+            f"{leader.label} leads {other.label}: {amount}, by one seed. Whether that is luck, more seeds tell: "
+            '"seeds": [0, 1, 2, 3, 4].'
+        )
+    if versus.ties == versus.pairs:
+        return f"{leader.label} and {other.label} are equal in each of {versus.pairs} seeds."
+    return (
+        f"{leader.label} leads {other.label}: {amount} in each of {versus.pairs} seeds, by the very same amount; "
+        "differences without spread tell nothing of luck, more seeds would."
+    )
+
+
+def verdict(objective: ObjectiveView, ranked: Sequence[CandidateView]) -> str:
+    """The whole comparison in a few sentences."""
+    found = [candidate for candidate in ranked if candidate.values]
+    if not found:
+        return f"Nothing to compare yet: no trial has an epoch with a finite {objective.metric}."
+    return f"{_of_leader(objective, found)}{_left_out(ranked)}"
+
+
+def _of_leader(objective: ObjectiveView, found: Sequence[CandidateView]) -> str:
+    leader = found[0]
+    versus = [(other, other.against_leader) for other in found[1:] if other.against_leader is not None]
+    if not versus:
+        span, count = leader.interval, len(leader.values)
+        spread = "" if span is None else f" (95 % interval {span.low:.3g} to {span.high:.3g})"
+        over = f" in the mean of {count} seeds" if count > 1 else ""
+        return f"{leader.label}: {objective.metric} {leader.mean:.4g} at its best epoch{over}{spread}."
+    runner_up = versus[0][1].sentence
+    if len(versus) == 1:
+        return runner_up
+    if all(against.pairs < 2 for _, against in versus):
+        return f"{runner_up} {len(versus)} candidates are behind it."
+    beaten = sum(against.is_shown for _, against in versus)
+    if beaten == len(versus):
+        return f"{leader.label} beats all {beaten} others. The next: {runner_up}"
+    open_ = [other.label for other, against in versus if not against.is_shown]
+    more = len(open_) - _SHOWN_NAMES
+    names = "; ".join(open_[:_SHOWN_NAMES]) + (f"; and {more} more" if more > 0 else "")
+    return (
+        f"{leader.label} leads, and beats {beaten} of {len(versus)} others; not shown against: {names}. "
+        f"The next: {runner_up}"
+    )
+
+
+def _left_out(ranked: Sequence[CandidateView]) -> str:
+    """Trials that have ended and cannot be compared: failed, cancelled, or never finite."""
+    missing = sum(max(0, candidate.trials - len(candidate.values) - candidate.unended) for candidate in ranked)
+    if missing == 0:
+        return ""
+    subject, are = ("trial has", "is") if missing == 1 else ("trials have", "are")
+    return f" {missing} {subject} no finite value, or did not complete, and {are} left out."

@@ -1,0 +1,89 @@
+"""What of a difference is luck: Student's t, over many samples at once.
+
+Student, "The probable error of a mean", Biometrika 6, 1908.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+CONFIDENCE = 0.95
+POWER = 0.8
+"""How surely the number of pairs that is advised would show a difference as large as the one seen."""
+MAX_PAIRS = 10_000
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a sample tells of the mean it was drawn around."""
+
+    low: float
+    """Of the interval that holds the mean in CONFIDENCE of all cases."""
+    high: float
+    p_value: float
+    """How often a sample with mean 0 would lie at least as far from it, to either side."""
+    probability: float
+    """That the mean is above 0, judged from the sample alone: the part of the t distribution there."""
+
+
+def estimate(samples: Sequence[Values]) -> list[Estimate | None]:
+    """What each sample tells; None of one with fewer than two values, or without spread."""
+    found: list[Estimate | None] = [None] * len(samples)
+    for places in _of_one_length(samples):
+        tested = stats.ttest_1samp(np.stack([samples[place] for place in places]), 0.0, axis=1)
+        interval = tested.confidence_interval(CONFIDENCE)
+        above = stats.t.cdf(tested.statistic, tested.df)
+        columns = (interval.low, interval.high, tested.pvalue, above)
+        for place, *numbers in zip(places, *(np.asarray(column).tolist() for column in columns), strict=True):
+            found[place] = Estimate(*numbers)
+    return found
+
+
+def pairs_needed(samples: Sequence[Values], alpha: float) -> list[int | None]:
+    """How many values would show a mean as large as each sample's, in POWER of all cases.
+
+    The power of the two-sided t test, by the noncentral t distribution (Cohen, "Statistical Power Analysis for the
+    Behavioral Sciences", 2nd ed. 1988, ch. 2).
+
+    Args:
+        samples: differences.
+        alpha: how often a difference may be shown where there is none.
+
+    Returns:
+        None of a sample without spread, and where more than MAX_PAIRS would be needed.
+    """
+    found: list[int | None] = [None] * len(samples)
+    places = [place for group in _of_one_length(samples) for place in group]
+    if not places:
+        return found
+    effects = np.array([abs(samples[place].mean()) / samples[place].std(ddof=1) for place in places])
+
+    def shows(pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
+        edge = stats.t.ppf(1 - alpha / 2, pairs - 1)
+        power = np.asarray(stats.nct.sf(edge, pairs - 1, effects * np.sqrt(pairs)))
+        return power >= POWER
+
+    low, high = np.ones(len(places), np.int64), np.full(len(places), MAX_PAIRS)  # so few do not; so many do
+    can_be_shown = (effects > 0) & shows(high)
+    while (high - low).max() > 1:
+        middle = np.maximum((low + high) // 2, 2)
+        enough = shows(middle)
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+        low = np.minimum(low, high - 1)
+    for place, pairs, can in zip(places, high.tolist(), can_be_shown.tolist(), strict=True):
+        found[place] = pairs if can else None
+    return found
+
+
+def _of_one_length(samples: Sequence[Values]) -> list[list[int]]:
+    """The places of samples that can be judged, those of one length together."""
+    groups: dict[int, list[int]] = {}
+    for place, values in enumerate(samples):
+        if len(values) > 1 and np.ptp(values) > 0:
+            groups.setdefault(len(values), []).append(place)
+    return list(groups.values())

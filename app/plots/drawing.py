@@ -1,0 +1,241 @@
+"""Curves and sweeps as pictures.
+
+Colours are those of Okabe and Ito (2008), told apart by the colour-blind; line styles and markers tell the curves
+apart in black and white.
+"""
+
+import io
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+FileFormat = Literal["svg", "png"]
+Scale = Literal["auto", "linear", "log"]
+PanelLayout = Literal["together", "apart"]
+Seeds = Literal["each", "band"]
+Point = tuple[int, float]
+
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_STYLES = ("-", "--", "-.", ":")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_GREY = "#999999"
+_LEGEND_AT_MOST = 12
+_LOGARITHMIC_FROM = 100.0
+"""Largest to smallest value, from which a linear axis would hide all but the largest."""
+
+# The same figures give the same bytes. Nobody else draws in this process.
+mpl.rcParams.update({"svg.hashsalt": "fittingroom", "svg.fonttype": "path"})
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One trial's values of one metric."""
+
+    label: str
+    candidate: str
+    """What it shares with the trials that differ from it by their seed alone."""
+    metric: str
+    points: Sequence[Point]
+    """Epoch, from 1, and value; NaN and infinities are left out of the picture."""
+    best_epoch: int | None = None
+    """The epoch to mark."""
+    is_leading: bool = False
+    """Whether it is the one to look at, where there are too many to tell apart."""
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What one trial of a sweep has reached."""
+
+    x: float | str
+    """The value of the hyperparameter that is looked at."""
+    value: float
+    """The objective at the trial's best epoch."""
+    series: str
+    """What else it was trained with."""
+
+
+def draw_curves(
+    title: str, curves: Sequence[Curve], *, scale: Scale = "auto", layout: PanelLayout = "together",
+    seeds: Seeds = "each", file_format: FileFormat = "svg",
+) -> bytes:  # fmt: skip
+    """Draw metrics of several trials over the epochs.
+
+    Args:
+        title: above the picture.
+        curves: all metrics of all trials, in the order in which they are to be told apart.
+        scale: of the values; `auto` is logarithmic where the largest is a hundred times the smallest.
+        layout: all metrics in one panel, or one panel a metric.
+        seeds: a curve a trial, or a candidate's mean with a band from its lowest to its highest seed.
+        file_format: of what is returned.
+    """
+    metrics = list(dict.fromkeys(curve.metric for curve in curves)) or [""]
+    panels = [[metric] for metric in metrics] if layout == "apart" else [metrics]
+    figure = Figure(figsize=(8, 4.5) if len(panels) == 1 else (8, 3.2 * len(panels)), layout="constrained")
+    for axes, shown in zip(figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels, strict=True):
+        mine = [curve for curve in curves if curve.metric in shown]
+        if seeds == "band":
+            _draw_bands(axes, mine, shown)
+        else:
+            _draw_each(axes, mine, shown)
+        _set_scale(
+            axes, scale, [value for curve in mine for _, value in _finite(curve)], "no epochs with finite values"
+        )
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(" and ".join(shown), parse_math=False)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return _saved(figure, title, file_format)
+
+
+def draw_sweep(
+    title: str, hyperparameter: str, objective: str, reached: Sequence[Reached],
+    *, scale: Scale = "auto", file_format: FileFormat = "svg",
+) -> bytes:  # fmt: skip
+    """Draw the objective against a hyperparameter: a dot a trial, and the means: on a line, if it is a number."""
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    finite = [found for found in reached if math.isfinite(found.value)]
+    numbers = [found.x for found in finite if isinstance(found.x, float | int) and not isinstance(found.x, bool)]
+    is_numeric = len(numbers) == len(finite)
+    series = list(dict.fromkeys(found.series for found in finite))
+    for number, name in enumerate(series):
+        dots = [(found.x if is_numeric else str(found.x), found.value) for found in finite if found.series == name]
+        look = _look(number)
+        places = sorted({x for x, _ in dots}) if is_numeric else list(dict.fromkeys(x for x, _ in dots))
+        means = [_mean([value for x, value in dots if x == place]) for place in places]
+        many = len(series) > _LEGEND_AT_MOST
+        colour = _GREY if many else look["color"]
+        through: Any = {"linestyle": look["linestyle"]} if is_numeric else {"linestyle": "", "marker": "_", "ms": 22}
+        axes.plot(places, means, color=colour, linewidth=1.2, alpha=0.8, **through)
+        axes.plot(
+            *zip(*dots, strict=True), linestyle="none", marker=look["marker"], markersize=6, markerfacecolor="none",
+            markeredgecolor=colour, label=_said(name),
+        )  # fmt: skip
+    if is_numeric and numbers and min(numbers) > 0 and max(numbers) / min(numbers) >= _LOGARITHMIC_FROM:
+        axes.set_xscale("log")
+    _set_scale(axes, scale, [found.value for found in finite], "no trial has a finite value")
+    axes.set_xlabel(hyperparameter, parse_math=False)
+    axes.set_ylabel(f"{objective} at the best epoch", parse_math=False)
+    if 1 < len(series) <= _LEGEND_AT_MOST:
+        _legend(axes)
+    return _saved(figure, title, file_format)
+
+
+def _draw_each(axes: Axes, curves: Sequence[Curve], metrics: Sequence[str]) -> None:
+    """A curve a trial; of too many to tell apart only the leading one has a colour."""
+    labels = list(dict.fromkeys(curve.label for curve in curves))
+    too_many = len(labels) > _LEGEND_AT_MOST
+    for curve in sorted(curves, key=lambda curve: curve.is_leading):  # the leading one on top
+        look = _look(labels.index(curve.label))
+        if too_many:
+            look = {"color": _COLOURS[0] if curve.is_leading else _GREY, "linestyle": "-", "marker": "", "alpha": 0.5}
+            look |= {"alpha": 1.0, "zorder": 3} if curve.is_leading else {}
+        if len(metrics) > 1:
+            look["linestyle"] = _STYLES[metrics.index(curve.metric) % len(_STYLES)]
+        name = _said(f"{curve.label}: {curve.metric}" if len(metrics) > 1 else curve.label)
+        points = _finite(curve)
+        axes.plot(
+            [epoch for epoch, _ in points], [value for _, value in points], markersize=4, linewidth=1.6,
+            label=name if not too_many or curve.is_leading else None, **look,
+        )  # fmt: skip
+        if not too_many or curve.is_leading:
+            best = [point for point in points if point[0] == curve.best_epoch]
+            ring: Any = {"markerfacecolor": "none", "markeredgecolor": look["color"], "markeredgewidth": 1.6}
+            axes.plot(*zip(*best, strict=True), marker="o", markersize=11, linestyle="none", **ring)
+    if len(labels) * len(metrics) > 1:
+        _legend(axes)
+
+
+def _draw_bands(axes: Axes, curves: Sequence[Curve], metrics: Sequence[str]) -> None:
+    """A candidate's mean over its seeds, within the band from the lowest to the highest, as long as all go on."""
+    groups: dict[tuple[str, str], dict[str, Curve]] = {}
+    for curve in curves:  # one for each seed, though a random sampler may have drawn the same values twice
+        groups.setdefault((curve.candidate, curve.metric), {})[curve.label] = curve
+    candidates = list(dict.fromkeys(candidate for candidate, _ in groups))
+    for (candidate, metric), found in groups.items():
+        members = list(found.values())
+        look = _look(candidates.index(candidate))
+        if len(metrics) > 1:
+            look["linestyle"] = _STYLES[metrics.index(metric) % len(_STYLES)]
+        by_epoch: dict[int, list[float]] = {}
+        for curve in members:
+            for epoch, value in _finite(curve):
+                by_epoch.setdefault(epoch, []).append(value)
+        # Where some seeds have stopped the mean is of the others, and no longer to be compared: it goes on thin.
+        whole = [epoch for epoch in sorted(by_epoch) if len(by_epoch[epoch]) == len(members)]
+        rest = [epoch for epoch in sorted(by_epoch) if epoch >= max(whole, default=0)]
+        epochs = whole
+        axes.plot(rest, [_mean(by_epoch[epoch]) for epoch in rest], color=look["color"], linewidth=0.8, alpha=0.6)
+        name = _said(f"{candidate}: {metric}" if len(metrics) > 1 else candidate)
+        axes.plot(
+            epochs, [_mean(by_epoch[epoch]) for epoch in epochs], markersize=4, linewidth=1.8,
+            label=f"{name} (mean of {len(members)})" if len(members) > 1 else name, **look,
+        )  # fmt: skip
+        lowest, highest = [min(by_epoch[epoch]) for epoch in epochs], [max(by_epoch[epoch]) for epoch in epochs]
+        axes.fill_between(epochs, lowest, highest, color=look["color"], alpha=0.18, linewidth=0)
+    if len(groups) <= _LEGEND_AT_MOST:
+        _legend(axes)
+
+
+def _look(number: int) -> dict[str, Any]:
+    """What tells one curve from the others, in colour and without."""
+    return {
+        "color": _COLOURS[number % len(_COLOURS)],
+        "linestyle": _STYLES[number % len(_STYLES)],
+        "marker": _MARKERS[number % len(_MARKERS)],
+    }
+
+
+def _said(label: str) -> str:
+    """A label that matplotlib shows: it leaves out those that begin with an underscore."""
+    return f" {label}" if label.startswith("_") else label
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _finite(curve: Curve) -> list[Point]:
+    return [(epoch, value) for epoch, value in curve.points if math.isfinite(value)]
+
+
+def _set_scale(axes: Axes, scale: Scale, values: Sequence[float], if_none: str) -> None:
+    is_positive = bool(values) and min(values) > 0
+    if scale == "log" and values:
+        # A symmetric scale can show what is 0 or less, too.
+        axes.set_yscale("log") if is_positive else axes.set_yscale("symlog", linthresh=1e-3)
+    elif scale == "auto" and is_positive and max(values) / min(values) >= _LOGARITHMIC_FROM:
+        axes.set_yscale("log")
+    if not values:
+        axes.text(0.5, 0.5, if_none, transform=axes.transAxes, ha="center", va="center", color="#666666")
+
+
+def _legend(axes: Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        columns = 1 + (len(handles) - 1) // _LEGEND_AT_MOST
+        for text in axes.legend(handles, labels, frameon=False, fontsize=9, ncols=columns).get_texts():
+            text.set_parse_math(False)
+
+
+def _saved(figure: Figure, title: str, file_format: FileFormat) -> bytes:
+    for number, axes in enumerate(figure.axes):
+        if number == 0:
+            axes.set_title(title, loc="left", fontsize=12, parse_math=False)
+        axes.grid(visible=True, color="#DDDDDD", linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+    sheet = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a name may be in any script
+        if file_format == "svg":
+            figure.savefig(sheet, format="svg", metadata={"Date": None})
+        else:
+            figure.savefig(sheet, format="png", dpi=144, metadata={"Software": None})
+    return sheet.getvalue()

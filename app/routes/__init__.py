@@ -1,4 +1,0 @@
-"""The endpoints, by what they are about.
-
-May import: fastapi, the service, the views. Knows no SQL.
-"""

@@ -1,0 +1,1 @@
+"""Use cases of the API, without HTTP: one transaction each."""

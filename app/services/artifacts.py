@@ -1,0 +1,97 @@
+"""What was trained: networks as files, their summaries, and what they say of new rows."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+from app.services.predictor_process import PredictorProcess
+from fittingroom.specs.faults import Fault, InvalidSpec
+from fittingroom.views import resources
+from fittingroom.views.states import TrialState
+from models.errors import NoWeightsError
+from models.lifecycle import TERMINAL
+from models.sql import experiments
+from models.sql.database import Database
+from models.sql.tables import TrialTable
+
+
+@dataclass(frozen=True)
+class ArtifactService:
+    """The trained networks of a project."""
+
+    database: Database
+    predictor: PredictorProcess
+    storage_location: str
+    temporary_dir: Path
+    project: str
+
+    def of(self, project: str) -> Self:
+        """As another project sees them."""
+        return replace(self, project=project)
+
+    def get_summary(self, trial_id: str) -> str:
+        """What Keras says of a trial's network, or NotFoundError, or NoWeightsError as long as none was built."""
+        with self.database.reading() as session:
+            row = experiments.get_trial(session, trial_id, self.project)
+        if row.model_summary is None:
+            raise NoWeightsError(trial_id, "no worker has built its network yet")
+        return row.model_summary
+
+    def save(self, trial_id: str) -> Path:
+        """Write a trial's network as a `.keras` file, to be removed by the caller; blocks.
+
+        Raises:
+            NotFoundError: there is no such trial.
+            NoWeightsError: it has no weights.
+            PredictorUnavailableError: it cannot be written now.
+        """
+        row = self._trained(trial_id)
+        handle, name = tempfile.mkstemp(dir=self.temporary_dir, suffix=".keras")
+        os.close(handle)
+        try:
+            self._ask(row, {"action": "save", "output": name})
+        except BaseException:
+            Path(name).unlink()
+            raise
+        return Path(name)
+
+    def predict(self, trial_id: str, rows: Sequence[Sequence[float | None]]) -> resources.PredictView:
+        """Let a trial's network say something of rows; blocks.
+
+        Raises:
+            NotFoundError: there is no such trial.
+            NoWeightsError: it has no weights.
+            InvalidSpec: the rows are not such as it was trained on.
+            PredictorUnavailableError: it cannot be asked now.
+        """
+        row = self._trained(trial_id)
+        answer = self._ask(row, {"action": "predict", "rows": rows})
+        if "faults" in answer:
+            raise InvalidSpec([Fault.model_validate(fault) for fault in answer["faults"]])
+        return resources.PredictView(trial_id=trial_id, epoch=row.artifact_epoch or 0, **answer)
+
+    def _trained(self, trial_id: str) -> TrialTable:
+        with self.database.reading() as session:
+            row = experiments.get_trial(session, trial_id, self.project)
+        if row.artifact is None:
+            state = TrialState(row.state)
+            if state not in TERMINAL:
+                why = f"it is {state}, and weights are there when it has completed"
+            elif state != TrialState.COMPLETED:
+                why = f"it is {state}, and only trials that have completed keep theirs"
+            else:
+                why = "none of its epochs had an objective that is a number, or there was no room for them"
+            raise NoWeightsError(trial_id, why)
+        return row
+
+    def _ask(self, row: TrialTable, question: dict[str, Any]) -> dict[str, Any]:
+        known = {
+            "storage": self.storage_location, "artifact": row.artifact, "trial_id": row.id, "spec": row.spec
+        }  # fmt: skip
+        answer = self.predictor.ask(known | question)
+        if "missing" in answer:
+            raise NoWeightsError(row.id, "the file that held them is gone")
+        return answer

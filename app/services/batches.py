@@ -1,0 +1,182 @@
+"""Thousands of experiments in one call: read one by one, stored by the hundred, each answered on its own.
+
+What is held at any time is one chunk of experiments, however many there are.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import IO, Any
+
+from pydantic import ValidationError
+
+from app.services.experiments import Service
+from app.services.strict_json import InvalidJsonError, read_items, read_json, read_lines
+from fittingroom.specs.experiment import ExperimentSpec
+from fittingroom.specs.faults import Fault, InvalidSpec, faults_in
+from fittingroom.specs.limits import MAX_BODY_BYTES
+from fittingroom.views.submissions import BatchItemView
+from models.errors import DatabaseUnavailableError, FittingRoomError, KeyReusedError, QuotaError
+from models.sql.submissions import Accepted, Submission
+
+CHUNK = 100
+_CHUNK_TRIALS = 1_000
+"""With so many a chunk is full: PostgreSQL ends a transaction in which too long nothing is written, while they are
+planned."""
+MAX_ITEMS = 20_000
+MAX_TOGETHER = 2_000
+"""An all-or-nothing batch is one transaction, for which every other writer waits."""
+_MAX_FAULTS = 100
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a client sent, spooled to a file."""
+
+    file: IO[bytes]
+    has_lines: bool
+    """Whether it is NDJSON, or else an array."""
+    idempotency_key: str | None = None
+
+    def read(self) -> Iterator[ExperimentSpec | InvalidSpec]:
+        """Its experiments from the first to the last; of each that is none, its faults."""
+        self.file.seek(0)
+        documents = self._lines() if self.has_lines else read_items(self.file, MAX_BODY_BYTES)
+        number = 0
+        while True:
+            try:
+                document = next(documents)
+            except StopIteration:
+                return
+            except InvalidJsonError as error:  # nothing that follows it can be made out
+                yield InvalidSpec([Fault(pointer="", detail=f"from here on this is no JSON that is accepted: {error}")])
+                return
+            if number == MAX_ITEMS:
+                detail = f"a batch has at most {MAX_ITEMS:,} experiments; send this one and those after it in another"
+                yield InvalidSpec([Fault(pointer="", detail=detail)])
+                return
+            number += 1
+            yield document if isinstance(document, InvalidSpec) else _validated(document)
+
+    def refuse_unreadable(self) -> None:
+        """Look whether it begins as an array does.
+
+        Raises:
+            InvalidSpec: not even its first item can be made out.
+        """
+        self.file.seek(0)
+        if self.has_lines:
+            return
+        try:
+            next(read_items(self.file, MAX_BODY_BYTES), None)
+        except InvalidJsonError as error:
+            raise InvalidSpec([Fault(pointer="", detail=f"the body is no JSON that is accepted: {error}")]) from None
+
+    def key_of(self, index: int) -> str | None:
+        """The idempotency key of one experiment of it."""
+        return None if self.idempotency_key is None else f"{self.idempotency_key}#{index}"
+
+    def _lines(self) -> Iterator[Any]:
+        for line in read_lines(self.file, MAX_BODY_BYTES):
+            try:
+                yield read_json(line)
+            except InvalidJsonError as error:
+                yield InvalidSpec([Fault(pointer="", detail=f"the line is no JSON that is accepted: {error}")])
+
+
+def submit_each(service: Service, batch: Batch) -> Iterator[BatchItemView]:
+    """Store every experiment that can be, and say of each what became of it."""
+    numbered = enumerate(batch.read())
+    while chunk := list(islice(numbered, CHUNK)):
+        planned = [(index, _planned(service, batch, index, spec)) for index, spec in chunk]
+        submissions = [found for _, found in planned if isinstance(found, Submission)]
+        stored = iter(_stored(service, submissions))
+        for index, found in planned:
+            yield _answer(index, next(stored) if isinstance(found, Submission) else found)
+
+
+def _stored(service: Service, submissions: Sequence[Submission]) -> Sequence[Accepted | FittingRoomError]:
+    """Store a chunk; what cannot be stored now is answered so, and the chunks after it are tried all the same."""
+    try:
+        service.refuse_more_than_allowed(sum(len(submission.plan.trials) for submission in submissions))
+        return service.submitter.store(submissions)
+    except QuotaError as error:
+        return [error] * len(submissions)
+    except DatabaseUnavailableError as error:
+        return [error] * len(submissions)
+
+
+def submit_together(service: Service, batch: Batch) -> Iterator[BatchItemView]:
+    """Store all experiments, or, if one of them cannot be, none.
+
+    Raises:
+        InvalidSpec: with what is wrong, by the experiment's place; nothing was stored.
+        QuotaError: they are more than the project may have at once; nothing was stored.
+    """
+    faults: list[Fault] = []
+    trials = count = 0
+    for index, spec in enumerate(batch.read()):
+        count += 1
+        found = _planned(service, batch, index, spec)
+        if isinstance(found, InvalidSpec):
+            faults += [fault.model_copy(update={"pointer": f"/{index}{fault.pointer}"}) for fault in found.faults]
+        else:
+            trials += len(found.plan.trials)
+        if len(faults) >= _MAX_FAULTS:
+            break
+    if not faults and count > MAX_TOGETHER:
+        faults = [Fault(pointer="", detail=f"at most {MAX_TOGETHER:,} experiments can be stored together, found more")]
+    if faults:
+        raise InvalidSpec(faults[:_MAX_FAULTS])
+    service.refuse_more_than_allowed(trials)
+    return iter(
+        [
+            _answer(index, stored)
+            for index, stored in enumerate(service.submitter.store_together(_chunks(service, batch)))
+        ]
+    )
+
+
+def _chunks(service: Service, batch: Batch) -> Iterator[list[Submission]]:
+    chunk: list[Submission] = []
+    for index, spec in enumerate(batch.read()):
+        found = _planned(service, batch, index, spec)
+        if isinstance(found, Submission):  # all are: they were looked at before
+            chunk.append(found)
+        if len(chunk) >= CHUNK or sum(len(one.plan.trials) for one in chunk) >= _CHUNK_TRIALS:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _validated(document: Any) -> ExperimentSpec | InvalidSpec:  # noqa: ANN401 - JSON
+    try:
+        return ExperimentSpec.model_validate(document)
+    except ValidationError as error:
+        return InvalidSpec(faults_in(error, document))
+
+
+def _planned(
+    service: Service, batch: Batch, index: int, spec: ExperimentSpec | InvalidSpec
+) -> Submission | InvalidSpec:
+    if isinstance(spec, InvalidSpec):
+        return spec
+    try:
+        return service.submission(spec, batch.key_of(index))
+    except InvalidSpec as error:
+        return error
+
+
+def _answer(index: int, found: Accepted | InvalidSpec | FittingRoomError) -> BatchItemView:
+    if isinstance(found, Accepted):
+        return BatchItemView(
+            index=index, status=202, id=found.experiment_id, location=f"/v1/experiments/{found.experiment_id}"
+        )
+    faults: Sequence[Fault] = ()
+    if isinstance(found, InvalidSpec):
+        faults = found.faults[:_MAX_FAULTS]
+    elif isinstance(found, KeyReusedError):
+        faults = [Fault(pointer="Idempotency-Key", detail=str(found))]
+    status = {QuotaError: 429, DatabaseUnavailableError: 503}.get(type(found), 422)
+    return BatchItemView(index=index, status=status, detail=str(found)[:2_000], errors=list(faults))

@@ -1,0 +1,212 @@
+"""Reads that are cheap to repeat: an answer is encoded once per version, and known by its version alone.
+
+Whoever asks for what has not changed costs one shared look-up of its version; however many ask at once for what has,
+it is read once.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from anyio import to_thread
+
+from app.services.experiments import Service
+from app.services.version_watcher import Versions
+from fittingroom.views import resources
+from fittingroom.views.history_formats import csv_of
+from fittingroom.views.states import ENDED
+from models.errors import NotFoundError
+from models.identifiers import is_id
+from models.lifecycle import TERMINAL
+from models.sql.versions import ResourceVersion
+
+CAPACITY_BYTES = 32 * 1024**2
+ROW_BYTES = 200
+"""What an answer takes in memory beside its body."""
+
+JSON, CSV = "application/json", "text/csv; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class CachedResponse:
+    """A body as it goes out, and what it is known by."""
+
+    version: int
+    etag: str
+    body: bytes
+    media_type: str = JSON
+    has_ended: bool = False
+    """Of a history: whether nothing more comes."""
+
+
+class AnswerCache:
+    """The newest answers by what was asked for, as many as fit; the one that was not asked for the longest goes."""
+
+    def __init__(self, capacity_bytes: int = CAPACITY_BYTES) -> None:
+        """Args: capacity_bytes: how much is kept."""
+        self._capacity, self._size = capacity_bytes, 0
+        self._kept: OrderedDict[tuple[Any, ...], CachedResponse] = OrderedDict()
+        self._being_made: dict[tuple[Any, ...], asyncio.Task[CachedResponse]] = {}
+
+    async def get(self, key: tuple[Any, ...], version: int, make: Callable[[], CachedResponse]) -> CachedResponse:
+        """The answer at this version or a later one; if it is not there, it is made, in a thread."""
+        kept = self._kept.get(key)
+        if kept is not None and kept.version >= version:
+            self._kept.move_to_end(key)
+            return kept
+        making = self._being_made.get((key, version))
+        if making is None:
+            making = asyncio.create_task(self._make(key, version, make))
+            self._being_made[key, version] = making
+        return await asyncio.shield(making)  # others wait for it too
+
+    async def _make(self, key: tuple[Any, ...], version: int, make: Callable[[], CachedResponse]) -> CachedResponse:
+        try:
+            made = await to_thread.run_sync(make)
+        finally:
+            self._being_made.pop((key, version), None)
+        before = self._kept.pop(key, None)
+        if before is not None:
+            self._size -= len(before.body) + ROW_BYTES
+        self._kept[key] = made
+        self._size += len(made.body) + ROW_BYTES
+        while self._size > self._capacity:
+            _, oldest = self._kept.popitem(last=False)
+            self._size -= len(oldest.body) + ROW_BYTES
+        return made
+
+
+class Reading:
+    """Experiments and trials as clients poll them."""
+
+    def __init__(self, service: Service, versions: Versions) -> None:
+        """Args: service: reads what is not known yet; versions: what is current."""
+        self._service, self._versions = service, versions
+        self._cache = AnswerCache()
+
+    async def resource(self, project: str, resource_id: str) -> ResourceVersion:
+        """Where an experiment or a trial stands, or NotFoundError."""
+        # What cannot be an id is not looked for.
+        known = await self._versions.get(resource_id) if is_id(resource_id[:3], resource_id) else None
+        return _seen_by(project, resource_id, known)
+
+    async def wait(self, project: str, resource_id: str, version: int | None, seconds: float) -> ResourceVersion:
+        """The same, once it has left a version, or after some seconds; NotFoundError if it is gone.
+
+        Args:
+            project: who asks.
+            resource_id: an experiment's or a trial's.
+            version: the one to be left; by default the one it is at now.
+            seconds: for how long to wait.
+        """
+        now = await self.resource(project, resource_id)
+        if version is None:
+            version = now.version
+        return _seen_by(project, resource_id, await self._versions.wait(resource_id, version, seconds))
+
+    async def experiment(self, project: str, experiment_id: str) -> CachedResponse:
+        """An experiment. What it waits for depends on which queues are served, so its ETag does too."""
+        resource = await self.resource(project, experiment_id)
+        served = self._service.known_served_queues()
+        if served is None:
+            served = await to_thread.run_sync(self._service.list_served_queues)
+
+        def make() -> CachedResponse:
+            view = self._service.of(project).get_experiment(experiment_id, served)
+            return CachedResponse(view.version, experiment_etag(view.version, served), _json(view))
+
+        return await self._cache.get(("experiment", experiment_id, served), resource.version, make)
+
+    async def trials(self, project: str, experiment_id: str) -> CachedResponse:
+        """An experiment's trials."""
+        resource = await self.resource(project, experiment_id)
+
+        def make() -> CachedResponse:
+            items, version = self._service.of(project).list_trials(experiment_id)
+            return CachedResponse(version, etag_of(version), _json(resources.ListView(items=items)))
+
+        return await self._cache.get(("trials", experiment_id), resource.version, make)
+
+    async def comparison(self, project: str, experiment_id: str) -> CachedResponse:
+        """Which of an experiment's candidates fits."""
+        resource = await self.resource(project, experiment_id)
+
+        def make() -> CachedResponse:
+            view = self._service.of(project).get_comparison(experiment_id)
+            return CachedResponse(view.version, etag_of(view.version), _json(view))
+
+        return await self._cache.get(("comparison", experiment_id), resource.version, make)
+
+    async def trial(self, project: str, trial_id: str) -> CachedResponse:
+        """A trial."""
+        resource = await self.resource(project, trial_id)
+
+        def make() -> CachedResponse:
+            view = self._service.of(project).get_trial(trial_id)
+            return CachedResponse(view.version, etag_of(view.version), _json(view))
+
+        return await self._cache.get(("trial", trial_id), resource.version, make)
+
+    async def experiment_history(
+        self, project: str, experiment_id: str, after: int, *, as_csv: bool = False
+    ) -> CachedResponse:
+        """The histories of an experiment's trials, or what was written after a version."""
+        resource = await self.resource(project, experiment_id)
+
+        def make() -> CachedResponse:
+            view = self._service.of(project).get_experiment_history(experiment_id, after)
+            return _history(view.version, view, view.trials, as_csv=as_csv, has_ended=view.state in ENDED)
+
+        return await self._cache.get(("history", experiment_id, after, as_csv), resource.version, make)
+
+    async def trial_history(self, project: str, trial_id: str, after: int, *, as_csv: bool = False) -> CachedResponse:
+        """A trial's history, or its epochs later than one."""
+        resource = await self.resource(project, trial_id)
+
+        def make() -> CachedResponse:
+            view = self._service.of(project).get_trial_history(trial_id, after)
+            return _history(view.version, view, [view], as_csv=as_csv, has_ended=view.state in TERMINAL)
+
+        return await self._cache.get(("history", trial_id, after, as_csv), resource.version, make)
+
+    async def changes(self, project: str, experiment_id: str, version: int) -> AsyncIterator[CachedResponse]:
+        """What was written after a version, again and again, until the experiment has ended."""
+        while not self._versions.is_closing:
+            resource = await self.wait(project, experiment_id, version, seconds=15.0)
+            if resource.version == version:
+                continue
+            answer = await self.experiment_history(project, experiment_id, version)
+            version = answer.version
+            yield answer
+            if answer.has_ended:
+                return
+
+
+def etag_of(version: int) -> str:
+    """The ETag of a resource at a version."""
+    return f'W/"{version}"'
+
+
+def experiment_etag(version: int, served: frozenset[str]) -> str:
+    """The ETag of an experiment, whose answer says what it waits for, while some queues are served."""
+    return f'W/"{"-".join([str(version), *sorted(served)])}"'
+
+
+def _seen_by(project: str, resource_id: str, resource: ResourceVersion | None) -> ResourceVersion:
+    if resource is None or resource.project != project:
+        raise NotFoundError("trial" if resource_id.startswith("trl") else "experiment", resource_id)
+    return resource
+
+
+def _json(view: resources.View) -> bytes:
+    return view.model_dump_json().encode()
+
+
+def _history(
+    version: int, view: resources.View, trials: list[resources.TrialHistoryView], *, as_csv: bool, has_ended: bool
+) -> CachedResponse:
+    if as_csv:
+        return CachedResponse(version, f'W/"{version}-csv"', csv_of(trials).encode(), CSV, has_ended)
+    return CachedResponse(version, etag_of(version), _json(view), JSON, has_ended)

@@ -1,0 +1,297 @@
+"""What the API does: submit, plan, cancel, and read. Each call is one transaction.
+
+A message is sent only after the commit.
+"""
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import structlog
+from anyio import to_thread
+from celery import Celery
+
+from app.services import presentation
+from app.services.artifacts import ArtifactService
+from app.services.datasets import Datasets
+from app.services.submission_writer import SubmissionWriter
+from fittingroom.specs.experiment import ExperimentSpec
+from fittingroom.views import resources
+from fittingroom.views.comparison import ComparisonView
+from fittingroom.views.submissions import PlanView
+from models.errors import NotFoundError, QuotaError
+from models.planning.plan import plan_experiment
+from models.sql import client_requests, experiments, worker_registry
+from models.sql.api_keys import count_unended_trials
+from models.sql.database import Database, Session
+from models.sql.experiment_list import Filters, Position, Sort, list_experiments, position_of
+from models.sql.submissions import Submission
+from models.sql.tables import ExperimentTable
+from models.sql.webhooks import find_webhook
+from models.storage import Storage
+
+ATTENDANCE_SECONDS = 1.0
+"""For how long it is believed which queues are served."""
+DEFAULT_PROJECT = "default"
+"""Whose everything is, where nobody needs a key."""
+
+_log = structlog.get_logger()
+
+
+@dataclass
+class Attendance:
+    """Which queues some live worker serves, as it was found lately."""
+
+    served: frozenset[str] = frozenset()
+    found_at: float = float("-inf")
+
+
+@dataclass(frozen=True)
+class Service:
+    """The service over one database and one broker, as one project sees it."""
+
+    database: Database
+    celery: Celery
+    """How workers are told."""
+    submitter: SubmissionWriter
+    storage: Storage
+    """Where checkpoints are."""
+    datasets: Datasets
+    artifacts: ArtifactService
+    memory_bytes: int
+    """What a worker may use."""
+    project: str = DEFAULT_PROJECT
+    """Nothing of another project is seen or changed."""
+    max_unended_trials: int | None = None
+    """How many trials of the project may wait or run, that of a new experiment included."""
+    _attendance: Attendance = field(default_factory=Attendance)
+
+    def of(self, project: str, max_unended_trials: int | None = None) -> Self:
+        """The same service as another project sees it, and with how much work it may have at once."""
+        return replace(
+            self,
+            project=project,
+            datasets=self.datasets.of(project),
+            artifacts=self.artifacts.of(project),
+            max_unended_trials=max_unended_trials,
+        )
+
+    def plan(self, spec: ExperimentSpec) -> PlanView:
+        """Say what an experiment would be; store nothing.
+
+        Raises:
+            InvalidSpec: it cannot train.
+        """
+        return presentation.plan(spec, self.submission(spec).plan)
+
+    def submission(self, spec: ExperimentSpec, idempotency_key: str | None = None) -> Submission:
+        """An experiment as it would be stored.
+
+        Raises:
+            InvalidSpec: it cannot train.
+        """
+        known, dataset_ids = self.datasets.named_in(spec.dataset)
+        plan = plan_experiment(spec, self.memory_bytes, known)
+        return Submission(self.project, spec, plan, idempotency_key, dataset_ids)
+
+    async def submit(
+        self, spec: ExperimentSpec, idempotency_key: str | None = None
+    ) -> tuple[resources.ExperimentView, bool]:
+        """Store an experiment and tell the workers; or find what an earlier submit with the same key has stored.
+
+        Returns:
+            The experiment as it was stored, and whether it had been stored before.
+
+        Raises:
+            InvalidSpec: it cannot train; nothing was stored.
+            QuotaError: the project has too much to do already; nothing was stored.
+            KeyReusedError: the key was used for another spec; nothing was stored.
+        """
+        submission = await to_thread.run_sync(self.submission, spec, idempotency_key)
+        if self.max_unended_trials is not None:
+            await to_thread.run_sync(self.refuse_more_than_allowed, len(submission.plan.trials))
+        accepted = await self.submitter.submit(submission)
+        served = await to_thread.run_sync(self.list_served_queues)
+        return presentation.submitted(spec, submission.plan, accepted, served), accepted.is_repeated
+
+    def refuse_more_than_allowed(self, trials: int) -> None:
+        """Look whether the project may have so many more trials.
+
+        Raises:
+            QuotaError: it may not.
+        """
+        if self.max_unended_trials is None:
+            return
+        with self.database.reading() as session:
+            unended = count_unended_trials(session, self.project)
+        if unended + trials > self.max_unended_trials:
+            raise QuotaError(unended, trials, self.max_unended_trials)
+
+    def list_experiments(
+        self, filters: Filters, limit: int, sort: Sort, after: Position | None
+    ) -> tuple[list[resources.ExperimentSummaryView], Position | None]:
+        """A page of experiments, and where the next one begins, if there is one."""
+        with self.database.reading() as session:
+            mine = replace(filters, project=self.project)
+            rows = list_experiments(session, mine, limit=limit + 1, sort=sort, after=after)
+            page = rows[:limit]
+            ids = [row.id for row in page]
+            progress = experiments.get_progress(session, ids)
+            unclaimed = experiments.list_unclaimed_queues(session, ids)
+        served = self.list_served_queues() if unclaimed else frozenset()
+        views = [
+            presentation.experiment_summary(row, progress[row.id], unclaimed.get(row.id, ()), served) for row in page
+        ]
+        return views, position_of(page[-1], sort) if len(rows) > limit else None
+
+    def get_experiment(self, experiment_id: str, served: Collection[str] | None = None) -> resources.ExperimentView:
+        """One experiment, or NotFoundError.
+
+        Args:
+            experiment_id: which.
+            served: the queues that some live worker serves; by default it is looked up.
+        """
+        with self.database.reading() as session:
+            row = experiments.get_experiment(session, experiment_id, self.project)
+            progress = experiments.get_progress(session, [experiment_id])[experiment_id]
+            unclaimed = experiments.list_unclaimed_queues(session, [experiment_id]).get(experiment_id, set())
+            best = experiments.get_best_trial(session, row)
+        if served is None:
+            served = self.list_served_queues()
+        return presentation.experiment(row, progress, unclaimed, served, best)
+
+    def list_served_queues(self) -> frozenset[str]:
+        """The queues that some live worker serves; looked up once a second at most."""
+        known = self.known_served_queues()
+        if known is None:
+            with self.database.reading() as session:
+                workers = worker_registry.list_workers(session)
+            known = frozenset(queue for worker in workers for queue in worker.queues)
+            self._attendance.served, self._attendance.found_at = known, time.monotonic()
+        return known
+
+    def known_served_queues(self) -> frozenset[str] | None:
+        """The same, if it was looked up in the last second."""
+        is_fresh = time.monotonic() - self._attendance.found_at <= ATTENDANCE_SECONDS
+        return self._attendance.served if is_fresh else None
+
+    def list_trials(self, experiment_id: str) -> tuple[list[resources.TrialSummaryView], int]:
+        """An experiment's trials and its version, or NotFoundError."""
+        with self.database.reading() as session:
+            row = experiments.get_experiment(session, experiment_id, self.project)
+            cohorts = {cohort.id: cohort for cohort in experiments.list_cohorts(session, experiment_id)}
+            trials = experiments.list_trials(session, experiment_id)
+        return [presentation.trial_summary(trial, cohorts[trial.cohort_id]) for trial in trials], row.version
+
+    def get_trial(self, trial_id: str) -> resources.TrialView:
+        """One trial, or NotFoundError."""
+        with self.database.reading() as session:
+            row = experiments.get_trial(session, trial_id, self.project)
+            cohort = experiments.get_cohort(session, row.cohort_id)
+        return presentation.trial(row, cohort)
+
+    def get_trial_history(self, trial_id: str, after_epoch: int) -> resources.TrialHistoryView:
+        """A trial's epochs later than one of them, or NotFoundError."""
+        with self.database.reading() as session:
+            row = experiments.get_trial(session, trial_id, self.project)
+            epochs = experiments.list_epochs(session, trial_id=trial_id, after_epoch=after_epoch)
+        return presentation.trial_history(row, epochs)
+
+    def get_experiment_history(self, experiment_id: str, after_version: int = 0) -> resources.ExperimentHistoryView:
+        """The trials that have changed after a version, and their epochs since, or NotFoundError."""
+        with self.database.reading() as session:
+            row = experiments.get_experiment(session, experiment_id, self.project)
+            progress = experiments.get_progress(session, [experiment_id])[experiment_id]
+            trials = [row for row in experiments.list_trials(session, experiment_id) if row.version > after_version]
+            epochs = experiments.list_epochs(session, experiment_id=experiment_id, after_version=after_version)
+        return presentation.experiment_history(row, progress, trials, epochs)
+
+    def get_comparison(self, experiment_id: str) -> ComparisonView:
+        """Which of its candidates fits, and what of that is luck; or NotFoundError."""
+        # scipy takes as long to import as the rest of the API, and most processes never compare.
+        from app.comparison.ranking import compare  # noqa: PLC0415
+
+        view = self.get_experiment(experiment_id)
+        trials, _ = self.list_trials(experiment_id)
+        found = compare(view.objective, trials)
+        return ComparisonView(
+            experiment_id=view.id,
+            name=view.name,
+            state=view.state,
+            version=view.version,
+            objective=view.objective,
+            sentence=found.sentence,
+            candidates=list(found.candidates),
+        )
+
+    def get_webhook(self, experiment_id: str) -> resources.WebhookView:
+        """Whether an experiment's end was told, or NotFoundError."""
+        with self.database.reading() as session:
+            experiments.get_experiment(session, experiment_id, self.project)
+            row = find_webhook(session, experiment_id)
+        if row is None:
+            raise NotFoundError("webhook of experiment", experiment_id)
+        return presentation.webhook(row)
+
+    def cancel_experiment(self, experiment_id: str) -> resources.CancelView:
+        """Cancel what is queued and ask what runs to stop, or NotFoundError."""
+        with self.database.writing() as session:
+            row = experiments.get_experiment(session, experiment_id, self.project)
+            return self._cancel(session, row)
+
+    def cancel_trial(self, trial_id: str) -> resources.CancelView:
+        """The same for one trial."""
+        with self.database.writing() as session:
+            trial = experiments.get_trial(session, trial_id, self.project)
+            return self._cancel(session, experiments.get_experiment(session, trial.experiment_id), trial_id)
+
+    def _cancel(self, session: Session, row: ExperimentTable, trial_id: str | None = None) -> resources.CancelView:
+        count = client_requests.request_cancel(session, row.id, trial_id)
+        return resources.CancelView(experiment_id=row.id, trials_cancelled=count)
+
+    def pause_experiment(self, experiment_id: str) -> resources.ExperimentView:
+        """Begin nothing more of it and put back what runs, or NotFoundError, or ExperimentEndedError."""
+        with self.database.writing() as session:
+            experiments.get_experiment(session, experiment_id, self.project)
+            client_requests.request_pause(session, experiment_id)
+        return self.get_experiment(experiment_id)
+
+    def resume_experiment(self, experiment_id: str) -> resources.ExperimentView:
+        """Let it go on, or NotFoundError."""
+        with self.database.writing() as session:
+            experiments.get_experiment(session, experiment_id, self.project)
+            messages = client_requests.request_resume(session, experiment_id)
+        self.submitter.ring(messages)
+        return self.get_experiment(experiment_id)
+
+    def delete_experiment(self, experiment_id: str) -> None:
+        """Remove it with all that belongs to it, or NotFoundError. What it has in training ends."""
+        with self.database.writing() as session:
+            experiments.get_experiment(session, experiment_id, self.project)
+            client_requests.delete_experiment(session, experiment_id)
+        try:
+            self.storage.remove(experiment_id)
+        except OSError as error:  # it is written down that they are to go: the reaper removes them
+            _log.warning("files_not_removed", experiment=experiment_id, error=type(error).__name__)
+
+    def list_workers(self) -> list[resources.WorkerView]:
+        """The workers that are alive."""
+        with self.database.reading() as session:
+            rows = worker_registry.list_workers(session)
+        return [presentation.worker(row) for row in rows]
+
+    def health(self) -> resources.HealthView:
+        """Ask the database and the broker.
+
+        Raises:
+            DatabaseUnavailableError: the database does not answer.
+        """
+        self.database.ping()
+        try:
+            with self.celery.connection_for_write() as connection:
+                connection.ensure_connection(max_retries=1, timeout=2)
+            broker = "ok"
+        except Exception:  # noqa: BLE001 - every transport has exceptions of its own
+            broker = "unreachable"
+        return resources.HealthView(status="ready", database="ok", broker=broker, workers=len(self.list_workers()))

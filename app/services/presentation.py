@@ -1,0 +1,228 @@
+"""From rows to views."""
+
+from collections.abc import Collection, Iterable, Sequence
+
+from fittingroom.specs.experiment import ExperimentSpec
+from fittingroom.specs.search_space import fixed
+from fittingroom.views import resources
+from fittingroom.views.history import to_history
+from fittingroom.views.states import StopReason, TrialState
+from fittingroom.views.submissions import PlannedCohortView, PlannedTrialView, PlanView
+from models.lifecycle import experiment_state
+from models.messaging.queues import parts_of, queue_of
+from models.planning.cohorts import FormedCohort
+from models.planning.plan import ExperimentPlan
+from models.planning.sampling import resolved_objective
+from models.sql.experiments import Progress
+from models.sql.submissions import Accepted
+from models.sql.tables import CohortTable, EpochTable, ExperimentTable, TrialTable, WebhookTable, WorkerTable
+
+
+def experiment_summary(
+    row: ExperimentTable, progress: Progress, unclaimed: Collection[str], served: Collection[str]
+) -> resources.ExperimentSummaryView:
+    """An experiment in a list.
+
+    Args:
+        row: the experiment.
+        progress: what its trials add up to.
+        unclaimed: in which queues cohorts of it wait.
+        served: which queues some live worker serves.
+    """
+    return resources.ExperimentSummaryView(
+        id=row.id,
+        name=row.name,
+        tags=row.spec.get("tags", []),
+        state=experiment_state(progress.counts),
+        version=row.version,
+        created_at=row.created_at,
+        started_at=progress.started_at,
+        finished_at=progress.finished_at,
+        cancel_requested_at=row.cancel_requested_at,
+        paused_at=row.paused_at,
+        device=row.spec.get("device", "any"),
+        objective=resources.ObjectiveView.model_validate(
+            {"metric": row.objective_metric, "direction": row.objective_direction}
+        ),
+        progress=resources.ProgressView(
+            epochs_completed=progress.epochs_completed,
+            epochs_planned=progress.epochs_planned,
+            trials=dict(progress.counts),
+        ),
+        waiting_for=_waiting_for(row, progress, unclaimed, served),
+    )
+
+
+def experiment(
+    row: ExperimentTable,
+    progress: Progress,
+    unclaimed: Collection[str],
+    served: Collection[str],
+    best: TrialTable | None,
+) -> resources.ExperimentView:
+    """An experiment; see `experiment_summary`."""
+    summary = experiment_summary(row, progress, unclaimed, served)
+    return resources.ExperimentView(
+        **dict(summary), best_trial=None if best is None else _best_trial(best), spec=row.spec
+    )
+
+
+def submitted(
+    spec: ExperimentSpec, planned: ExperimentPlan, accepted: Accepted, served: Collection[str]
+) -> resources.ExperimentView:
+    """An experiment as it is stored: queued, at its first version."""
+    objective = resolved_objective(spec)
+    row = ExperimentTable(
+        id=accepted.experiment_id,
+        name=spec.name,
+        version=1,
+        created_at=accepted.created_at,
+        spec=spec.shown(),
+        objective_metric=objective.metric,
+        objective_direction=objective.direction,
+    )
+    progress = Progress(
+        counts={TrialState.QUEUED: len(planned.trials)},
+        started_at=None,
+        finished_at=None,
+        epochs_completed=0,
+        epochs_planned=sum(fixed(trial.spec.fit.epochs) for trial in planned.trials),
+    )
+    return experiment(row, progress, {queue_of(spec.device, spec.backend)}, served, None)
+
+
+def _best_trial(row: TrialTable) -> resources.BestTrialView:
+    return resources.BestTrialView(
+        trial_id=row.id, number=row.number, label=row.label, epoch=row.best_epoch or 0, metrics=row.best_metrics or {}
+    )
+
+
+def trial_summary(row: TrialTable, cohort: CohortTable) -> resources.TrialSummaryView:
+    """A trial in a list."""
+    best = None
+    if row.best_epoch is not None:
+        best = resources.BestEpochView(epoch=row.best_epoch, metrics=row.best_metrics or {})
+    return resources.TrialSummaryView(
+        id=row.id,
+        experiment_id=row.experiment_id,
+        number=row.number,
+        label=row.label,
+        model=row.model_name,
+        hyperparameters=row.hyperparameters,
+        seed=row.seed,
+        state=TrialState(row.state),
+        stop_reason=StopReason(row.stop_reason) if row.stop_reason else None,
+        fault=resources.FaultView(**row.fault) if row.fault else None,
+        version=row.version,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        cancel_requested_at=row.cancel_requested_at,
+        attempt=row.attempt,
+        engine=resources.EngineView(name=cohort.engine, reason=cohort.engine_reason, program=cohort.program),
+        parameter_count=row.parameter_count,
+        epochs_planned=row.epochs_planned,
+        epochs_completed=row.epochs_completed,
+        training_seconds=row.training_seconds,
+        best_epoch=best,
+        weights_epoch=row.artifact_epoch,
+    )
+
+
+def trial(row: TrialTable, cohort: CohortTable) -> resources.TrialView:
+    """A trial."""
+    return resources.TrialView(
+        **dict(trial_summary(row, cohort)), model_summary=row.model_summary, environment=row.environment, spec=row.spec
+    )
+
+
+def trial_history(row: TrialTable, epochs: Iterable[EpochTable]) -> resources.TrialHistoryView:
+    """A trial's history."""
+    return resources.TrialHistoryView(
+        trial_id=row.id,
+        number=row.number,
+        label=row.label,
+        state=TrialState(row.state),
+        stop_reason=StopReason(row.stop_reason) if row.stop_reason else None,
+        epochs_completed=row.epochs_completed,
+        version=row.version,
+        history=to_history((epoch.epoch, epoch.metrics) for epoch in epochs),
+    )
+
+
+def experiment_history(
+    row: ExperimentTable, progress: Progress, trials: Sequence[TrialTable], epochs: Iterable[EpochTable]
+) -> resources.ExperimentHistoryView:
+    """The histories of an experiment's trials."""
+    by_trial: dict[str, list[EpochTable]] = {}
+    for epoch in epochs:
+        by_trial.setdefault(epoch.trial_id, []).append(epoch)
+    return resources.ExperimentHistoryView(
+        experiment_id=row.id,
+        state=experiment_state(progress.counts),
+        version=row.version,
+        trials=[trial_history(trial, by_trial.get(trial.id, [])) for trial in trials],
+    )
+
+
+def plan(spec: ExperimentSpec, planned: ExperimentPlan) -> PlanView:
+    """What an experiment would be."""
+    objective = resolved_objective(spec)
+    return PlanView(
+        objective=resources.ObjectiveView.model_validate(objective, from_attributes=True),
+        trials=[
+            PlannedTrialView(
+                number=trial.number,
+                label=trial.label,
+                model=trial.model_name,
+                hyperparameters=trial.hyperparameters,
+                seed=trial.spec.seed,
+                parameter_count=planned.parameter_counts[trial.number],
+                epochs=fixed(trial.spec.fit.epochs),
+            )
+            for trial in planned.trials
+        ],
+        cohorts=[_planned_cohort(spec, cohort) for cohort in planned.cohorts],
+    )
+
+
+def _planned_cohort(spec: ExperimentSpec, cohort: FormedCohort) -> PlannedCohortView:
+    return PlannedCohortView(
+        number=cohort.number,
+        trials=[trial.number for trial in cohort.trials],
+        queue=queue_of(spec.device, spec.backend),
+        engine=resources.EngineView(name=cohort.engine, reason=cohort.engine_reason),
+    )
+
+
+def worker(row: WorkerTable) -> resources.WorkerView:
+    """A worker that is alive."""
+    return resources.WorkerView.model_validate(row, from_attributes=True)
+
+
+def _waiting_for(
+    row: ExperimentTable, progress: Progress, unclaimed: Collection[str], served: Collection[str]
+) -> str | None:
+    """Why nothing happens, if that is known."""
+    if row.paused_at is not None and progress.finished_at is None:
+        return f"it is paused; POST /v1/experiments/{row.id}/resume lets it go on"
+    unserved = sorted(set(unclaimed) - set(served))
+    if not unserved:
+        return None
+    device, backend = parts_of(unserved[0])
+    reason = "no worker is alive" if device == "any" else f"no live worker serves the device {device}"
+    command = f"fittingroom worker{'' if device == 'any' else f' --queues {device}'}"
+    if backend is not None:
+        reason, command = f"{reason} that trains with {backend}", f"FITTINGROOM_KERAS_BACKEND={backend} {command}"
+    return f"{reason}; start one with `{command}`"
+
+
+def webhook(row: WebhookTable) -> resources.WebhookView:
+    """Whether an end was told."""
+    return resources.WebhookView(
+        url=row.url,
+        attempts=row.attempts,
+        delivered_at=row.delivered_at,
+        next_attempt_at=row.next_attempt_at,
+        last_answer=row.last_answer,
+    )

@@ -1,0 +1,116 @@
+"""Submits that arrive together are stored together: one transaction, and one wait for the disk, for all of them.
+
+What it has answered is committed; workers are told afterwards.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from celery import Celery
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+
+from models.errors import BrokerUnavailableError, DatasetGoneError, DuplicateRowError, KeyReusedError
+from models.messaging.broker import ring
+from models.messaging.messages import Message
+from models.sql.database import Database
+from models.sql.submissions import Accepted, Submission, add_experiments
+
+_MAX_GROUP = 100
+_MAX_RUNG = 100
+"""More messages than this are not sent at once: the reaper sends the others when workers have nothing to do."""
+
+_Waiting = tuple[Submission, "asyncio.Future[Accepted]"]
+
+
+class SubmissionWriter:
+    """Stores submissions; for one event loop."""
+
+    def __init__(self, database: Database, celery: Celery) -> None:
+        """Args: where they are stored, and how workers are told."""
+        self._database, self._celery = database, celery
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="submitter")
+        self._bell = ThreadPoolExecutor(1, thread_name_prefix="bell")
+        self._waiting: list[_Waiting] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def submit(self, submission: Submission) -> Accepted:
+        """Store an experiment.
+
+        Raises:
+            KeyReusedError: its idempotency key was used for another spec.
+            DatasetGoneError: its dataset was deleted meanwhile.
+            DatabaseUnavailableError: the database does not answer; nothing was stored.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Accepted] = loop.create_future()
+        self._waiting.append((submission, future))
+        if self._writing is None:
+            self._writing = loop.create_task(self._write())
+        # A client that goes away takes nothing back: it is stored with the others.
+        return await asyncio.shield(future)
+
+    def store(self, submissions: Sequence[Submission]) -> list[Accepted | KeyReusedError | DatasetGoneError]:
+        """Store experiments in one transaction, and tell the workers; blocks."""
+        attempts = Retrying(retry=retry_if_exception_type(DuplicateRowError), stop=stop_after_attempt(5), reraise=True)
+        for attempt in attempts:  # another process may just have used one of the keys: then it is found
+            with attempt, self._database.writing() as session:
+                answers = add_experiments(session, submissions)
+        self.ring(message for answer in answers if isinstance(answer, Accepted) for message in answer.messages)
+        return answers
+
+    def store_together(self, chunks: Iterable[Sequence[Submission]]) -> list[Accepted]:
+        """Store experiments all or none, in one transaction, and tell the workers; blocks.
+
+        Raises:
+            KeyReusedError: one of their keys was used for another spec; nothing was stored.
+            DatasetGoneError: a dataset was deleted meanwhile; nothing was stored.
+        """
+        stored: list[Accepted] = []
+        with self._database.writing() as session:
+            for chunk in chunks:
+                for answer in add_experiments(session, chunk):
+                    if not isinstance(answer, Accepted):
+                        raise answer
+                    stored.append(answer)
+        self.ring(message for answer in stored for message in answer.messages)
+        return stored
+
+    def ring(self, messages: Iterable[Message]) -> None:
+        """Tell the workers, some time soon; returns at once.
+
+        Without a broker it is accepted all the same: the rows are queued, and a reaper finds them overdue.
+        """
+        chosen = [message for message, _ in zip(messages, range(_MAX_RUNG), strict=False)]
+        if chosen:
+            self._bell.submit(self._ring, chosen)
+
+    def close(self) -> None:
+        """Send what is still to be sent, and end."""
+        self._writer.shutdown()
+        self._bell.shutdown()
+
+    def _ring(self, messages: Sequence[Message]) -> None:
+        with contextlib.suppress(BrokerUnavailableError):
+            ring(self._celery, messages)
+
+    async def _write(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            group, self._waiting = self._waiting[:_MAX_GROUP], self._waiting[_MAX_GROUP:]
+            submissions = [submission for submission, _ in group]
+            try:
+                answers = await loop.run_in_executor(self._writer, self.store, submissions)
+            except Exception as error:  # noqa: BLE001 - whoever submitted is told
+                for _, future in group:
+                    future.set_exception(error)
+                    future.exception()  # all of them may have gone
+                continue
+            for (_, future), answer in zip(group, answers, strict=True):
+                if isinstance(answer, Accepted):
+                    future.set_result(answer)
+                else:
+                    future.set_exception(answer)
+                    future.exception()
+        self._writing = None

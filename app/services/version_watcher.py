@@ -1,0 +1,134 @@
+"""Who asks for a version shares one query with all who ask meanwhile; who waits for a change shares one per tick."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import structlog
+
+from models.sql.database import Database
+from models.sql.versions import ResourceVersion, find_versions
+
+TICK_SECONDS = 0.05
+"""How often it is looked whether something changed that somebody waits for."""
+
+_log = structlog.get_logger()
+
+
+@dataclass(eq=False)
+class _Waiter:
+    """Somebody who waits until a resource has left a version."""
+
+    version: int
+    changed: "asyncio.Future[ResourceVersion | None]"
+
+
+class Versions:
+    """Versions of experiments and trials, by id; for one event loop."""
+
+    def __init__(self, database: Database) -> None:
+        """Args: database: where they are."""
+        self._database = database
+        # One thread, so one query at a time: what is asked while it runs makes up the next one.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="versions")
+        self._asked: dict[str, asyncio.Future[ResourceVersion | None]] = {}
+        self._waiters: dict[str, set[_Waiter]] = {}
+        self._looking: asyncio.Task[None] | None = None
+        self._ticking: asyncio.Task[None] | None = None
+        self._is_closing = False
+
+    async def get(self, resource_id: str) -> ResourceVersion | None:
+        """Where a resource stands now; None if it does not exist.
+
+        Raises:
+            DatabaseUnavailableError: the database does not answer.
+        """
+        loop = asyncio.get_running_loop()
+        future = self._asked.get(resource_id)
+        if future is None:
+            future = self._asked[resource_id] = loop.create_future()
+            if self._looking is None:
+                self._looking = loop.create_task(self._look_up())
+        # Others wait for the same answer, whether this caller goes away or not.
+        return await asyncio.shield(future)
+
+    async def wait(self, resource_id: str, version: int, seconds: float) -> ResourceVersion | None:
+        """Wait until a resource is at another version than this one, but no longer than some seconds.
+
+        Returns:
+            Where it stands then; None if it does not exist, or no longer.
+        """
+        now = await self.get(resource_id)
+        if now is None or now.version != version or self._is_closing:
+            return now
+        loop = asyncio.get_running_loop()
+        waiter = _Waiter(version, loop.create_future())
+        self._waiters.setdefault(resource_id, set()).add(waiter)
+        if self._ticking is None:
+            self._ticking = loop.create_task(self._tick())
+        try:
+            async with asyncio.timeout(seconds):
+                return await waiter.changed
+        except TimeoutError:
+            return now
+        finally:
+            waiters = self._waiters.get(resource_id, set())
+            waiters.discard(waiter)
+            if not waiters:
+                self._waiters.pop(resource_id, None)
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether nobody is to wait any longer."""
+        return self._is_closing
+
+    def release(self) -> None:
+        """Let all who wait go with what they have, at the next tick: the process is about to end."""
+        self._is_closing = True  # called by a signal's handler, which may interrupt anything
+
+    def close(self) -> None:
+        """Ask nothing any more."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _look_up(self) -> None:
+        while self._asked:
+            asked, self._asked = self._asked, {}
+            try:
+                found = await self._find(list(asked))
+            except Exception as error:  # noqa: BLE001 - whoever asked is told
+                for future in asked.values():
+                    future.set_exception(error)
+                    future.exception()  # all who asked may have gone
+            else:
+                for resource_id, future in asked.items():
+                    future.set_result(found.get(resource_id))
+        self._looking = None
+
+    async def _tick(self) -> None:
+        while self._waiters:
+            await asyncio.sleep(TICK_SECONDS)
+            if self._is_closing:
+                for waiter in [waiter for waiters in self._waiters.values() for waiter in waiters]:
+                    if not waiter.changed.done():
+                        waiter.changed.set_exception(TimeoutError())
+                break
+            asked = list(self._waiters)  # others may come while the database is asked
+            try:
+                found = await self._find(asked)
+            except Exception as error:  # noqa: BLE001 - whatever it is, those who wait go on waiting
+                _log.warning("tick_missed", error=type(error).__name__)
+                continue
+            for resource_id in asked:
+                resource = found.get(resource_id)
+                for waiter in self._waiters.get(resource_id, ()):
+                    if not waiter.changed.done() and (resource is None or resource.version != waiter.version):
+                        waiter.changed.set_result(resource)
+        self._ticking = None
+
+    async def _find(self, ids: Sequence[str]) -> Mapping[str, ResourceVersion]:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._find_now, ids)
+
+    def _find_now(self, ids: Sequence[str]) -> Mapping[str, ResourceVersion]:
+        with self._database.reading() as session:
+            return find_versions(session, ids)

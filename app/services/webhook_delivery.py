@@ -1,0 +1,172 @@
+"""Tells whoever asked that an experiment has ended: signed, tried again, and never into a private network.
+
+A name is looked up once, every address it has must be a public one, and the connection goes to that very address:
+what the name stands for a moment later does not matter.
+"""
+
+import contextlib
+import datetime as dt
+import ipaddress
+import json
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import httpx
+import structlog
+from standardwebhooks.webhooks import Webhook as Signer
+
+from models.errors import FittingRoomError
+from models.sql import webhooks
+from models.sql.database import Database
+from models.sql.webhooks import Delivery
+
+INTERVAL_SECONDS = 1.0
+ANSWER_SECONDS = 10.0
+"""For how long each part of an answer is waited for."""
+DELIVERY_SECONDS = 20.0
+"""For how long a delivery may take in all: a receiver that answers byte by byte would keep others waiting."""
+_AT_ONCE = 8
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+_log = structlog.get_logger()
+
+
+class RefusedAddressError(Exception):
+    """The address must not be called."""
+
+
+class Messenger(threading.Thread):
+    """Looks once a second whether there is somebody to tell."""
+
+    def __init__(
+        self, database: Database, describe: Callable[[str, str], dict[str, object]], *, allow_private: bool
+    ) -> None:
+        """Set up.
+
+        Args:
+            database: where it is written who is to be told.
+            describe: gives an experiment of a project, as JSON.
+            allow_private: whether addresses in private networks, and `http`, are fine.
+        """
+        super().__init__(name="messenger", daemon=True)
+        self._database, self._describe, self._allow_private = database, describe, allow_private
+        self._ending = threading.Event()
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="webhook")
+
+    def run(self) -> None:
+        """Tell until `end` is called."""
+        while not self._ending.wait(INTERVAL_SECONDS):
+            try:
+                self.sweep()
+            except FittingRoomError as error:
+                _log.warning("webhooks_missed", error=type(error).__name__)
+
+    def sweep(self) -> None:
+        """Tell all that is to be told now."""
+        with self._database.reading() as session:
+            if not webhooks.are_deliveries_due(session):
+                return
+        with self._database.writing() as session:
+            deliveries = webhooks.claim_deliveries(session)
+        with contextlib.suppress(RuntimeError, CancelledError):  # the end has come: another process will tell
+            list(self._threads.map(self._tell, deliveries))
+
+    def end(self) -> None:
+        """Tell nobody any more; what is being told is told to its end."""
+        self._ending.set()
+        self._threads.shutdown(cancel_futures=True)
+        self.join(2 * ANSWER_SECONDS)
+
+    def _tell(self, delivery: Delivery) -> None:
+        try:
+            answer, heard, is_final = self._deliver(delivery)
+            with self._database.writing() as session:
+                if heard:
+                    webhooks.mark_delivered(session, delivery.experiment_id, answer)
+                else:
+                    webhooks.mark_undelivered(session, delivery.experiment_id, answer, is_final=is_final)
+        except FittingRoomError as error:  # it was claimed: it will be tried again
+            _log.warning("webhook_missed", experiment=delivery.experiment_id, error=type(error).__name__)
+            return
+        _log.info("webhook", experiment=delivery.experiment_id, attempt=delivery.attempt, answer=answer)
+
+    def _deliver(self, delivery: Delivery) -> tuple[str, bool, bool]:
+        """What came of it, in few words; whether it was heard; whether there is no use in trying again."""
+        now = dt.datetime.now(dt.UTC)
+        body = json.dumps(
+            {
+                "type": "experiment.ended",
+                "timestamp": now.isoformat(),
+                "data": self._describe(delivery.project, delivery.experiment_id),
+            }
+        )
+        message_id = f"msg_{delivery.experiment_id}"  # the same for each attempt, so that a receiver can tell
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "FittingRoom",
+            "webhook-id": message_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": Signer(delivery.secret).sign(message_id, now, body),
+        }
+        try:
+            status = post(delivery.url, body.encode(), headers, allow_private=self._allow_private)
+        except RefusedAddressError as error:
+            return str(error), False, True
+        except (httpx.HTTPError, OSError, ValueError) as error:
+            return f"no answer: {type(error).__name__}", False, False
+        return f"answered {status}", 200 <= status < 300, status == httpx.codes.GONE
+
+
+def post(url: str, body: bytes, headers: dict[str, str], *, allow_private: bool) -> int:
+    """Send a POST to one address of a host; redirects are not followed, and the answer's body is not read.
+
+    Returns:
+        The status of the answer.
+
+    Raises:
+        RefusedAddressError: the address must not be called.
+        httpx.HTTPError: there was no answer.
+        OSError: the name is not known.
+    """
+    parts = urlsplit(url)
+    host = (parts.hostname or "").encode("idna").decode()
+    if parts.scheme != "https" and not allow_private:
+        raise RefusedAddressError("refused: only https is called (FITTINGROOM_ALLOW_PRIVATE_WEBHOOKS)")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    found = [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    if not allow_private and not all(map(is_public, found)):
+        raise RefusedAddressError("refused: the address is in a private network (FITTINGROOM_ALLOW_PRIVATE_WEBHOOKS)")
+    address = f"[{found[0]}]" if ":" in found[0] else found[0]
+    target = parts._replace(netloc=f"{address}:{port}", fragment="").geturl()
+    named = f"[{host}]" if ":" in host else host
+    shown = named if port in {80, 443} else f"{named}:{port}"
+    # trust_env: a proxy of the environment would look the name up once more.
+    with httpx.Client(timeout=ANSWER_SECONDS, trust_env=False) as client:
+        request = client.build_request(
+            "POST", target, content=body, headers={**headers, "Host": shown}, extensions={"sni_hostname": host}
+        )
+        timer = threading.Timer(DELIVERY_SECONDS, client.close)
+        timer.start()
+        try:
+            answer = client.send(request, stream=True)
+            answer.close()
+        except RuntimeError as error:  # httpx's word for a client that was closed meanwhile
+            raise httpx.ReadTimeout(str(error)) from None
+        finally:
+            timer.cancel()
+        return answer.status_code
+
+
+def is_public(text: str) -> bool:
+    """Whether an address belongs to the public internet; one that stands for another is judged by that."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+        if address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(str(inner))
+    return address.is_global and not address.is_multicast

@@ -1,0 +1,284 @@
+"""The commands that speak to a running service: submit, plan, watch, list, show, history, compare, plot, export.
+
+Exit codes: 0 all is well, 1 an experiment did not complete, 2 something was refused, 3 the service cannot be reached.
+"""
+
+import itertools
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from fittingroom.cli.output import (
+    NOT_COMPLETED,
+    REFUSED,
+    UnreadableSpecError,
+    connected,
+    print_all,
+    print_one,
+    read_spec,
+    refuse,
+    say_problem,
+    show_picture,
+)
+
+if TYPE_CHECKING:
+    from fittingroom.client.sync_client import Client
+    from fittingroom.views.resources import ExperimentView
+
+commands = typer.Typer()
+datasets = typer.Typer(help="What there is to train on: show, upload, delete.", no_args_is_help=True)
+commands.add_typer(datasets, name="datasets")
+
+_PATIENT = 6
+"""How often a request is sent again while one watches: a service that starts again is waited for."""
+
+Url = Annotated[str, typer.Option(envvar="FITTINGROOM_URL", help="Where the service is.")]
+Key = Annotated[
+    str | None, typer.Option(envvar="FITTINGROOM_KEY", show_envvar=True, help="An API key, where one is needed.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Id = Annotated[str, typer.Argument(help="An experiment: exp_…")]
+Files = Annotated[list[Path], typer.Argument(help="Specs, JSON or YAML; `-` reads standard input.", allow_dash=True)]
+DEFAULT_URL = "http://127.0.0.1:8000"
+"""As `fittingroom.client.sync_client` has it, which is not imported to show help."""
+
+
+@commands.command()
+def submit(
+    files: Files, *, watch: Annotated[bool, typer.Option("--watch", help="Stay, and show it train.")] = False,
+    as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None,
+) -> None:  # fmt: skip
+    """Submit experiments, one a file. What is refused is said, and the others are submitted all the same."""
+    refused, submitted = 0, []
+    with connected(url, key) as client:
+        import httpx  # noqa: PLC0415
+
+        from fittingroom.client.sync_client import ProblemError  # noqa: PLC0415
+
+        for file in files:
+            try:
+                view = client.submit(read_spec(file))
+            except UnreadableSpecError as error:
+                refused += 1
+                typer.echo(str(error), err=True)
+                continue
+            except ProblemError as error:
+                if error.status >= httpx.codes.INTERNAL_SERVER_ERROR:
+                    raise
+                refused += 1
+                say_problem(error, before=f"{file}: ")
+                continue
+            submitted.append(view)
+            print_one(view, as_json=as_json, line=f"{view.id}  {view.name}")
+        ended = [_watch(client, view.id, quiet=as_json) for view in submitted] if watch else []
+        for view in ended if as_json else []:
+            print_one(view, as_json=True)
+    if refused:
+        raise typer.Exit(REFUSED)
+    if any(view.state != "completed" for view in ended):
+        raise typer.Exit(NOT_COMPLETED)
+
+
+@commands.command()
+def plan(
+    file: Annotated[Path, typer.Argument(help="A spec, JSON or YAML; `-` reads standard input.", allow_dash=True)],
+    *, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None,
+) -> None:  # fmt: skip
+    """Say which trials an experiment would have and what would train them; submits nothing."""
+    with connected(url, key) as client:
+        found = client.plan(read_spec(file))
+    from fittingroom.cli.tables import plan_table  # noqa: PLC0415
+
+    print_one(found, as_json=as_json, shown=lambda: plan_table(found))
+
+
+@commands.command()
+def watch(experiment_id: Id, *, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
+    """Show an experiment train until it ends; with --json, one line for each change."""
+    with connected(url, key, retries=_PATIENT) as client:
+        if as_json:
+            for event in client.stream(experiment_id):
+                print_one(event, as_json=True)
+            ended = client.get_experiment(experiment_id)
+        else:
+            ended = _watch(client, experiment_id)
+    if ended.state != "completed":
+        raise typer.Exit(NOT_COMPLETED)
+
+
+@commands.command("list")
+def list_experiments(  # noqa: PLR0913 - options
+    *, state: Annotated[str | None, typer.Option(help="queued, running, completed, failed or cancelled.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Only those with this tag.")] = None,
+    name: Annotated[str | None, typer.Option(help="Only those with exactly this name.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None,
+) -> None:  # fmt: skip
+    """List experiments, newest first; with --json, one a line."""
+    with connected(url, key) as client:
+        found = list(itertools.islice(client.list_experiments(state=state, tag=tag, name=name), limit))
+    from fittingroom.cli.tables import experiments_table  # noqa: PLC0415
+
+    print_all(found, as_json=as_json, shown=lambda: experiments_table(found))
+
+
+@commands.command()
+def show(experiment_id: Id, *, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
+    """Show an experiment and its trials."""
+    with connected(url, key) as client:
+        view, trials = client.get_experiment(experiment_id), client.list_trials(experiment_id)
+    from rich.console import Group  # noqa: PLC0415
+
+    from fittingroom.cli.tables import experiments_table, trials_table  # noqa: PLC0415
+
+    if as_json:
+        document = {"experiment": view.model_dump(mode="json"), "trials": [t.model_dump(mode="json") for t in trials]}
+        typer.echo(json.dumps(document))
+    else:
+        show_picture(Group(experiments_table([view]), trials_table(trials, view.objective.metric)))
+
+
+@commands.command()
+def history(
+    experiment_id: Id, *, csv: Annotated[bool, typer.Option("--csv", help="Print CSV: one line an epoch.")] = False,
+    as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None,
+) -> None:  # fmt: skip
+    """Print all epochs of all trials, as CSV or JSON; or a sparkline of each metric."""
+    with connected(url, key) as client:
+        found = client.get_history(experiment_id)
+    if csv:
+        from fittingroom.views.history_formats import csv_of  # noqa: PLC0415
+
+        typer.echo(csv_of(found.trials), nl=False)
+        return
+    from fittingroom.cli.tables import history_table  # noqa: PLC0415
+
+    print_one(found, as_json=as_json, shown=lambda: history_table(found))
+
+
+@commands.command()
+def compare(experiment_id: Id, *, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
+    """Say which candidate fits, and whether that is more than luck."""
+    with connected(url, key) as client:
+        found = client.compare(experiment_id)
+    from fittingroom.cli.tables import comparison_table  # noqa: PLC0415
+
+    print_one(found, as_json=as_json, shown=lambda: comparison_table(found))
+
+
+@commands.command()
+def plot(  # noqa: PLR0913 - options
+    experiment_id: Id,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write: .svg or .png.")],
+    *, metric: Annotated[str | None, typer.Option(help="Or several with commas; by default the objective.")] = None,
+    x: Annotated[str, typer.Option(help="epoch, or a hyperparameter such as optimizer.learning_rate.")] = "epoch",
+    seeds: Annotated[str, typer.Option(help="each, or band: mean, lowest and highest over seeds.")] = "each",
+    scale: Annotated[str, typer.Option(help="auto, linear or log.")] = "auto",
+    layout: Annotated[str, typer.Option(help="together, or apart: a panel for each metric.")] = "together",
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL, key: Key = None,
+) -> None:  # fmt: skip
+    """Draw an experiment's curves, or what was reached over a hyperparameter, into a file."""
+    file_format = output.suffix.lower().removeprefix(".")
+    if file_format not in {"svg", "png"}:
+        refuse(f"{output}: expected a file that ends in .svg or .png")
+    with connected(url, key) as client:
+        picture = client.get_plot(
+            experiment_id, metric, file_format=file_format, x=x, seeds=seeds, scale=scale, layout=layout
+        )
+        output.write_bytes(picture)
+    typer.echo(json.dumps({"written": str(output)}) if as_json else output)
+
+
+@commands.command()
+def cancel(experiment_id: Id, *, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
+    """Cancel an experiment: what is queued at once, what runs at the end of its epoch."""
+    with connected(url, key) as client:
+        count = client.cancel(experiment_id)
+    typer.echo(json.dumps({"trials_cancelled": count}) if as_json else f"{count} trials cancelled or asked to stop")
+
+
+@commands.command()
+def export(
+    experiment_id: Id,
+    target: Annotated[str, typer.Argument(help="A file, for tensorboard a folder, for mlflow its server's URL.")],
+    *, to: Annotated[
+        Literal["csv", "parquet", "tensorboard", "mlflow"], typer.Option(help="What to write.")
+    ],
+    as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None,
+) -> None:  # fmt: skip
+    """Hand an experiment to what you already use: CSV, Parquet, TensorBoard or an MLflow server."""
+    with connected(url, key) as client:
+        from fittingroom.client.export import ExportError, export_experiment  # noqa: PLC0415
+
+        try:
+            written = export_experiment(client, experiment_id, to, target)
+        except ExportError as error:
+            refuse(str(error))
+    typer.echo(json.dumps({"written": written}) if as_json else written)
+
+
+@datasets.command("list")
+def list_datasets(*, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
+    """Show what there is to train on."""
+    with connected(url, key) as client:
+        found = client.list_datasets()
+    from fittingroom.cli.tables import datasets_table  # noqa: PLC0415
+
+    print_all(found, as_json=as_json, shown=lambda: datasets_table(found))
+
+
+@datasets.command("upload")
+def upload_dataset(  # noqa: PLR0913 - options
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV, Parquet or NPZ.")],
+    *, name: Annotated[str, typer.Option(help="What specs are to call it.")],
+    target: Annotated[str | None, typer.Option(help="The column to be predicted; by default `target`.")] = None,
+    task: Annotated[str, typer.Option(help="auto, classification or regression.")] = "auto",
+    as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None,
+) -> None:  # fmt: skip
+    """Upload a table of your own."""
+    with connected(url, key) as client:
+        found = client.upload_dataset(file, name, target=target, task=task)
+    line = f"{found.name}: {found.rows:,} rows of {found.features} features"
+    print_one(found, as_json=as_json, line=line)
+
+
+@datasets.command("delete")
+def delete_dataset(
+    name: Annotated[str, typer.Argument(help="Which.")],
+    *,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+) -> None:
+    """Forget a dataset that nothing needs."""
+    with connected(url, key) as client:
+        client.delete_dataset(name)
+    typer.echo(json.dumps({"deleted": name}) if as_json else f"{name} is deleted")
+
+
+def _watch(client: "Client", experiment_id: str, *, quiet: bool = False) -> "ExperimentView":
+    """Show an experiment until it has ended; off a terminal, its end alone."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.live import Live  # noqa: PLC0415
+
+    from fittingroom.cli.tables import Curves, extend, watched  # noqa: PLC0415
+
+    if quiet:
+        return client.wait(experiment_id)
+    view = client.get_experiment(experiment_id)
+    planned = {trial.id: trial.epochs_planned for trial in client.list_trials(experiment_id)}
+    newest: dict[str, Any] = {}
+    curves: Curves = {}
+    console = Console()
+    with Live(console=console, auto_refresh=False, transient=False) as live:
+        for event in client.stream(experiment_id):
+            extend(curves, view.objective.metric, event.trials)
+            newest |= {trial.trial_id: trial for trial in event.trials}
+            view = client.get_experiment(experiment_id)
+            live.update(watched(view, newest, planned, curves), refresh=console.is_terminal)
+        view = client.get_experiment(experiment_id)
+        live.update(watched(view, newest, planned, curves), refresh=True)
+    return view

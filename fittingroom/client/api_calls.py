@@ -1,0 +1,214 @@
+"""What a client can ask of the API: each call's path and parameters, and how its answer is read.
+
+`fittingroom.client.sync_client` and `fittingroom.client.async_client` send these.
+"""
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import TypeAdapter
+
+from fittingroom.specs.datasets import DatasetSchema
+from fittingroom.views.comparison import ComparisonView
+from fittingroom.views.resources import (
+    ExperimentHistoryView,
+    ExperimentSummaryView,
+    ExperimentView,
+    HealthView,
+    ListView,
+    PredictView,
+    TrialHistoryView,
+    TrialSummaryView,
+    TrialView,
+    WorkerView,
+)
+from fittingroom.views.submissions import PlanView
+
+T = TypeVar("T")
+Spec = Mapping[str, Any]
+
+_MEDIA_TYPES = {".csv": "text/csv", ".parquet": "application/vnd.apache.parquet", ".npz": "application/x-npz"}
+
+
+class ProblemError(Exception):
+    """The service has refused a request.
+
+    Attributes:
+        status: the HTTP status.
+        problem: the problem document, or an empty one if the answer was none.
+        retry_after_seconds: when it is worth trying again, if the service said so.
+    """
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.status = response.status_code
+        is_problem = response.headers.get("content-type", "").startswith("application/problem+json")
+        self.problem: Mapping[str, Any] = response.json() if is_problem else {}
+        after = response.headers.get("retry-after", "")
+        self.retry_after_seconds = float(after) if after.isdigit() else None
+        super().__init__(f"{self.status}: {self.problem.get('detail', response.reason_phrase)}")
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One request, and how its answer is read."""
+
+    method: str
+    path: str
+    read: Callable[[httpx.Response], T]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    json: Any = None
+    content: bytes | None = None
+    is_repeatable: bool = True
+    """Whether it may be sent again when no answer came: it then does no more than once."""
+    at_least_seconds: float = 0.0
+    """How long the service may take to answer, because it was asked to wait."""
+
+
+def _reader(kind: type[T]) -> Callable[[httpx.Response], T]:
+    adapter = TypeAdapter(kind)
+    return lambda response: adapter.validate_json(response.content)
+
+
+def _items(kind: type[T]) -> Callable[[httpx.Response], list[T]]:
+    adapter: TypeAdapter[ListView[T]] = TypeAdapter(ListView[kind])  # type: ignore[valid-type]
+    return lambda response: adapter.validate_json(response.content).items
+
+
+def _experiment(experiment_id: str, rest: str = "") -> str:
+    return f"/v1/experiments/{quote(experiment_id, safe='')}{rest}"
+
+
+def _trial(trial_id: str, rest: str = "") -> str:
+    return f"/v1/trials/{quote(trial_id, safe='')}{rest}"
+
+
+def _given(**params: Any) -> dict[str, Any]:  # noqa: ANN401 - a query's values
+    return {name: value for name, value in params.items() if value is not None}
+
+
+def submit(spec: Spec, idempotency_key: str | None = None) -> Call[ExperimentView]:
+    """Submit an experiment, under a key of its own if none is given: so it is made once, however often it is sent."""
+    headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+    return Call("POST", "/v1/experiments", _reader(ExperimentView), json=spec, headers=headers)
+
+
+def plan(spec: Spec) -> Call[PlanView]:
+    """What an experiment would be."""
+    return Call("POST", "/v1/experiments/plan", _reader(PlanView), json=spec)
+
+
+def get_experiment(experiment_id: str, version: int | None = None, wait: float = 0.0) -> Call[ExperimentView]:
+    """Where an experiment is; with `wait`, once it has left a version."""
+    params = _given(version=version, wait=wait) if wait else {}
+    return Call("GET", _experiment(experiment_id), _reader(ExperimentView), params=params, at_least_seconds=wait)
+
+
+def list_experiments(
+    limit: int, cursor: str | None, *, state: str | None, name: str | None, tag: str | None, dataset: str | None
+) -> Call[ListView[ExperimentSummaryView]]:
+    """A page of experiments."""
+    params = _given(limit=limit, cursor=cursor, state=state, name=name, tag=tag, dataset=dataset)
+    return Call("GET", "/v1/experiments", _reader(ListView[ExperimentSummaryView]), params=params)
+
+
+def list_trials(experiment_id: str) -> Call[list[TrialSummaryView]]:
+    """An experiment's trials."""
+    return Call("GET", _experiment(experiment_id, "/trials"), _items(TrialSummaryView))
+
+
+def get_trial(trial_id: str) -> Call[TrialView]:
+    """One trial."""
+    return Call("GET", _trial(trial_id), _reader(TrialView))
+
+
+def get_history(experiment_id: str, after: int = 0) -> Call[ExperimentHistoryView]:
+    """The histories of all trials, or what was written after a version."""
+    params = {"after": after}
+    return Call("GET", _experiment(experiment_id, "/history"), _reader(ExperimentHistoryView), params=params)
+
+
+def get_trial_history(trial_id: str) -> Call[TrialHistoryView]:
+    """A trial's history."""
+    return Call("GET", _trial(trial_id, "/history"), _reader(TrialHistoryView))
+
+
+def stream(experiment_id: str, after: int) -> Call[None]:
+    """An experiment's events; how they are read is the client's to know."""
+    return Call("GET", _experiment(experiment_id, "/events"), lambda _: None, headers={"Last-Event-ID": str(after)})
+
+
+def compare(experiment_id: str) -> Call[ComparisonView]:
+    """Which candidate fits, and what of that is luck."""
+    return Call("GET", _experiment(experiment_id, "/comparison"), _reader(ComparisonView))
+
+
+def get_plot(experiment_id: str, metric: str | None, file_format: str, look: Mapping[str, str]) -> Call[bytes]:
+    """A picture of an experiment."""
+    path = _experiment(experiment_id, f"/plot.{file_format}")
+    return Call("GET", path, lambda response: response.content, params=_given(metric=metric, **look))
+
+
+def predict(trial_id: str, rows: Sequence[Sequence[float | None]]) -> Call[PredictView]:
+    """What a trained network says of rows."""
+    body = {"rows": [[None if value is None else float(value) for value in row] for row in rows]}
+    return Call("POST", _trial(trial_id, "/predict"), _reader(PredictView), json=body, at_least_seconds=60)
+
+
+def get_artifact(trial_id: str) -> Call[bytes]:
+    """A trained network, as a `.keras` file."""
+    return Call("GET", _trial(trial_id, "/artifact"), lambda response: response.content, at_least_seconds=60)
+
+
+def cancel(experiment_id: str) -> Call[int]:
+    """Cancel an experiment."""
+    return Call("POST", _experiment(experiment_id, "/cancel"), lambda found: int(found.json()["trials_cancelled"]))
+
+
+def pause(experiment_id: str) -> Call[ExperimentView]:
+    """Begin nothing more of it."""
+    return Call("POST", _experiment(experiment_id, "/pause"), _reader(ExperimentView))
+
+
+def resume(experiment_id: str) -> Call[ExperimentView]:
+    """Let it go on."""
+    return Call("POST", _experiment(experiment_id, "/resume"), _reader(ExperimentView))
+
+
+def delete(experiment_id: str) -> Call[None]:
+    """Remove it for good. Not sent again: a second answer would say that it is not there."""
+    return Call("DELETE", _experiment(experiment_id), lambda _: None, is_repeatable=False)
+
+
+def list_datasets() -> Call[list[DatasetSchema]]:
+    """What there is to train on."""
+    return Call("GET", "/v1/datasets", _items(DatasetSchema))
+
+
+def upload_dataset(file: Path, name: str, target: str | None, task: str) -> Call[DatasetSchema]:
+    """A table of one's own. The same again changes nothing."""
+    media_type = _MEDIA_TYPES.get(file.suffix.lower(), "application/octet-stream")
+    return Call(
+        "POST", "/v1/datasets", _reader(DatasetSchema), params=_given(name=name, target=target, task=task),
+        headers={"Content-Type": media_type}, content=file.read_bytes(), at_least_seconds=120,
+    )  # fmt: skip
+
+
+def delete_dataset(name: str) -> Call[None]:
+    """Forget a dataset."""
+    return Call("DELETE", f"/v1/datasets/{quote(name, safe='')}", lambda _: None, is_repeatable=False)
+
+
+def list_workers() -> Call[list[WorkerView]]:
+    """Who is alive."""
+    return Call("GET", "/v1/workers", _items(WorkerView))
+
+
+def get_health() -> Call[HealthView]:
+    """Whether the service can do its work. Not asked again: the answer is what is wanted, not a good one."""
+    return Call("GET", "/readyz", _reader(HealthView), is_repeatable=False)

@@ -1,0 +1,246 @@
+"""Asynchronous client of the HTTP API, with the methods of `fittingroom.client.sync_client.Client`."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import httpx
+from httpx_sse import aconnect_sse
+from tenacity import AsyncRetrying
+
+from fittingroom.client import api_calls
+from fittingroom.client.api_calls import Call, ProblemError, Spec
+from fittingroom.client.keras_fit import FitView, fit_spec, fit_view, refuse_several
+from fittingroom.client.keras_model import CompiledModel
+from fittingroom.client.retries import Pauses, patience
+from fittingroom.client.sync_client import PAGE, SILENCE_SECONDS, WAIT_SECONDS, connection
+from fittingroom.specs.datasets import DatasetSchema
+from fittingroom.views.comparison import ComparisonView
+from fittingroom.views.history_formats import Floats, as_floats, as_frame
+from fittingroom.views.resources import (
+    ExperimentHistoryView,
+    ExperimentSummaryView,
+    ExperimentView,
+    HealthView,
+    PredictView,
+    TrialSummaryView,
+    TrialView,
+    WorkerView,
+)
+from fittingroom.views.states import ENDED
+from fittingroom.views.submissions import PlanView
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+T = TypeVar("T")
+
+
+async def _nothing(_: ExperimentView) -> None:
+    """What is called at a change, unless something is given."""
+
+
+class AsyncClient:
+    """Speaks to one service; an asynchronous context manager. What fails in passing is asked again."""
+
+    def __init__(
+        self, url: str | None = None, *, key: str | None = None, timeout: float = 30.0, retries: int = 4
+    ) -> None:
+        """As `Client`."""
+        self._http = httpx.AsyncClient(**connection(url, key, timeout))
+        self._timeout, self._retrying = timeout, AsyncRetrying(**patience(retries))
+
+    async def __aenter__(self) -> Self:
+        """The client itself."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connections."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def submit(self, spec: Spec, *, idempotency_key: str | None = None) -> ExperimentView:
+        """Submit an experiment."""
+        return await self._do(api_calls.submit(spec, idempotency_key))
+
+    async def plan(self, spec: Spec) -> PlanView:
+        """Say what an experiment would be."""
+        return await self._do(api_calls.plan(spec))
+
+    async def fit(  # noqa: PLR0913 - Keras's own arguments
+        self, model: CompiledModel, dataset: str | Mapping[str, Any], *, epochs: int = 1, batch_size: int = 32,
+        validation_split: float = 0.0, seed: int = 0, timeout: float | None = None, **spec: Any,  # noqa: ANN401, ASYNC109 - JSON; as the twin
+    ) -> FitView:  # fmt: skip
+        """Train a live, compiled Keras model on the service."""
+        fitting = {"epochs": epochs, "batch_size": batch_size, "validation_split": validation_split}
+        document = fit_spec(model, dataset, fitting, seed, spec)
+        refuse_several(await self.plan(document))
+        ended = await self.wait((await self.submit(document)).id, timeout=timeout)
+        [trial] = await self.list_trials(ended.id)
+        return fit_view(ended, trial, await self.history(trial.id))
+
+    async def get_experiment(self, experiment_id: str) -> ExperimentView:
+        """Where an experiment is."""
+        return await self._do(api_calls.get_experiment(experiment_id))
+
+    async def list_experiments(
+        self, *, state: str | None = None, name: str | None = None, tag: str | None = None, dataset: str | None = None
+    ) -> AsyncIterator[ExperimentSummaryView]:
+        """Experiments, newest first."""
+        cursor: str | None = None
+        while True:
+            page = await self._do(
+                api_calls.list_experiments(PAGE, cursor, state=state, name=name, tag=tag, dataset=dataset)
+            )
+            for item in page.items:
+                yield item
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    async def wait(
+        self, experiment_id: str, *, timeout: float | None = None,  # noqa: ASYNC109 - as the twin has it
+        on_change: Callable[[ExperimentView], Awaitable[None]] = _nothing,
+    ) -> ExperimentView:  # fmt: skip
+        """Wait until all trials of an experiment have ended, or TimeoutError."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        version: int | None = None
+        while True:
+            wait = WAIT_SECONDS if deadline is None else min(WAIT_SECONDS, max(0.0, deadline - time.monotonic()))
+            view = await self._do(api_calls.get_experiment(experiment_id, version, 0.0 if version is None else wait))
+            if view.version != version:
+                await on_change(view)
+                version = view.version
+            if view.state in ENDED:
+                return view
+            if deadline is not None and time.monotonic() >= deadline:
+                raise TimeoutError(f"experiment {experiment_id} is still {view.state} after {timeout:g} s")
+
+    async def stream(self, experiment_id: str, *, after: int = 0) -> AsyncIterator[ExperimentHistoryView]:
+        """An experiment's history as it is written, until it has ended."""
+        pauses = Pauses()
+        while True:
+            try:
+                async for event in self._events(experiment_id, after):
+                    pauses.begin_anew()
+                    after = event.version
+                    yield event
+            except (httpx.TransportError, ProblemError) as error:
+                await asyncio.sleep(pauses.after(error))
+            else:
+                return
+
+    async def _events(self, experiment_id: str, after: int) -> AsyncIterator[ExperimentHistoryView]:
+        call = api_calls.stream(experiment_id, after)
+        async with aconnect_sse(
+            self._http, call.method, call.path, headers=dict(call.headers), timeout=self._timeout + SILENCE_SECONDS
+        ) as source:
+            if source.response.is_error:
+                await source.response.aread()
+                raise ProblemError(source.response)
+            if source.response.status_code == httpx.codes.NO_CONTENT:
+                return
+            async for event in source.aiter_sse():
+                if event.event == "end":
+                    return
+                if event.event == "history":
+                    yield ExperimentHistoryView.model_validate_json(event.data)
+        raise httpx.RemoteProtocolError("the stream ended before the experiment")
+
+    async def list_trials(self, experiment_id: str) -> list[TrialSummaryView]:
+        """An experiment's trials."""
+        return await self._do(api_calls.list_trials(experiment_id))
+
+    async def get_trial(self, trial_id: str) -> TrialView:
+        """One trial."""
+        return await self._do(api_calls.get_trial(trial_id))
+
+    async def get_history(self, experiment_id: str, after: int = 0) -> ExperimentHistoryView:
+        """The histories of all trials, or what was written after a version."""
+        return await self._do(api_calls.get_history(experiment_id, after))
+
+    async def history(self, trial_id: str) -> Floats:
+        """A trial's history in Keras's shape."""
+        return as_floats(await self._do(api_calls.get_trial_history(trial_id)))
+
+    async def frame(self, experiment_id: str) -> "pd.DataFrame":
+        """The histories of all trials as a pandas frame."""
+        return as_frame((await self.get_history(experiment_id)).trials)
+
+    async def compare(self, experiment_id: str) -> ComparisonView:
+        """Which candidate fits, and what of that is luck."""
+        return await self._do(api_calls.compare(experiment_id))
+
+    async def get_plot(
+        self, experiment_id: str, metric: str | None = None, *, file_format: str = "svg", **look: str
+    ) -> bytes:
+        """A picture."""
+        return await self._do(api_calls.get_plot(experiment_id, metric, file_format, look))
+
+    async def predict(self, trial_id: str, rows: Sequence[Sequence[float | None]]) -> PredictView:
+        """What a trial's network says of rows."""
+        return await self._do(api_calls.predict(trial_id, rows))
+
+    async def download(self, trial_id: str, file: Path) -> Path:
+        """Write a trial's network as a `.keras` file."""
+        content = await self._do(api_calls.get_artifact(trial_id))
+        await asyncio.to_thread(file.write_bytes, content)
+        return file
+
+    async def cancel(self, experiment_id: str) -> int:
+        """Cancel an experiment."""
+        return await self._do(api_calls.cancel(experiment_id))
+
+    async def pause(self, experiment_id: str) -> ExperimentView:
+        """Begin nothing more of an experiment."""
+        return await self._do(api_calls.pause(experiment_id))
+
+    async def resume(self, experiment_id: str) -> ExperimentView:
+        """Let a paused experiment go on."""
+        return await self._do(api_calls.resume(experiment_id))
+
+    async def delete(self, experiment_id: str) -> None:
+        """Remove an experiment for good."""
+        await self._do(api_calls.delete(experiment_id))
+
+    async def list_datasets(self) -> list[DatasetSchema]:
+        """What there is to train on."""
+        return await self._do(api_calls.list_datasets())
+
+    async def upload_dataset(
+        self, file: Path, name: str, *, target: str | None = None, task: str = "auto"
+    ) -> DatasetSchema:
+        """Upload a table under a name."""
+        return await self._do(await asyncio.to_thread(api_calls.upload_dataset, file, name, target, task))
+
+    async def delete_dataset(self, name: str) -> None:
+        """Forget a dataset."""
+        await self._do(api_calls.delete_dataset(name))
+
+    async def list_workers(self) -> list[WorkerView]:
+        """Who is alive."""
+        return await self._do(api_calls.list_workers())
+
+    async def get_health(self) -> HealthView:
+        """Whether the service can do its work."""
+        return await self._do(api_calls.get_health())
+
+    async def _do(self, call: Call[T]) -> T:
+        if call.is_repeatable:
+            answer: T = await self._retrying(self._send, call)
+            return answer
+        return await self._send(call)
+
+    async def _send(self, call: Call[T]) -> T:
+        response = await self._http.request(
+            call.method, call.path, params=call.params, headers=call.headers, json=call.json, content=call.content,
+            timeout=self._timeout + call.at_least_seconds,
+        )  # fmt: skip
+        if response.is_error:
+            raise ProblemError(response)
+        return call.read(response)

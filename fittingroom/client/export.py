@@ -1,0 +1,168 @@
+"""An experiment handed to what people already use: CSV, Parquet, TensorBoard's event files, an MLflow server.
+
+MLflow is spoken to over its REST API (https://mlflow.org/docs/latest/rest-api.html): its own client would bring a
+hundred megabytes along, and versions of pandas and pyarrow that are not ours.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+
+from fittingroom.client.sync_client import Client
+from fittingroom.views.history_formats import as_floats, csv_of
+from fittingroom.views.resources import ExperimentView, TrialHistoryView, TrialSummaryView
+
+Kind = Literal["csv", "parquet", "tensorboard", "mlflow"]
+
+_MLFLOW = "/api/2.0/mlflow"
+_METRICS_AT_ONCE = 1_000
+_PARAMETERS_AT_ONCE = 100
+_ENDED = {"completed": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
+
+
+class ExportError(Exception):
+    """It could not be written; its text says why."""
+
+
+def export_experiment(client: Client, experiment_id: str, kind: Kind, target: str) -> str:
+    """Write an experiment.
+
+    Args:
+        client: where it is.
+        experiment_id: which.
+        kind: what to write.
+        target: a file; for `tensorboard` a folder; for `mlflow` the URL of its server.
+
+    Returns:
+        Where it is now, for people.
+
+    Raises:
+        ExportError: it could not be written.
+    """
+    view, trials = client.get_experiment(experiment_id), client.list_trials(experiment_id)
+    histories = client.get_history(experiment_id).trials
+    try:
+        if kind == "csv":
+            Path(target).write_text(csv_of(histories), encoding="utf-8")
+        elif kind == "parquet":
+            _write_parquet(histories, Path(target))
+        elif kind == "tensorboard":
+            _write_events(trials, histories, Path(target))
+        else:
+            return _log_to_mlflow(view, trials, histories, target)
+    except ImportError as error:
+        raise ExportError(f"{error}; install 'fittingroom[export]'") from None
+    except (OSError, httpx.HTTPError, httpx.InvalidURL) as error:
+        raise ExportError(f"{target}: {error}") from None
+    except (ValueError, KeyError) as error:
+        raise ExportError(f"{target}: it does not answer as an MLflow server does ({type(error).__name__})") from None
+    return target
+
+
+def _write_parquet(histories: Sequence[TrialHistoryView], file: Path) -> None:
+    """One row an epoch, as in the CSV."""
+    import pyarrow as pa  # noqa: PLC0415 - only who writes it needs it
+    from pyarrow import parquet  # noqa: PLC0415
+
+    tables = []
+    for view in histories:
+        columns = as_floats(view)
+        rows = len(columns["epoch"])
+        about = {
+            "trial_id": [view.trial_id] * rows,
+            "trial": pa.array([view.number] * rows, pa.int64()),
+            "label": [view.label] * rows,
+            "epoch": pa.array(columns.pop("epoch"), pa.int64()),
+        }
+        tables.append(pa.table(about | {name: pa.array(values, pa.float64()) for name, values in columns.items()}))
+    if not tables:
+        raise ExportError("the experiment has no trials")
+    parquet.write_table(pa.concat_tables(tables, promote_options="default"), file)
+
+
+def _write_events(trials: Sequence[TrialSummaryView], histories: Sequence[TrialHistoryView], folder: Path) -> None:
+    """A run a trial, with the tags of Keras's own TensorBoard callback: `epoch_loss` in train and in validation."""
+    from tensorboardX import SummaryWriter  # noqa: PLC0415 - only who writes it needs it
+
+    ended = {trial.id: trial.finished_at or trial.created_at for trial in trials}
+    for view in histories:
+        columns = as_floats(view)
+        run = folder / f"{view.number:04} {re.sub(r'[^A-Za-z0-9=.,_ -]', '_', view.label)[:100]}"
+        epochs = columns.pop("epoch")
+        for part, prefix in (("train", ""), ("validation", "val_")):
+            mine = {name: values for name, values in columns.items() if name.startswith("val_") == bool(prefix)}
+            if not mine:
+                continue
+            with SummaryWriter(str(run / part)) as writer:
+                for name, values in mine.items():
+                    for epoch, value in zip(epochs, values, strict=True):
+                        if value is not None:
+                            writer.add_scalar(
+                                f"epoch_{name.removeprefix('val_')}", value, epoch - 1, ended[view.trial_id].timestamp()
+                            )
+
+
+def _log_to_mlflow(
+    view: ExperimentView, trials: Sequence[TrialSummaryView], histories: Sequence[TrialHistoryView], url: str
+) -> str:
+    """An MLflow experiment of the same name, and a run a trial; runs that have ended are left alone."""
+    by_trial = {history.trial_id: history for history in histories}
+    with httpx.Client(base_url=url, timeout=60.0) as http:
+        name = f"{view.name} ({view.id})"
+        found = http.get(f"{_MLFLOW}/experiments/get-by-name", params={"experiment_name": name})
+        if found.status_code == httpx.codes.NOT_FOUND:
+            target = _asked(http, "experiments/create", {"name": name})["experiment_id"]
+        else:
+            target = found.raise_for_status().json()["experiment"]["experiment_id"]
+        for trial in trials:
+            _log_run(http, target, trial, by_trial[trial.id])
+    return f"{url.rstrip('/')}/#/experiments/{target}"
+
+
+def _log_run(http: httpx.Client, target: str, trial: TrialSummaryView, history: TrialHistoryView) -> None:
+    wanted = {"experiment_ids": [target], "filter": f"tags.`fittingroom.trial_id` = '{trial.id}'", "max_results": 1}
+    known = _asked(http, "runs/search", wanted).get("runs") or []
+    if known and known[0]["info"]["status"] in _ENDED.values():
+        return
+    started = _milliseconds(trial.started_at or trial.created_at)
+    tags = {"fittingroom.trial_id": trial.id, "fittingroom.experiment_id": trial.experiment_id}
+    if trial.stop_reason is not None:
+        tags["fittingroom.stop_reason"] = trial.stop_reason.value
+    body = {"experiment_id": target, "start_time": started, "run_name": trial.label, "tags": _pairs(tags)}
+    # What was logged before is logged again: MLflow keeps the same value of the same step once.
+    run = (known[0] if known else _asked(http, "runs/create", body)["run"])["info"]["run_id"]
+    parameters = _pairs({"seed": trial.seed, "model": trial.model or "", **trial.hyperparameters})
+    for first in range(0, len(parameters), _PARAMETERS_AT_ONCE):
+        _asked(http, "runs/log-batch", {"run_id": run, "params": parameters[first : first + _PARAMETERS_AT_ONCE]})
+    columns = dict(history.history)
+    epochs = [int(epoch) for epoch in columns.pop("epoch")]  # type: ignore[arg-type]  # they are numbers
+    metrics = [
+        {"key": name, "value": value, "timestamp": started + epoch, "step": epoch}  # NaN travels as MLflow spells it
+        for name, values in columns.items()
+        for epoch, value in zip(epochs, values, strict=True)
+        if value is not None
+    ]
+    for first in range(0, len(metrics), _METRICS_AT_ONCE):
+        _asked(http, "runs/log-batch", {"run_id": run, "metrics": metrics[first : first + _METRICS_AT_ONCE]})
+    if trial.state.value in _ENDED:
+        ended = _milliseconds(trial.finished_at or trial.created_at)
+        _asked(http, "runs/update", {"run_id": run, "status": _ENDED[trial.state.value], "end_time": ended})
+
+
+def _pairs(values: dict[str, Any]) -> list[dict[str, str]]:
+    return [{"key": key, "value": str(value)} for key, value in values.items()]
+
+
+def _milliseconds(moment: Any) -> int:  # noqa: ANN401 - a time
+    return int(moment.timestamp() * 1e3)
+
+
+def _asked(http: httpx.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    answer = http.post(f"{_MLFLOW}/{path}", json=body)
+    if answer.is_error:
+        raise ExportError(f"MLflow refused {path}: {answer.status_code} {answer.text[:300]}")
+    document: dict[str, Any] = answer.json()
+    return document

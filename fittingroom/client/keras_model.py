@@ -1,0 +1,104 @@
+"""A live, compiled Keras model in the words of a spec.
+
+It asks the model itself for its JSON, so a client installs light.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+
+class CompiledModel(Protocol):
+    """What is asked of a Keras model."""
+
+    name: str
+
+    def to_json(self) -> str:
+        """The network as JSON."""
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """What it was compiled with."""
+
+
+class NotShippableError(ValueError):
+    """The model has something that no spec can say."""
+
+
+# Keras's options that change nothing at these values, and that a spec has no word for.
+_WITHOUT_EFFECT: Mapping[str, Any] = {
+    "name": ..., "dtype": ..., "use_ema": False, "ema_momentum": ..., "ema_overwrite_frequency": None,
+    "loss_scale_factor": None, "gradient_accumulation_steps": None, "reduction": "sum_over_batch_size", "axis": -1,
+    "ignore_class": None, "summation_method": "interpolation", "multi_label": False, "num_labels": None,
+    "label_weights": None, "top_k": None, "class_id": None,
+}  # fmt: skip
+_DEFAULTS: Mapping[str, Any] = {"from_logits": False, "thresholds": None}
+"""Options that only some of our documents have a word for; at Keras's default they are left out."""
+_NAMES: Mapping[str, str] = {
+    "adam_w": "adamw", "mean_squared_error": "mse", "mean_absolute_error": "mae", "acc": "accuracy",
+    "root_mean_squared_error": "rmse", "top_k_categorical_accuracy": "top_k", "rm_sprop": "rmsprop",
+    "categorical_accuracy": "accuracy", "binary_accuracy": "accuracy", "sparse_categorical_accuracy": "accuracy",
+}  # fmt: skip
+
+
+def spec_of(model: CompiledModel, dataset: str | Mapping[str, Any], **training: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    """The spec of an experiment that trains a model as its own `fit` would.
+
+    Args:
+        model: compiled, with what a spec can say.
+        dataset: a dataset's name, or a document with its name and options.
+        training: top-level keys of the spec, such as `fit`, `early_stopping`, `seeds`, `name`.
+
+    Raises:
+        NotShippableError: it was not compiled, or compiled with something that a spec has no word for.
+    """
+    config = model.get_compile_config()
+    if not config:
+        raise NotShippableError("compile the model first: model.compile(optimizer=…, loss=…, metrics=[…])")
+    for key in ("loss_weights", "weighted_metrics"):
+        if config.get(key):
+            raise NotShippableError(f"the model was compiled with {key}, which a spec has no word for")
+    spec = {
+        "name": model.name,
+        "dataset": {"name": dataset} if isinstance(dataset, str) else dict(dataset),
+        "model": {"keras": model.to_json()},
+        "optimizer": _document(config["optimizer"]),
+        "loss": _document(config["loss"]),
+        "metrics": [_document(metric) for metric in config.get("metrics") or []],
+    }
+    return spec | {key: value for key, value in training.items() if value is not None}
+
+
+def _document(serialized: Any) -> Any:  # noqa: ANN401 - JSON
+    """An optimizer, a schedule, a loss or a metric: a name alone, or a name and its options."""
+    if isinstance(serialized, str):
+        return _NAMES.get(_snake(serialized), _snake(serialized))
+    if not isinstance(serialized, Mapping) or "class_name" not in serialized:
+        raise NotShippableError(f"the model was compiled with {serialized!r:.80}, which a spec has no word for")
+    if serialized["class_name"] == "function":  # its JSON does not tell Keras's own from one of the same name
+        raise NotShippableError(f"give the name {serialized.get('config')!r} in the place of a function")
+    if serialized.get("registered_name"):
+        raise NotShippableError(f"the model was compiled with a class of its own, {serialized['registered_name']!r}")
+    config = serialized.get("config")
+    name = _NAMES.get(_snake(serialized["class_name"]), _snake(serialized["class_name"]))
+    options = {key: _option(key, value) for key, value in (config or {}).items() if not _is_without_effect(key, value)}
+    if "schedules" in str(serialized.get("module")):
+        return {"schedule": name, **options}
+    return {"name": name, **options} if options else name
+
+
+def _option(key: str, value: Any) -> Any:  # noqa: ANN401 - JSON
+    if key == "learning_rate" and isinstance(value, Mapping):
+        return _document(value)
+    if isinstance(value, list) and len(value) == 1 and key == "thresholds":
+        return value[0]
+    return value
+
+
+def _is_without_effect(key: str, value: Any) -> bool:  # noqa: ANN401 - JSON
+    if key in _DEFAULTS and value == _DEFAULTS[key]:
+        return True
+    return key in _WITHOUT_EFFECT and _WITHOUT_EFFECT[key] in (..., value)
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

@@ -1,0 +1,61 @@
+"""When a client asks again, and after how long."""
+
+import time
+from typing import Any
+
+import httpx
+from tenacity import RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
+from fittingroom.client.api_calls import ProblemError
+
+PASSING = frozenset({429, 502, 503, 504})
+"""Answers that may be another one soon."""
+MAX_WAIT_SECONDS = 60.0
+LOST_SECONDS = 120.0
+"""For how long a stream looks for a service that is gone."""
+
+_growing = wait_exponential_jitter(multiplier=0.2, max=10.0, jitter=0.2)
+
+
+def patience(retries: int) -> dict[str, Any]:
+    """Arguments for tenacity: ask again what failed in passing, after growing pauses, or when the service says so."""
+    return {
+        "retry": retry_if_exception(_is_passing),
+        "wait": _pause,
+        "stop": stop_after_attempt(retries + 1),
+        "reraise": True,
+    }
+
+
+class Pauses:
+    """Growing pauses before a stream is taken up again; for at most LOST_SECONDS without a word from the service."""
+
+    def __init__(self) -> None:
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Something was heard."""
+        self._heard_at, self._pause = time.monotonic(), 0.25
+
+    def after(self, error: Exception) -> float:
+        """How long to wait after a failure.
+
+        Raises:
+            Exception: the failure itself, if it will not pass, or has not for too long.
+        """
+        if not _is_passing(error) or time.monotonic() - self._heard_at > LOST_SECONDS:
+            raise error
+        pause, self._pause = self._pause, min(2 * self._pause, 5.0)
+        after = error.retry_after_seconds if isinstance(error, ProblemError) else None
+        return pause if after is None else min(after, MAX_WAIT_SECONDS)
+
+
+def _is_passing(error: BaseException) -> bool:
+    return isinstance(error, httpx.TransportError) or (isinstance(error, ProblemError) and error.status in PASSING)
+
+
+def _pause(state: RetryCallState) -> float:
+    error = None if state.outcome is None else state.outcome.exception()
+    if isinstance(error, ProblemError) and error.retry_after_seconds is not None:
+        return min(error.retry_after_seconds, MAX_WAIT_SECONDS)
+    return _growing(state)

@@ -1,0 +1,296 @@
+"""A client of the HTTP API.
+
+Its twin `fittingroom.client.async_client` has the same methods to be awaited.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import httpx
+from httpx_sse import connect_sse
+from tenacity import Retrying
+
+from fittingroom.client import api_calls
+from fittingroom.client.api_calls import Call, ProblemError, Spec
+from fittingroom.client.keras_fit import FitView, TrialFailedError, fit_spec, fit_view, refuse_several
+from fittingroom.client.keras_model import CompiledModel
+from fittingroom.client.retries import Pauses, patience
+from fittingroom.specs.datasets import DatasetSchema
+from fittingroom.views.comparison import ComparisonView
+from fittingroom.views.history_formats import Floats, as_floats, as_frame
+from fittingroom.views.resources import (
+    ExperimentHistoryView,
+    ExperimentSummaryView,
+    ExperimentView,
+    HealthView,
+    PredictView,
+    TrialSummaryView,
+    TrialView,
+    WorkerView,
+)
+from fittingroom.views.states import ENDED
+from fittingroom.views.submissions import PlanView
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Client", "FitView", "ProblemError", "TrialFailedError"]
+
+T = TypeVar("T")
+
+URL = "http://127.0.0.1:8000"
+"""Where a service is that was started without saying where."""
+WAIT_SECONDS = 20.0
+"""How long one request waits for news."""
+SILENCE_SECONDS = 20.0
+"""A stream says something every fifteen seconds, if only that it is alive."""
+PAGE = 100
+
+
+def connection(url: str | None, key: str | None, timeout: float) -> dict[str, Any]:
+    """Arguments for httpx: what is not said is taken from FITTINGROOM_URL and FITTINGROOM_KEY."""
+    key = key or os.environ.get("FITTINGROOM_KEY")
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    return {"base_url": url or os.environ.get("FITTINGROOM_URL") or URL, "timeout": timeout, "headers": headers}
+
+
+class Client:
+    """Speaks to one service; a context manager. What fails in passing is asked again."""
+
+    def __init__(
+        self, url: str | None = None, *, key: str | None = None, timeout: float = 30.0, retries: int = 4
+    ) -> None:
+        """Set up; connects with the first call.
+
+        Args:
+            url: where the service is; by default FITTINGROOM_URL, or this machine's port 8000.
+            key: if it needs one; by default FITTINGROOM_KEY.
+            timeout: seconds for one request.
+            retries: how often a request that failed in passing is sent again; a submit has an idempotency key for that.
+        """
+        self._http = httpx.Client(**connection(url, key, timeout))
+        self._timeout, self._retrying = timeout, Retrying(**patience(retries))
+
+    def __enter__(self) -> Self:
+        """The client itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def submit(self, spec: Spec, *, idempotency_key: str | None = None) -> ExperimentView:
+        """Submit an experiment; under an idempotency key of your own as often as you like, it is made once.
+
+        Raises:
+            ProblemError: the service refuses it; nothing was stored.
+        """
+        return self._do(api_calls.submit(spec, idempotency_key))
+
+    def plan(self, spec: Spec) -> PlanView:
+        """Say what an experiment would be; stores nothing."""
+        return self._do(api_calls.plan(spec))
+
+    def fit(  # noqa: PLR0913 - Keras's own arguments
+        self, model: CompiledModel, dataset: str | Mapping[str, Any], *, epochs: int = 1, batch_size: int = 32,
+        validation_split: float = 0.0, seed: int = 0, timeout: float | None = None, **spec: Any,  # noqa: ANN401 - JSON
+    ) -> FitView:  # fmt: skip
+        """Train a live, compiled Keras model on the service, as its own `fit` would here.
+
+        Args:
+            model: Sequential or Functional; its JSON is sent, and not its weights: first weights come from the seed.
+            dataset: a dataset's name, or a document such as `{"name": "titanic", "standardize": True}`.
+            epochs: how often the rows are passed.
+            batch_size: rows a step.
+            validation_split: the part of the rows, from the end, that is kept for validation.
+            seed: where first weights and batches come from.
+            timeout: seconds after which to give up waiting; by default never.
+            spec: further keys of a spec, such as `early_stopping={"patience": 2}`, `name`, `tags`.
+
+        Raises:
+            NotShippableError: it was not compiled, or with something that a spec has no word for.
+            ProblemError: the service refuses it.
+            TrialFailedError: it was not completed.
+        """
+        fitting = {"epochs": epochs, "batch_size": batch_size, "validation_split": validation_split}
+        document = fit_spec(model, dataset, fitting, seed, spec)
+        refuse_several(self.plan(document))
+        ended = self.wait(self.submit(document).id, timeout=timeout)
+        [trial] = self.list_trials(ended.id)
+        return fit_view(ended, trial, self.history(trial.id))
+
+    def get_experiment(self, experiment_id: str) -> ExperimentView:
+        """Where an experiment is."""
+        return self._do(api_calls.get_experiment(experiment_id))
+
+    def list_experiments(
+        self, *, state: str | None = None, name: str | None = None, tag: str | None = None, dataset: str | None = None
+    ) -> Iterator[ExperimentSummaryView]:
+        """Experiments, newest first, page by page as they are taken."""
+        cursor: str | None = None
+        while True:
+            page = self._do(api_calls.list_experiments(PAGE, cursor, state=state, name=name, tag=tag, dataset=dataset))
+            yield from page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def wait(
+        self, experiment_id: str, *, timeout: float | None = None,
+        on_change: Callable[[ExperimentView], None] = lambda _: None,
+    ) -> ExperimentView:  # fmt: skip
+        """Wait until all trials of an experiment have ended.
+
+        Args:
+            experiment_id: which.
+            timeout: seconds after which to give up; by default never.
+            on_change: called whenever the experiment's version has grown.
+
+        Raises:
+            TimeoutError: it has not ended in time; it goes on all the same.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        version: int | None = None
+        while True:
+            wait = WAIT_SECONDS if deadline is None else min(WAIT_SECONDS, max(0.0, deadline - time.monotonic()))
+            view = self._do(api_calls.get_experiment(experiment_id, version, 0.0 if version is None else wait))
+            if view.version != version:
+                on_change(view)
+                version = view.version
+            if view.state in ENDED:
+                return view
+            if deadline is not None and time.monotonic() >= deadline:
+                raise TimeoutError(f"experiment {experiment_id} is still {view.state} after {timeout:g} s")
+
+    def stream(self, experiment_id: str, *, after: int = 0) -> Iterator[ExperimentHistoryView]:
+        """An experiment's history as it is written: what is new, again and again, until it has ended.
+
+        Where the connection is lost it goes on where it was; a service that starts again is waited for.
+
+        Args:
+            experiment_id: which.
+            after: only what was written after this version.
+        """
+        pauses = Pauses()
+        while True:
+            try:
+                for event in self._events(experiment_id, after):
+                    pauses.begin_anew()
+                    after = event.version
+                    yield event
+            except (httpx.TransportError, ProblemError) as error:
+                time.sleep(pauses.after(error))
+            else:
+                return
+
+    def _events(self, experiment_id: str, after: int) -> Iterator[ExperimentHistoryView]:
+        """The events of one connection; ends well after the event `end` alone."""
+        call = api_calls.stream(experiment_id, after)
+        with connect_sse(
+            self._http, call.method, call.path, headers=dict(call.headers), timeout=self._timeout + SILENCE_SECONDS
+        ) as source:
+            if source.response.is_error:
+                source.response.read()
+                raise ProblemError(source.response)
+            if source.response.status_code == httpx.codes.NO_CONTENT:
+                return
+            for event in source.iter_sse():
+                if event.event == "end":
+                    return
+                if event.event == "history":
+                    yield ExperimentHistoryView.model_validate_json(event.data)
+        raise httpx.RemoteProtocolError("the stream ended before the experiment")
+
+    def list_trials(self, experiment_id: str) -> list[TrialSummaryView]:
+        """An experiment's trials."""
+        return self._do(api_calls.list_trials(experiment_id))
+
+    def get_trial(self, trial_id: str) -> TrialView:
+        """One trial."""
+        return self._do(api_calls.get_trial(trial_id))
+
+    def get_history(self, experiment_id: str, after: int = 0) -> ExperimentHistoryView:
+        """The histories of all trials, or what was written after a version."""
+        return self._do(api_calls.get_history(experiment_id, after))
+
+    def history(self, trial_id: str) -> Floats:
+        """A trial's history in Keras's shape: `{"epoch": [1, 2], "loss": [0.7, 0.6], …}`."""
+        return as_floats(self._do(api_calls.get_trial_history(trial_id)))
+
+    def frame(self, experiment_id: str) -> "pd.DataFrame":
+        """The histories of all trials as a pandas frame: one row an epoch. Needs pandas."""
+        return as_frame(self.get_history(experiment_id).trials)
+
+    def compare(self, experiment_id: str) -> ComparisonView:
+        """Which candidate fits, and what of that is luck."""
+        return self._do(api_calls.compare(experiment_id))
+
+    def get_plot(
+        self, experiment_id: str, metric: str | None = None, *, file_format: str = "svg", **look: str
+    ) -> bytes:
+        """A picture: `metric` (by default the objective), and `x`, `seeds`, `scale`, `layout` as the API has them."""
+        return self._do(api_calls.get_plot(experiment_id, metric, file_format, look))
+
+    def predict(self, trial_id: str, rows: Sequence[Sequence[float | None]]) -> PredictView:
+        """What a trial's network, with the weights of its best epoch, says of rows."""
+        return self._do(api_calls.predict(trial_id, rows))
+
+    def download(self, trial_id: str, file: Path) -> Path:
+        """Write a trial's network, with the weights of its best epoch, as a `.keras` file."""
+        file.write_bytes(self._do(api_calls.get_artifact(trial_id)))
+        return file
+
+    def cancel(self, experiment_id: str) -> int:
+        """Cancel an experiment; gives the number of trials that this call has cancelled or asked to stop."""
+        return self._do(api_calls.cancel(experiment_id))
+
+    def pause(self, experiment_id: str) -> ExperimentView:
+        """Begin nothing more of an experiment, and put back what runs at the end of its epoch."""
+        return self._do(api_calls.pause(experiment_id))
+
+    def resume(self, experiment_id: str) -> ExperimentView:
+        """Let a paused experiment go on."""
+        return self._do(api_calls.resume(experiment_id))
+
+    def delete(self, experiment_id: str) -> None:
+        """Remove an experiment with all that belongs to it, for good."""
+        self._do(api_calls.delete(experiment_id))
+
+    def list_datasets(self) -> list[DatasetSchema]:
+        """What there is to train on."""
+        return self._do(api_calls.list_datasets())
+
+    def upload_dataset(self, file: Path, name: str, *, target: str | None = None, task: str = "auto") -> DatasetSchema:
+        """Upload a table, CSV, Parquet or NPZ, under a name."""
+        return self._do(api_calls.upload_dataset(file, name, target, task))
+
+    def delete_dataset(self, name: str) -> None:
+        """Forget a dataset."""
+        self._do(api_calls.delete_dataset(name))
+
+    def list_workers(self) -> list[WorkerView]:
+        """Who is alive."""
+        return self._do(api_calls.list_workers())
+
+    def get_health(self) -> HealthView:
+        """Whether the service can do its work."""
+        return self._do(api_calls.get_health())
+
+    def _do(self, call: Call[T]) -> T:
+        return self._retrying(self._send, call) if call.is_repeatable else self._send(call)
+
+    def _send(self, call: Call[T]) -> T:
+        response = self._http.request(
+            call.method, call.path, params=call.params, headers=call.headers, json=call.json, content=call.content,
+            timeout=self._timeout + call.at_least_seconds,
+        )  # fmt: skip
+        if response.is_error:
+            raise ProblemError(response)
+        return call.read(response)

@@ -1,0 +1,102 @@
+"""Faults of a document: where, what was found, what was expected."""
+
+import difflib
+import reprlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
+_SHORT.maxlevel = 2
+_ABOUT_A_KEY = {"missing", "unknown_key", "extra_forbidden"}
+
+
+class Fault(BaseModel):
+    """One thing that is wrong with a document."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    pointer: str
+    """JSON Pointer (RFC 6901) to the place in the client's document."""
+    detail: str
+    """What was expected, and where it helps, how to mend it."""
+    found: str | None = None
+    """What stands there, shortened."""
+
+
+class InvalidSpec(ValueError):
+    """A document that cannot be accepted.
+
+    Attributes:
+        faults: everything found wrong, at least one thing.
+    """
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("; ".join(f"{fault.pointer or '/'}: {fault.detail}" for fault in faults))
+        self.faults = list(faults)
+
+
+def pointer(path: Iterable[str | int]) -> str:
+    """A JSON Pointer (RFC 6901)."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+def faults_in(error: ValidationError, document: Any) -> list[Fault]:  # noqa: ANN401 - JSON
+    """Pydantic's errors as faults of the client's own document."""
+    return faults_of(error.errors(include_url=False), document)
+
+
+def faults_of(errors: Iterable[ErrorDetails], document: Any) -> list[Fault]:  # noqa: ANN401 - JSON
+    """The same for a bare list of pydantic's errors; one that many branches of a union repeat is named once."""
+    faults = [
+        Fault(
+            pointer=pointer(_path_in(document, _location(error), about_a_key=error["type"] in _ABOUT_A_KEY)),
+            detail=_detail(error),
+            found=None if error["type"] == "missing" else _SHORT.repr(error["input"]),
+        )
+        for error in errors
+    ]
+    return list({(fault.pointer, fault.detail): fault for fault in faults}.values())
+
+
+def _location(error: ErrorDetails) -> tuple[str | int, ...]:
+    """Where it is; a document whose kind is unknown is at fault in the key that says its kind."""
+    if error["type"] == "union_tag_invalid" and isinstance(error["input"], dict):
+        return (*error["loc"], error["ctx"]["discriminator"].strip("'"))
+    return error["loc"]
+
+
+def _detail(error: ErrorDetails) -> str:
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "missing":
+        return "this key is required"
+    if error["type"] == "union_tag_not_found":
+        return f"expected a document with the key {error['ctx']['discriminator']}"
+    if error["type"] == "union_tag_invalid":
+        known = error["ctx"]["expected_tags"].replace("'", "")
+        nearest = difflib.get_close_matches(error["ctx"]["tag"], known.split(", "), n=1)
+        hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+        return f"there is no {error['ctx']['tag'][:60]!r}; {hint}known are: {known}"
+    return message[0].lower() + message[1:] if message.startswith("Input") else message
+
+
+def _path_in(document: Any, location: Sequence[str | int], *, about_a_key: bool) -> list[str | int]:  # noqa: ANN401
+    """Drop from pydantic's location the names of union branches, which stand nowhere in the document."""
+    path: list[str | int] = []
+    for depth, part in enumerate(location):
+        children = _children(document)
+        if part in children:
+            document = children[part]
+        elif not (about_a_key and depth == len(location) - 1):
+            continue
+        path.append(part)
+    return path
+
+
+def _children(document: Any) -> Mapping[str | int, Any]:  # noqa: ANN401 - JSON
+    if isinstance(document, list | tuple):
+        return dict(enumerate(document))
+    return document if isinstance(document, dict) else {}

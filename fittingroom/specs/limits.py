@@ -1,0 +1,30 @@
+"""The largest values a client may ask for, in one place, so that no spec can exhaust the machine."""
+
+MAX_NAME_LENGTH = 200
+MAX_TAG_LENGTH = 50
+MAX_TAGS = 20
+MAX_MODELS = 20
+MAX_LAYERS = 100
+MAX_UNITS = 65_536
+MAX_FILTERS = 4_096
+MAX_KERNEL_SIZE = 64
+MAX_RESHAPE_RANK = 4
+MAX_AXIS_LENGTH = 1_000_000
+MAX_PARAMETERS = 100_000_000
+"""Of one network: 400 MB of float32 weights, three times that with Adam's moments."""
+MAX_LAYER_OUTPUTS = 10_000_000
+"""Numbers that one row may become inside the network."""
+MAX_BODY_BYTES = 1_048_576
+"""Of one spec, as JSON."""
+MAX_METRICS = 10
+MAX_EPOCHS = 10_000
+MAX_TIME_LIMIT_SECONDS = 30 * 86_400
+MAX_BATCH_SIZE = 65_536
+MAX_CLASSES = 10_000
+MAX_SEEDS = 100
+MAX_SEED = 2**32 - 1
+"""What `keras.utils.set_random_seed` takes."""
+MAX_CHOICES = 1_000
+MAX_BOUNDARIES = 100
+MAX_TRIALS = 1_000
+"""Of one experiment, after the search space was expanded."""

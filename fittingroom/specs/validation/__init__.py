@@ -1,0 +1,1 @@
+"""Checks of a whole experiment that no single field can make: shapes, wiring, data, trainability."""

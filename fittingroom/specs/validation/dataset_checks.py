@@ -1,0 +1,109 @@
+"""Whether a dataset can give what an experiment asks of it: rows, classes, validation."""
+
+import difflib
+import math
+from collections.abc import Iterator, Mapping
+
+from fittingroom.specs.datasets import DatasetSchema
+from fittingroom.specs.experiment import DatasetReference, ExperimentSpec
+from fittingroom.specs.faults import Fault, pointer
+
+_VALIDATION = "/dataset/validation"
+
+
+def training_rows(rows: int, validation_split: float) -> int:
+    """How many of the rows, the first ones, are trained on: the same arithmetic as in `model.fit`."""
+    return math.floor(rows * (1.0 - validation_split)) if validation_split else rows
+
+
+def find_dataset(
+    reference: DatasetReference, known: Mapping[str, DatasetSchema], place: str
+) -> tuple[DatasetSchema | None, list[Fault]]:
+    """Look a dataset up by what a spec says of it.
+
+    Args:
+        reference: what the spec says.
+        known: the datasets there are, by name.
+        place: pointer to where it says so.
+    """
+    schema = known.get(reference.name)
+    if schema is None:
+        nearest = difflib.get_close_matches(reference.name, known, n=1)
+        hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+        shown = ", ".join(list(known)[:20])
+        detail = f"there is no such dataset; {hint}known datasets: {shown}{', …' if len(known) > 20 else ''}"
+        return None, [Fault(pointer=f"{place}/name", detail=detail, found=repr(reference.name[:80]))]
+    if reference.sha256 not in {None, schema.sha256}:
+        has = f"its content is {schema.sha256}" if schema.sha256 else "it is built in, and never changes"
+        detail = f"{schema.name} has not this content: {has}; give that, or leave sha256 out"
+        return None, [Fault(pointer=f"{place}/sha256", detail=detail, found=reference.sha256)]
+    return schema, []
+
+
+def dataset_faults(spec: ExperimentSpec, schema: DatasetSchema, known: Mapping[str, DatasetSchema]) -> list[Fault]:
+    """What a dataset cannot give."""
+    return [*_row_faults(spec, schema), *_validation_faults(spec, schema, known), *_class_weight_faults(spec, schema)]
+
+
+def _row_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
+    rows = spec.dataset.rows or schema.rows
+    if rows > schema.rows:
+        yield Fault(
+            pointer="/dataset/rows",
+            detail=f"{schema.name} has {schema.rows:,} rows; ask for at most so many",
+            found=str(rows),
+        )
+        return
+    split = spec.fit.validation_split
+    trained = training_rows(rows, split)
+    if trained < 1 or (split and trained == rows):
+        yield Fault(
+            pointer="/fit/validation_split",
+            detail=f"of {rows} rows this leaves {trained} to train on and {rows - trained} to validate; both need one",
+            found=str(split),
+        )
+
+
+def _validation_faults(
+    spec: ExperimentSpec, schema: DatasetSchema, known: Mapping[str, DatasetSchema]
+) -> Iterator[Fault]:
+    if spec.dataset.validation is None:
+        return
+    if spec.fit.validation_split > 0:
+        detail = "rows for validation come from dataset.validation or from fit.validation_split; leave one of them out"
+        yield Fault(pointer=_VALIDATION, detail=detail)
+    other, faults = find_dataset(spec.dataset.validation, known, _VALIDATION)
+    yield from faults
+    if other is not None and (misfit := _difference(schema, other)) is not None:
+        yield Fault(pointer=_VALIDATION, detail=misfit, found=repr(other.name))
+
+
+def _difference(schema: DatasetSchema, other: DatasetSchema) -> str | None:
+    """Why the rows of a dataset are not such as those of another one."""
+    if other.task != schema.task:
+        return f"{schema.name} is for {schema.task}, and {other.name} for {other.task}"
+    if unknown := [name for name in other.class_names if name not in schema.class_names]:
+        return f"{other.name} has the class {unknown[0]!r}, which {schema.name} has not"
+    ours, theirs = ([(column.name, column.kind) for column in one.columns] for one in (schema, other))
+    if missing := [name for name, kind in ours if (name, kind) not in theirs]:
+        return f"{other.name} has not the column {missing[0]!r} of {schema.name}, or of another kind"
+    if added := [name for name, kind in theirs if (name, kind) not in ours]:
+        return f"{other.name} has the column {added[0]!r}, which {schema.name} has not; ignore it when uploading"
+    if not ours and (other.features, other.feature_names) != (schema.features, schema.feature_names):
+        return f"{other.name} has {other.features} features, and {schema.name} {schema.features}, or others"
+    return None
+
+
+def _class_weight_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
+    weights = spec.fit.class_weight
+    if weights is None:
+        return
+    if schema.classes is None:
+        yield Fault(pointer="/fit/class_weight", detail=f"the target of {schema.name} is a number and has no classes")
+        return
+    for number in weights:
+        if int(number) >= schema.classes:
+            detail = f"{schema.name} has {schema.classes} classes, numbered from 0 to {schema.classes - 1}"
+            yield Fault(pointer=pointer(("fit", "class_weight", number)), detail=detail, found=number)
+    if all(weights.get(str(number), 1.0) == 0 for number in range(schema.classes)):
+        yield Fault(pointer="/fit/class_weight", detail="every class counts 0, so there would be nothing to learn")

@@ -1,0 +1,179 @@
+"""What no single field can tell: whether an experiment can train at all. Judged before anything is stored."""
+
+from collections.abc import Iterator, Mapping
+
+from fittingroom.specs import layers as l
+from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
+from fittingroom.specs.experiment import ExperimentSpec, TrialSpec
+from fittingroom.specs.faults import Fault, InvalidSpec, pointer
+from fittingroom.specs.losses import BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy
+from fittingroom.specs.metrics import MAE, Accuracy, RootMeanSquaredError, TopK, recorded_metrics
+from fittingroom.specs.optimizers import CosineDecay, ExponentialDecay, PiecewiseConstantDecay
+from fittingroom.specs.search_space import fixed
+from fittingroom.specs.validation.dataset_checks import dataset_faults, find_dataset
+from fittingroom.specs.validation.graph import DoesNotConnect
+from fittingroom.specs.validation.shapes import Network, measure
+
+_PROBABILITIES = {"softmax", "sigmoid", "hard_sigmoid"}
+_Schedule = ExponentialDecay | CosineDecay | PiecewiseConstantDecay
+_Crossentropy = CategoricalCrossentropy | SparseCategoricalCrossentropy | BinaryCrossentropy
+
+
+def check_experiment(spec: ExperimentSpec, known: Mapping[str, DatasetSchema] = BUILT_IN_DATASETS) -> DatasetSchema:
+    """Judge what all trials share.
+
+    Args:
+        spec: the experiment.
+        known: the datasets there are, by name.
+
+    Returns:
+        The schema of the dataset.
+
+    Raises:
+        InvalidSpec: with everything that was found.
+    """
+    schema, unknown = find_dataset(spec.dataset, known, "/dataset")
+    faults = [*_metric_name_faults(spec), *_learning_rate_faults(spec), *unknown]
+    if schema is not None:
+        faults += [*dataset_faults(spec, schema, known), *_target_faults(spec, schema)]
+    if faults or schema is None:
+        raise InvalidSpec(faults)
+    return schema
+
+
+def check_trial(trial: TrialSpec, schema: DatasetSchema, place: tuple[str, ...]) -> Network:
+    """Judge one trial's network against its dataset and loss.
+
+    Args:
+        trial: the trial, every value fixed.
+        schema: of its dataset.
+        place: path of the network in the client's document, for pointers.
+
+    Returns:
+        The network, measured.
+
+    Raises:
+        InvalidSpec: the network cannot train.
+    """
+    layers = trial.model.layers
+    try:
+        network = measure(trial.model, schema.features)
+    except DoesNotConnect as misfit:
+        raise InvalidSpec([Fault(pointer=pointer((*place, "layers", misfit.layer)), detail=str(misfit))]) from None
+    last = max((i for i, layer in enumerate(layers) if isinstance(layer, l.Dense)), default=len(layers) - 1)
+    if len(network.output) != 1:
+        detail = f"the network must end in one number per output, found the shape {list(network.output)}; add flatten"
+        raise InvalidSpec([Fault(pointer=pointer((*place, "layers", len(layers) - 1)), detail=detail)])
+    units = network.output[0]
+    if misfit_of_loss := _loss_misfit(trial, schema, units):
+        raise InvalidSpec([Fault(pointer="/loss", detail=misfit_of_loss, found=trial.loss.name)])
+    if misfit_of_units := _unit_misfit(schema, units):
+        field = ("units",) if isinstance(layers[last], l.Dense) else ()
+        fault = Fault(pointer=pointer((*place, "layers", last, *field)), detail=misfit_of_units, found=str(units))
+        raise InvalidSpec([fault])
+    if misfit_of_activation := _activation_misfit(trial, units):
+        position, detail = misfit_of_activation
+        fault = Fault(pointer=pointer((*place, "layers", position, "activation")), detail=detail)
+        raise InvalidSpec([fault])
+    return network
+
+
+def _metric_name_faults(spec: ExperimentSpec) -> Iterator[Fault]:
+    recorded = recorded_metrics(spec.metrics, validated=spec.is_validated)
+    watched = []
+    if spec.early_stopping is not None:
+        watched.append(("/early_stopping/monitor", spec.early_stopping.monitor))
+    if spec.reduce_lr_on_plateau is not None:
+        watched.append(("/reduce_lr_on_plateau/monitor", spec.reduce_lr_on_plateau.monitor))
+    if spec.objective is not None:
+        watched.append(("/objective/metric", spec.objective.metric))
+    for place, name in watched:
+        if name in recorded:
+            continue
+        detail = f"no trial records this metric; recorded are: {', '.join(recorded)}"
+        if name.startswith("val_") and not spec.is_validated:
+            detail += "; for a val_ metric set fit.validation_split above 0, or dataset.validation"
+        yield Fault(pointer=place, detail=detail, found=repr(name))
+
+
+def _learning_rate_faults(spec: ExperimentSpec) -> Iterator[Fault]:
+    if spec.reduce_lr_on_plateau is not None and isinstance(spec.optimizer.learning_rate, _Schedule):
+        yield Fault(
+            pointer="/reduce_lr_on_plateau",
+            detail="the learning rate follows a schedule, so nothing else can lower it; give a number or a search "
+            "space as optimizer.learning_rate, or leave reduce_lr_on_plateau out",
+        )
+
+
+def _target_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
+    """A loss or a metric that is for another kind of target."""
+    if schema.classes is None:
+        if isinstance(spec.loss, _Crossentropy):
+            detail = (
+                f"{spec.loss.name} is for classes, and {schema.name} has a number to predict; use mse, mae or huber"
+            )
+            yield Fault(pointer="/loss", detail=detail, found=spec.loss.name)
+        for position, metric in enumerate(spec.metrics):
+            if not isinstance(metric, MAE | RootMeanSquaredError):
+                detail = f"{metric.name} is for classes, and {schema.name} has a number to predict; use mae or rmse"
+                yield Fault(pointer=pointer(("metrics", position)), detail=detail, found=metric.name)
+        return
+    for position, metric in enumerate(spec.metrics):
+        if isinstance(metric, TopK) and metric.k >= schema.classes:
+            yield Fault(
+                pointer=pointer(("metrics", position)),
+                detail=f"top_k with k = {metric.k} is always 1 on {schema.classes} classes; "
+                f'give {{"name": "top_k", "k": …}} with k below {schema.classes}',
+            )
+        elif isinstance(spec.loss, SparseCategoricalCrossentropy) and not isinstance(metric, Accuracy | TopK):
+            yield Fault(
+                pointer=pointer(("metrics", position)),
+                detail=f"{metric.name} compares one-hot targets, and sparse_categorical_crossentropy trains on "
+                "class numbers; use categorical_crossentropy, which gives the same loss",
+                found=metric.name,
+            )
+
+
+def _loss_misfit(trial: TrialSpec, schema: DatasetSchema, units: int) -> str | None:
+    """A loss that cannot be computed between this target and this many outputs, whatever the units should be."""
+    if units != 1:
+        return None
+    if isinstance(trial.loss, CategoricalCrossentropy | SparseCategoricalCrossentropy):
+        return (
+            f"{trial.loss.name} needs one output per class ({schema.classes} for {schema.name}), and the network has "
+            "one; widen the last layer, or use binary_crossentropy for two classes"
+        )
+    if schema.classes not in {2, None}:
+        return (
+            f"{trial.loss.name} with one output tells two classes apart, and {schema.name} has {schema.classes}; "
+            "use categorical_crossentropy with one output per class"
+        )
+    if any(isinstance(metric, TopK) for metric in trial.metrics):
+        return "top_k ranks one output per class, and the network has one output"
+    return None
+
+
+def _unit_misfit(schema: DatasetSchema, units: int) -> str | None:
+    if units == schema.classes or (units == 1 and schema.classes in {2, None}):
+        return None
+    if schema.classes is None:
+        return f"the target of {schema.name} is one number, so the last layer must have one unit"
+    alternative = ", or 1 with binary_crossentropy" if schema.classes == 2 else ""
+    return f"the last layer must have one unit per class: {schema.classes} for {schema.name}{alternative}"
+
+
+def _activation_misfit(trial: TrialSpec, units: int) -> tuple[int, str] | None:
+    """An end of the network whose numbers the loss cannot read as probabilities."""
+    position = len(trial.model.layers) - 1
+    layer = trial.model.layers[position]
+    if not isinstance(layer, l.Dense | l.Activation):
+        return None
+    activation: str = fixed(layer.activation)  # type: ignore[arg-type]  # mypy widens the Literal
+    if activation == "softmax" and units == 1:
+        return position, "softmax over one unit is always 1; use sigmoid"
+    if isinstance(trial.loss, _Crossentropy) and not trial.loss.from_logits and activation not in _PROBABILITIES:
+        return position, (
+            f"{trial.loss.name} reads the output as probabilities, and {activation} gives none; use softmax, sigmoid "
+            f'or {{"name": "{trial.loss.name}", "from_logits": true}}'
+        )
+    return None

@@ -1,0 +1,53 @@
+"""Who is to be told when an experiment has ended.
+
+Whether an address may be called is judged when it is.
+"""
+
+import base64
+import binascii
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator
+
+from fittingroom.specs.base import Spec, Text
+
+PREFIX = "whsec_"
+_LEAST_BYTES, _MOST_BYTES = 24, 64  # as Standard Webhooks asks
+
+
+class Webhook(Spec):
+    """An address that is told of the end, signed as Standard Webhooks says (standardwebhooks.com)."""
+
+    url: Annotated[Text, Field(min_length=1, max_length=2_000, json_schema_extra={"format": "uri"})]
+    """An `https` address outside private networks. It is sent a POST; 2xx means that it was heard, anything else is
+    tried again for two days."""
+    secret: SecretStr = Field(json_schema_extra={"examples": ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]})
+    """`whsec_` and 24 to 64 bytes in base64, of your own: what is sent is signed with it. It is never shown again."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            host, _ = parts.hostname, parts.port
+            ascii_host = (host or "").encode("idna").decode()
+        except ValueError:
+            raise ValueError("expected an address such as https://example.org/hook") from None
+        if parts.scheme not in {"https", "http"} or not ascii_host or not url.isascii() or " " in url:
+            raise ValueError("expected an address such as https://example.org/hook")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("an address must not carry a name or password; what is sent is signed")
+        return url
+
+    @field_validator("secret")
+    @classmethod
+    def _is_long_enough(cls, secret: SecretStr) -> SecretStr:
+        text = secret.get_secret_value()
+        try:
+            key = base64.b64decode(text.removeprefix(PREFIX), validate=True)
+        except (binascii.Error, ValueError):
+            key = b""
+        if not text.startswith(PREFIX) or not _LEAST_BYTES <= len(key) <= _MOST_BYTES:
+            raise ValueError(f"expected {PREFIX} and {_LEAST_BYTES} to {_MOST_BYTES} bytes in base64")
+        return secret

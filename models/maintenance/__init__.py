@@ -1,0 +1,1 @@
+"""Background maintenance: expired leases, lost messages, retention, consistency checks."""

@@ -1,0 +1,83 @@
+"""A thread that looks after work nobody looks after: leases that ran out, messages that got lost, files left behind.
+
+It runs in every worker and in the API. Any number of these may run at once; each change is conditional.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Collection
+
+import structlog
+from celery import Celery
+
+from models.errors import FittingRoomError
+from models.maintenance.retention import tidy
+from models.messaging.broker import ring
+from models.settings import Settings
+from models.sql import experiments, transitions
+from models.sql.database import Database, Session
+from models.sql.leases import has_expired_leases
+from models.storage import Storage
+
+INTERVAL_SECONDS = 1.0
+TIDY_SECONDS = 600.0
+MESSAGES_AT_ONCE = 20
+
+_log = structlog.get_logger()
+
+
+class Reaper(threading.Thread):
+    """Sweeps once a second, and tidies the storage every ten minutes."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        celery: Celery,
+        idle_queues: Callable[[Session], Collection[str]],
+    ) -> None:
+        """Args: settings, database, the queue, and to which queues somebody listens who has nothing to do."""
+        super().__init__(name="reaper", daemon=True)
+        self._settings, self._database, self._celery = settings, database, celery
+        self._idle_queues = idle_queues
+        self._tidied_at = time.monotonic()
+        self._ending = threading.Event()
+
+    def run(self) -> None:
+        """Sweep until `end` is called; what does not answer is asked again at the next sweep."""
+        while not self._ending.wait(INTERVAL_SECONDS):
+            try:
+                self.sweep()
+                if time.monotonic() - self._tidied_at >= TIDY_SECONDS:
+                    self._tidied_at = time.monotonic()
+                    for sentence in tidy(self._database, Storage(self._settings.storage_location), self._settings):
+                        _log.info("tidied", what=sentence)
+            except (FittingRoomError, OSError) as error:
+                _log.warning("sweep_missed", error=type(error).__name__)
+
+    def sweep(self) -> None:
+        """Put back what lost its lease; send again what waits too long.
+
+        It is sent again only where somebody is idle: while all are busy a queued cohort waits for good reason, and
+        further messages would only pile up.
+        """
+        with self._database.reading() as session:
+            expired = has_expired_leases(session)
+        if expired:
+            with self._database.writing() as session:
+                for cohort_id in transitions.mark_leases_lost(session, self._settings.max_faults):
+                    _log.warning("lease_expired", cohort=cohort_id)
+        with self._database.reading() as session:
+            queues = self._idle_queues(session)
+            messages = queues and experiments.list_overdue_messages(
+                session, queues, resend_seconds=self._settings.resend_seconds, limit=MESSAGES_AT_ONCE
+            )
+        if messages:
+            ring(self._celery, messages)
+            with self._database.writing() as session:
+                transitions.mark_sent(session, [message.cohort_id for message in messages])
+            _log.info("sent_again", cohorts=len(messages))
+
+    def end(self) -> None:
+        """Stop sweeping."""
+        self._ending.set()

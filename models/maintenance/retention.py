@@ -1,0 +1,138 @@
+"""What is over, and how it goes: experiments past their time, files of deleted ones, checkpoints of cohorts that ended.
+
+Rows go first, in one transaction that writes down which files are to go; so whatever dies in between, the next who
+tidies knows what is left.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, delete, exists, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from models.errors import NotFoundError
+from models.lifecycle import TERMINAL
+from models.settings import Settings
+from models.sql import datasets, worker_registry
+from models.sql.client_requests import delete_experiment
+from models.sql.database import Database, clock
+from models.sql.submissions import forget_idempotency_keys
+from models.sql.tables import CohortTable, DeletionTable, ExperimentTable, TrialTable
+from models.storage import Storage
+
+DAY_SECONDS = 86_400.0
+WORKERS_KEPT_SECONDS = 7 * DAY_SECONDS
+UPLOAD_TIME = dt.timedelta(hours=1)
+"""Between the writing of a dataset's numbers and that of its schema there is never so much."""
+
+
+def tidy(database: Database, storage: Storage, settings: Settings) -> list[str]:
+    """Remove what is over. Safe to call from many processes at once. Returns a sentence for each thing removed.
+
+    Raises:
+        DatabaseUnavailableError: the database does not answer.
+        OSError: the storage does not.
+    """
+    done = []
+    if settings.retention_days is not None:
+        done += [
+            f"experiment {experiment_id} was past its {settings.retention_days:g} days"
+            for experiment_id in _delete_expired(database, settings.retention_days * DAY_SECONDS)
+        ]
+    with database.reading() as session:
+        deletions = list_deletions(session)
+    for experiment_id in deletions:
+        storage.remove(experiment_id)
+    # A worker that was cut off in the middle of a checkpoint may still finish it: its files are removed until it
+    # must have noticed.
+    with database.writing() as session:
+        for experiment_id in _forget_deletions(session, settings.lease_seconds + DAY_SECONDS):
+            done.append(f"experiment {experiment_id} was deleted; its files are gone")
+        forgotten = worker_registry.remove_stopped(session, WORKERS_KEPT_SECONDS)
+        forget_idempotency_keys(session)
+    if forgotten:
+        done.append(f"{forgotten} workers were not heard of for a week")
+    done += [f"{name} held a dataset that was deleted" for name in _remove_datasets(database, storage)]
+    for folder in list_leftovers(database, storage).of_ended_cohorts:
+        storage.remove(folder)
+        done.append(f"{folder} held checkpoints of a cohort that has ended")
+    return done
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """Folders of the storage that nobody needs."""
+
+    of_ended_cohorts: list[str]
+    """Checkpoints of cohorts that have ended."""
+    of_nobody: list[str]
+    """What lies under experiments that the database does not know. They may be another database's."""
+
+
+def list_leftovers(database: Database, storage: Storage) -> Leftovers:
+    """Look through the storage for what nobody needs."""
+    parts = [name.split("/") for name in storage.list_names()]
+    experiments = {path[0] for path in parts if len(path) > 1 and path[0].startswith("exp_")}
+    checkpoints = {(path[0], path[2]) for path in parts if len(path) > 3 and path[1] == "checkpoints"}
+    with database.reading() as session:
+        known = _among(session, ExperimentTable.id, experiments)
+        cohorts = {cohort_id for _, cohort_id in checkpoints}
+        unfinished = _among(session, CohortTable.id, cohorts, CohortTable.finished_at.is_(None))
+    return Leftovers(
+        sorted(f"{e}/checkpoints/{c}" for e, c in checkpoints if e in known and c not in unfinished),
+        sorted(experiments - known),
+    )
+
+
+def list_deletions(session: Session) -> list[str]:
+    """Experiments whose rows are gone and whose files are to go."""
+    return list(session.scalars(select(DeletionTable.experiment_id).order_by(DeletionTable.experiment_id)))
+
+
+def _remove_datasets(database: Database, storage: Storage) -> list[str]:
+    """Remove the numbers that belong to no dataset, unless they are so new that their upload may not be over."""
+    files = {name.rpartition("/")[2].removesuffix(".npz"): name for name in storage.list_names(datasets.FOLDER)}
+    with database.reading() as session:
+        unknown = datasets.list_unknown(session, files.keys())
+    removed = []
+    for sha256 in sorted(unknown):
+        written_at = storage.touched_at(files[sha256])
+        if written_at is not None and written_at < dt.datetime.now(dt.UTC) - UPLOAD_TIME:
+            storage.remove(files[sha256])
+            removed.append(files[sha256])
+    return removed
+
+
+def _delete_expired(database: Database, seconds: float) -> list[str]:
+    """Delete the experiments that ended so long ago."""
+    unended = exists().where(TrialTable.experiment_id == ExperimentTable.id, TrialTable.state.not_in(TERMINAL))
+    latest = select(func.max(TrialTable.finished_at)).where(TrialTable.experiment_id == ExperimentTable.id)
+    with database.reading() as session:
+        expired = list(
+            session.scalars(select(ExperimentTable.id).where(~unended, latest.scalar_subquery() < clock(-seconds)))
+        )
+    deleted = []
+    for experiment_id in expired:
+        try:
+            with database.writing() as session:
+                delete_experiment(session, experiment_id)
+        except NotFoundError:  # somebody else was faster
+            continue
+        deleted.append(experiment_id)
+    return deleted
+
+
+def _forget_deletions(session: Session, older_than_seconds: float) -> list[str]:
+    forgotten = delete(DeletionTable).where(DeletionTable.deleted_at < clock(-older_than_seconds))
+    return list(session.scalars(forgotten.returning(DeletionTable.experiment_id)))
+
+
+def _among(
+    session: Session, column: InstrumentedAttribute[str], ids: set[str], *conditions: ColumnElement[bool]
+) -> set[str]:
+    """Those of some ids that the database has."""
+    found: set[str] = set()
+    ordered = sorted(ids)
+    for start in range(0, len(ordered), 500):  # SQLite takes so many in one statement, and more
+        found |= set(session.scalars(select(column).where(column.in_(ordered[start : start + 500]), *conditions)))
+    return found

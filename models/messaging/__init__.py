@@ -1,0 +1,1 @@
+"""The queue between the API process and the workers (Celery)."""

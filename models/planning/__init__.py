@@ -1,0 +1,1 @@
+"""From a spec to trials and cohorts: pure functions without I/O."""

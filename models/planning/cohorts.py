@@ -1,0 +1,79 @@
+"""Which trials of an experiment train together: pure."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fittingroom.specs.choices import Device
+from fittingroom.specs.experiment import TrialSpec
+from fittingroom.specs.layers import Conv2D
+from fittingroom.specs.limits import MAX_TRIALS
+from fittingroom.specs.search_space import fixed
+from models.planning.sampling import SampledTrial
+
+MAX_COHORT_SIZE = 256
+"""Of what any worker may train, so that several workers have something to do."""
+
+
+@dataclass(frozen=True)
+class FormedCohort:
+    """Trials that train together, before they have an id."""
+
+    number: int
+    """From 1, within the experiment."""
+    trials: list[SampledTrial]
+    engine: str
+    """Which engine is to train them."""
+    engine_reason: str
+    """Why this engine."""
+
+
+def form_cohorts(trials: Sequence[SampledTrial], device: Device = "any") -> list[FormedCohort]:
+    """Put trials together that differ in nothing but seed, epochs and the optimizer's numbers."""
+    size = MAX_TRIALS if device == "gpu" else MAX_COHORT_SIZE  # a thousand small networks are what fills a GPU
+    alike: dict[str, list[SampledTrial]] = {}
+    for trial in trials:
+        alike.setdefault(_together(trial), []).append(trial)
+    chunks = [members[start : start + size] for members in alike.values() for start in range(0, len(members), size)]
+    return [FormedCohort(number, chunk, *_engine(chunk)) for number, chunk in enumerate(chunks, start=1)]
+
+
+def _engine(trials: Sequence[SampledTrial]) -> tuple[str, str]:
+    """Which engine is to train some trials, and why."""
+    if any(isinstance(layer, Conv2D) for layer in trials[0].spec.model.layers):
+        return (
+            "fused",
+            "its epochs are one compiled program; trials take turns in it, as only JAX on a GPU maps convolutions",
+        )
+    if len(trials) == 1:
+        return "fused", "its epochs are one compiled program"
+    return "fused", f"the {len(trials)} trials differ only in numbers and seeds, so they train together as one program"
+
+
+def program_document(spec: TrialSpec) -> dict[str, Any]:
+    """What decides which program trains a trial, but for the shapes of its data: the same for trials that share one."""
+    document = spec.model_dump(mode="json", include={"model", "optimizer", "loss", "metrics", "precision"})
+    return document | {
+        "optimizer": _without_numbers(document["optimizer"]),
+        "batch_size": fixed(spec.fit.batch_size),
+    }
+
+
+def _together(trial: SampledTrial) -> str:
+    """What trials must have in common to train together, as a key."""
+    spec = trial.spec
+    document = program_document(spec) | {
+        "dataset": spec.dataset.model_dump(mode="json"),
+        "validation_split": spec.fit.validation_split,
+        "class_weight": spec.fit.class_weight,
+        "shuffle": fixed(spec.fit.shuffle),
+    }
+    return json.dumps(document, sort_keys=True)
+
+
+def _without_numbers(document: Any) -> Any:  # noqa: ANN401 - JSON
+    """The same with "a number" in the place of each; but 0 often means to Keras that a term is not there at all."""
+    if isinstance(document, dict):
+        return {key: _without_numbers(value) for key, value in document.items()}
+    return "a number" if isinstance(document, float | int) and not isinstance(document, bool) and document else document

@@ -1,0 +1,56 @@
+"""From a spec to all that will be stored and trained: trials and cohorts, checked. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
+from fittingroom.specs.experiment import ExperimentSpec
+from fittingroom.specs.validation.trainability import check_experiment, check_trial
+from models.planning.cohorts import FormedCohort, form_cohorts
+from models.planning.memory import refuse_too_large
+from models.planning.sampling import SampledTrial, sample
+
+
+@dataclass(frozen=True)
+class ExperimentPlan:
+    """What an experiment will be."""
+
+    trials: list[SampledTrial]
+    cohorts: list[FormedCohort]
+    parameter_counts: dict[int, int]
+    """Parameters of each trial's network, by the trial's number."""
+
+
+def plan_experiment(
+    spec: ExperimentSpec,
+    memory_bytes: int | None = None,
+    datasets: Mapping[str, DatasetSchema] = BUILT_IN_DATASETS,
+) -> ExperimentPlan:
+    """Sample, check and form cohorts.
+
+    Args:
+        spec: what was submitted.
+        memory_bytes: what a worker may use, if that is known.
+        datasets: those there are, by name.
+
+    Raises:
+        InvalidSpec: something cannot train; nothing was changed anywhere.
+    """
+    schema = check_experiment(spec, datasets)
+    trials = sample(_with_content(spec, datasets))
+    networks = {trial.number: check_trial(trial.spec, schema, trial.place) for trial in trials}
+    if memory_bytes is not None:
+        for trial in trials:
+            refuse_too_large(trial.spec, networks[trial.number], schema.rows, memory_bytes)
+    counts = {number: network.parameters for number, network in networks.items()}
+    return ExperimentPlan(trials, form_cohorts(trials, spec.device), counts)
+
+
+def _with_content(spec: ExperimentSpec, datasets: Mapping[str, DatasetSchema]) -> ExperimentSpec:
+    """The same, each dataset that was uploaded known by its content: a name may stand for another one later."""
+    dataset = spec.dataset
+    if dataset.validation is not None:
+        content = {"sha256": datasets[dataset.validation.name].sha256}
+        dataset = dataset.model_copy(update={"validation": dataset.validation.model_copy(update=content)})
+    dataset = dataset.model_copy(update={"sha256": datasets[dataset.name].sha256})
+    return spec if dataset == spec.dataset else spec.model_copy(update={"dataset": dataset})

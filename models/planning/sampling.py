@@ -1,0 +1,201 @@
+"""From search spaces to trials: pure, and the same for the same spec on every machine.
+
+Whether a trial can train is decided in `fittingroom.specs.validation.trainability`.
+"""
+
+import itertools
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from fittingroom.specs.experiment import ExperimentSpec, RandomSampler, TrialSpec
+from fittingroom.specs.faults import Fault, InvalidSpec, faults_in, pointer
+from fittingroom.specs.fit import Objective
+from fittingroom.specs.limits import MAX_TRIALS
+from fittingroom.specs.metrics import better_direction
+from fittingroom.specs.search_space import space_key
+
+Path = tuple[str | int, ...]
+Value = float | int | str | bool
+
+_SHARED = [name for name in TrialSpec.model_fields if name in {*ExperimentSpec.model_fields} - {"model", "objective"}]
+"""What a trial has as its experiment has it, but for values in the place of search spaces."""
+
+
+@dataclass(frozen=True)
+class SampledTrial:
+    """A trial before it has an id."""
+
+    number: int
+    """From 1, within its experiment."""
+    model_name: str | None
+    """Its name under `models`, or None where the experiment has one model only."""
+    hyperparameters: dict[str, Value]
+    """The chosen values by dotted path, such as `optimizer.learning_rate`."""
+    label: str
+    """What tells it apart, in few words."""
+    spec: TrialSpec
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Where its network stands in the client's document."""
+        return ("model",) if self.model_name is None else ("models", self.model_name)
+
+
+@dataclass(frozen=True)
+class _Template:
+    """The document of a model's trials, search spaces still in it."""
+
+    model_name: str | None
+    document: dict[str, Any]
+    spaces: dict[Path, dict[str, Any]]
+
+
+def sample(spec: ExperimentSpec) -> list[SampledTrial]:
+    """Expand an experiment into its trials: models, then combinations of values, then seeds.
+
+    Raises:
+        InvalidSpec: too many trials, or a space that the sampler cannot draw from.
+    """
+    templates = _templates(spec)
+    _refuse_too_many(spec, templates)
+    trials: list[SampledTrial] = []
+    for template in templates:
+        for combination in _combinations(spec, template):
+            for seed in spec.seeds:
+                document = _with_values(template.document, combination) if combination else template.document
+                document = document | {"seed": seed}
+                try:
+                    trial = TrialSpec.model_validate(document)
+                except ValidationError as error:
+                    raise InvalidSpec(faults_in(error, document)) from None
+                values = {".".join(map(str, path)): value for path, value in combination.items()}
+                label = _label(template.model_name, values, seed if len(spec.seeds) > 1 else None)
+                trials.append(SampledTrial(len(trials) + 1, template.model_name, values, label, trial))
+    return trials
+
+
+def _templates(spec: ExperimentSpec) -> list[_Template]:
+    """The template of each model."""
+    dumped = spec.model_dump(mode="json")
+    shared = {key: dumped[key] for key in _SHARED} | {"objective": resolved_objective(spec).model_dump(mode="json")}
+    models = dumped["models"] if dumped["models"] is not None else {None: dumped["model"]}
+    templates = []
+    for name, model in models.items():
+        document = shared | {"model": model}
+        templates.append(_Template(name, document, dict(_spaces(document))))
+    return templates
+
+
+def resolved_objective(spec: ExperimentSpec) -> Objective:
+    """The objective with nothing left to guess."""
+    metric = "val_loss" if spec.is_validated else "loss"
+    if spec.objective is not None:
+        metric = spec.objective.metric
+    direction = spec.objective.direction if spec.objective is not None else None
+    return Objective(metric=metric, direction=direction or better_direction(metric))
+
+
+def _spaces(document: Any, path: Path = ()) -> Iterator[tuple[Path, dict[str, Any]]]:  # noqa: ANN401 - JSON
+    """Every search space in a document, by its path."""
+    if isinstance(document, dict):
+        if space_key(document) is not None:
+            yield path, document
+            return
+        for key, value in document.items():
+            if isinstance(value, dict | list):
+                yield from _spaces(value, (*path, key))
+    elif isinstance(document, list):
+        for index, value in enumerate(document):
+            if isinstance(value, dict | list):
+                yield from _spaces(value, (*path, index))
+
+
+def _combinations(spec: ExperimentSpec, template: _Template) -> Iterator[dict[Path, Value]]:
+    model_name, spaces = template.model_name, template.spaces
+    if not spaces:
+        yield {}
+    elif isinstance(spec.sampler, RandomSampler):
+        for draw in range(spec.sampler.trials):
+            yield {
+                # One stream per value, so that a further search space changes none of the others.
+                path: _draw(space, random.Random(f"{spec.sampler.seed}/{model_name}/{draw}/{path}"))  # noqa: S311
+                for path, space in spaces.items()
+            }
+    else:
+        for values in itertools.product(*map(_listed, spaces.values())):
+            yield dict(zip(spaces, values, strict=True))
+
+
+def _draw(space: dict[str, Any], stream: random.Random) -> Value:
+    """One value of a space. Uses `random()` alone, whose numbers are the same in all versions of Python."""
+    (key, values), part = next(iter(space.items())), stream.random()
+    if key == "choice":
+        chosen: Value = values[int(part * len(values))]
+        return chosen
+    low, high = values
+    if key == "uniform":
+        return float(low + part * (high - low))
+    if key == "log_uniform":
+        drawn = math.exp(math.log(low) + part * (math.log(high) - math.log(low)))
+        return float(min(max(drawn, low), high))  # rounding must not leave the range
+    return int(low) + int(part * (high - low + 1))
+
+
+def _listed(space: dict[str, Any]) -> list[Value]:
+    """All values of a space, for the grid."""
+    if "choice" in space:
+        return list(space["choice"])
+    low, high = space["int_uniform"]
+    return list(range(low, high + 1))
+
+
+def _refuse_too_many(spec: ExperimentSpec, templates: list[_Template]) -> None:
+    """Count the trials by arithmetic, before any is made."""
+    total = 0
+    for template in templates:
+        model_name, spaces = template.model_name, template.spaces
+        if isinstance(spec.sampler, RandomSampler):
+            total += (spec.sampler.trials if spaces else 1) * len(spec.seeds)
+            continue
+        sizes = []
+        for path, space in spaces.items():
+            if "uniform" in space or "log_uniform" in space:
+                place: Path = ("models", model_name, *path[1:]) if model_name and path[0] == "model" else path
+                detail = 'the grid lists every value, and this range has no end of them; use {"choice": […]}, or '
+                detail += '"sampler": {"name": "random", "trials": …}'
+                raise InvalidSpec([Fault(pointer=pointer(place), detail=detail, found=str(space))])
+            sizes.append(
+                len(space["choice"]) if "choice" in space else 1 + space["int_uniform"][1] - space["int_uniform"][0]
+            )
+        total += math.prod(sizes) * len(spec.seeds)
+    if total > MAX_TRIALS:
+        detail = f"this makes {total:,} trials; at most {MAX_TRIALS:,} fit one experiment; use fewer choices or seeds, "
+        detail += 'or "sampler": {"name": "random", "trials": …}'
+        raise InvalidSpec([Fault(pointer="", detail=detail)])
+
+
+def _with_values(document: Any, values: dict[Path, Value], path: Path = ()) -> Any:  # noqa: ANN401 - JSON
+    """The document with a plain value in the place of each space."""
+    if path in values:
+        return values[path]
+    if isinstance(document, dict):
+        return {key: _with_values(value, values, (*path, key)) for key, value in document.items()}
+    if isinstance(document, list):
+        return [_with_values(value, values, (*path, index)) for index, value in enumerate(document)]
+    return document
+
+
+def _label(model_name: str | None, values: dict[str, Value], seed: int | None) -> str:
+    last_words = [name.rpartition(".")[2] for name in values]
+    parts = [model_name] if model_name else []
+    for name, word in zip(values, last_words, strict=True):
+        short = word if last_words.count(word) == 1 else name.removeprefix("model.")
+        parts.append(f"{short}={values[name]:g}" if isinstance(values[name], float) else f"{short}={values[name]}")
+    if seed is not None:
+        parts.append(f"seed={seed}")
+    return ", ".join(parts) or "trial 1"

@@ -1,0 +1,139 @@
+"""API keys: who may do what, in which project.
+
+A key is shown once, when it is made; what is stored is its hash. A key is 256 random bits, so a plain hash tells
+nothing of it.
+"""
+
+import datetime as dt
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from models.errors import NotFoundError
+from models.identifiers import new_id
+from models.lifecycle import TERMINAL
+from models.sql.database import clock
+from models.sql.tables import ApiKeyTable, ExperimentTable, TrialTable
+
+MAX_PROJECT_LENGTH = 64
+PREFIX = "fr_"
+"""How every key begins, so that scanners for secrets know one."""
+
+
+class Scope(StrEnum):
+    """What a key allows. Each includes those before it."""
+
+    READ = "read"
+    SUBMIT = "submit"
+    ADMIN = "admin"
+
+    @property
+    def included(self) -> frozenset["Scope"]:
+        """This one and those it includes."""
+        ordered = list(Scope)
+        return frozenset(ordered[: ordered.index(self) + 1])
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """A key that is valid now."""
+
+    id: str
+    project: str
+    scopes: frozenset[Scope]
+    requests_per_minute: int | None
+    max_unended_trials: int | None
+
+
+def create_key(  # noqa: PLR0913 - a row's columns
+    session: Session,
+    *,
+    project: str,
+    name: str,
+    scope: Scope,
+    expires_in_seconds: float | None = None,
+    requests_per_minute: int | None = None,
+    max_unended_trials: int | None = None,
+) -> tuple[str, str]:
+    """Make a key.
+
+    Returns:
+        Its id, and the key itself, which nobody can ask for again.
+    """
+    key = PREFIX + secrets.token_urlsafe(32)
+    key_id = new_id("key")
+    expires = None if expires_in_seconds is None else session.scalar(select(clock(expires_in_seconds)))
+    session.add(
+        ApiKeyTable(
+            id=key_id, project=project, name=name, digest=_digest(key), scopes=[scope],
+            requests_per_minute=requests_per_minute, max_unended_trials=max_unended_trials,
+            created_at=session.scalar(select(clock())), expires_at=expires,
+        )
+    )  # fmt: skip
+    return key_id, key
+
+
+def find_key(session: Session, key: str) -> ApiKey | None:
+    """The key, if it is one and is neither expired nor revoked."""
+    table = ApiKeyTable
+    row = session.scalars(
+        select(table).where(
+            table.digest == _digest(key),
+            table.revoked_at.is_(None),
+            table.expires_at.is_(None) | (table.expires_at > clock()),
+        )
+    ).first()
+    if row is None:
+        return None
+    scopes = frozenset().union(*(Scope(scope).included for scope in row.scopes))
+    return ApiKey(row.id, row.project, scopes, row.requests_per_minute, row.max_unended_trials)
+
+
+def is_key_needed(session: Session) -> bool:
+    """Whether a key was ever made: from the first one on, nobody gets in without, be it revoked or not."""
+    return session.scalar(select(ApiKeyTable.id).limit(1)) is not None
+
+
+def list_keys(session: Session) -> Sequence[ApiKeyTable]:
+    """All keys, the revoked ones too, oldest first."""
+    return session.scalars(select(ApiKeyTable).order_by(ApiKeyTable.created_at, ApiKeyTable.id)).all()
+
+
+def revoke_key(session: Session, key_id: str) -> dt.datetime:
+    """Make a key worthless, for good; gives when that was. Again, it changes nothing.
+
+    Raises:
+        NotFoundError: there is no such key.
+    """
+    row = session.get(ApiKeyTable, key_id)
+    if row is None:
+        raise NotFoundError("key", key_id)
+    session.execute(
+        update(ApiKeyTable)
+        .where(ApiKeyTable.id == key_id, ApiKeyTable.revoked_at.is_(None))
+        .values(revoked_at=clock())
+        .execution_options(synchronize_session=False)
+    )
+    session.refresh(row)
+    assert row.revoked_at is not None  # noqa: S101 - it was just set
+    return row.revoked_at
+
+
+def count_unended_trials(session: Session, project: str) -> int:
+    """How many trials of a project wait or run."""
+    query = (
+        select(func.count())
+        .select_from(TrialTable)
+        .join(ExperimentTable, ExperimentTable.id == TrialTable.experiment_id)
+        .where(ExperimentTable.project == project, TrialTable.state.not_in(TERMINAL))
+    )
+    return session.scalars(query).one()
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()

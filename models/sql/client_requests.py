@@ -1,0 +1,130 @@
+"""What clients ask for: cancel, pause, resume, delete. Each is one conditional change; again, it changes nothing.
+
+"Please stop" is a flag with a time: workers see it at the end of an epoch.
+"""
+
+from sqlalchemy import delete, exists, select, update
+from sqlalchemy.orm import Session
+
+from fittingroom.views.states import TrialState
+from models.errors import ExperimentEndedError, NotFoundError
+from models.lifecycle import TERMINAL
+from models.messaging.messages import Message
+from models.sql.database import clock
+from models.sql.leases import lock_experiment, set_version
+from models.sql.tables import (
+    CohortTable,
+    DeletionTable,
+    EpochTable,
+    ExperimentDatasetTable,
+    ExperimentTable,
+    ExperimentTagTable,
+    TrialTable,
+    WebhookTable,
+)
+from models.sql.transitions import finish_cohorts, move
+
+
+def request_cancel(session: Session, experiment_id: str, trial_id: str | None = None) -> int:
+    """Cancel what is queued, and ask what is running to stop. Of one trial, or of all; again changes nothing.
+
+    Returns:
+        How many trials this call has cancelled or newly asked.
+
+    Raises:
+        NotFoundError: the experiment is gone.
+    """
+    version = _lock(session, experiment_id)
+    which = TrialTable.experiment_id == experiment_id
+    if trial_id is not None:
+        which &= TrialTable.id == trial_id
+    unasked = which & TrialTable.state.not_in(TERMINAL) & TrialTable.cancel_requested_at.is_(None)
+    asked = session.execute(
+        update(TrialTable).where(unasked).values(cancel_requested_at=clock(), version=version).returning(TrialTable.id)
+    ).all()
+    if not asked:
+        return 0
+    if trial_id is None:
+        session.execute(
+            update(ExperimentTable).where(ExperimentTable.id == experiment_id).values(cancel_requested_at=clock())
+        )
+    move(session, TrialState.CANCELLED, version, which & (TrialTable.state == TrialState.QUEUED), finished_at=clock())
+    finish_cohorts(session, CohortTable.experiment_id == experiment_id)
+    set_version(session, experiment_id, version)
+    return len(asked)
+
+
+def request_pause(session: Session, experiment_id: str) -> None:
+    """Begin nothing more of an experiment; what runs is put back at the end of its epoch.
+
+    Raises:
+        NotFoundError: the experiment is gone.
+        ExperimentEndedError: there is nothing left to pause.
+    """
+    version = _lock(session, experiment_id)
+    unended = exists().where(TrialTable.experiment_id == experiment_id, TrialTable.state.not_in(TERMINAL))
+    if not session.scalar(select(unended)):
+        raise ExperimentEndedError(experiment_id, "paused")
+    session.execute(
+        update(ExperimentTable)
+        .where(ExperimentTable.id == experiment_id, ExperimentTable.paused_at.is_(None))
+        .values(paused_at=clock(), version=version)
+    )
+
+
+def request_resume(session: Session, experiment_id: str) -> list[Message]:
+    """Let a paused experiment go on.
+
+    Returns:
+        A message for each cohort that nobody works on, to be sent after the commit; none if it was not paused.
+
+    Raises:
+        NotFoundError: the experiment is gone.
+    """
+    version = _lock(session, experiment_id)
+    resumed = session.scalar(
+        update(ExperimentTable)
+        .where(ExperimentTable.id == experiment_id, ExperimentTable.paused_at.is_not(None))
+        .values(paused_at=None, version=version)
+        .returning(ExperimentTable.id)
+    )
+    if resumed is None:
+        return []
+    waiting = session.execute(
+        update(CohortTable)
+        .where(
+            CohortTable.experiment_id == experiment_id,
+            CohortTable.finished_at.is_(None),
+            CohortTable.lease_owner.is_(None),
+        )
+        .values(sent_at=clock())
+        .returning(CohortTable.id, CohortTable.queue)
+    )
+    return [Message(cohort_id, queue) for cohort_id, queue in waiting]
+
+
+def is_paused(session: Session, experiment_id: str) -> bool:
+    """Whether an experiment was asked to pause."""
+    paused = exists().where(ExperimentTable.id == experiment_id, ExperimentTable.paused_at.is_not(None))
+    return bool(session.scalar(select(paused)))
+
+
+def delete_experiment(session: Session, experiment_id: str) -> None:
+    """Remove an experiment's rows, and write down that its files are to go: whoever holds a cohort has lost it.
+
+    Raises:
+        NotFoundError: the experiment is gone.
+    """
+    _lock(session, experiment_id)
+    for table in (EpochTable, TrialTable, CohortTable, ExperimentTagTable, ExperimentDatasetTable, WebhookTable):
+        session.execute(delete(table).where(table.experiment_id == experiment_id))
+    session.execute(delete(ExperimentTable).where(ExperimentTable.id == experiment_id))
+    session.add(DeletionTable(experiment_id=experiment_id, deleted_at=session.scalars(select(clock())).one()))
+    session.flush()
+
+
+def _lock(session: Session, experiment_id: str) -> int:
+    version = lock_experiment(session, experiment_id)
+    if version is None:
+        raise NotFoundError("experiment", experiment_id)
+    return version

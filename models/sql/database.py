@@ -1,0 +1,264 @@
+"""The database: engine, sessions, and a clock that is the database's own. SQLite or PostgreSQL, by URL.
+
+`models.sql.tables` has the tables, `migrations/` creates and changes them.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import (
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    ExceptionContext,
+    Float,
+    FunctionElement,
+    TypeDecorator,
+    create_engine,
+    event,
+    literal,
+    text,
+)
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import (
+    DatabaseError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.sql.compiler import SQLCompiler
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from models.errors import DatabaseUnavailableError, DuplicateRowError, FittingRoomError, NotMigratedError, TooNewError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_Result = TypeVar("_Result")
+
+__all__ = ["Database", "Session", "UtcDateTime", "clock"]
+
+MIGRATIONS_DIR = Path(__file__).parents[2] / "migrations"
+_SILENT_SECONDS = 60
+"""How long PostgreSQL keeps the locks of a writer that says nothing more. By itself it would keep those of a machine
+that is gone for two hours, and nobody could take its cohorts over."""
+_TOO_SILENT = "25P03"
+"""What PostgreSQL tells the writer then, if it is still there."""
+
+
+class UtcDateTime(TypeDecorator[dt.datetime]):
+    """A time in UTC, aware; SQLite, which knows no zones, stores it without."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
+        """To the database."""
+        if value is None or dialect.name != "sqlite":
+            return value
+        return value.astimezone(dt.UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
+        """From the database."""
+        del dialect
+        return None if value is None else value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value
+
+
+class clock(FunctionElement[dt.datetime]):  # noqa: N801 - reads as an SQL function
+    """The database's time now, plus so many seconds. Workers' clocks may differ; this one is the same for all."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+    def __init__(self, plus_seconds: float = 0.0) -> None:
+        super().__init__(literal(float(plus_seconds), Float()))
+
+
+@compiles(clock, "sqlite")
+def _sqlite_clock(element: clock, compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ANN401 - SQLAlchemy's hook
+    seconds = compiler.process(element.clauses, **kw)
+    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', {seconds} || ' seconds')"
+
+
+@compiles(clock, "postgresql")
+def _postgresql_clock(element: clock, compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ANN401 - SQLAlchemy's hook
+    return f"(clock_timestamp() + make_interval(secs => {compiler.process(element.clauses, **kw)}))"
+
+
+class Database:
+    """One engine and the two ways to use it: reading, and writing in one transaction."""
+
+    def __init__(self, url: str) -> None:
+        """Connects to nothing yet.
+
+        Args:
+            url: SQLAlchemy's URL, `sqlite:///…` or `postgresql+psycopg://…`.
+        """
+        self.engine = _create_engine(url)
+        # Several queries of one answer must see the same state; SQLite's transactions always do.
+        options = {} if url.startswith("sqlite") else {"isolation_level": "REPEATABLE READ"}
+        self._reading = sessionmaker(self.engine.execution_options(**options), expire_on_commit=False)
+        # A write takes SQLite's lock at its start: one that reads first and writes later can be refused half-way.
+        self._writing = sessionmaker(
+            self.engine.execution_options(sqlite_begin="BEGIN IMMEDIATE"), expire_on_commit=False
+        )
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session that sees one state of the database and changes nothing."""
+        with self._explained(), self._reading() as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """One transaction: committed at the end of the block, rolled back if it raises."""
+        with self._explained(), self._writing.begin() as session:
+            yield session
+
+    def write(self, work: Callable[[Session], _Result], patience_seconds: float) -> _Result:
+        """The same for a function, which is called again where the database was out of reach, locked or full.
+
+        Args:
+            work: must lead to the same when it is called twice: a connection may be cut after its commit.
+            patience_seconds: for how long to try.
+
+        Raises:
+            DatabaseUnavailableError: the database did not answer in all that time.
+        """
+        for attempt in Retrying(
+            retry=retry_if_exception_type(DatabaseUnavailableError),
+            stop=stop_after_delay(patience_seconds),
+            wait=wait_random_exponential(multiplier=0.1, max=2.0),
+            reraise=True,
+        ):
+            with attempt, self.writing() as session:
+                result = work(session)
+        return result
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Translate SQLAlchemy's exceptions: no other module needs to know them."""
+        try:
+            yield
+        except SQLAlchemyError as error:
+            translated = _translated(error)
+            if translated is None:
+                raise
+            raise translated from error
+
+    def ping(self) -> None:
+        """Ask for an answer.
+
+        Raises:
+            DatabaseUnavailableError: none came.
+        """
+        with self._explained(), self.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+
+    def migrate(self) -> None:
+        """Bring the tables to the newest version; does nothing where they are."""
+        # Only who migrates or asks for the version needs Alembic; the API's modules load without it.
+        import alembic.command  # noqa: PLC0415
+
+        config = _alembic_config()
+        with self._explained(), self.engine.begin() as connection:
+            config.attributes["connection"] = connection
+            alembic.command.upgrade(config, "head")
+
+    def refuse_other_version(self) -> None:
+        """Compare the version of the tables with that of the code.
+
+        Raises:
+            NotMigratedError: the tables are older, or not there.
+            TooNewError: the tables are of a version that this code does not know.
+            DatabaseUnavailableError: the database does not answer.
+        """
+        from alembic.migration import MigrationContext  # noqa: PLC0415
+        from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+        scripts = ScriptDirectory.from_config(_alembic_config())
+        with self._explained(), self.engine.connect() as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+        if found == scripts.get_current_head():
+            return
+        if found in {None, *(script.revision for script in scripts.walk_revisions())}:
+            raise NotMigratedError
+        raise TooNewError(str(found), str(scripts.get_current_head()))
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.engine.dispose()
+
+
+def _translated(error: SQLAlchemyError) -> FittingRoomError | None:
+    """Return the error that stands for one of SQLAlchemy's; None for errors of our own statements."""
+    words = str(getattr(error, "orig", error))
+    if isinstance(error, OperationalError | ProgrammingError) and (
+        "no such table" in words or "does not exist" in words
+    ):
+        return NotMigratedError()
+    if isinstance(error, IntegrityError):
+        return DuplicateRowError(words)
+    # SQLite raises the plain DatabaseError for a file that is damaged or is no database.
+    is_unavailable = isinstance(error, OperationalError | InterfaceError | InternalError | PoolTimeoutError)
+    return DatabaseUnavailableError(words) if is_unavailable or type(error) is DatabaseError else None
+
+
+def _alembic_config() -> "Config":
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS_DIR))
+    return config
+
+
+def _create_engine(url: str) -> Engine:
+    return _sqlite_engine(url) if url.startswith("sqlite") else _postgresql_engine(url)
+
+
+def _sqlite_engine(url: str) -> Engine:
+    engine = create_engine(url, pool_size=10, max_overflow=20, connect_args={"timeout": 30})
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: DBAPIConnection, _: object) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, below
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
+
+    return engine
+
+
+def _postgresql_engine(url: str) -> Engine:
+    engine = create_engine(url, pool_size=10, max_overflow=20, pool_pre_ping=True, pool_timeout=10)
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: DBAPIConnection, _: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{_SILENT_SECONDS}s'")
+        cursor.close()
+        connection.commit()
+
+    @event.listens_for(engine, "handle_error")
+    def _on_error(context: ExceptionContext) -> None:
+        """The driver calls it an internal error, but it is a connection that was cut like any other."""
+        error = context.original_exception
+        if getattr(error, "sqlstate", None) == _TOO_SILENT:
+            raise OperationalError(context.statement, {}, error) from error
+
+    return engine

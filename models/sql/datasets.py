@@ -1,0 +1,128 @@
+"""Datasets that were uploaded: which there are, who trains on them, and where their numbers lie.
+
+The numbers lie in the storage under their hash; nobody removes them at once, as somebody else may just be uploading
+the same ones: see `models.maintenance.retention`.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
+from fittingroom.specs.experiment import Dataset
+from models.errors import DatasetExistsError, DatasetInUseError, NotFoundError, TooManyDatasetsError
+from models.identifiers import new_id
+from models.lifecycle import TERMINAL
+from models.sql.database import clock
+from models.sql.tables import DatasetTable, ExperimentDatasetTable, TrialTable
+
+FOLDER = "datasets"
+MAX_DATASETS = 1_000
+"""Of one project."""
+
+
+def file_of(sha256: str) -> str:
+    """Where a dataset's numbers lie in the storage."""
+    return f"{FOLDER}/{sha256}.npz"
+
+
+def names_in(dataset: Dataset) -> list[str]:
+    """The datasets that a spec names."""
+    return [dataset.name] if dataset.validation is None else [dataset.name, dataset.validation.name]
+
+
+def list_datasets(session: Session, project: str) -> Sequence[DatasetTable]:
+    """A project's datasets, by name."""
+    return session.scalars(
+        select(DatasetTable).where(DatasetTable.project == project).order_by(DatasetTable.name)
+    ).all()
+
+
+def find_datasets(session: Session, project: str, names: Iterable[str]) -> dict[str, DatasetTable]:
+    """Those of a project that have one of these names."""
+    rows = session.scalars(
+        select(DatasetTable).where(DatasetTable.project == project, DatasetTable.name.in_(list(names)))
+    )
+    return {row.name: row for row in rows}
+
+
+def add_dataset(session: Session, project: str, schema: DatasetSchema) -> tuple[DatasetTable, bool]:
+    """Store a dataset's schema; its numbers are in the storage already.
+
+    Returns:
+        The dataset, and whether it was there before.
+
+    Raises:
+        DatasetExistsError: the name stands for another content.
+        TooManyDatasetsError: the project has enough.
+    """
+    if schema.name in BUILT_IN_DATASETS:
+        raise DatasetExistsError(schema.name)
+    found = find_datasets(session, project, [schema.name]).get(schema.name)
+    if found is not None:
+        if found.sha256 != schema.sha256:
+            raise DatasetExistsError(schema.name)
+        return found, True
+    count = session.scalars(select(func.count()).where(DatasetTable.project == project)).one()
+    if count >= MAX_DATASETS:
+        raise TooManyDatasetsError(MAX_DATASETS)
+    row = DatasetTable(
+        id=new_id("dat"),
+        project=project,
+        name=schema.name,
+        sha256=schema.sha256,
+        document=schema.model_dump(mode="json"),
+        created_at=session.scalars(select(clock())).one(),
+    )
+    session.add(row)
+    session.flush()
+    return row, False
+
+
+def delete_dataset(session: Session, project: str, name: str) -> None:
+    """Forget a dataset that nothing waits for or trains on.
+
+    Raises:
+        NotFoundError: there is none.
+        DatasetInUseError: something does.
+    """
+    row = session.scalars(
+        select(DatasetTable).where(DatasetTable.project == project, DatasetTable.name == name).with_for_update()
+    ).first()
+    if row is None:
+        raise NotFoundError("dataset", name)
+    users = select(ExperimentDatasetTable.experiment_id).where(ExperimentDatasetTable.dataset_id == row.id)
+    unended = session.scalars(
+        select(TrialTable.experiment_id)
+        .where(TrialTable.experiment_id.in_(users), TrialTable.state.not_in(TERMINAL))
+        .limit(1)
+    ).first()
+    if unended is not None:
+        raise DatasetInUseError(name, unended)
+    session.execute(delete(ExperimentDatasetTable).where(ExperimentDatasetTable.dataset_id == row.id))
+    session.execute(delete(DatasetTable).where(DatasetTable.id == row.id))
+
+
+def keep_datasets(session: Session, dataset_ids: Collection[str]) -> set[str]:
+    """Those of some datasets that are still there, and now stay until the transaction ends."""
+    if not dataset_ids:
+        return set()
+    locked = select(DatasetTable.id).where(DatasetTable.id.in_(sorted(dataset_ids)))
+    return set(session.scalars(locked.with_for_update(read=True, key_share=True)))
+
+
+def list_unknown(session: Session, hashes: Collection[str]) -> set[str]:
+    """Those of some hashes that no dataset has."""
+    wanted = sorted(hashes)
+    known: set[str] = set()
+    for start in range(0, len(wanted), 500):
+        part = DatasetTable.sha256.in_(wanted[start : start + 500])
+        known |= set(session.scalars(select(DatasetTable.sha256).where(part)))
+    return set(wanted) - known
+
+
+def schema_of(row: DatasetTable) -> DatasetSchema:
+    """What is known of a dataset."""
+    document: Mapping[str, object] = row.document
+    return DatasetSchema.model_validate(document)

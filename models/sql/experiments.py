@@ -1,0 +1,188 @@
+"""The queries: experiments, cohorts, trials and epochs, as they are read."""
+
+import datetime as dt
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from fittingroom.views.states import TrialState
+from models.errors import NotFoundError
+from models.identifiers import is_id
+from models.messaging.messages import Message
+from models.sql.database import clock
+from models.sql.tables import CohortTable, DeletionTable, EpochTable, ExperimentTable, TrialTable
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What an experiment's trials add up to."""
+
+    counts: Mapping[TrialState, int]
+    """Trials in each state that occurs."""
+    started_at: dt.datetime | None
+    """When the first trial started."""
+    finished_at: dt.datetime | None
+    """When the last trial ended; None while one has not."""
+    epochs_completed: int
+    epochs_planned: int
+
+
+def get_experiment(session: Session, experiment_id: str, project: str | None = None) -> ExperimentTable:
+    """One experiment, or NotFoundError; that of another project than the one given is not found either.
+
+    What cannot be an id is not looked for.
+    """
+    found = session.get(ExperimentTable, experiment_id) if is_id("exp", experiment_id) else None
+    if found is None or project not in {None, found.project}:
+        raise NotFoundError("experiment", experiment_id)
+    return found
+
+
+def get_trial(session: Session, trial_id: str, project: str | None = None) -> TrialTable:
+    """One trial, or NotFoundError; that of another project than the one given is not found either.
+
+    What cannot be an id is not looked for.
+    """
+    found = session.get(TrialTable, trial_id) if is_id("trl", trial_id) else None
+    if found is None or (project is not None and get_experiment(session, found.experiment_id).project != project):
+        raise NotFoundError("trial", trial_id)
+    return found
+
+
+def get_cohort(session: Session, cohort_id: str) -> CohortTable:
+    """One cohort, or NotFoundError."""
+    found = session.get(CohortTable, cohort_id)
+    if found is None:
+        raise NotFoundError("cohort", cohort_id)
+    return found
+
+
+def get_progress(session: Session, experiment_ids: Sequence[str]) -> dict[str, Progress]:
+    """What the trials of each experiment add up to, in one query."""
+    rows = session.execute(
+        select(
+            TrialTable.experiment_id,
+            TrialTable.state,
+            func.count().label("trials"),
+            func.min(TrialTable.started_at).label("started_at"),
+            func.max(TrialTable.finished_at).label("finished_at"),
+            func.count(TrialTable.finished_at).label("finished"),
+            func.sum(TrialTable.epochs_completed).label("epochs_completed"),
+            func.sum(TrialTable.epochs_planned).label("epochs_planned"),
+        )
+        .where(TrialTable.experiment_id.in_(experiment_ids))
+        .group_by(TrialTable.experiment_id, TrialTable.state)
+    ).all()
+    progress = {}
+    for experiment_id in experiment_ids:
+        mine = [row for row in rows if row.experiment_id == experiment_id]
+        ended = all(row.finished == row.trials for row in mine)
+        progress[experiment_id] = Progress(
+            counts={TrialState(row.state): row.trials for row in mine},
+            started_at=min((row.started_at for row in mine if row.started_at is not None), default=None),
+            finished_at=max((row.finished_at for row in mine), default=None) if ended else None,
+            epochs_completed=sum(int(row.epochs_completed) for row in mine),
+            epochs_planned=sum(int(row.epochs_planned) for row in mine),
+        )
+    return progress
+
+
+def get_best_trial(session: Session, experiment: ExperimentTable) -> TrialTable | None:
+    """The trial whose best epoch is the best of all; the first of equals; None before any epoch."""
+    value = TrialTable.best_value
+    order = value.asc() if experiment.objective_direction == "minimize" else value.desc()
+    return session.scalars(
+        select(TrialTable)
+        .where(TrialTable.experiment_id == experiment.id, value.is_not(None))
+        .order_by(order, TrialTable.number)
+        .limit(1)
+    ).first()
+
+
+def list_trials(session: Session, experiment_id: str) -> Sequence[TrialTable]:
+    """An experiment's trials in the order of their numbers."""
+    return session.scalars(
+        select(TrialTable).where(TrialTable.experiment_id == experiment_id).order_by(TrialTable.number)
+    ).all()
+
+
+def list_cohort_trials(session: Session, cohort_id: str) -> Sequence[TrialTable]:
+    """A cohort's trials in the order of their numbers."""
+    return session.scalars(
+        select(TrialTable).where(TrialTable.cohort_id == cohort_id).order_by(TrialTable.number)
+    ).all()
+
+
+def is_deleted(session: Session, experiment_id: str) -> bool:
+    """Whether an experiment was there and was deleted."""
+    return session.get(DeletionTable, experiment_id) is not None
+
+
+def find_misdirected(session: Session, cohort_id: str, queues: Collection[str]) -> Message | None:
+    """The message of a cohort that waits for workers who listen to none of these queues; None if it does not."""
+    cohort = session.get(CohortTable, cohort_id)
+    if cohort is None or cohort.finished_at is not None or cohort.lease_owner is not None or cohort.queue in queues:
+        return None
+    return Message(cohort.id, cohort.queue)
+
+
+def list_cohorts(session: Session, experiment_id: str) -> Sequence[CohortTable]:
+    """An experiment's cohorts in the order of their numbers."""
+    return session.scalars(
+        select(CohortTable).where(CohortTable.experiment_id == experiment_id).order_by(CohortTable.number)
+    ).all()
+
+
+def list_epochs(
+    session: Session, *, trial_id: str | None = None, experiment_id: str | None = None,
+    after_epoch: int = 0, after_version: int = 0,
+) -> Sequence[EpochTable]:  # fmt: skip
+    """The epochs of a trial or of an experiment, in order, later than an epoch or written after a version."""
+    query = select(EpochTable).order_by(EpochTable.trial_id, EpochTable.epoch)
+    if trial_id is not None:
+        query = query.where(EpochTable.trial_id == trial_id)
+    if experiment_id is not None:
+        query = query.where(EpochTable.experiment_id == experiment_id)
+    if after_epoch:
+        query = query.where(EpochTable.epoch > after_epoch)
+    if after_version:
+        query = query.where(EpochTable.version > after_version)
+    return session.scalars(query).all()
+
+
+def list_overdue_messages(
+    session: Session, queues: Collection[str], *, resend_seconds: float, limit: int
+) -> list[Message]:
+    """Cohorts that nobody works on and whose message was never sent, or long enough ago to be thought lost."""
+    cohorts = session.scalars(
+        select(CohortTable)
+        .where(
+            CohortTable.finished_at.is_(None),
+            CohortTable.lease_owner.is_(None),
+            CohortTable.queue.in_(queues),
+            CohortTable.experiment_id.not_in(select(ExperimentTable.id).where(ExperimentTable.paused_at.is_not(None))),
+            CohortTable.sent_at.is_(None) | (CohortTable.sent_at < clock(-resend_seconds)),
+        )
+        .order_by(CohortTable.id)
+        .limit(limit)
+    )
+    return [Message(cohort.id, cohort.queue) for cohort in cohorts]
+
+
+def list_unclaimed_queues(session: Session, experiment_ids: Sequence[str]) -> dict[str, set[str]]:
+    """For each experiment, the queues in which cohorts of it wait for a worker."""
+    rows = session.execute(
+        select(CohortTable.experiment_id, CohortTable.queue)
+        .where(
+            CohortTable.experiment_id.in_(experiment_ids),
+            CohortTable.finished_at.is_(None),
+            CohortTable.lease_owner.is_(None),
+        )
+        .distinct()
+    )
+    waiting: dict[str, set[str]] = {}
+    for experiment_id, queue in rows:
+        waiting.setdefault(experiment_id, set()).add(queue)
+    return waiting

@@ -1,0 +1,66 @@
+"""Who may write: the claim on a cohort, the lease behind it, and the order in which writers lock.
+
+Everyone who writes locks the experiment's row first, so that two writers never wait for each other, and raises its
+version in the same transaction.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, select, update
+from sqlalchemy.orm import Session
+
+from models.sql.database import clock
+from models.sql.tables import CohortTable, ExperimentTable
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A worker's right to a cohort: every write carries it, and one that has lost it writes nothing."""
+
+    cohort_id: str
+    experiment_id: str
+    owner: str
+    attempt: int
+
+
+def lock_experiment(session: Session, experiment_id: str) -> int | None:
+    """Hold the experiment's row until the transaction ends; gives the version that a change makes. None: it is gone."""
+    version = session.scalar(
+        select(ExperimentTable.version).where(ExperimentTable.id == experiment_id).with_for_update()
+    )
+    return None if version is None else version + 1
+
+
+def lock_claim(session: Session, claim: Claim) -> int | None:
+    """Hold the experiment and the cohort, if the claim is still the worker's; gives the version that a change makes."""
+    version = lock_experiment(session, claim.experiment_id)
+    held = session.scalar(select(CohortTable.id).where(*_held(claim)).with_for_update())
+    return None if held is None else version
+
+
+def set_version(session: Session, experiment_id: str, version: int) -> None:
+    """Say that something under the experiment has changed."""
+    session.execute(update(ExperimentTable).where(ExperimentTable.id == experiment_id).values(version=version))
+
+
+def renew_lease(session: Session, claim: Claim, lease_seconds: float) -> bool:
+    """Keep a cohort for longer; False if the claim is no longer the worker's."""
+    renewed = session.execute(
+        update(CohortTable).where(*_held(claim)).values(lease_expires_at=clock(lease_seconds)).returning(CohortTable.id)
+    )
+    return renewed.first() is not None
+
+
+def has_expired_leases(session: Session) -> bool:
+    """Whether some cohort is held by a worker that has been silent for too long."""
+    expired = select(CohortTable.id).where(CohortTable.finished_at.is_(None), CohortTable.lease_expires_at < clock())
+    return session.scalar(expired.limit(1)) is not None
+
+
+def _held(claim: Claim) -> tuple[ColumnElement[bool], ...]:
+    return (
+        CohortTable.id == claim.cohort_id,
+        CohortTable.lease_owner == claim.owner,
+        CohortTable.attempt == claim.attempt,
+        CohortTable.finished_at.is_(None),
+    )

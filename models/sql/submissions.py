@@ -1,0 +1,202 @@
+"""What was submitted, stored: many experiments in one transaction, each with its cohorts and trials."""
+
+import datetime as dt
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from fittingroom.specs.experiment import ExperimentSpec
+from fittingroom.specs.search_space import fixed
+from fittingroom.views.states import TrialState
+from models.errors import DatasetGoneError, KeyReusedError
+from models.identifiers import new_id
+from models.messaging.messages import Message
+from models.messaging.queues import queue_of
+from models.planning.plan import ExperimentPlan
+from models.planning.sampling import resolved_objective
+from models.sql.database import clock
+from models.sql.datasets import keep_datasets
+from models.sql.tables import (
+    CohortTable,
+    ExperimentDatasetTable,
+    ExperimentTable,
+    ExperimentTagTable,
+    IdempotencyKeyTable,
+    TrialTable,
+    WebhookTable,
+)
+
+IDEMPOTENCY_SECONDS = 86_400.0
+"""For how long a repeated submit is answered as the first one was."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """An experiment as it is to be stored."""
+
+    project: str
+    spec: ExperimentSpec
+    plan: ExperimentPlan
+    idempotency_key: str | None = None
+    dataset_ids: Sequence[str] = ()
+    """The uploaded datasets that it trains on."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """An experiment that is stored once the transaction is committed."""
+
+    experiment_id: str
+    created_at: dt.datetime
+    messages: Sequence[Message] = ()
+    """To be sent after the commit, one for each cohort."""
+    is_repeated: bool = False
+    """Whether an earlier submit with the same key has stored it."""
+
+
+def add_experiments(
+    session: Session, submissions: Sequence[Submission]
+) -> list[Accepted | KeyReusedError | DatasetGoneError]:
+    """Store experiments, in few statements however many there are.
+
+    Returns:
+        For each, in order, what became of it; those whose key was used for another spec, or whose dataset is gone,
+        are not stored.
+
+    Raises:
+        DuplicateRowError: another process has just used one of the keys; do it again. Raised by `Database.writing`.
+    """
+    now = session.scalars(select(clock())).one()
+    earlier = _find_keys(session, submissions)
+    there = keep_datasets(session, {dataset_id for submission in submissions for dataset_id in submission.dataset_ids})
+    answers: list[Accepted | KeyReusedError | DatasetGoneError] = []
+    rows: dict[Any, list[dict[str, Any]]] = {
+        table: []
+        for table in (
+            ExperimentTable, ExperimentTagTable, ExperimentDatasetTable, WebhookTable, CohortTable, TrialTable,
+            IdempotencyKeyTable,
+        )
+    }  # fmt: skip
+    for submission in submissions:
+        key = (submission.project, submission.idempotency_key)
+        if submission.idempotency_key is not None:
+            digest = _digest(submission.spec)
+            if key in earlier:
+                answers.append(_repeated(earlier[key], digest, submission.idempotency_key))
+                continue
+        if not there.issuperset(submission.dataset_ids):
+            answers.append(DatasetGoneError())
+            continue
+        accepted = _add_rows(rows, submission, now)
+        if submission.idempotency_key is not None:
+            row = {
+                "project": submission.project, "key": submission.idempotency_key, "digest": digest,
+                "experiment_id": accepted.experiment_id, "created_at": now,
+            }  # fmt: skip
+            rows[IdempotencyKeyTable].append(row)
+            earlier[key] = row
+        answers.append(accepted)
+    for table, values in rows.items():
+        if values:
+            session.connection().execute(insert(table), values)
+    return answers
+
+
+def forget_idempotency_keys(session: Session) -> None:
+    """Forget the keys whose time is over."""
+    over = IdempotencyKeyTable.created_at < clock(-IDEMPOTENCY_SECONDS)
+    session.execute(delete(IdempotencyKeyTable).where(over))
+
+
+def _add_rows(rows: dict[Any, list[dict[str, Any]]], submission: Submission, now: dt.datetime) -> Accepted:
+    """Make the rows of one experiment."""
+    spec, plan = submission.spec, submission.plan
+    experiment_id, objective = new_id("exp"), resolved_objective(spec)
+    rows[ExperimentTable].append(
+        {
+            "id": experiment_id,
+            "project": submission.project,
+            "name": spec.name,
+            "dataset": spec.dataset.name,
+            "spec": spec.shown(),
+            "objective_metric": objective.metric,
+            "objective_direction": objective.direction,
+            "version": 1,
+            "created_at": now,
+        }
+    )
+    rows[ExperimentTagTable] += [{"experiment_id": experiment_id, "tag": tag} for tag in spec.tags]
+    rows[ExperimentDatasetTable] += [
+        {"experiment_id": experiment_id, "dataset_id": dataset_id} for dataset_id in submission.dataset_ids
+    ]
+    if spec.webhook is not None:
+        secret = spec.webhook.secret.get_secret_value()
+        row = {"experiment_id": experiment_id, "url": spec.webhook.url, "secret": secret, "next_attempt_at": now}
+        rows[WebhookTable].append(row)
+    messages, queue = [], queue_of(spec.device, spec.backend)
+    for formed in plan.cohorts:
+        cohort_id = new_id("coh")
+        messages.append(Message(cohort_id, queue))
+        rows[CohortTable].append(
+            {
+                "id": cohort_id,
+                "experiment_id": experiment_id,
+                "number": formed.number,
+                "queue": queue,
+                "engine": formed.engine,
+                "engine_reason": formed.engine_reason,
+                "created_at": now,
+                "sent_at": now,  # sent right after the commit; if it is not, the reaper finds it overdue
+            }
+        )
+        rows[TrialTable] += [
+            {
+                "id": new_id("trl"),
+                "experiment_id": experiment_id,
+                "cohort_id": cohort_id,
+                "number": trial.number,
+                "label": trial.label,
+                "model_name": trial.model_name,
+                "seed": trial.spec.seed,
+                "hyperparameters": trial.hyperparameters,
+                "spec": trial.spec.model_dump(mode="json"),
+                "parameter_count": plan.parameter_counts[trial.number],
+                "version": 1,
+                "epochs_planned": fixed(trial.spec.fit.epochs),
+                "state": TrialState.QUEUED,
+                "created_at": now,
+            }
+            for trial in formed.trials
+        ]
+    return Accepted(experiment_id, now, messages)
+
+
+def _digest(spec: ExperimentSpec) -> str:
+    """What tells a spec from another one, however it was written down."""
+    return hashlib.sha256(spec.model_dump_json(exclude_unset=True).encode()).hexdigest()
+
+
+def _find_keys(session: Session, submissions: Sequence[Submission]) -> dict[tuple[str, str | None], dict[str, Any]]:
+    """The keys of these submissions that were used before, in the time for which they are kept."""
+    found: dict[tuple[str, str | None], dict[str, Any]] = {}
+    keys = sorted({submission.idempotency_key for submission in submissions if submission.idempotency_key is not None})
+    for start in range(0, len(keys), 500):
+        table = IdempotencyKeyTable
+        over = table.key.in_(keys[start : start + 500]) & (table.created_at < clock(-IDEMPOTENCY_SECONDS))
+        session.execute(delete(table).where(over))
+        query = select(table).where(table.key.in_(keys[start : start + 500]))
+        for row in session.scalars(query):
+            found[row.project, row.key] = {
+                "digest": row.digest, "experiment_id": row.experiment_id, "created_at": row.created_at
+            }  # fmt: skip
+    return found
+
+
+def _repeated(earlier: dict[str, Any], digest: str, key: str) -> Accepted | KeyReusedError:
+    if earlier["digest"] != digest:
+        return KeyReusedError(key, earlier["experiment_id"])
+    return Accepted(earlier["experiment_id"], earlier["created_at"], is_repeated=True)

@@ -1,0 +1,233 @@
+"""The SQL tables. In code a SQL class is a *table*; documents of the wire are specs and views.
+
+Queries are in the other modules of `models.sql`; `models.sql.transitions` alone changes states.
+"""
+
+import datetime as dt
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from models.sql.database import UtcDateTime
+
+_ID = String(40)
+_PROJECT = String(64)
+
+
+class Base(DeclarativeBase):
+    """Constraints have names, so that a migration can speak of them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own convention
+        dt.datetime: UtcDateTime(),
+        dict[str, Any]: JSON(),
+        list[Any]: JSON(),
+    }
+
+
+class ExperimentTable(Base):
+    """What a client submitted. Has no state of its own: that is derived from its trials."""
+
+    __tablename__ = "experiments"
+    __table_args__ = (
+        Index("ix_experiments_project_created_at_id", "project", "created_at", "id"),
+        Index("ix_experiments_project_name_id", "project", "name", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    # The defaults are for rows of earlier versions.
+    project: Mapped[str] = mapped_column(_PROJECT, server_default="default")
+    name: Mapped[str] = mapped_column(String(200))
+    dataset: Mapped[str] = mapped_column(String(200), server_default="unknown")
+    spec: Mapped[dict[str, Any]]
+    objective_metric: Mapped[str] = mapped_column(String(200))
+    objective_direction: Mapped[str] = mapped_column(String(10))
+    version: Mapped[int] = mapped_column(BigInteger, default=1)
+    created_at: Mapped[dt.datetime]
+    cancel_requested_at: Mapped[dt.datetime | None]
+    paused_at: Mapped[dt.datetime | None]
+
+
+class ExperimentTagTable(Base):
+    """The words an experiment can be found by."""
+
+    __tablename__ = "experiment_tags"
+
+    experiment_id: Mapped[str] = mapped_column(_ID, ForeignKey("experiments.id"), primary_key=True)
+    tag: Mapped[str] = mapped_column(String(50), primary_key=True, index=True)
+
+
+class DatasetTable(Base):
+    """A dataset that was uploaded; its numbers are in the storage, under its hash."""
+
+    __tablename__ = "datasets"
+    __table_args__ = (UniqueConstraint("project", "name"),)
+
+    id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    project: Mapped[str] = mapped_column(_PROJECT)
+    name: Mapped[str] = mapped_column(String(200))
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+    document: Mapped[dict[str, Any]]
+    created_at: Mapped[dt.datetime]
+
+
+class ExperimentDatasetTable(Base):
+    """Which uploaded datasets an experiment trains on."""
+
+    __tablename__ = "experiment_datasets"
+
+    experiment_id: Mapped[str] = mapped_column(_ID, ForeignKey("experiments.id"), primary_key=True)
+    dataset_id: Mapped[str] = mapped_column(_ID, ForeignKey("datasets.id"), primary_key=True, index=True)
+
+
+class WebhookTable(Base):
+    """Who wants to hear of an experiment's end, and whether they have."""
+
+    __tablename__ = "webhooks"
+    __table_args__ = (Index("ix_webhooks_delivered_at_next_attempt_at", "delivered_at", "next_attempt_at"),)
+
+    experiment_id: Mapped[str] = mapped_column(_ID, ForeignKey("experiments.id"), primary_key=True)
+    url: Mapped[str] = mapped_column(Text)
+    secret: Mapped[str] = mapped_column(String(200))
+    next_attempt_at: Mapped[dt.datetime | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    delivered_at: Mapped[dt.datetime | None]
+    last_answer: Mapped[str | None] = mapped_column(String(200))
+
+
+class CohortTable(Base):
+    """Trials that train together: the unit of queueing and leasing."""
+
+    __tablename__ = "cohorts"
+    __table_args__ = (Index("ix_cohorts_finished_at_lease_expires_at", "finished_at", "lease_expires_at"),)
+
+    id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    experiment_id: Mapped[str] = mapped_column(_ID, ForeignKey("experiments.id"), index=True)
+    number: Mapped[int]
+    queue: Mapped[str] = mapped_column(String(20))
+    engine: Mapped[str] = mapped_column(String(40))
+    engine_reason: Mapped[str] = mapped_column(Text)
+    program: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    created_at: Mapped[dt.datetime]
+    sent_at: Mapped[dt.datetime | None]
+    attempt: Mapped[int] = mapped_column(default=0)
+    faults: Mapped[int] = mapped_column(default=0)
+    lease_owner: Mapped[str | None] = mapped_column(_ID)
+    lease_expires_at: Mapped[dt.datetime | None]
+    finished_at: Mapped[dt.datetime | None]
+
+
+class TrialTable(Base):
+    """One model, one set of hyperparameters, one seed, trained once."""
+
+    __tablename__ = "trials"
+    __table_args__ = (Index("ix_trials_experiment_id_number", "experiment_id", "number", unique=True),)
+
+    id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    experiment_id: Mapped[str] = mapped_column(_ID, ForeignKey("experiments.id"))
+    cohort_id: Mapped[str] = mapped_column(_ID, ForeignKey("cohorts.id"), index=True)
+    number: Mapped[int]
+    label: Mapped[str] = mapped_column(Text)
+    model_name: Mapped[str | None] = mapped_column(String(64))
+    seed: Mapped[int] = mapped_column(BigInteger)
+    hyperparameters: Mapped[dict[str, Any]]
+    spec: Mapped[dict[str, Any]]
+    parameter_count: Mapped[int] = mapped_column(BigInteger)
+    version: Mapped[int] = mapped_column(BigInteger, default=1)
+    state: Mapped[str] = mapped_column(String(20), index=True)
+    stop_reason: Mapped[str | None] = mapped_column(String(20))
+    fault: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    created_at: Mapped[dt.datetime]
+    started_at: Mapped[dt.datetime | None]
+    finished_at: Mapped[dt.datetime | None]
+    cancel_requested_at: Mapped[dt.datetime | None]
+    attempt: Mapped[int] = mapped_column(default=0)
+    epochs_planned: Mapped[int]
+    epochs_completed: Mapped[int] = mapped_column(default=0)
+    training_seconds: Mapped[float] = mapped_column(Float(53), default=0.0)
+    best_epoch: Mapped[int | None]
+    best_value: Mapped[float | None] = mapped_column(Float(53))
+    best_metrics: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    model_summary: Mapped[str | None] = mapped_column(Text)
+    environment: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    artifact: Mapped[str | None] = mapped_column(String(200))
+    artifact_epoch: Mapped[int | None]
+
+
+class EpochTable(Base):
+    """One completed pass of one trial; written once."""
+
+    __tablename__ = "epochs"
+    __table_args__ = (Index("ix_epochs_experiment_id_version", "experiment_id", "version"),)
+
+    trial_id: Mapped[str] = mapped_column(_ID, ForeignKey("trials.id"), primary_key=True)
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    experiment_id: Mapped[str] = mapped_column(_ID)
+    version: Mapped[int] = mapped_column(BigInteger)
+    attempt: Mapped[int]
+    seconds: Mapped[float] = mapped_column(Float(53))
+    metrics: Mapped[dict[str, Any]]
+    recorded_at: Mapped[dt.datetime]
+
+
+class WorkerTable(Base):
+    """A worker process: what it serves, when it was last heard of, what it is doing."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    host: Mapped[str] = mapped_column(String(255))
+    process_id: Mapped[int]
+    queues: Mapped[list[Any]]
+    devices: Mapped[list[Any]]
+    versions: Mapped[dict[str, Any]]
+    started_at: Mapped[dt.datetime]
+    seen_at: Mapped[dt.datetime] = mapped_column(index=True)
+    stopped_at: Mapped[dt.datetime | None]
+    cohort_id: Mapped[str | None] = mapped_column(_ID)
+
+
+class DeletionTable(Base):
+    """An experiment whose rows are gone and whose files are to go."""
+
+    __tablename__ = "deletions"
+
+    experiment_id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    deleted_at: Mapped[dt.datetime]
+
+
+class IdempotencyKeyTable(Base):
+    """A submit that a client may repeat: which experiment it made. Kept for a day."""
+
+    __tablename__ = "idempotency_keys"
+
+    project: Mapped[str] = mapped_column(_PROJECT, primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64))
+    experiment_id: Mapped[str] = mapped_column(_ID)
+    created_at: Mapped[dt.datetime] = mapped_column(index=True)
+
+
+class ApiKeyTable(Base):
+    """A key that somebody may use, known by its hash alone."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    project: Mapped[str] = mapped_column(_PROJECT, index=True)
+    name: Mapped[str] = mapped_column(String(200))
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    scopes: Mapped[list[Any]]
+    requests_per_minute: Mapped[int | None]
+    max_unended_trials: Mapped[int | None]
+    created_at: Mapped[dt.datetime]
+    expires_at: Mapped[dt.datetime | None]
+    revoked_at: Mapped[dt.datetime | None]

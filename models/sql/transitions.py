@@ -1,0 +1,277 @@
+"""The only hand that changes states: each function is one conditional change that says if it won.
+
+What workers report and what befalls them stands here; `models.sql.client_requests` has what clients ask for.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, case, func, literal, select, update
+from sqlalchemy.orm import Session
+
+from fittingroom.views.states import StopReason, TrialState
+from models.lifecycle import SOURCES, TERMINAL
+from models.messaging.queues import DEVICES, queue_of, queues_of
+from models.sql.database import clock
+from models.sql.leases import Claim, lock_claim, lock_experiment, set_version
+from models.sql.tables import CohortTable, ExperimentTable, TrialTable
+
+
+def mark_claimed(session: Session, cohort_id: str, owner: str, lease_seconds: float, backend: str) -> Claim | None:
+    """Take a cohort that nobody holds, and set its queued trials running.
+
+    The first claim decides with which of Keras's backends the whole experiment trains.
+
+    Args:
+        session: in which to do it.
+        cohort_id: which.
+        owner: the worker. It trains one cohort at a time, so one that it holds already is one whose claim it was not
+            told of.
+        lease_seconds: for how long.
+        backend: what the worker trains with.
+
+    Returns:
+        None if the cohort is held, paused or gone, or if its experiment trains with another backend.
+    """
+    experiment_id = session.scalar(select(CohortTable.experiment_id).where(CohortTable.id == cohort_id))
+    version = None if experiment_id is None else lock_experiment(session, experiment_id)
+    if experiment_id is None or version is None:
+        return None
+    paused = select(literal(1)).where(ExperimentTable.id == experiment_id, ExperimentTable.paused_at.is_not(None))
+    attempt = session.scalar(
+        update(CohortTable)
+        .where(
+            CohortTable.id == cohort_id,
+            CohortTable.lease_owner.is_(None) | (CohortTable.lease_owner == owner),
+            CohortTable.finished_at.is_(None),
+            CohortTable.queue.in_(queues_of(DEVICES, backend)),
+            ~paused.exists(),
+        )
+        .values(lease_owner=owner, lease_expires_at=clock(lease_seconds), attempt=CohortTable.attempt + 1)
+        .returning(CohortTable.attempt)
+    )
+    if attempt is None:
+        return None
+    session.execute(
+        update(CohortTable)
+        .where(CohortTable.experiment_id == experiment_id, CohortTable.queue.in_(DEVICES))
+        .values(queue=case({device: queue_of(device, backend) for device in DEVICES}, value=CohortTable.queue))
+        .execution_options(synchronize_session=False)
+    )
+    mine = TrialTable.cohort_id == cohort_id
+    move(session, TrialState.RUNNING, version, mine, started_at=func.coalesce(TrialTable.started_at, clock()))
+    session.execute(
+        update(TrialTable).where(mine, TrialTable.state == TrialState.RUNNING).values(attempt=attempt, version=version)
+    )
+    set_version(session, experiment_id, version)
+    return Claim(cohort_id, experiment_id, owner, attempt)
+
+
+def mark_completed(
+    session: Session,
+    claim: Claim,
+    trial_id: str,
+    reason: StopReason,
+    artifact: str | None = None,
+    artifact_epoch: int | None = None,
+) -> bool:
+    """A trial has trained to its end; its weights of an epoch are in a file, if they could be kept."""
+    mine, values = TrialTable.id == trial_id, {"artifact": artifact, "artifact_epoch": artifact_epoch}
+    return _end_held(session, claim, mine, TrialState.COMPLETED, stop_reason=reason, **values)
+
+
+def mark_cancelled(session: Session, claim: Claim, trial_ids: Sequence[str]) -> bool:
+    """Trials that were asked to stop have stopped."""
+    return _end_held(session, claim, TrialTable.id.in_(trial_ids), TrialState.CANCELLED)
+
+
+def mark_failed(session: Session, claim: Claim, fault: Mapping[str, str]) -> bool:
+    """All trials of the cohort that have not ended cannot be trained, for the fault given."""
+    return _end_held(session, claim, TrialTable.cohort_id == claim.cohort_id, TrialState.FAILED, fault=dict(fault))
+
+
+def mark_described(
+    session: Session, claim: Claim, trial_ids: Sequence[str], model_summary: str, environment: Mapping[str, Any]
+) -> bool:
+    """What the worker found the network of some trials to be, and what it trains them with."""
+    version = lock_claim(session, claim)
+    if version is None:
+        return False
+    session.execute(
+        update(TrialTable)
+        .where(TrialTable.id.in_(trial_ids))
+        .values(model_summary=model_summary, environment=dict(environment), version=version)
+    )
+    set_version(session, claim.experiment_id, version)
+    return True
+
+
+def mark_program(
+    session: Session, claim: Claim, engine: str, engine_reason: str, program: Mapping[str, Any] | None
+) -> bool:
+    """Which engine trains the cohort, why, and how."""
+    version = lock_claim(session, claim)
+    if version is None:
+        return False
+    session.execute(
+        update(CohortTable)
+        .where(CohortTable.id == claim.cohort_id)
+        .values(engine=engine, engine_reason=engine_reason, program=None if program is None else dict(program))
+    )
+    session.execute(update(TrialTable).where(TrialTable.cohort_id == claim.cohort_id).values(version=version))
+    set_version(session, claim.experiment_id, version)
+    return True
+
+
+def mark_released(session: Session, claim: Claim) -> bool:
+    """The worker gives the cohort back politely; it will be trained by another one."""
+    version = lock_claim(session, claim)
+    if version is None:
+        return False
+    _put_back(session, claim.cohort_id, version, faults=0)
+    set_version(session, claim.experiment_id, version)
+    return True
+
+
+def mark_unheld(session: Session, unheld: Claim) -> bool:
+    """Trials run in a cohort that nobody holds, which no transition here leads to: they wait again."""
+    version = lock_experiment(session, unheld.experiment_id)
+    free = (
+        CohortTable.id == unheld.cohort_id,
+        CohortTable.lease_owner.is_(None),
+        CohortTable.attempt == unheld.attempt,
+    )
+    if version is None or session.scalar(select(CohortTable.id).where(*free)) is None:
+        return False
+    _put_back(session, unheld.cohort_id, version, faults=0)
+    set_version(session, unheld.experiment_id, version)
+    return True
+
+
+def mark_faulted(session: Session, claim: Claim, max_faults: int, detail: str) -> bool:
+    """The worker gives the cohort back because of a fault that may pass; too many of these, and it has failed."""
+    version = lock_claim(session, claim)
+    if version is None:
+        return False
+    _count_fault(session, claim, version, max_faults, detail)
+    return True
+
+
+def mark_leases_lost(session: Session, max_faults: int) -> list[str]:
+    """Take every cohort away whose worker has been silent for too long. Returns their ids.
+
+    Safe to call from many processes at once: each cohort is taken once.
+    """
+    return _take_away(
+        session, CohortTable.lease_expires_at < clock(), max_faults, "was not heard of again before its lease ran out"
+    )
+
+
+def mark_worker_lost(session: Session, worker_id: str, max_faults: int, how: str) -> list[str]:
+    """Take away what a worker held of which it is known that it has ended. Returns the cohorts' ids."""
+    return _take_away(session, CohortTable.lease_owner == worker_id, max_faults, how)
+
+
+def mark_sent(session: Session, cohort_ids: Sequence[str]) -> None:
+    """Messages for these cohorts are on their way.
+
+    It locks no experiment, so it waits for nobody: a cohort that another one writes just now is being claimed anyway.
+    """
+    free = select(CohortTable.id).where(CohortTable.id.in_(cohort_ids)).with_for_update(skip_locked=True)
+    session.execute(
+        update(CohortTable)
+        .where(CohortTable.id.in_(free))
+        .values(sent_at=clock())
+        .execution_options(synchronize_session=False)
+    )
+
+
+def list_cancel_requests(session: Session, claim: Claim) -> set[str]:
+    """The running trials of a cohort that were asked to stop."""
+    return set(
+        session.scalars(
+            select(TrialTable.id).where(
+                TrialTable.cohort_id == claim.cohort_id,
+                TrialTable.state == TrialState.RUNNING,
+                TrialTable.cancel_requested_at.is_not(None),
+            )
+        )
+    )
+
+
+def move(session: Session, target: TrialState, version: int, which: ColumnElement[bool], **values: object) -> list[str]:
+    """Change the state of those trials from which the law allows it; gives their ids."""
+    moved = session.execute(
+        update(TrialTable)
+        .where(which, TrialTable.state.in_(SOURCES[target]))
+        .values(state=target, version=version, **values)
+        .returning(TrialTable.id)
+    )
+    return [trial_id for (trial_id,) in moved]
+
+
+def _end_held(session: Session, claim: Claim, which: ColumnElement[bool], target: TrialState, **values: object) -> bool:
+    """End trials of a cohort that the worker holds; False, and nothing changed, if it no longer does."""
+    version = lock_claim(session, claim)
+    if version is None:
+        return False
+    move(session, target, version, which, finished_at=clock(), **values)
+    finish_cohorts(session, CohortTable.id == claim.cohort_id)
+    set_version(session, claim.experiment_id, version)
+    return True
+
+
+def finish_cohorts(session: Session, which: ColumnElement[bool]) -> None:
+    """A cohort is finished when all its trials are."""
+    unended = select(literal(1)).where(TrialTable.cohort_id == CohortTable.id, TrialTable.state.not_in(TERMINAL))
+    session.execute(
+        update(CohortTable)
+        .where(which, CohortTable.finished_at.is_(None), ~unended.exists())
+        .values(finished_at=clock(), lease_owner=None, lease_expires_at=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _put_back(session: Session, cohort_id: str, version: int, *, faults: int) -> None:
+    """Free a cohort: those of its trials that were asked to stop end here, the others wait for the next claim."""
+    session.execute(
+        update(CohortTable)
+        .where(CohortTable.id == cohort_id)
+        .values(lease_owner=None, lease_expires_at=None, sent_at=None, faults=CohortTable.faults + faults)
+    )
+    mine = TrialTable.cohort_id == cohort_id
+    asked = mine & TrialTable.cancel_requested_at.is_not(None)
+    move(session, TrialState.CANCELLED, version, asked, finished_at=clock())
+    move(session, TrialState.QUEUED, version, mine)
+    finish_cohorts(session, CohortTable.id == cohort_id)
+
+
+def _take_away(session: Session, which: ColumnElement[bool], max_faults: int, how: str) -> list[str]:
+    """Take leased cohorts from their workers, and say how it came to that."""
+    leased = which & CohortTable.finished_at.is_(None) & CohortTable.lease_owner.is_not(None)
+    columns = (CohortTable.id, CohortTable.experiment_id, CohortTable.lease_owner, CohortTable.attempt)
+    rows = session.execute(select(*columns).where(leased).order_by(CohortTable.experiment_id, CohortTable.id))
+    claims = [
+        Claim(cohort_id, experiment_id, owner or "", attempt) for cohort_id, experiment_id, owner, attempt in rows
+    ]
+    taken = []
+    for claim in claims:
+        version = lock_claim(session, claim)
+        still = session.scalar(select(CohortTable.id).where(CohortTable.id == claim.cohort_id, leased))
+        if version is not None and still is not None:
+            detail = f"attempt {claim.attempt}: worker {claim.owner} {how}"
+            _count_fault(session, claim, version, max_faults, detail)
+            taken.append(claim.cohort_id)
+    return taken
+
+
+def _count_fault(session: Session, claim: Claim, version: int, max_faults: int, detail: str) -> None:
+    """Put a cohort back, or fail its trials if this was one fault too many. The claim is locked."""
+    _put_back(session, claim.cohort_id, version, faults=1)
+    faults = session.scalars(select(CohortTable.faults).where(CohortTable.id == claim.cohort_id)).one()
+    if faults >= max_faults:
+        fault = {"kind": "transient", "message": f"given up after {faults} faults; the last: {detail}"}
+        mine = TrialTable.cohort_id == claim.cohort_id
+        move(session, TrialState.FAILED, version, mine, finished_at=clock(), fault=fault)
+        finish_cohorts(session, CohortTable.id == claim.cohort_id)
+    set_version(session, claim.experiment_id, version)

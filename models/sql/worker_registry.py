@@ -1,0 +1,69 @@
+"""The workers: who is alive, on which device, doing what."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from models.sql.database import clock
+from models.sql.tables import WorkerTable
+
+SEEN_SECONDS = 15.0
+"""A worker that was silent for longer is not counted as alive."""
+
+
+def list_workers(session: Session, *, seen_within_seconds: float = SEEN_SECONDS) -> Sequence[WorkerTable]:
+    """The workers that were heard of lately and have not said goodbye."""
+    return session.scalars(
+        select(WorkerTable)
+        .where(WorkerTable.stopped_at.is_(None), WorkerTable.seen_at > clock(-seen_within_seconds))
+        .order_by(WorkerTable.id)
+    ).all()
+
+
+def list_idle_queues(session: Session) -> set[str]:
+    """The queues to which some worker listens that is alive and trains nothing."""
+    return {queue for worker in list_workers(session) if worker.cohort_id is None for queue in worker.queues}
+
+
+def list_unstopped(session: Session, host: str, process_id: int) -> list[str]:
+    """The workers of a process that have not said goodbye, heard of or not."""
+    of_process = (WorkerTable.host == host, WorkerTable.process_id == process_id, WorkerTable.stopped_at.is_(None))
+    return list(session.scalars(select(WorkerTable.id).where(*of_process)))
+
+
+def remove_stopped(session: Session, older_than_seconds: float) -> int:
+    """Forget the workers that have long been silent, whether they said goodbye or not; gives how many they were."""
+    forgotten = session.execute(
+        delete(WorkerTable).where(WorkerTable.seen_at < clock(-older_than_seconds)).returning(WorkerTable.id)
+    )
+    return len(forgotten.all())
+
+
+def add_worker(  # noqa: PLR0913 - a row's columns
+    session: Session,
+    worker_id: str,
+    *,
+    host: str,
+    process_id: int,
+    queues: list[str],
+    devices: list[str],
+    versions: dict[str, Any],
+) -> None:
+    """Announce a worker."""
+    now = session.scalar(select(clock()))
+    session.add(
+        WorkerTable(
+            id=worker_id, host=host, process_id=process_id, queues=queues, devices=devices, versions=versions,
+            started_at=now, seen_at=now,
+        )
+    )  # fmt: skip
+
+
+def update_worker(session: Session, worker_id: str, *, cohort_id: str | None, stopped: bool = False) -> None:
+    """Say that a worker is alive and what it does, or that it has stopped."""
+    values: dict[str, Any] = {"seen_at": clock(), "cohort_id": cohort_id}
+    if stopped:
+        values["stopped_at"] = clock()
+    session.execute(update(WorkerTable).where(WorkerTable.id == worker_id).values(values))

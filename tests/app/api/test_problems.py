@@ -1,0 +1,78 @@
+"""Everything that goes wrong is a problem document."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from models.settings import Settings
+from tests.factories import document
+from tests.serving import served
+
+NOBODY = "0" * 32
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/nothing", 404),
+        ("GET", "/v1/experiments/exp_1", 404),
+        ("GET", f"/v1/experiments/exp_{NOBODY}", 404),
+        ("GET", f"/v1/experiments/exp_{NOBODY}/trials", 404),
+        ("GET", f"/v1/experiments/exp_{NOBODY}/history", 404),
+        ("GET", f"/v1/experiments/exp_{NOBODY}/plot.svg", 404),
+        ("POST", f"/v1/experiments/exp_{NOBODY}/cancel", 404),
+        ("GET", f"/v1/experiments/trl_{NOBODY}", 404),
+        ("GET", f"/v1/trials/trl_{NOBODY}", 404),
+        ("GET", f"/v1/trials/trl_{NOBODY}/history", 404),
+        ("POST", f"/v1/trials/trl_{NOBODY}/cancel", 404),
+        ("GET", "/v1/trials/%00", 404),
+        ("GET", "/v1/experiments/..%2f..%2fetc", 404),
+        ("GET", "/v1/datasets/iris", 404),
+        ("DELETE", "/v1/experiments", 405),
+        ("GET", "/v1/experiments?limit=0", 422),
+        ("GET", "/v1/experiments?limit=many", 422),
+        ("GET", "/v1/experiments?cursor=%21", 422),
+        ("GET", "/v1/experiments?cursor=4pyT", 422),
+        ("GET", "/v1/experiments?cursor=YWJj", 422),
+        ("GET", "/v1/experiments?state=done", 422),
+        ("GET", "/v1/experiments?name=%00", 422),
+        ("GET", "/v1/experiments?tag=%00", 422),
+    ],
+)
+def test_problem(http: httpx.Client, method: str, path: str, status: int) -> None:
+    answer = http.request(method, path)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == status
+    assert len(problem["detail"]) > len("Not Found")
+
+
+def test_a_database_that_is_gone_answers_503(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, database_url="postgresql://nobody@127.0.0.1:1/nothing")
+    with served(settings) as http:
+        for path in ("/v1/experiments", "/readyz", "/v1/workers"):
+            answer = http.get(path)
+            assert answer.status_code == 503
+            assert answer.headers["retry-after"]
+            assert answer.headers["content-type"] == "application/problem+json"
+        assert http.get("/livez").status_code == 200
+
+
+def test_an_error_of_our_own_shows_no_traceback(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("secret inner workings")
+
+    monkeypatch.setattr("app.services.datasets.Datasets.list_schemas", fail)
+    answer = http.get("/v1/datasets")
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "secret" not in answer.text
+
+
+def test_a_database_without_tables_says_what_to_run(tmp_path: Path) -> None:
+    with served(Settings(data_dir=tmp_path)) as http:
+        for answer in (http.get("/readyz"), http.get("/v1/experiments"), http.post("/v1/experiments", json=document())):
+            assert answer.status_code == 503
+            assert "fittingroom migrate" in answer.json()["detail"]

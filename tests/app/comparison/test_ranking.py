@@ -1,0 +1,266 @@
+"""Which candidate fits, and what of that is luck: hand-worked cases, and a simulation of what is promised."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from app.comparison.ranking import Comparison, compare
+from app.comparison.significance import estimate, pairs_needed
+from fittingroom.views.resources import BestEpochView, EngineView, ObjectiveView, TrialSummaryView
+from fittingroom.views.states import TrialState
+from models.sql.database import Database
+from tests.app.api.test_experiments import submit, train
+
+LOSS = ObjectiveView(metric="val_loss", direction="minimize")
+ACCURACY = ObjectiveView(metric="val_accuracy", direction="maximize")
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+
+def trial(number: int, model: str | None, seed: int, metrics: Mapping[str, Any] | None, **changes: Any) -> Any:
+    best = None if metrics is None else BestEpochView(epoch=number, metrics=dict(metrics))
+    base: dict[str, Any] = {
+        "id": f"trl_{number}", "experiment_id": "exp_1", "number": number, "label": f"{model}, seed={seed}",
+        "model": model, "hyperparameters": {}, "seed": seed, "state": TrialState.COMPLETED, "stop_reason": None,
+        "fault": None, "version": 1, "created_at": NOW, "started_at": NOW, "finished_at": NOW,
+        "cancel_requested_at": None, "attempt": 1, "engine": EngineView(name="fused", reason=""),
+        "parameter_count": 100, "epochs_planned": 9, "epochs_completed": 9, "training_seconds": 2.0, "best_epoch": best,
+    }  # fmt: skip
+    return TrialSummaryView(**(base | changes))
+
+
+def compared(objective: ObjectiveView = LOSS, **values: Sequence[float | str | None]) -> Comparison:
+    """Candidates by name, each with a value for the seeds 0, 1, …; None for a trial that has reached nothing."""
+    trials = []
+    for model, found in values.items():
+        for seed, value in enumerate(found):
+            trials.append(trial(len(trials) + 1, model, seed, None if value is None else {objective.metric: value}))
+    return compare(objective, trials)
+
+
+def test_a_hand_worked_pair() -> None:
+    """Differences 0.05, 0.04, 0.02: mean 0.036667, deviation 0.015275; t = 4.1576, and 4.302653 is the 97.5 % point."""
+    found = compared(b=[0.55, 0.56, 0.53], a=[0.50, 0.52, 0.51])
+    leader, other = found.candidates
+    assert (leader.label, leader.rank, other.label, other.rank) == ("a", 1, "b", 2)
+    assert leader.mean == pytest.approx(0.51)
+    assert leader.standard_deviation == pytest.approx(0.01)
+    assert leader.interval is not None
+    assert (leader.interval.low, leader.interval.high) == pytest.approx((0.485159, 0.534841), abs=1e-6)
+    versus = other.against_leader
+    assert versus is not None
+    assert versus.interval is not None
+    assert (versus.pairs, versus.wins, versus.ties) == (3, 3, 0)
+    assert versus.advantage == pytest.approx(0.0366667)
+    assert (versus.interval.low, versus.interval.high) == pytest.approx((-0.0012792, 0.0746125), abs=1e-6)
+    assert versus.probability == pytest.approx(1 - 0.0533 / 2, abs=1e-4)
+    assert not versus.is_shown
+    assert found.sentence == (
+        "No difference between a and b that 3 seeds can show: val_loss lower by 0.0367 "
+        "(95 % interval -0.00128 to 0.0746); about 4 would be needed."
+    )
+
+
+def test_a_difference_that_is_shown_is_said_so() -> None:
+    ups, downs = [0.030, 0.034, 0.029, 0.031, 0.036], [0.9, 0.8, 0.85, 0.87, 0.83]
+    found = compared(ACCURACY, narrow=downs, wide=[value + up for value, up in zip(downs, ups, strict=True)])
+    assert found.sentence.startswith(
+        "wide beats narrow in 5 of 5 seeds; val_accuracy higher by 0.032 (95 % interval 0.0"
+    )
+    versus = found.candidates[1].against_leader
+    assert versus is not None
+    assert versus.is_shown
+    assert versus.seeds_needed is None
+
+
+def test_pairing_by_seed_sees_what_the_means_hide() -> None:
+    """The seeds differ far more than the candidates do."""
+    seeds = [0.1, 0.5, 0.9, 0.3, 0.7]
+    shifts = [0.010, 0.011, 0.009, 0.010, 0.012]
+    found = compared(a=seeds, b=[value + shift for value, shift in zip(seeds, shifts, strict=True)])
+    versus = found.candidates[1].against_leader
+    assert versus is not None
+    assert versus.is_shown
+
+
+def test_one_seed_shows_nothing_and_says_what_would() -> None:
+    found = compared(a=[0.5], b=[0.6])
+    assert '"seeds": [0, 1, 2, 3, 4]' in found.sentence
+    versus = found.candidates[1].against_leader
+    assert versus is not None
+    assert versus.interval is None
+    assert versus.probability is None
+    assert not versus.is_shown
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"a": [None, None], "b": ["NaN", "Infinity"]}, "Nothing to compare yet"),
+        ({"a": [0.5, 0.52]}, "a: val_loss 0.51 at its best epoch in the mean of 2 seeds (95 % interval"),
+        ({"a": [0.5]}, "a: val_loss 0.5 at its best epoch."),
+        ({"a": [0.5, 0.5], "b": [0.5, 0.5]}, "equal in each of 2 seeds"),
+        ({"a": [0.5, 0.25], "b": [0.75, 0.5]}, "by the very same amount"),
+        ({"a": [0.5, None], "b": [None, 0.6]}, "no seed in common"),
+        ({"a": [0.5, 0.51, None], "b": [0.6, 0.63, 0.62]}, "1 trial has no finite value, or did not complete, and is"),
+        ({"a": [0.1, 0.12, 0.11], "b": [0.9, 0.93, 0.91], "c": [0.8, 0.83, 0.81]}, "a beats all 2 others. The next: a"),
+        ({"a": [0.1, 0.12, 0.11], "b": [0.11, 0.1, 0.13], "c": [0.8, 0.83, 0.81]}, "beats 1 of 2 others; not shown"),
+    ],
+)  # fmt: skip
+def test_sentences(values: dict[str, list[Any]], says: str) -> None:
+    assert says in compared(**values).sentence
+
+
+def test_what_stands_beside_the_ranking() -> None:
+    both = [
+        trial(4, "a", 0, {"val_loss": 0.5, "loss": 0.4, "accuracy": 0.8}, training_seconds=1.0, parameter_count=70),
+        trial(6, "a", 1, {"val_loss": 0.6, "loss": 0.4, "accuracy": 0.8}, training_seconds=3.0, parameter_count=70),
+    ]
+    [found] = compare(LOSS, both).candidates
+    assert found.generalization_gap == pytest.approx(0.15)
+    assert found.epochs_to_best == pytest.approx(5)
+    assert found.training_seconds == pytest.approx(2)
+    assert found.parameter_count == 70
+    [without] = compare(
+        ObjectiveView(metric="loss", direction="minimize"), [trial(1, "a", 0, {"loss": 0.4})]
+    ).candidates
+    assert without.generalization_gap is None
+
+
+def test_many_candidates_are_judged_more_strictly() -> None:
+    """What two seeds' worth of luck would show somewhere among twenty is not shown by being the best of twenty."""
+    leader = [0.50, 0.52, 0.51, 0.53]
+    other = [0.515, 0.54, 0.515, 0.55]  # p is 0.03 by itself
+    alone = compared(a=leader, b=other).candidates[1].against_leader
+    rest = {f"c{number}": [0.9, 0.8, 0.7, 0.95] for number in range(9)}
+    among = compared(a=leader, b=other, **rest).candidates[1].against_leader
+    assert alone is not None
+    assert among is not None
+    assert alone.is_shown
+    assert not among.is_shown
+    assert alone.interval == among.interval
+    assert "in 4 of 4 seeds" in among.sentence
+    assert "the luck of the best of 11 candidates" in among.sentence
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10, 20])
+@pytest.mark.parametrize("shape", ["normal", "skewed"])
+def test_the_interval_holds_the_truth_in_93_to_97_of_100(seeds: int, shape: str) -> None:
+    draw = np.random.default_rng(seeds)
+    experiments = 4_000
+    if shape == "normal":
+        values, truth = draw.normal(0.03, 0.05, (experiments, seeds)), 0.03
+    else:  # a loss now and then goes far up
+        values, truth = draw.gamma(9, 0.01, (experiments, seeds)), 0.09
+    held = [found.low <= truth <= found.high for found in estimate(list(values)) if found is not None]
+    assert len(held) == experiments
+    assert 0.93 <= np.mean(held) <= 0.97
+
+
+def test_where_there_is_no_difference_one_in_twenty_shows_one() -> None:
+    draw = np.random.default_rng(1)
+    shown = 0
+    for _ in range(600):
+        base = draw.normal(0.5, 0.1, 5)
+        found = compared(a=list(base + draw.normal(0, 0.02, 5)), b=list(base + draw.normal(0, 0.02, 5)))
+        versus = found.candidates[1].against_leader
+        assert versus is not None
+        shown += versus.is_shown
+    assert 0.03 <= shown / 600 <= 0.07
+
+
+def test_among_many_candidates_that_are_equal_one_in_twenty_experiments_shows_a_difference_at_the_most() -> None:
+    """The leader is chosen by looking: judged as if it had been named beforehand, every eighth experiment would."""
+    draw = np.random.default_rng(3)
+    shown = 0
+    for _ in range(300):
+        base = draw.normal(0.5, 0.1, 10)
+        found = compared(**{f"c{number}": list(base + draw.normal(0, 0.02, 10)) for number in range(10)})
+        shown += any(c.against_leader is not None and c.against_leader.is_shown for c in found.candidates)
+    assert shown / 300 <= 0.06
+
+
+def test_so_many_seeds_as_are_advised_show_it_in_four_of_five() -> None:
+    draw = np.random.default_rng(2)
+    few = draw.normal(0, 1, 6)
+    few = 0.8 * (few - few.mean()) / few.std(ddof=1) + 0.4  # an effect of exactly half a deviation
+    [needed] = pairs_needed([few], 0.05)
+    assert needed == 34  # Cohen's table 2.3.5 gives 33 or 34 for d' = 0.5, two-sided 5 %, power 0.80
+    experiments = draw.normal(0.4, 0.8, (2_000, needed))
+    shows = [found is not None and found.low > 0 for found in estimate(list(experiments))]
+    assert 0.77 <= np.mean(shows) <= 0.83
+    [more] = pairs_needed([few], 0.005)
+    assert more is not None
+    assert more > needed
+
+
+def test_a_difference_of_nothing_needs_no_number_of_seeds() -> None:
+    samples = [
+        np.array([-1.0, 1.0]),
+        np.array([-1.0, 1.0001]),
+        np.array([1.0]),
+        np.array([1.0, 1.0]),
+        np.array([1.0, 1.1]),
+    ]
+    assert pairs_needed(samples, 0.05) == [None, None, None, None, 2]
+
+
+def test_a_value_that_was_drawn_twice_tells_nothing_twice() -> None:
+    """A random sampler may draw the same value again: the same trial again, seed for seed."""
+    once = {"a": [0.5, 0.52, 0.56], "b": [0.6, 0.58, 0.6]}
+    trials = [
+        trial(number, model, seed, {"val_loss": value})
+        for number, (model, seed, value) in enumerate(
+            [(m, s, v) for _ in range(3) for m, found in once.items() for s, v in enumerate(found)], start=1
+        )
+    ]
+    again = compare(LOSS, trials)
+    assert again.sentence == compared(**once).sentence
+    assert [candidate.trials for candidate in again.candidates] == [3, 3]
+
+
+def test_what_has_not_ended_shows_nothing_yet() -> None:
+    leader = [trial(seed + 1, "a", seed, {"val_loss": 0.5 + seed / 100}) for seed in range(5)]
+    other = [trial(seed + 6, "b", seed, {"val_loss": 0.9 + seed / 90}, state=TrialState.RUNNING) for seed in range(5)]
+    found = compare(LOSS, [*leader, *other])
+    assert found.sentence.startswith("So far a leads b: val_loss lower by 0.4")
+    assert "beats" not in found.sentence
+    assert [candidate.unended for candidate in found.candidates] == [0, 5]
+
+
+def test_what_was_cut_off_is_not_compared() -> None:
+    done = [trial(seed + 1, "a", seed, {"val_loss": 0.5}) for seed in range(2)]
+    cut = [
+        trial(3, "a", 2, {"val_loss": 0.9}, state=TrialState.CANCELLED),
+        trial(4, "a", 3, None, state=TrialState.FAILED),
+    ]
+    found = compare(LOSS, [*done, *cut])
+    assert found.candidates[0].mean == pytest.approx(0.5)
+    assert "2 trials have no finite value, or did not complete" in found.sentence
+
+
+def test_over_http_it_is_the_best_epoch_that_counts(http: httpx.Client, database: Database) -> None:
+    rates = {"name": "sgd", "learning_rate": {"choice": [0.01, 0.1]}}
+    experiment_id = submit(http, optimizer=rates, seeds=[0, 1, 2])
+    path = f"/v1/experiments/{experiment_id}/comparison"
+    before = http.get(path)
+    assert before.json()["sentence"].startswith("Nothing to compare yet")
+    best = [0.5, 0.52, 0.51, 0.6, 0.65, 0.61]
+    last_of_the_better_is_worse = [0.9, 0.9, 0.9, 0.6, 0.65, 0.61]
+    train(
+        database,
+        experiment_id,
+        {n: [first, last] for n, first, last in zip(range(1, 7), best, last_of_the_better_is_worse, strict=True)},
+    )
+    answer = http.get(path, headers={"If-None-Match": before.headers["etag"]})
+    assert answer.status_code == 200
+    found = answer.json()
+    assert [candidate["label"] for candidate in found["candidates"]] == ["learning_rate=0.01", "learning_rate=0.1"]
+    assert [value["seed"] for value in found["candidates"][0]["values"]] == [0, 1, 2]
+    assert found["candidates"][1]["against_leader"]["wins"] == 3
+    assert found["sentence"] == found["candidates"][1]["against_leader"]["sentence"]
+    assert http.get(path, headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
+    assert http.get(f"/v1/experiments/exp_{'0' * 32}/comparison").status_code == 404

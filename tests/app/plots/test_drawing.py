@@ -1,0 +1,185 @@
+"""Pictures: of an experiment, of a sweep, of trials from several experiments."""
+
+import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from app.plots.drawing import Curve, Reached, draw_curves, draw_sweep
+from models.sql.database import Database
+from tests.app.api.test_experiments import submit, train
+
+PNG = b"\x89PNG\r\n\x1a\n"
+RATES = {"optimizer": {"name": "sgd", "learning_rate": {"choice": [0.001, 0.01, 1.0]}}, "seeds": [0, 1]}
+
+
+@pytest.fixture
+def trained(http: httpx.Client, database: Database) -> str:
+    """A sweep of three rates with two seeds each, trained."""
+    experiment_id = submit(http, **RATES)
+    train(database, experiment_id, {n: [1.0 / n, 0.9 / n, 0.95 / n] for n in range(1, 7)})
+    return experiment_id
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {},
+        {"metric": "loss"},
+        {"metric": "loss,val_loss"},
+        {"metric": "loss,val_loss", "layout": "apart"},
+        {"metric": "loss,val_loss", "seeds": "band"},
+        {"seeds": "band", "scale": "log"},
+        {"x": "optimizer.learning_rate"},
+        {"x": "optimizer.learning_rate", "scale": "linear"},
+    ],
+    ids=str,
+)
+def test_each_look_is_a_picture_of_its_own(http: httpx.Client, trained: str, query: dict[str, str]) -> None:
+    path = f"/v1/experiments/{trained}/plot"
+    svg, png = http.get(f"{path}.svg", params=query), http.get(f"{path}.png", params=query)
+    assert (svg.status_code, png.status_code) == (200, 200), svg.text[:500]
+    assert svg.headers["content-type"] == "image/svg+xml"
+    assert png.headers["content-type"] == "image/png"
+    assert ET.fromstring(svg.content).tag.endswith("svg")  # noqa: S314 - our own answer
+    assert png.content.startswith(PNG)
+    assert http.get(f"{path}.svg", params=query).content == svg.content
+    assert http.get(f"{path}.svg", params=query, headers={"If-None-Match": svg.headers["etag"]}).status_code == 304
+    if query:
+        assert http.get(f"{path}.svg").content != svg.content
+        assert http.get(f"{path}.svg", headers={"If-None-Match": svg.headers["etag"]}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ({"metric": "auc"}, "metric"),
+        ({"metric": "loss,auc"}, "metric"),
+        ({"metric": ","}, "metric"),
+        ({"metric": "loss,val_loss,accuracy,val_accuracy,auc"}, "metric"),
+        ({"x": "optimizer.momentum"}, "x"),
+        ({"x": "optimizer.learning_rate", "metric": "loss,val_loss"}, "metric"),
+        ({"x": "optimizer.learning_rate", "seeds": "band"}, "seeds"),
+        ({"x": "optimizer.learning_rate", "layout": "apart"}, "layout"),
+        ({"scale": "cubic"}, "scale"),
+        ({"layout": "beside"}, "layout"),
+        ({"seeds": "none"}, "seeds"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_drawn_is_refused(http: httpx.Client, trained: str, query: dict[str, str], names: str) -> None:
+    answer = http.get(f"/v1/experiments/{trained}/plot.svg", params=query)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == names
+
+
+def test_trials_of_several_experiments_stand_in_one_picture(
+    http: httpx.Client, database: Database, trained: str
+) -> None:
+    other = submit(http, name="another", fit={"epochs": 2, "validation_split": 0.5})
+    train(database, other, {1: [0.6, 0.5]})
+    ids = [
+        http.get(f"/v1/experiments/{experiment_id}/trials").json()["items"][0]["id"]
+        for experiment_id in (trained, other)
+    ]
+    answer = http.get("/v1/plot.png", params={"trials": ",".join(ids), "metric": "val_loss"})
+    assert answer.status_code == 200
+    assert answer.content.startswith(PNG)
+    alone = http.get("/v1/plot.svg", params={"trials": ids[0], "metric": "val_loss"})
+    both = http.get("/v1/plot.svg", params={"trials": ",".join(ids), "metric": "val_loss"})
+    assert len(both.content) > len(alone.content)
+    etag = both.headers["etag"]
+    again = http.get(
+        "/v1/plot.svg", params={"trials": ",".join(ids), "metric": "val_loss"}, headers={"If-None-Match": etag}
+    )
+    assert again.status_code == 304
+
+
+def test_trials_that_are_not_there_are_not_drawn(http: httpx.Client) -> None:
+    assert http.get("/v1/plot.svg", params={"trials": f"trl_{'0' * 32}"}).status_code == 404
+    assert http.get("/v1/plot.svg").status_code == 422
+    assert http.get("/v1/plot.svg", params={"trials": ",".join(["trl_x"] * 3)}).status_code == 404
+    assert http.get("/v1/plot.svg", params={"trials": ",".join(f"trl_{n}" for n in range(101))}).status_code == 422
+
+
+def test_the_leading_one_of_too_many_stands_out() -> None:
+    def curves(leading: int) -> list[Curve]:
+        return [
+            Curve(f"t{n}", f"t{n}", "loss", [(1, 1.0 + n), (2, 0.5 + n)], 2, is_leading=n == leading) for n in range(40)
+        ]
+
+    assert draw_curves("x", curves(0)) != draw_curves("x", curves(1))
+
+
+def test_many_pictures_at_once_are_the_same_pictures(http: httpx.Client, trained: str) -> None:
+    """Ticks of a logarithmic axis are set by a part of matplotlib that threads must not share."""
+    queries = [{"scale": "log", "metric": metric} for metric in ("loss", "val_loss", "loss,val_loss")] * 6
+    alone = {
+        query["metric"]: http.get(f"/v1/experiments/{trained}/plot.svg", params=query).content for query in queries
+    }
+
+    def get(query: dict[str, str]) -> bool:
+        answer = httpx.get(f"{http.base_url}/v1/experiments/{trained}/plot.svg", params=query, timeout=120)
+        return answer.content == alone[query["metric"]]
+
+    with ThreadPoolExecutor(6) as threads:
+        assert all(threads.map(get, queries))
+
+
+def examples(folder: Path) -> None:
+    """Pictures to look at: `python -m tests.app.plots.test_drawing` writes them."""
+    draw, epochs = np.random.default_rng(0), range(1, 21)
+
+    def runs(label: str, level: float, seeds: int, metric: str) -> list[Curve]:
+        return [
+            Curve(
+                f"{label}, seed={s}", label, metric,
+                [(e, level + 1.2 / e + draw.normal(0, 0.02)) for e in epochs], 17,
+                is_leading=(label, s) == ("model_2", 0),
+            )
+            for s in range(seeds)
+        ]  # fmt: skip
+
+    two = runs("model_1", 0.6, 1, "loss") + runs("model_2", 0.5, 1, "loss")
+    validated = two + runs("model_1", 0.7, 1, "val_loss") + runs("model_2", 0.65, 1, "val_loss")
+    seeds = runs("model_1", 0.6, 5, "val_loss") + runs("model_2", 0.5, 5, "val_loss")
+    many = [curve for n in range(50) for curve in runs(f"model_{n}", 0.5 + n / 50, 1, "val_loss")]
+    rates = [
+        Curve("0.01", "0.01", "loss", [(e, 0.6 + 1 / e) for e in epochs]),
+        Curve("1", "1", "loss", [(1, 15_000.0), (2, 0.7)]),
+    ]
+    pictures = {
+        "two": draw_curves("Two networks", two, file_format="png"),
+        "together": draw_curves("Training and validation", validated, file_format="png"),
+        "apart": draw_curves("Training and validation", validated, layout="apart", file_format="png"),
+        "band": draw_curves("Five seeds each", seeds, seeds="band", file_format="png"),
+        "many": draw_curves("Fifty networks", many, file_format="png"),
+        "rates": draw_curves("A rate that explodes", rates, file_format="png"),
+        "none": draw_curves("Nothing yet", [], file_format="png"),
+        "sweep": draw_sweep(
+            "Which rate?", "optimizer.learning_rate", "val_loss",
+            [Reached(rate, (np.log10(rate) + 2) ** 2 / 8 + 0.5 + draw.normal(0, 0.02), name)
+             for rate in (1e-4, 1e-3, 1e-2, 1e-1, 1.0) for name in ("model_1", "model_2") for _ in range(3)],
+            file_format="png",
+        ),
+        "names": draw_sweep(
+            "Which activation?", "model.layers.0.activation", "val_loss",
+            [Reached(name, 0.5 + draw.normal(0, 0.02), "all") for name in ("relu", "tanh", "selu") for _ in range(3)],
+            file_format="png",
+        ),
+    }  # fmt: skip
+    for name, picture in pictures.items():
+        (folder / f"{name}.png").write_bytes(picture)
+
+
+def test_the_pictures_to_look_at_can_be_drawn(tmp_path: Path) -> None:
+    examples(tmp_path)
+    assert all(file.read_bytes().startswith(PNG) for file in tmp_path.iterdir())
+    assert len(list(tmp_path.iterdir())) == 9
+
+
+if __name__ == "__main__":
+    examples(Path("/tmp"))  # noqa: S108 - to look at

@@ -1,0 +1,229 @@
+"""Webhooks: who asked is told of the end, once it is over, signed, again until it is heard, and nobody in private."""
+
+import base64
+import contextlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+from app.services import webhook_delivery
+from app.services.webhook_delivery import is_public
+from models.settings import Settings
+from tests.app.api.test_experiments import submit
+from tests.app.api.test_malformed_requests import is_a_problem
+from tests.factories import document
+from tests.serving import served
+
+SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, ok").decode()
+
+
+class Receiver:
+    """A server that notes what it is sent."""
+
+    def __init__(self, *statuses: int) -> None:
+        """Args: statuses: what it answers, the last one for ever."""
+        self.received: list[tuple[dict[str, str], bytes]] = []
+        outer, waiting = self, list(statuses)
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                outer.received.append((dict(self.headers), body))
+                self.send_response(waiting.pop(0) if len(waiting) > 1 else waiting[0])
+                self.send_header("Location", "/elsewhere")
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None: ...
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/hook?for=me"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@contextlib.contextmanager
+def receiving(*statuses: int) -> Iterator[Receiver]:
+    receiver = Receiver(*statuses)
+    try:
+        yield receiver
+    finally:
+        receiver.close()
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook_delivery, "INTERVAL_SECONDS", 0.05)
+    monkeypatch.setattr("models.sql.webhooks.RETRY_SECONDS", (0.1, 0.1, 0.1))
+
+
+@pytest.fixture
+def private(tmp_path: Path, database_url: str) -> Iterator[httpx.Client]:
+    """An API that calls private addresses."""
+    settings = Settings(data_dir=tmp_path / "data", database_url=database_url, allow_private_webhooks=True)
+    with served(settings) as client:
+        yield client
+
+
+def standing(http: httpx.Client, experiment_id: str) -> Any:
+    return http.get(f"/v1/experiments/{experiment_id}/webhook").json()
+
+
+def until(http: httpx.Client, experiment_id: str, key: str) -> Any:
+    deadline = time.monotonic() + 20
+    while not standing(http, experiment_id)[key]:
+        assert time.monotonic() < deadline, standing(http, experiment_id)
+        time.sleep(0.05)
+    return standing(http, experiment_id)
+
+
+def test_who_asked_is_told_of_the_end_and_not_before(private: httpx.Client) -> None:
+    with receiving(204) as receiver:
+        mine = submit(private, webhook={"url": receiver.url, "secret": SECRET})
+        time.sleep(0.4)
+        assert receiver.received == []
+        private.post(f"/v1/experiments/{mine}/cancel")
+        told = until(private, mine, "delivered_at")
+        assert (told["attempts"], told["next_attempt_at"], told["last_answer"]) == (1, None, "answered 204")
+        time.sleep(0.3)
+        [(headers, body)] = receiver.received
+    message = Webhook(SECRET).verify(body, headers)
+    assert message["type"] == "experiment.ended"
+    assert (message["data"]["id"], message["data"]["state"]) == (mine, "cancelled")
+    other = "whsec_" + base64.b64encode(bytes(32)).decode()
+    with pytest.raises(WebhookVerificationError):
+        Webhook(other).verify(body, headers)
+
+
+def test_it_is_tried_again_and_given_up_in_the_end(private: httpx.Client) -> None:
+    with receiving(500, 302, 200) as receiver:
+        mine = submit(private, webhook={"url": receiver.url, "secret": SECRET})
+        private.post(f"/v1/experiments/{mine}/cancel")
+        assert until(private, mine, "delivered_at")["attempts"] == 3
+        assert len({headers["webhook-id"] for headers, _ in receiver.received}) == 1
+    with receiving(503) as receiver:
+        mine = submit(private, webhook={"url": receiver.url, "secret": SECRET})
+        private.post(f"/v1/experiments/{mine}/cancel")
+        deadline = time.monotonic() + 20
+        while standing(private, mine)["next_attempt_at"] is not None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(0.3)
+        assert len(receiver.received) == 4
+    with receiving(410) as receiver:
+        mine = submit(private, webhook={"url": receiver.url, "secret": SECRET})
+        private.post(f"/v1/experiments/{mine}/cancel")
+        assert until(private, mine, "last_answer")["next_attempt_at"] is None
+
+
+def test_nobody_in_a_private_network_is_called(http: httpx.Client) -> None:
+    with receiving(200) as receiver:
+        for url in (receiver.url, receiver.url.replace("http:", "https:"), "https://localhost:1/", "https://[::1]:1/"):
+            mine = submit(http, webhook={"url": url, "secret": SECRET})
+            http.post(f"/v1/experiments/{mine}/cancel")
+            told = until(http, mine, "last_answer")
+            assert told["last_answer"].startswith("refused:")
+            assert told["next_attempt_at"] is None
+        assert receiver.received == []
+
+
+def test_a_name_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it stands for when the connection is made."""
+    with receiving(200) as receiver:
+        port = int(receiver.url.rpartition(":")[2].partition("/")[0])
+        answers = iter([[(2, 1, 6, "", ("127.0.0.1", port))]])
+        monkeypatch.setattr(webhook_delivery, "socket", _Names(answers))
+        status = webhook_delivery.post(f"http://example.org:{port}/", b"{}", {}, allow_private=True)
+        assert status == 200
+        [(headers, _)] = receiver.received
+        assert headers["Host"] == f"example.org:{port}"
+
+
+class _Names:
+    SOCK_STREAM = 1
+
+    def __init__(self, answers: Iterator[Any]) -> None:
+        self._answers = answers
+
+    def getaddrinfo(self, *_: Any, **__: Any) -> Any:
+        return next(self._answers)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",  # noqa: S104
+     "::1", "fc00::1", "fe80::1%eth0", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::"],
+)  # fmt: skip
+def test_what_is_private(address: str) -> None:
+    assert not is_public(address)
+    assert is_public("8.8.8.8")
+    assert is_public("2606:4700::1111")
+
+
+def test_the_secret_is_never_shown(private: httpx.Client, capfd: pytest.CaptureFixture[str]) -> None:
+    with receiving(200) as receiver:
+        answer = private.post("/v1/experiments", json=document(webhook={"url": receiver.url, "secret": SECRET}))
+        mine = answer.json()["id"]
+        private.post(f"/v1/experiments/{mine}/cancel")
+        until(private, mine, "delivered_at")
+        shown = [answer.text, json.dumps(standing(private, mine)), private.get(f"/v1/experiments/{mine}").text]
+        shown += [body.decode() for _, body in receiver.received]
+    out, err = capfd.readouterr()
+    for text in (*shown, out, err):
+        assert SECRET[6:] not in text
+    bad = private.post("/v1/experiments", json=document(webhook={"url": "https://x.org", "secret": SECRET[:-30]}))
+    is_a_problem(bad, 422)
+    assert SECRET[6:30] not in bad.text
+
+
+@pytest.mark.parametrize(
+    "webhook",
+    [
+        {}, {"url": "https://example.org"}, {"url": "", "secret": SECRET}, {"url": "example.org", "secret": SECRET},
+        {"url": "ftp://example.org/", "secret": SECRET}, {"url": "file:///etc/passwd", "secret": SECRET},
+        {"url": "https://", "secret": SECRET}, {"url": "https://user:pass@example.org/", "secret": SECRET},
+        {"url": "https://example.org:99999/", "secret": SECRET}, {"url": "https://[::1/", "secret": SECRET},
+        {"url": "https://exa mple.org/", "secret": SECRET}, {"url": "https://é.org/", "secret": SECRET},
+        {"url": "https://x.org/\r\nHost: y", "secret": SECRET},
+        {"url": "https://x.org/" + "a" * 3_000, "secret": SECRET},
+        {"url": "https://" + "a" * 300 + ".org", "secret": SECRET}, {"url": "https://x..org", "secret": SECRET},
+        {"url": "https://x.org", "secret": "whsec_" + "é" * 40}, {"url": "https://x.org", "secret": "whsec_c2hvcnQ="},
+        {"url": "https://x.org", "secret": SECRET[6:]}, {"url": "https://x.org", "secret": 7},
+        {"url": "https://x.org", "secret": "whsec_" + "A" * 400}, {"url": 7, "secret": SECRET},
+        "https://example.org", [],
+    ],
+    ids=lambda given: str(given)[:50],
+)  # fmt: skip
+def test_addresses_and_secrets_that_are_none(http: httpx.Client, webhook: Any) -> None:
+    is_a_problem(http.post("/v1/experiments", json=document(webhook=webhook)), 422)
+    assert http.get("/v1/experiments").json()["items"] == []
+
+
+def test_a_receiver_that_answers_byte_by_byte_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook_delivery, "DELIVERY_SECONDS", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as threads:
+
+        def drip() -> None:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                for letter in b"HTTP/1.1 200 OK\r\n" + b"X" * 1_000:
+                    connection.sendall(bytes([letter]))
+                    time.sleep(0.1)
+
+        threads.submit(drip)
+        started = time.monotonic()
+        with pytest.raises((httpx.HTTPError, OSError, ValueError)):
+            webhook_delivery.post(f"http://127.0.0.1:{listener.getsockname()[1]}/", b"{}", {}, allow_private=True)
+        assert time.monotonic() - started < 5

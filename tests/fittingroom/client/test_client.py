@@ -1,0 +1,258 @@
+"""The client, sync and async, against a real API; and a network that loses answers between them."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pandas as pd
+import pytest
+
+from fittingroom.client.async_client import AsyncClient
+from fittingroom.client.sync_client import Client, ProblemError
+from models.settings import Settings
+from models.sql.database import Database
+from tests.app.api.test_experiments import SWEEP, train
+from tests.app.services.test_cached_reads import Writer, later
+from tests.factories import document
+from tests.serving import served
+
+
+@pytest.fixture
+def client(http: httpx.Client) -> Iterator[Client]:
+    with Client(str(http.base_url)) as client:
+        yield client
+
+
+class Lossy:
+    """Forwards connections to a port; of the first ones the request arrives, and the answer is lost."""
+
+    def __init__(self, port: int, losses: int) -> None:
+        self._port, self.losses = port, losses
+        self.asked: list[str] = []
+        self._open: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def cut(self) -> None:
+        """End all connections as they are."""
+        for connection in self._open:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def _serve(self, connection: socket.socket) -> None:
+        self._open.append(connection)
+        with connection, socket.create_connection(("127.0.0.1", self._port)) as upstream:
+            loses, self.losses = self.losses > 0, max(0, self.losses - 1)
+            threading.Thread(target=self._pump, args=(connection, upstream), daemon=True).start()
+            if loses:
+                upstream.recv(1)  # it was answered
+                connection.shutdown(socket.SHUT_RDWR)
+            else:
+                self._pump(upstream, connection)
+
+    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while piece := source.recv(65_536):
+                if piece.startswith((b"GET", b"POST")):
+                    self.asked.append(piece.split(b"\r\n")[0].decode())
+                target.sendall(piece)
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@pytest.fixture
+def lossy(http: httpx.Client) -> Iterator[Lossy]:
+    assert http.base_url.port is not None
+    between = Lossy(http.base_url.port, losses=2)
+    yield between
+    between.close()
+
+
+def test_a_submit_whose_answers_are_lost_is_made_once(lossy: Lossy, http: httpx.Client) -> None:
+    with Client(lossy.url) as client:
+        view = client.submit(document())
+    assert lossy.losses == 0
+    items = http.get("/v1/experiments").json()["items"]
+    assert [item["id"] for item in items] == [view.id]
+
+
+def test_the_same_when_it_is_awaited(lossy: Lossy, http: httpx.Client) -> None:
+    async def submit() -> str:
+        async with AsyncClient(lossy.url) as client:
+            return (await client.submit(document())).id
+
+    found = asyncio.run(submit())
+    assert [item["id"] for item in http.get("/v1/experiments").json()["items"]] == [found]
+
+
+def test_who_will_not_ask_again_hears_of_the_loss(lossy: Lossy) -> None:
+    with Client(lossy.url, retries=0) as client, pytest.raises(httpx.TransportError):
+        client.submit(document())
+
+
+def test_a_refusal_is_not_asked_again(lossy: Lossy) -> None:
+    lossy.losses = 0
+    with Client(lossy.url) as client, pytest.raises(ProblemError) as refused:
+        client.submit({"name": "x"})
+    assert refused.value.status == 422
+    assert refused.value.problem["errors"]
+    assert len(lossy.asked) == 1
+
+
+def test_a_database_that_is_gone_is_asked_again_when_the_service_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fittingroom.client.retries.MAX_WAIT_SECONDS", 0.5)  # the service says 5
+    settings = Settings(data_dir=tmp_path, database_url="postgresql://nobody@127.0.0.1:1/nothing")
+    with served(settings) as http:
+        assert http.base_url.port is not None
+        between = Lossy(http.base_url.port, losses=0)
+        started = time.monotonic()
+        with Client(between.url, retries=1) as client, pytest.raises(ProblemError) as refused:
+            client.list_workers()
+        assert time.monotonic() - started > 0.5
+        between.close()
+    assert refused.value.status == 503
+    assert refused.value.retry_after_seconds == 5
+    assert len(between.asked) == 2
+
+
+def test_every_answer_of_an_experiment(client: Client, database: Database, tmp_path: Path) -> None:
+    assert len(client.plan(document(**SWEEP)).trials) == 2
+    view = client.submit(document(**SWEEP))
+    train(database, view.id, {1: [0.7, 0.6, 0.65], 2: [0.9, "NaN"]})
+    ended = client.wait(view.id, timeout=5)
+    assert ended.state.value == "completed"
+    first, second = client.list_trials(view.id)
+    assert client.get_trial(first.id).spec["seed"] == 0
+    assert client.history(first.id) == {"epoch": [1, 2, 3], "loss": [0.7, 0.6, 0.65], "val_loss": [0.7, 0.6, 0.65]}
+    assert str(client.history(second.id)["loss"]) == "[0.9, nan]"
+    frame = client.frame(view.id)
+    assert isinstance(frame, pd.DataFrame)
+    assert list(frame.columns) == ["trial_id", "trial", "label", "epoch", "loss", "val_loss"]
+    assert frame.groupby("trial")["loss"].min().tolist() == [0.6, 0.9]
+    assert client.compare(view.id).candidates[0].label == first.label
+    assert client.get_plot(view.id, "loss", file_format="png", scale="log").startswith(b"\x89PNG")
+    assert [found.id for found in client.list_experiments(name="a test")] == [view.id]
+    assert list(client.list_experiments(state="queued")) == []
+    assert client.list_workers() == []
+    table = tmp_path / "homes.csv"
+    table.write_text("size,price\n0.7,2.4\n0.2,1.4\n0.9,1.8\n0.4,1.5\n")
+    assert client.upload_dataset(table, "homes", target="price", task="regression").rows == 4
+    assert "homes" in [dataset.name for dataset in client.list_datasets()]
+    client.delete_dataset("homes")
+    with pytest.raises(ProblemError, match="no weights"):
+        client.predict(first.id, [[0.0] * 10])
+    client.delete(view.id)
+    with pytest.raises(ProblemError, match="404"):
+        client.get_experiment(view.id)
+
+
+def test_pause_resume_cancel(client: Client) -> None:
+    view = client.submit(document())
+    assert client.pause(view.id).paused_at is not None
+    assert client.resume(view.id).paused_at is None
+    assert client.cancel(view.id) == 1
+    assert client.wait(view.id, timeout=5).state.value == "cancelled"
+
+
+def test_pages_are_turned(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fittingroom.client.sync_client.PAGE", 2)
+    ids = [client.submit(document()).id for _ in range(5)]
+    assert [view.id for view in client.list_experiments()] == ids[::-1]
+
+
+def test_who_waits_too_long_is_told(client: Client) -> None:
+    view = client.submit(document())
+    started = time.monotonic()
+    with pytest.raises(TimeoutError, match="still queued"):
+        client.wait(view.id, timeout=0.3)
+    assert time.monotonic() - started < 5
+
+
+def test_a_stream_goes_on_where_it_was_lost(http: httpx.Client, lossy: Lossy, database: Database) -> None:
+    lossy.losses = 0
+    with Client(lossy.url) as client:
+        view = client.submit(document(fit={"epochs": 9, "validation_split": 0.3}))
+        writer = Writer(database, view.id)
+        seen: list[int] = []
+        versions: list[int] = []
+        with later(0.3, lambda: [writer.write() for _ in range(3)]), later(1.5, lambda: [writer.write(), writer.end()]):
+            for event in client.stream(view.id):
+                seen += [epoch for trial in event.trials for epoch in trial.history["epoch"]]  # type: ignore[misc]
+                versions.append(event.version)
+                if len(seen) == 3:
+                    lossy.cut()
+        assert seen == [1, 2, 3, 4]
+        assert versions == sorted(set(versions))
+    streams = [asked for asked in lossy.asked if "/events" in asked]
+    assert len(streams) > 1
+    assert http.get(f"/v1/experiments/{view.id}").json()["state"] == "completed"
+
+
+def test_a_service_that_is_gone_for_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fittingroom.client.retries.LOST_SECONDS", 0.5)
+    with Client("http://127.0.0.1:1") as client, pytest.raises(httpx.ConnectError):
+        list(client.stream("exp_1"))
+
+
+def test_what_is_not_there_is_not_looked_for_again(client: Client) -> None:
+    with pytest.raises(ProblemError, match="404"):
+        list(client.stream(f"exp_{'0' * 32}"))
+
+
+def test_a_frame_of_what_has_not_begun(client: Client, database: Database) -> None:
+    view = client.submit(document(**SWEEP))
+    assert len(client.frame(view.id)) == 0
+    Writer(database, view.id).write(0)
+    frame = client.frame(view.id)
+    assert frame["epoch"].tolist() == [1]
+    assert frame["epoch"].dtype.kind == "i"
+
+
+def test_what_is_awaited_is_the_same(http: httpx.Client, database: Database) -> None:
+    async def everything() -> dict[str, Any]:
+        async with AsyncClient(str(http.base_url)) as client:
+            view = await client.submit(document(**SWEEP))
+            await asyncio.to_thread(train, database, view.id, {1: [0.7, 0.6], 2: [0.9, 0.8]})
+            events = [event async for event in client.stream(view.id)]
+            ended = await client.wait(view.id, timeout=5)
+            first, _ = await client.list_trials(view.id)
+            return {
+                "state": ended.state.value,
+                "epochs": [trial.history["epoch"] for trial in events[-1].trials],
+                "history": await client.history(first.id),
+                "leader": (await client.compare(view.id)).candidates[0].label,
+                "listed": [found.id async for found in client.list_experiments()] == [view.id],
+                "rows": len(await client.frame(view.id)),
+            }
+
+    assert asyncio.run(everything()) == {
+        "state": "completed",
+        "epochs": [[1, 2], [1, 2]],
+        "history": {"epoch": [1, 2], "loss": [0.7, 0.6], "val_loss": [0.7, 0.6]},
+        "leader": "learning_rate=0.1",
+        "listed": True,
+        "rows": 4,
+    }
+
+
+def test_both_clients_have_the_same_methods() -> None:
+    def public(kind: type) -> set[str]:
+        return {name for name in vars(kind) if not name.startswith("_")}
+
+    assert public(Client) == public(AsyncClient)

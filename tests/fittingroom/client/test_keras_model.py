@@ -1,0 +1,111 @@
+"""What `client.fit` sends: a compiled Keras model in the words of a spec, held against Keras itself.
+
+Stands among the workers' tests because it needs Keras; `fittingroom.client.keras_model` does not.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import pytest
+
+from fittingroom.client.keras_model import NotShippableError, spec_of
+from fittingroom.specs.experiment import ExperimentSpec
+from models.planning.plan import plan_experiment
+from workers.builders.losses import build_loss
+from workers.builders.metrics import build_metrics
+from workers.builders.optimizers import build_optimizer
+
+schedules = keras.optimizers.schedules
+OPTIMIZERS: dict[str, Callable[[], Any]] = {
+    "by name": lambda: "adam",
+    "in capitals": lambda: "SGD",
+    "sgd": lambda: keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True, clipnorm=1.0),
+    "adam": lambda: keras.optimizers.Adam(0.01, beta_1=0.8, amsgrad=True),
+    "adamw": lambda: keras.optimizers.AdamW(weight_decay=0.01),
+    "rmsprop": lambda: keras.optimizers.RMSprop(rho=0.8, centered=True),
+    "adagrad": lambda: keras.optimizers.Adagrad(initial_accumulator_value=0.2),
+    "nadam": lambda: keras.optimizers.Nadam(global_clipnorm=2.0),
+    "lion": lambda: keras.optimizers.Lion(beta_2=0.98),
+    "exponential": lambda: keras.optimizers.SGD(schedules.ExponentialDecay(0.1, 10, 0.9, staircase=True)),
+    "cosine": lambda: keras.optimizers.SGD(schedules.CosineDecay(0.1, 100, alpha=0.1)),
+    "piecewise": lambda: keras.optimizers.SGD(schedules.PiecewiseConstantDecay([10, 20], [0.1, 0.01, 0.001])),
+}
+LOSSES: dict[str, Callable[[], Any]] = {
+    "by name": lambda: "categorical_crossentropy",
+    "categorical": lambda: keras.losses.CategoricalCrossentropy(label_smoothing=0.1),
+    "from logits": lambda: keras.losses.CategoricalCrossentropy(from_logits=True),
+    "sparse": keras.losses.SparseCategoricalCrossentropy,
+    "sparse by name": lambda: "sparse_categorical_crossentropy",
+}
+METRICS: dict[str, Callable[[], Any]] = {
+    "none": list,
+    "by name": lambda: ["accuracy"],
+    "short": lambda: ["acc"],
+    "top k": lambda: [keras.metrics.TopKCategoricalAccuracy(k=1, name="top_k")],
+    "auc": lambda: [keras.metrics.AUC(curve="PR", num_thresholds=100, name="auc")],
+    "several": lambda: ["accuracy", keras.metrics.Precision(name="precision"), keras.metrics.Recall(thresholds=0.7)],
+}
+
+
+def mse(truth: Any, found: Any) -> Any:
+    """Another one than Keras's."""
+    return keras.ops.mean(keras.ops.abs(truth - found))
+
+
+def network() -> Any:
+    return keras.Sequential(
+        [keras.Input((10,)), keras.layers.Dense(4, activation="relu"), keras.layers.Dense(2, activation="softmax")]
+    )
+
+
+def shipped(**compiled: Any) -> ExperimentSpec:
+    model = network()
+    model.compile(**{"optimizer": "adam", "loss": "categorical_crossentropy", **compiled})
+    spec = ExperimentSpec.model_validate(spec_of(model, "titanic", fit={"epochs": 2, "validation_split": 0.3}))
+    plan_experiment(spec)
+    return spec
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizers(name: str) -> None:
+    given = keras.optimizers.get(OPTIMIZERS[name]()).get_config()
+    built = build_optimizer(shipped(optimizer=OPTIMIZERS[name]()).optimizer).get_config()
+    assert built | {"name": ""} == given | {"name": ""}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses(name: str) -> None:
+    given = keras.losses.get(LOSSES[name]())
+    built = build_loss(shipped(loss=LOSSES[name]()).loss).get_config()
+    told = given.get_config() if isinstance(given, keras.losses.Loss) else {}
+    assert {key: built[key] for key in told if key in built} == {key: told[key] for key in told if key in built}
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_metrics(name: str) -> None:
+    spec = shipped(metrics=METRICS[name]())
+    built = build_metrics(spec.metrics, "one_hot")
+    assert len(built) == len(METRICS[name]())
+
+
+@pytest.mark.parametrize(
+    ("compiled", "says"),
+    [
+        ({"loss": mse}, "in the place of a function"),
+        ({"loss": keras.losses.CategoricalCrossentropy(reduction="sum")}, "reduction"),
+        ({"optimizer": keras.optimizers.Adam(use_ema=True)}, "use_ema"),
+        ({"loss_weights": [2.0]}, "loss_weights"),
+        ({"weighted_metrics": ["accuracy"]}, "weighted_metrics"),
+        ({"optimizer": keras.optimizers.Ftrl()}, "ftrl"),
+    ],
+    ids=["a function of one's own", "reduction", "ema", "loss_weights", "weighted_metrics", "an unknown optimizer"],
+)
+def test_what_no_spec_can_say_is_refused_and_not_dropped(compiled: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):  # ours, or the spec's own
+        shipped(**compiled)
+
+
+def test_a_model_that_was_not_compiled_is_refused() -> None:
+    with pytest.raises(NotShippableError, match="compile"):
+        spec_of(network(), "titanic")

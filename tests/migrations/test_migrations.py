@@ -1,0 +1,88 @@
+"""Migrations make exactly the tables of `models.sql.tables`, and unmake them."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import alembic.command
+import alembic.config
+import pytest
+from sqlalchemy import inspect, text
+
+from models.sql.database import MIGRATIONS_DIR, Database
+from models.sql.tables import Base
+from tests.conftest import create_postgres_database, drop_postgres_database
+
+
+@pytest.fixture
+def empty(store: str, tmp_path: Path) -> Iterator[Database]:
+    """A database with nothing in it."""
+    url = f"sqlite:///{tmp_path / 'empty.db'}" if store == "sqlite" else create_postgres_database()
+    database = Database(url)
+    yield database
+    database.close()
+    if store == "postgresql":
+        drop_postgres_database(url)
+
+
+def run(database: Database, command: str, *arguments: str) -> None:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(MIGRATIONS_DIR))
+    with database.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        getattr(alembic.command, command)(config, *arguments)
+
+
+def test_empty_to_head_is_what_the_tables_say(empty: Database) -> None:
+    empty.migrate()
+    run(empty, "check")
+    assert set(inspect(empty.engine).get_table_names()) == {*Base.metadata.tables, "alembic_version"}
+
+
+def test_migrating_again_does_nothing(empty: Database) -> None:
+    empty.migrate()
+    empty.migrate()
+    run(empty, "check")
+
+
+def test_head_to_empty(empty: Database) -> None:
+    empty.migrate()
+    run(empty, "downgrade", "base")
+    assert inspect(empty.engine).get_table_names() == ["alembic_version"]
+
+
+def test_what_has_begun_stays_with_tensorflow(empty: Database) -> None:
+    """Before 0006 there was no other backend; what had not begun may go to any."""
+    run(empty, "upgrade", "0005")
+    experiment = (
+        "INSERT INTO experiments (id, project, name, dataset, spec, objective_metric, objective_direction, version, "
+        "created_at) VALUES (:id, 'default', 'n', 'd', '{}', 'loss', 'minimize', 1, '2026-01-01 00:00:00')"
+    )
+    cohort = (
+        "INSERT INTO cohorts (id, experiment_id, number, queue, engine, engine_reason, created_at, attempt, faults) "
+        "VALUES (:id, :experiment, :number, :queue, 'fused', 'r', '2026-01-01 00:00:00', :attempt, 0)"
+    )
+    with empty.engine.begin() as connection:
+        for name in ("begun", "waiting"):
+            connection.execute(text(experiment), {"id": name})
+        for number, (name, attempt) in enumerate([("begun", 1), ("begun", 0), ("waiting", 0)]):
+            row = {"id": f"c{number}", "experiment": name, "number": number, "queue": "any", "attempt": attempt}
+            connection.execute(text(cohort), row)
+    run(empty, "upgrade", "head")
+    with empty.engine.begin() as connection:
+        found = list(connection.execute(text("SELECT queue FROM cohorts ORDER BY id")).scalars())
+    assert found == ["any.tensorflow", "any.tensorflow", "any"]
+    with pytest.raises(RuntimeError, match="3 cohorts have not ended"):
+        run(empty, "downgrade", "0005")
+    trial = (
+        "INSERT INTO trials (id, experiment_id, cohort_id, number, label, seed, hyperparameters, spec, "
+        "parameter_count, version, state, created_at, attempt, epochs_planned, epochs_completed, training_seconds) "
+        "VALUES ('t', 'begun', 'c0', 0, 'l', 0, '{}', :spec, 1, 1, 'completed', '2026-01-01 00:00:00', 1, 1, 1, 0.1)"
+    )
+    with empty.engine.begin() as connection:
+        connection.execute(text(trial), {"spec": '{"precision": "float32", "seed": 1}'})
+        connection.execute(text("UPDATE cohorts SET finished_at = '2026-01-02 00:00:00'"))
+    run(empty, "downgrade", "0005")
+    with empty.engine.begin() as connection:
+        assert set(connection.execute(text("SELECT queue FROM cohorts")).scalars()) == {"any"}
+        assert json.loads(connection.execute(text("SELECT CAST(spec AS text) FROM trials")).scalar_one()) == {"seed": 1}

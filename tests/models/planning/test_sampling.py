@@ -1,0 +1,111 @@
+"""From search spaces to trials."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fittingroom.specs.faults import InvalidSpec
+from models.planning.cohorts import MAX_COHORT_SIZE, form_cohorts
+from models.planning.sampling import sample
+from tests.factories import DENSE_2, layers, spec
+
+RANDOM = {"name": "random", "trials": 50, "seed": 3}
+
+
+def learning_rate(space: object) -> dict[str, object]:
+    return {"name": "sgd", "learning_rate": space}
+
+
+def test_grid_takes_every_combination_in_the_order_written() -> None:
+    trials = sample(
+        spec(optimizer=learning_rate({"choice": [0.1, 0.01]}), fit={"epochs": 1, "batch_size": {"choice": [16, 32]}})
+    )
+    assert [tuple(trial.hyperparameters.values()) for trial in trials] == [(0.1, 16), (0.1, 32), (0.01, 16), (0.01, 32)]
+    assert trials[0].label == "learning_rate=0.1, batch_size=16"
+
+
+def test_models_and_seeds_multiply() -> None:
+    networks = {"narrow": layers(DENSE_2), "wide": layers({"type": "dense", "units": 50}, DENSE_2)}
+    trials = sample(spec(model=None, models=networks, seeds=[0, 1, 2]))
+    assert [(trial.model_name, trial.spec.seed) for trial in trials] == [
+        (name, seed) for name in ("narrow", "wide") for seed in (0, 1, 2)
+    ]
+    assert trials[4].label == "wide, seed=1"
+
+
+def test_int_uniform_in_the_grid_takes_both_ends() -> None:
+    trials = sample(spec(model=layers({"type": "dense", "units": {"int_uniform": [3, 6]}}, DENSE_2)))
+    assert [trial.hyperparameters["model.layers.0.units"] for trial in trials] == [3, 4, 5, 6]
+
+
+def test_random_is_the_same_for_the_same_seed_and_differs_for_another() -> None:
+    space = learning_rate({"log_uniform": [1e-4, 1.0]})
+    first, again = (sample(spec(optimizer=space, sampler=RANDOM)) for _ in range(2))
+    other = sample(spec(optimizer=space, sampler=RANDOM | {"seed": 4}))
+    assert first == again
+    assert first != other
+
+
+def test_a_further_space_leaves_the_values_of_the_others_alone() -> None:
+    one = sample(spec(optimizer=learning_rate({"uniform": [0.1, 0.2]}), sampler=RANDOM))
+    two = sample(
+        spec(optimizer={**learning_rate({"uniform": [0.1, 0.2]}), "momentum": {"uniform": [0.0, 0.9]}}, sampler=RANDOM)
+    )
+    key = "optimizer.learning_rate"
+    assert [trial.hyperparameters[key] for trial in one] == [trial.hyperparameters[key] for trial in two]
+
+
+@given(low=st.floats(1e-6, 10), width=st.floats(1e-3, 10), seed=st.integers(0, 2**32 - 1))
+def test_draws_stay_within_their_range(low: float, width: float, seed: int) -> None:
+    for key in ("uniform", "log_uniform"):
+        trials = sample(
+            spec(
+                optimizer=learning_rate({key: [low, low + width]}),
+                sampler={"name": "random", "trials": 5, "seed": seed},
+            )
+        )
+        assert all(low <= trial.hyperparameters["optimizer.learning_rate"] <= low + width for trial in trials)
+
+
+def test_log_uniform_takes_every_order_of_magnitude_alike() -> None:
+    sampler = {"name": "random", "trials": 900}
+    trials = sample(spec(optimizer=learning_rate({"log_uniform": [1e-3, 1.0]}), sampler=sampler))
+    decades = [math.floor(math.log10(trial.hyperparameters["optimizer.learning_rate"])) for trial in trials]
+    assert all(240 < decades.count(decade) < 360 for decade in (-3, -2, -1))
+
+
+def test_too_many_trials_are_refused_before_any_is_made() -> None:
+    many = {"choice": [index / 1000 + 0.001 for index in range(1000)]}
+    optimizer = {"name": "adam", "learning_rate": many, "epsilon": many, "weight_decay": many}
+    with pytest.raises(InvalidSpec, match="1,000,000,000 trials"):
+        sample(spec(optimizer=optimizer))
+
+
+def test_grid_refuses_a_range_without_end() -> None:
+    with pytest.raises(InvalidSpec, match="random") as caught:
+        sample(spec(optimizer=learning_rate({"uniform": [0.1, 0.2]})))
+    assert caught.value.faults[0].pointer == "/optimizer/learning_rate"
+
+
+def test_trials_that_differ_in_numbers_and_seed_share_a_cohort() -> None:
+    cohorts = form_cohorts(sample(spec(optimizer=learning_rate({"choice": [0.1, 0.01]}), seeds=[0, 1])))
+    assert [len(cohort.trials) for cohort in cohorts] == [4]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"fit": {"epochs": 1, "batch_size": {"choice": [16, 32]}}},
+        {"model": layers({"type": "dense", "units": {"choice": [3, 4]}}, DENSE_2)},
+        {"optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": {"choice": [True, False]}}},
+    ],
+)
+def test_trials_of_different_programs_do_not(changes: dict[str, object]) -> None:
+    assert [len(cohort.trials) for cohort in form_cohorts(sample(spec(**changes)))] == [1, 1]
+
+
+def test_large_cohorts_are_split() -> None:
+    rates = learning_rate({"choice": [index / 1000 for index in range(1, MAX_COHORT_SIZE + 2)]})
+    assert [len(cohort.trials) for cohort in form_cohorts(sample(spec(optimizer=rates)))] == [MAX_COHORT_SIZE, 1]

@@ -1,0 +1,1 @@
+"""From specs to Keras objects: networks, losses, metrics, optimizers."""

@@ -1,0 +1,231 @@
+"""The trials of one program call: their states on the device, stacked, the axis of epochs first, then that of trials.
+
+A call may train several epochs; they are given out one by one, and whoever changes something after one of them has
+those after it trained again.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from workers.engines.backends.chosen import backend
+from workers.engines.backends.seam import Tensor
+from workers.engines.base import Weights, fitted
+from workers.engines.fused.epoch import Course, Data, Method, State
+from workers.engines.fused.programs import Program
+
+_Value = TypeVar("_Value")
+
+MAX_STATES_KEPT = 3
+"""In the states of how many calls the weights may lie that are kept, before they are gathered: that takes time."""
+_SMALL_BYTES = 32 * 1024**2
+"""States that take no more than this together are never gathered."""
+
+
+class Lane(NamedTuple):
+    """All that is one trial's, on the host."""
+
+    state: State
+    """As in `State`, without the trial axis."""
+    best: State | None
+    """What it was when its weights were last kept."""
+    numbers: Mapping[str, float]
+    """Its optimizer's, as in `workers.engines.fused.hyperparameters`."""
+
+    @property
+    def kept_bytes(self) -> int:
+        """What its weights take, and what its layers keep otherwise."""
+        return sum(int(array.nbytes) for arrays in (self.state.weights, self.state.others) for array in arrays)
+
+    @property
+    def nbytes(self) -> int:
+        """What training it takes on the device: state, gradient, and what is kept."""
+        weights, others, slots = (sum(int(array.nbytes) for array in arrays) for arrays in self.state)
+        return (3 + MAX_STATES_KEPT) * weights + (2 + MAX_STATES_KEPT) * others + slots
+
+    def arrays(self, name: str) -> dict[str, NDArray[Any]]:
+        """What a checkpoint keeps of it, by names that begin with the one given."""
+        kept = {"state": self.state} | ({} if self.best is None else {"best": self.best._replace(slots=[])})
+        return {
+            f"{name}/{kind}/{field}/{index}": array
+            for kind, state in kept.items()
+            for field, arrays in state._asdict().items()
+            for index, array in enumerate(arrays)
+        }
+
+    def restored(self, arrays: Mapping[str, NDArray[Any]], name: str) -> "Lane":
+        """The same trial's, as a checkpoint has it.
+
+        Raises:
+            UnusableCheckpointError: the checkpoint has not what it must have.
+        """
+
+        def state(kind: str, like: State) -> State:
+            return State(
+                *(
+                    fitted(arrays, [f"{name}/{kind}/{field}/{index}" for index in range(len(values))], values)
+                    for field, values in like._asdict().items()
+                )
+            )
+
+        has_best = f"{name}/best/weights/0" in arrays
+        best = state("best", self.state._replace(slots=[])) if has_best else None
+        now = state("state", self.state)
+        return Lane(now, None if best is None else best._replace(slots=now.slots), self.numbers)
+
+
+class _Moment(NamedTuple):
+    """What trials were after one epoch of a call."""
+
+    states: State
+    """Of all epochs of the call: (most, width, …)."""
+    epoch: int
+    """Which of them, from 0."""
+
+    def on_host(self) -> State:
+        """That epoch's, (width, …)."""
+        return State(*([backend.to_numpy(tensor)[self.epoch] for tensor in tensors] for tensors in self.states))
+
+
+class Chunk:
+    """Some trials of a cohort, and the program that trains them.
+
+    Attributes:
+        trials: their places in the cohort.
+    """
+
+    def __init__(self, method: Method, trials: Sequence[int], lanes: Sequence[Lane], width: int, most: int) -> None:
+        """Stack the lanes.
+
+        Args:
+            method: what is computed.
+            trials: their places in the cohort.
+            lanes: theirs.
+            width: of the program; where the lanes are fewer, the first is computed again and ignored.
+            most: how many epochs a call can have.
+        """
+        self.trials = tuple(trials)
+        self._method = method
+        self._width = width
+        filled = self.filled(lanes)
+        self._now = _Moment(_stacked([lane.state for lane in filled], most), 0)
+        self._results: NDArray[np.float32] | None = None
+        """Of the call that gave the states, (epochs, metrics, width); None: no call did, or they hold no longer."""
+        # When a trial's weights were kept. Tensors of networks never change, so to keep is to hold on to them; one
+        # moment serves all trials that are kept in the same epoch.
+        self._kept: dict[int, _Moment] = {}
+        if any(lane.best is not None for lane in lanes):
+            best = _Moment(_stacked([(lane.best or lane.state)._replace(slots=[]) for lane in filled], 1), 0)
+            self._kept = {trial: best for trial, lane in zip(trials, lanes, strict=True) if lane.best is not None}
+        self._kept_bytes = max(1, self._width * most * lanes[0].kept_bytes)
+        self._copied: tuple[_Moment, State] | None = None
+        """A moment that was copied to the host since the last epoch, and its copy."""
+        names = lanes[0].numbers
+        self._host_numbers = {name: np.array([lane.numbers[name] for lane in filled]) for name in names}
+        self._numbers = {name: backend.doubles(values) for name, values in self._host_numbers.items()}
+
+    def filled(self, values: Sequence[_Value]) -> list[_Value]:
+        """One value for each of the program's trials, given one for each of the chunk's."""
+        return [*values, *[values[0]] * (self._width - len(values))]
+
+    def arguments(self, data: Data, course: Course) -> tuple[Any, ...]:
+        """What its program is called with."""
+        states = self._now.states
+        return states.slots, states._replace(slots=[]), self._numbers, data, course
+
+    def next_epoch(self, program: Program, data: Data, course: Callable[[int], Course]) -> NDArray[np.float32]:
+        """Go on by an epoch; it is trained, with some of those after it, if it was not already.
+
+        Args:
+            program: of its width.
+            data: what to train on.
+            course: of a call that goes on after a given epoch of the one before.
+
+        Returns:
+            The metrics of its trials: (metrics, trials).
+        """
+        self._copied = None
+        if self._results is None or self._now.epoch + 1 == len(self._results):
+            called = course(self._now.epoch)
+            states, results = program(*self.arguments(data, called))
+            self._results = backend.to_numpy(results)[: int(called.epochs)]
+            self._now = _Moment(states, 0)
+        else:
+            self._now = self._now._replace(epoch=self._now.epoch + 1)
+        return self._results[self._now.epoch, :, : len(self.trials)]
+
+    def keep(self, trials: set[int]) -> None:
+        """Remember the weights that some trials have now."""
+        here = trials & set(self.trials)
+        if not here:
+            return
+        now = _Moment(self._now.states._replace(slots=[]), self._now.epoch)
+        self._kept |= dict.fromkeys(here, now)
+        held = {id(moment.states.weights): moment.states for moment in self._kept.values()}
+        if len(held) > max(MAX_STATES_KEPT, _SMALL_BYTES // self._kept_bytes):
+            self._kept = dict.fromkeys(self._kept, self._merged())
+
+    def _merged(self) -> _Moment:
+        """One moment in which each trial has the weights that are kept for it."""
+        moments = list({id(moment): moment for moment in self._kept.values()}.values())
+
+        def chosen(*tensors: Tensor) -> Tensor:
+            result = tensors[0][moments[0].epoch]
+            for moment, tensor in zip(moments[1:], tensors[1:], strict=True):
+                is_here = np.array([self._kept.get(trial) is moment for trial in self.filled(self.trials)])
+                here = is_here.reshape(-1, *[1] * (len(tensor.shape) - 2))
+                result = ops.where(here, tensor[moment.epoch], result)
+            return result[None]
+
+        fields = zip(*(moment.states for moment in moments), strict=True)
+        return _Moment(State(*(list(map(chosen, *field)) if field[0] else [] for field in fields)), 0)
+
+    def set_learning_rates(self, rates: Mapping[int, float]) -> None:
+        """Go on with other learning rates."""
+        slot = self._method.learning_rate_slot
+        here = {trial: rate for trial, rate in rates.items() if trial in self.trials}
+        if not here or slot is None:
+            return
+        values = backend.to_numpy(self._now.states.slots[slot]).copy()
+        for trial, rate in here.items():
+            values[self._now.epoch, self.trials.index(trial)] = rate
+        self._now.states.slots[slot] = backend.to_device(values)
+        self._results = None
+
+    def lanes(self) -> dict[int, Lane]:
+        """Its trials as they are now, on the host."""
+        state = self._now.on_host()
+        kept = {id(moment): moment.on_host() for moment in self._kept.values()}
+        return {
+            trial: Lane(
+                _lane(state, lane),
+                _lane(kept[id(self._kept[trial])], lane) if trial in self._kept else None,
+                {name: float(values[lane]) for name, values in self._host_numbers.items()},
+            )
+            for lane, trial in enumerate(self.trials)
+        }
+
+    def weights(self, trial: int) -> Weights:
+        """The weights a trial ends with: those that were kept, or else those it has now."""
+        lane = self.trials.index(trial)
+        moment = self._kept.get(trial, self._now)
+        if self._copied is None or self._copied[0] is not moment:  # trials often end together
+            self._copied = moment, moment._replace(states=moment.states._replace(slots=[])).on_host()
+        mine = _lane(self._copied[1], lane)
+        return self._method.whole(mine.weights, mine.others)
+
+
+def _stacked(states: Sequence[State], most: int) -> State:
+    """States of single trials, as if a call had given each of its epochs the same."""
+
+    def stacked(arrays: Sequence[NDArray[Any]]) -> Tensor:
+        return backend.stack([np.stack(arrays)] * most)
+
+    return State(*([stacked(arrays) for arrays in zip(*field, strict=True)] for field in zip(*states, strict=True)))
+
+
+def _lane(state: State, lane: int) -> State:
+    return State(*([array[lane] for array in arrays] for arrays in state))

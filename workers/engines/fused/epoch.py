@@ -1,0 +1,284 @@
+"""Epochs of several trials as a pure function, the trial axis first: the method that the fused engine compiles.
+
+The arithmetic is Keras's own: `stateless_call`, `stateless_apply`, `stateless_update_state`.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from fittingroom.specs.experiment import TrialSpec
+from fittingroom.specs.losses import target_form
+from fittingroom.specs.search_space import fixed
+from workers.builders.losses import build_loss
+from workers.builders.metrics import build_metrics
+from workers.builders.networks import build_network
+from workers.builders.optimizers import build_optimizer
+from workers.engines.backends.chosen import backend
+from workers.engines.backends.seam import Tensor, Tree
+from workers.engines.fused.hyperparameters import set_numbers
+
+EVALUATION_ROWS = 512
+"""How many validation rows pass at once, at least: enough to keep the cores busy, few enough for their caches."""
+
+
+class State(NamedTuple):
+    """What training changes: tensors of `width` trials, the trial axis first."""
+
+    weights: list[Tensor]
+    """What the gradient is taken of."""
+    others: list[Tensor]
+    """What layers keep otherwise: moving averages, the state of random generators."""
+    slots: list[Tensor]
+    """The optimizer's variables."""
+
+
+class Rows(NamedTuple):
+    """Rows on the device, the same for all trials."""
+
+    x: Tensor
+    """float32 (rows, features)"""
+    y: Tensor
+    """(rows, outputs)"""
+    weight: Tensor | tuple[()]
+    """float32 (rows,): how much each counts in the loss; nothing where each counts 1."""
+
+
+class Data(NamedTuple):
+    """What is trained on and what is validated on."""
+
+    training: Rows
+    validation: Rows | tuple[()]
+    """Nothing where nothing is validated."""
+
+
+class Course(NamedTuple):
+    """What one call of a program goes through."""
+
+    orders: Tensor
+    """In which the rows pass in each epoch: int32 (most, rows), the same for all trials, or (most, width, rows), where
+    `most` is how many epochs a call can have."""
+    start: Tensor
+    """int32 (): after which epoch of the call before to go on, counted from 0."""
+    steps: Tensor
+    """int32 (): how many full batches an epoch has; fewer than there are only to see how long they take."""
+    epochs: Tensor
+    """int32 (): how many epochs to train, from 1 to `most`."""
+
+
+class Method:
+    """Network, optimizer, loss and metrics of a trial: what its program computes.
+
+    Attributes:
+        key: tells it from other methods.
+        can_map: whether it pays to map it over trials, as far as is known.
+        multiplications: what a row takes, once through the network.
+        batch_size: rows of a batch.
+        learning_rate_slot: where among the slots the learning rate is; None with a schedule.
+    """
+
+    def __init__(self, spec: TrialSpec, features: int, key: str) -> None:
+        """Build it.
+
+        Args:
+            spec: any trial of the cohort.
+            features: how many numbers a row has.
+            key: tells it from other methods.
+        """
+        self.key = key
+        self.batch_size = fixed(spec.fit.batch_size)
+        self._model = build_network(spec, features, backend.LAYERS)
+        self.can_map = backend.maps_well(self._model)
+        self.multiplications = sum(multiplications(self._model))
+        self._optimizer = backend.without_variables(build_optimizer(spec.optimizer))
+        self._optimizer.build(self._model.trainable_variables)
+        self._slots: dict[float | None, list[NDArray[Any]]] = {}
+        self._loss = build_loss(spec.loss)
+        target = target_form(spec.loss, units=self._model.output_shape[-1])
+        # Keras's own loss tracker is such a mean, weighted by the rows of each batch.
+        self._metrics = [keras.metrics.Mean(name="loss"), *build_metrics(spec.metrics, target)]
+        self._before = [[backend.to_numpy(variable.value) for variable in metric.variables] for metric in self._metrics]
+        rate = self._optimizer._learning_rate  # noqa: SLF001 - the only way to tell it from other variables
+        self.learning_rate_slot = next(
+            (index for index, variable in enumerate(self._optimizer.variables) if variable is rate), None
+        )
+
+    def first_state(self, spec: TrialSpec, features: int) -> State:
+        """What a trial's network starts from, without trial axis and slots; it follows from the trial's seed alone."""
+        network = build_network(spec, features, backend.LAYERS)
+        return State(
+            [backend.to_numpy(variable.value) for variable in network.trainable_variables],
+            [backend.to_numpy(variable.value) for variable in network.non_trainable_variables],
+            [],
+        )
+
+    def first_slots(self, spec: TrialSpec) -> list[NDArray[Any]]:
+        """What a trial's optimizer starts from."""
+        initial = getattr(spec.optimizer, "initial_accumulator_value", None)
+        if initial not in self._slots:
+            optimizer = backend.without_variables(build_optimizer(spec.optimizer))
+            optimizer.build(self._model.trainable_variables)
+            self._slots[initial] = [backend.to_numpy(variable.value) for variable in optimizer.variables]
+        slots = list(self._slots[initial])
+        if self.learning_rate_slot is not None:
+            slots[self.learning_rate_slot] = np.asarray(spec.optimizer.learning_rate, np.float32)
+        return slots
+
+    def whole(self, weights: list[NDArray[Any]], others: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        """Both in the order of Keras's `model.get_weights()`."""
+        values = dict(zip(map(id, self._model.trainable_variables), weights, strict=True))
+        values |= dict(zip(map(id, self._model.non_trainable_variables), others, strict=True))
+        return [values[id(variable)] for variable in self._model.weights]
+
+    def epochs(
+        self, slots: list[Tensor], network: State, numbers: Mapping[str, Tensor], data: Data, course: Course
+    ) -> tuple[State, Tensor]:
+        """Train epochs, one after the other, each with its validation.
+
+        Args:
+            slots: the state's of the epochs of the call before, (most, width, …) each. They are spent.
+            network: the same of all else that is in a state; slots are empty.
+            numbers: of each trial's optimizer, as `backend.doubles` gave them.
+            data: the rows.
+            course: which epochs.
+
+        Returns:
+            The state after each epoch, (most, width, …), and its metrics, float32 (most, metrics, width); what is
+            beyond the epochs that were trained means nothing.
+        """
+
+        def train(number: Tensor, state: State) -> tuple[State, tuple[State, Tensor]]:
+            state, results = self._epoch(state, numbers, data, backend.at(course.orders, number), course.steps)
+            return state, (state, results)
+
+        before = network._replace(slots=slots)
+        state = State(*([backend.at(tensor, course.start) for tensor in field] for field in before))
+        trained: tuple[State, Tensor] = backend.collect(course.epochs, course.orders.shape[0], train, state)
+        return trained
+
+    def _epoch(
+        self, state: State, numbers: Mapping[str, Tensor], data: Data, order: Tensor, steps: Tensor
+    ) -> tuple[State, Tensor]:
+        """The state after an epoch, and its metrics, float32 (metrics, width)."""
+        width, rows = state.weights[0].shape[0], data.training.x.shape[0]
+        last = rows % self.batch_size
+
+        def step(first: Tensor, size: int, passed: tuple[State, Tree]) -> tuple[State, Tree]:
+            batch = _batch(data.training, order, first, size, width)
+            return self._train(*passed, numbers, batch, width)
+
+        passed = (state, self._zeros(width))
+        if rows >= self.batch_size:
+            passed = backend.repeat(steps, lambda i, passed: step(i * self.batch_size, self.batch_size, passed), passed)
+        if last:  # at its own size: batch statistics are of the rows that are there
+            passed = step(rows - last, last, passed)
+        state, measured = passed
+        results = self._results(measured, width)
+        if data.validation:
+            results += self._results(self._validated(state, data.validation, width), width)
+        return state, ops.stack(results)
+
+    def _train(
+        self, state: State, measured: Tree, numbers: Mapping[str, Tensor], batch: Rows, width: int
+    ) -> tuple[State, Tree]:
+        """One step of the optimizer for each trial, on its batch."""
+
+        def one(trial: Tree) -> Tree:
+            weights, others, slots, measured, numbers, (x, y, weight) = trial
+
+            def loss_of(weights: list[Tensor]) -> tuple[Tensor, Tree]:
+                outputs, changed, losses = self._model.stateless_call(
+                    weights, others, x, training=True, return_losses=True
+                )
+                return self._total(y, outputs, losses, weight), (outputs, changed)
+
+            loss, (outputs, others), gradient = backend.value_and_gradient(loss_of, weights)
+            set_numbers(self._optimizer, {name: backend.TrialNumber(number) for name, number in numbers.items()})
+            weights, slots = self._optimizer.stateless_apply(slots, gradient, weights)
+            return weights, others, slots, self._measured(measured, loss, y, outputs)
+
+        stacked = (state.weights, state.others, state.slots, measured, dict(numbers), tuple(batch))
+        weights, others, slots, measured = backend.map_trials(one, stacked, width)
+        return State(weights, others, slots), measured
+
+    def _validated(self, state: State, rows: Rows, width: int) -> Tree:
+        """What the metrics hold after all validation rows have passed."""
+        count, size = rows.x.shape[0], max(EVALUATION_ROWS, self.batch_size)
+
+        def step(first: Tensor, size: int, measured: Tree) -> Tree:
+            def one(trial: Tree) -> Tree:
+                weights, others, measured, (x, y, weight) = trial
+                outputs, _, losses = self._model.stateless_call(weights, others, x, training=False, return_losses=True)
+                return self._measured(measured, self._total(y, outputs, losses, weight), y, outputs)
+
+            batch = _batch(rows, None, first, size, width)
+            return backend.map_trials(one, (state.weights, state.others, measured, tuple(batch)), width)
+
+        measured = self._zeros(width)
+        if count >= size:
+            measured = backend.repeat(count // size, lambda i, passed: step(i * size, size, passed), measured)
+        if count % size:
+            measured = step(count - count % size, count % size, measured)
+        return measured
+
+    def _total(self, y: Tensor, outputs: Tensor, losses: list[Tensor], weight: Tensor | tuple[()]) -> Tensor:
+        """The loss, and what the layers add to it."""
+        loss = self._loss(y, outputs, sample_weight=None if isinstance(weight, tuple) else weight)
+        return sum((ops.sum(loss) for loss in losses), start=loss)
+
+    def _measured(self, measured: Tree, loss: Tensor, y: Tensor, outputs: Tensor) -> Tree:
+        """The metrics' variables after a batch."""
+        of_loss, *of_others = measured
+        mean, *others = self._metrics
+        updated = [mean.stateless_update_state(of_loss, loss, sample_weight=ops.cast(y.shape[0], "float32"))]
+        return updated + [
+            metric.stateless_update_state(variables, y, outputs)
+            for metric, variables in zip(others, of_others, strict=True)
+        ]
+
+    def _results(self, measured: Tree, width: int) -> list[Tensor]:
+        def one(measured: Tree) -> Tree:
+            return [
+                ops.cast(metric.stateless_result(variables), "float32")
+                for metric, variables in zip(self._metrics, measured, strict=True)
+            ]
+
+        results: list[Tensor] = backend.map_trials(one, measured, width)
+        return results
+
+    def _zeros(self, width: int) -> Tree:
+        """The metrics' variables before the first batch."""
+        return [[ops.broadcast_to(value, (width, *value.shape)) for value in values] for values in self._before]
+
+
+def multiplications(model: keras.Model) -> list[int]:
+    """What one row takes in each layer that has a kernel: by its shape, and by how many places it is applied to."""
+    kernels = [layer for layer in model.layers if hasattr(layer, "kernel")]
+    return [math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1]) for layer in kernels]
+
+
+def _batch(data: Rows, order: Tensor | None, first: Tensor, size: int, width: int) -> Rows:
+    """Rows `first` to `first + size` in some order (none: their own), for each trial: (width, size, …).
+
+    Each trial has its own copy even where all are the same: so each multiplies matrices of the same shape wherever it
+    stands among the others, and its numbers are the same bit for bit.
+    """
+    if order is None or len(order.shape) == 1:
+        rows = ops.arange(size) + first if order is None else ops.slice(order, (first,), (size,))
+        return _each(data, lambda array: _for_each(ops.take(array, rows, axis=0), width))
+    rows = ops.slice(order, (0, first), (width, size))
+    return _each(data, lambda array: ops.take(array, rows, axis=0))
+
+
+def _for_each(array: Tensor, width: int) -> Tensor:
+    return ops.broadcast_to(array, (width, *array.shape))
+
+
+def _each(rows: Rows, change: Callable[[Tensor], Tensor]) -> Rows:
+    """Rows with the same done to all that there is of them."""
+    return Rows(change(rows.x), change(rows.y), () if isinstance(rows.weight, tuple) else change(rows.weight))

@@ -1,0 +1,37 @@
+"""The numbers of an optimizer that may be another one for each trial of a program."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from fittingroom.specs.optimizers import Optimizer
+
+_IN_VARIABLES = frozenset({"learning_rate", "initial_accumulator_value"})
+"""What Keras keeps in, or puts into, the optimizer's own variables."""
+
+
+def varying_numbers(spec: Optimizer) -> dict[str, float]:
+    """The numbers that Keras keeps as attributes, by attribute; those of a schedule as `learning_rate.…`.
+
+    A 0 is none of them: to Keras it often means that a term is not there at all, which is another program.
+    """
+    numbers: dict[str, float] = {}
+    for name, value in spec.model_dump().items():
+        if isinstance(value, dict):
+            numbers |= {f"{name}.{key}": float(number) for key, number in value.items() if _varies(number)}
+        elif name not in _IN_VARIABLES and _varies(value):
+            numbers[name] = float(value)
+    return numbers
+
+
+def set_numbers(optimizer: keras.Optimizer, numbers: Mapping[str, Any]) -> None:
+    """Put other numbers, or what stands for them, in the place of those an optimizer was made with."""
+    for name, number in numbers.items():
+        *scheduled, attribute = name.split(".")
+        owner = optimizer._learning_rate if scheduled else optimizer  # noqa: SLF001 - the only way to the schedule
+        setattr(owner, attribute, number)
+
+
+def _varies(value: object) -> bool:
+    return isinstance(value, float | int) and not isinstance(value, bool) and value != 0

@@ -1,0 +1,102 @@
+"""Which trials of a cohort share a program call: pure arithmetic.
+
+The layout decides rounding in the last bit, so it follows from the cohort and the machine alone, never from a clock.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from workers.engines.backends.seam import Capacity
+
+_WIDTHS = (
+    1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096,
+)  # fmt: skip
+"""Few, so that cohorts of similar size share a program."""
+_WORTH_SPLITTING = 5e4
+"""Multiplications per step of all trials together, from which a second core gains more than it costs (measured)."""
+_CALL_COST = 4e6
+"""For how many multiplications the call of a program stands (measured)."""
+_STEP_COST = 8e4
+"""For how many a step stands, whatever it multiplies (measured)."""
+_MAX_EPOCHS_PER_CALL = 16
+_CALLS_WORTH = 16
+"""How many times its cost a call is to do at least, where epochs are short."""
+_MAX_BYTES_OF_EPOCHS = 32 * 1024**2
+"""What the states of a cohort's epochs may take, where calls have several."""
+_WORTH_SHRINKING = 2e11
+"""Multiplications saved, from which a smaller program is worth the second or so that compiling it takes (estimated)."""
+
+
+@dataclass(frozen=True)
+class ProgramLayout:
+    """Trials in chunks; each chunk is one call of a program of `width` trials."""
+
+    width: int
+    at_once: int
+    """How many calls run beside each other."""
+    epochs_per_call: int
+    """How many epochs a call may train."""
+    chunks: tuple[tuple[int, ...], ...]
+    """The trials of each chunk, by their place in the cohort; where they are fewer than `width`, one is padding."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What the layout depends on, beside the trials."""
+
+    device: Capacity
+    can_map: bool
+    """Whether trials can share a call at all."""
+    step_cost: float
+    """Multiplications of one step of one trial."""
+    epoch_cost: float
+    """Multiplications of one epoch of one trial."""
+    lane_bytes: int = 0
+    """What one trial takes on the device."""
+    steps: int = 1
+    """Of an epoch."""
+    one_by_one: bool = False
+    """Whether each epoch is to have a call of its own, as its time counts or what follows may change after it."""
+
+
+def arrange(trials: Sequence[int], load: Workload) -> ProgramLayout:
+    """Put trials into chunks.
+
+    Args:
+        trials: those that train, by their place.
+        load: what it depends on otherwise.
+    """
+    fills_the_device = load.step_cost >= load.device.fills
+    if fills_the_device or not load.can_map:
+        at_once = 1 if fills_the_device else load.device.calls
+        return ProgramLayout(1, at_once, _epochs_per_call(1, len(trials), load), tuple((trial,) for trial in trials))
+    calls = load.device.calls if len(trials) * load.step_cost >= _WORTH_SPLITTING else 1
+    wanted = math.ceil(len(trials) / calls)
+    widths = [width for width in _WIDTHS if width <= load.device.widest]
+    width = next((width for width in widths if width >= wanted), widths[-1])
+    chunks = tuple(tuple(trials[start : start + width]) for start in range(0, len(trials), width))
+    return ProgramLayout(width, load.device.calls, _epochs_per_call(width, len(chunks), load), chunks)
+
+
+def _epochs_per_call(width: int, chunks: int, load: Workload) -> int:
+    """One, or so many short ones that a call is worth its cost."""
+    epochs, epoch_cost = 1, width * load.epoch_cost + load.steps * _STEP_COST
+    while (
+        not load.one_by_one
+        and epochs < _MAX_EPOCHS_PER_CALL
+        and epochs * epoch_cost < _CALLS_WORTH * _CALL_COST
+        and 2 * epochs * chunks * width * load.lane_bytes <= _MAX_BYTES_OF_EPOCHS
+    ):
+        epochs *= 2
+    return epochs
+
+
+def is_worth_shrinking(layout: ProgramLayout, active: int, epochs_left: int, load: Workload) -> bool:
+    """Whether to arrange anew: half of the trials have stopped, and those that go on have far to go."""
+    lanes = sum(map(len, layout.chunks))
+    return (
+        layout.width > 1
+        and active <= lanes / 2
+        and (lanes - active) * epochs_left * load.epoch_cost >= _WORTH_SHRINKING
+    )

@@ -1,0 +1,133 @@
+"""Compiled epochs, kept from one cohort to the next."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fittingroom.specs.experiment import TrialSpec
+from workers.engines.backends.chosen import backend
+from workers.engines.backends.seam import CannotCompileError, Compiled
+from workers.engines.base import Arrays
+from workers.engines.fused.epoch import Course, Method
+from workers.engines.program_keys import program_key
+
+_GRAPH_MUST_GAIN = 1.25
+"""How many times faster than XLA the plain graph must be to be chosen: more than a busy machine makes by chance."""
+_MEASURED_BATCHES = 4
+_MEASURED_RUNS = 3
+
+
+@dataclass(frozen=True)
+class Program:
+    """Some epochs of several trials, compiled."""
+
+    compiled: Compiled
+    compiler: str
+    """`xla` or `graph`: which of its makes is run."""
+    graph_per_xla: float | None
+    """The graph's time as a multiple of XLA's; None if it was not measured now, or XLA cannot compile it."""
+    compile_seconds: float
+    """What tracing, compiling and measuring took."""
+    known: bool = False
+    """Whether it was there before it was asked for."""
+
+    def __call__(self, *arguments: Any) -> Any:  # noqa: ANN401 - as `Method.epochs`
+        """Run it; see `workers.engines.fused.epoch.Method.epochs`."""
+        return self.compiled(self.compiler, *arguments)
+
+
+class ProgramCache:
+    """The methods and programs that were used last.
+
+    Attributes:
+        hits: how often a program was there already.
+        misses: how often it was not.
+    """
+
+    def __init__(self, compilers: MutableMapping[str, str], size: int = 64) -> None:
+        """Make an empty cache.
+
+        Args:
+            compilers: which compiler was found faster, by program; what is found is put there.
+            size: how many programs are kept.
+        """
+        self._compilers, self._size = compilers, size
+        self._methods: OrderedDict[str, Method] = OrderedDict()
+        self._programs: OrderedDict[str, Program] = OrderedDict()
+        self.hits, self.misses = 0, 0
+
+    def method(self, spec: TrialSpec, arrays: Arrays) -> Method:
+        """What the trials of a cohort compute, made once for all cohorts of the same shape."""
+        key = program_key(spec, arrays)
+        method: Method = _kept(
+            self._methods, key, self._size, lambda: Method(spec, features=arrays.x.shape[1], key=key)
+        )
+        return method
+
+    def program(self, method: Method, variant: str, arguments: tuple[Any, ...], compiler: str | None) -> Program:
+        """A program, made if it is not there yet.
+
+        Args:
+            method: what it computes.
+            variant: how wide it is, and what else tells it from other programs of the method.
+            arguments: as it will be called with, the course last.
+            compiler: which one it must be; None: the faster one.
+
+        Raises:
+            CannotMapError: the trials cannot share a program.
+            CannotCompileError: there is no such program.
+        """
+        key = f"{method.key}/{variant}"
+        known = key in self._programs
+        program: Program = _kept(self._programs, key, self._size, lambda: self._make(method, key, arguments))
+        self.hits, self.misses = self.hits + known, self.misses + (not known)
+        return replace(program, known=known, compiler=compiler or program.compiler)
+
+    def _make(self, method: Method, key: str, arguments: tuple[Any, ...]) -> Program:
+        """Compile it, and take the faster of its makes, unless that is known from before."""
+        started = time.perf_counter()
+        compiled = backend.Compiled(method.epochs, *arguments)
+        graph_per_xla = None
+        if len(backend.COMPILERS) == 1:
+            return Program(compiled, backend.COMPILERS[0], None, time.perf_counter() - started)
+        if key not in self._compilers:
+            *before, course = arguments
+            few = _some_batches(course)
+            try:
+                xla = _shortest(lambda: compiled("xla", *before, few))
+            except CannotCompileError:
+                self._compilers[key] = "graph"
+            else:
+                graph_per_xla = _shortest(lambda: compiled("graph", *before, few)) / xla
+                self._compilers[key] = "graph" if graph_per_xla < 1 / _GRAPH_MUST_GAIN else "xla"
+        return Program(compiled, self._compilers[key], graph_per_xla, time.perf_counter() - started)
+
+
+def _some_batches(course: Course) -> Course:
+    """The same with so few batches as are enough to see how long they take."""
+    steps = min(_MEASURED_BATCHES, int(backend.to_numpy(course.steps)))
+    return course._replace(steps=backend.to_device(np.int32(steps)))
+
+
+def _kept(cache: OrderedDict[str, Any], key: str, size: int, make: Callable[[], Any]) -> Any:  # noqa: ANN401 - a value
+    """The value of a key, made if it is not there; beyond `size` values the one longest unused is dropped."""
+    if key not in cache:
+        cache[key] = make()
+        while len(cache) > size:
+            cache.popitem(last=False)
+    cache.move_to_end(key)
+    return cache[key]
+
+
+def _shortest(run: Callable[[], Any]) -> float:
+    """Seconds of the fastest of some runs, after one that compiles."""
+    seconds = []
+    for _ in range(_MEASURED_RUNS + 1):
+        started = time.perf_counter()
+        backend.to_numpy(run()[1])
+        seconds.append(time.perf_counter() - started)
+    return min(seconds[1:])

@@ -1,0 +1,1 @@
+"""The worker process around its cohort: heartbeat, watchdog, deferred imports."""

@@ -1,0 +1,99 @@
+"""A thread that ends what cannot end itself: an epoch that outlasts the grace of a signal, or its trial's time limit.
+
+While an epoch is being computed Python runs none of its own signal handlers in the main thread; so this thread
+listens to the signals' wake-up pipe.
+"""
+
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Never
+
+import structlog
+
+from models.errors import FittingRoomError
+from models.settings import Settings
+from models.sql import transitions
+from models.sql.database import Database
+from workers.runner import Runner
+
+INTERVAL_SECONDS = 0.2
+OVERTIME_SECONDS = 30.0
+"""How long after its trial's time limit an epoch may end: then the trial ends with it, later it has failed."""
+
+_log = structlog.get_logger()
+
+
+class Watchdog(threading.Thread):
+    """Looks five times a second."""
+
+    def __init__(self, settings: Settings, database: Database, runner: Runner, say_goodbye: Callable[[], None]) -> None:
+        """Begin to listen to signals; to be called in the main thread.
+
+        Args:
+            settings: the grace.
+            database: where a cohort is given back.
+            runner: what is watched.
+            say_goodbye: called before the process ends.
+        """
+        super().__init__(name="watchdog", daemon=True)
+        self._settings, self._database, self._runner, self._say_goodbye = settings, database, runner, say_goodbye
+        self._ending = threading.Event()
+        self._asked_at: float | None = None
+        self._signals, wakeup = os.pipe()
+        os.set_blocking(wakeup, False)
+        signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+
+    def run(self) -> None:
+        """Watch until `end` is called."""
+        while not self._ending.is_set():
+            readable, _, _ = select.select([self._signals], [], [], INTERVAL_SECONDS)
+            if readable and {signal.SIGTERM, signal.SIGINT} & set(os.read(self._signals, 64)):
+                self._runner.releasing.set()
+                self._asked_at = self._asked_at or time.monotonic()
+            try:
+                self._watch_grace()
+                self._watch_time_limit()
+            except FittingRoomError as error:
+                _log.warning("watchdog_missed", error=type(error).__name__)
+
+    def end(self) -> None:
+        """Stop watching."""
+        self._ending.set()
+
+    def _watch_grace(self) -> None:
+        """Give back what did not come to an epoch's end in time; its last checkpoint stands."""
+        if self._asked_at is None or time.monotonic() - self._asked_at < self._settings.grace_seconds:
+            return
+        claim = self._runner.claim
+        if claim is not None:
+            self._runner.release(claim)
+            _log.warning("cohort_released_within_an_epoch", cohort=claim.cohort_id)
+        self._say_goodbye()
+        os._exit(0)
+
+    def _watch_time_limit(self) -> None:
+        """Fail trials of which no epoch ends: nothing else can be done to a call that does not return."""
+        claim, reporter = self._runner.claim, self._runner.reporter
+        if claim is None or reporter is None or reporter.time_limit is None:
+            return
+        if reporter.silent_seconds < reporter.time_limit + OVERTIME_SECONDS:
+            return
+        message = (
+            f"an epoch had not ended {reporter.silent_seconds:.0f} seconds after it began; "
+            f"fit.time_limit_seconds allows {reporter.time_limit:g} for all of them"
+        )
+        with self._database.writing() as session:
+            transitions.mark_failed(session, claim, {"kind": "usage", "message": message})
+        _log.warning("time_limit_passed", cohort=claim.cohort_id)
+        self._say_goodbye()
+        begin_anew()
+
+
+def begin_anew() -> Never:
+    """Become a fresh process with the same arguments: what this one computed and kept is gone."""
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - the same process, as it began

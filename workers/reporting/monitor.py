@@ -1,0 +1,31 @@
+"""Whether a watched metric has improved: what Keras's `MonitorCallback` tells, for the rules that build on it."""
+
+from typing import Literal
+
+import numpy as np
+
+from fittingroom.specs.metrics import better_direction
+from workers.engines.base import Metrics
+
+
+class Monitor:
+    """Watches one metric."""
+
+    def __init__(self, metric: str, mode: Literal["auto", "min", "max"], min_delta: float) -> None:
+        """Args: the metric's name, which way is better (`auto`: the name tells), the least change that counts."""
+        self._metric = metric
+        self._less_is_better = better_direction(metric) == "minimize" if mode == "auto" else mode == "min"
+        self._min_delta = -min_delta if self._less_is_better else min_delta
+
+    def value(self, metrics: Metrics) -> float:
+        """What is watched, of an epoch's metrics."""
+        return metrics[self._metric]
+
+    def is_improvement(self, value: float, reference: float | None) -> bool:
+        """Whether a value beats another; anything beats nothing."""
+        if reference is None:
+            return True
+        # Keras compares as float32.
+        with np.errstate(over="ignore"):
+            moved, against = np.float32(value - self._min_delta), np.float32(reference)
+        return bool(moved < against if self._less_is_better else moved > against)

@@ -1,0 +1,154 @@
+"""The report function that an engine is given: it times, records, saves, and answers which trials must stop."""
+
+import time
+from collections.abc import Callable, Mapping
+from enum import Enum, auto
+from typing import Any
+
+import structlog
+
+from fittingroom.views.states import StopReason
+from workers.engines.base import Checkpoint, Cohort, EpochDecision, Metrics, Weights
+from workers.reporting.recorder import Ending, LeaseLostError, Recorder
+from workers.reporting.trial_rules import TrialWatch
+from workers.saving.artifacts import ArtifactWriter
+from workers.saving.checkpoints import Checkpoints, SavedCohort
+
+_log = structlog.get_logger()
+
+
+class LeaseStatus(Enum):
+    """How a worker stands to the cohort it trains."""
+
+    HELD = auto()
+    LEAVING = auto()
+    """The worker was asked to end."""
+    LOST = auto()
+    """The lease is gone."""
+
+
+class ReleasedError(Exception):
+    """Training ends before its time, politely: the cohort goes back to the queue."""
+
+
+class Reporter:
+    """A `workers.engines.base.Report`."""
+
+    def __init__(
+        self,
+        cohort: Cohort,
+        engine: tuple[str, str],
+        recorder: Recorder,
+        checkpoints: Checkpoints,
+        artifacts: ArtifactWriter,
+        checkpoint_seconds: float,
+    ) -> None:
+        """Set up the watch over each trial.
+
+        Args:
+            cohort: what is trained.
+            engine: its name, and why it trains this cohort.
+            recorder: takes the epochs.
+            checkpoints: take the checkpoints.
+            artifacts: take the weights that trials end with.
+            checkpoint_seconds: how often there is to be one.
+        """
+        self._engine = engine
+        self._recorder, self._checkpoints, self._artifacts = recorder, checkpoints, artifacts
+        self._checkpoint_seconds = checkpoint_seconds
+        self._watches = {trial.id: TrialWatch(trial.spec) for trial in cohort.trials}
+        self._unended = {trial.id for trial in cohort.trials if trial.ended_after is None}
+        self.time_limit = cohort.trials[0].spec.fit.time_limit_seconds
+        """The same for all trials of a cohort."""
+        self._ending: dict[str, StopReason] = {}
+        """Trials that ended with the last epoch."""
+        self._weights: dict[str, Weights] = {}
+        """What those of them end with that have handed it over."""
+        self._epoch = 0
+        self._is_leaving = False
+        self._reported_at = self._saved_at = time.monotonic()
+        self.lease_status: Callable[[], LeaseStatus] = lambda: LeaseStatus.HELD
+        """Asked after each epoch; the runner says."""
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long ago the last epoch ended."""
+        return time.monotonic() - self._reported_at
+
+    def restore(self, watches: Mapping[str, Mapping[str, Any]]) -> None:
+        """Know of each trial again what was known at a checkpoint."""
+        for trial_id, state in watches.items():
+            self._watches[trial_id].restore(state)
+
+    def describe(self, record: Mapping[str, Any]) -> None:
+        """Store how the cohort is trained."""
+        self._recorder.describe(*self._engine, record)
+
+    def ended(self, trial_id: str, weights: Callable[[], Weights]) -> None:
+        """Keep the weights; when all trials that ended with this epoch have handed over theirs, they have completed."""
+        if trial_id not in self._ending:
+            return  # it was cancelled
+        self._weights[trial_id] = weights() if self._watches[trial_id].has_weights else []
+        if self._weights.keys() == self._ending.keys():
+            self._complete()
+
+    def _complete(self) -> None:
+        """Save what trials end with, and only then write that they have ended."""
+        kept = {trial_id: weights for trial_id, weights in self._weights.items() if weights}
+        name: str | None = None
+        try:
+            name = self._artifacts.save(self._epoch, kept) if kept else None
+        # Every storage has exceptions of its own, and the history is what was asked for first.
+        except Exception as error:  # noqa: BLE001
+            _log.warning("artifact_missed", error=f"{type(error).__name__}: {error}")
+        endings = [
+            Ending(trial_id, reason, name, self._watches[trial_id].kept_epoch or self._epoch)
+            if name is not None and trial_id in kept
+            else Ending(trial_id, reason)
+            for trial_id, reason in self._ending.items()
+        ]
+        self._recorder.complete(endings)
+        self._ending, self._weights = {}, {}
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Keep a checkpoint; one that finds no room is missed, and the one before stands."""
+        watches = {trial_id: self._watches[trial_id].state() for trial_id in self._unended}
+        try:
+            self._checkpoints.save(SavedCohort(self._engine[0], checkpoint, watches))
+        except Exception as error:  # noqa: BLE001 - every storage has exceptions of its own, and none may end training
+            _log.warning("checkpoint_missed", error=f"{type(error).__name__}: {error}")
+        self._saved_at = time.monotonic()
+        if self._is_leaving:
+            raise ReleasedError
+
+    def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
+        """Take an epoch; see `workers.engines.base.Report`."""
+        seconds, self._reported_at = self.silent_seconds, time.monotonic()
+        verdicts = {
+            trial_id: self._watches[trial_id].after(epoch, values, seconds) for trial_id, values in metrics.items()
+        }
+        for trial_id, verdict in verdicts.items():
+            self._recorder.add(trial_id, epoch, seconds / len(metrics), verdict.recorded)
+        lease_status = self.lease_status()
+        if lease_status is LeaseStatus.LOST:
+            raise LeaseLostError
+        self._is_leaving |= lease_status is LeaseStatus.LEAVING
+        is_due = self._is_leaving or time.monotonic() - self._saved_at >= self._checkpoint_seconds
+        # What a checkpoint is the end of must have been written before.
+        wishes = self._recorder.flush() if is_due else self._recorder.flush_if_due()
+        if wishes.pause:
+            self._is_leaving = is_due = True
+        self._epoch = epoch
+        self._ending = {
+            id_: verdict.ended
+            for id_, verdict in verdicts.items()
+            if verdict.ended is not None and id_ not in wishes.cancelled
+        }
+        stopped: dict[str, str] = {**self._ending, **dict.fromkeys(wishes.cancelled, "cancelled")}
+        self._unended -= stopped.keys()
+        return EpochDecision(
+            stopped,
+            {id_ for id_, verdict in verdicts.items() if verdict.keep},
+            {id_: verdict.learning_rate for id_, verdict in verdicts.items() if verdict.learning_rate is not None},
+            checkpoint=is_due and bool(self._unended),
+        )

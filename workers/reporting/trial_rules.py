@@ -1,0 +1,106 @@
+"""What follows from a trial's epoch: whether to stop and why, which weights to keep, which learning rate comes next."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fittingroom.specs.experiment import TrialSpec
+from fittingroom.specs.metrics import is_better
+from fittingroom.specs.search_space import fixed
+from fittingroom.views.states import StopReason
+from workers.engines.base import Metrics
+from workers.reporting.early_stopping import Patience
+from workers.reporting.reduce_lr_on_plateau import Plateau
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What follows from one epoch of one trial."""
+
+    recorded: Metrics
+    """The epoch's metrics, as they are to be stored."""
+    ended: StopReason | None = None
+    """Why the trial is to stop after it, if it is."""
+    keep: bool = False
+    """Whether its weights are to be kept: it is the best epoch so far, as the objective sees it, or, where
+    `restore_best_weights` is asked for, as Keras does."""
+    learning_rate: float | None = None
+    """What to go on with, if that changes."""
+
+
+class TrialWatch:
+    """Watches one trial, epoch by epoch."""
+
+    def __init__(self, spec: TrialSpec) -> None:
+        """Args: spec: the trial."""
+        self._epochs = fixed(spec.fit.epochs)
+        stopping, plateau = spec.early_stopping, spec.reduce_lr_on_plateau
+        self._patience = None if stopping is None else Patience(stopping)
+        self._keeps_best = stopping is not None and stopping.restore_best_weights
+        self._plateau = None if plateau is None else Plateau(plateau, float(spec.optimizer.learning_rate))  # type: ignore[arg-type]  # checked: no schedule
+        self._time_limit = spec.fit.time_limit_seconds
+        self._objective = spec.objective
+        self._best: float | None = None
+        self._seconds = 0.0
+        self.kept_epoch: int | None = None
+        """The epoch whose weights were kept last."""
+
+    def state(self) -> dict[str, Any]:
+        """What it has learned, as JSON: for a checkpoint."""
+        rules = {"patience": self._patience, "plateau": self._plateau}
+        known = {"seconds": self._seconds, "best": self._best, "kept_epoch": self.kept_epoch}
+        return known | {name: rule.state() for name, rule in rules.items() if rule is not None}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Know again what it had learned."""
+        self._seconds, self._best, self.kept_epoch = state["seconds"], state["best"], state["kept_epoch"]
+        if self._patience is not None:
+            self._patience.restore(state["patience"])
+        if self._plateau is not None:
+            self._plateau.restore(state["plateau"])
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether what the trial ends with is of use: not where no epoch had an objective that is a number."""
+        return self.kept_epoch is not None or self._keeps_best
+
+    def after(self, epoch: int, metrics: Metrics, seconds: float = 0.0) -> Verdict:
+        """Judge an epoch.
+
+        Args:
+            epoch: counted from 1.
+            metrics: the epoch's.
+            seconds: for how long it has kept the trial, whoever trained beside it.
+        """
+        self._seconds += seconds
+        recorded, changed = metrics, None
+        if self._plateau is not None:
+            before = self._plateau.learning_rate
+            recorded = {**metrics, "learning_rate": before}  # as Keras does: the rate that was used
+            self._plateau.after(metrics)
+            changed = self._plateau.learning_rate if self._plateau.learning_rate != before else None
+        # Patience is asked in the last epoch too, so that its state is what Keras's would be.
+        exhausted = self._patience is not None and self._patience.is_exhausted(epoch, metrics)
+        keep = self._is_best(metrics)
+        if self._keeps_best and self._patience is not None:
+            keep = self._patience.is_best
+        if keep:
+            self.kept_epoch = epoch
+        ended = None
+        if not math.isfinite(metrics["loss"]):
+            ended = StopReason.DIVERGED
+        elif epoch >= self._epochs:
+            ended = StopReason.EPOCHS
+        elif exhausted:
+            ended = StopReason.EARLY_STOPPING
+        elif self._time_limit is not None and self._seconds >= self._time_limit:
+            ended = StopReason.TIME_LIMIT
+        return Verdict(recorded, ended, keep, changed)
+
+    def _is_best(self, metrics: Metrics) -> bool:
+        value, direction = metrics[self._objective.metric], self._objective.direction or "minimize"
+        if not is_better(value, self._best, direction):
+            return False
+        self._best = value
+        return True

@@ -1,0 +1,1 @@
+"""Checkpoints to resume from and artifacts to keep."""

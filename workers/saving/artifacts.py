@@ -1,0 +1,92 @@
+"""What trials end with: the weights of their best epoch, and what was done to rows before the network saw them.
+
+A file holds all trials of a cohort that have ended in the same epoch; it is never written again, and lies under the
+experiment until that is deleted.
+"""
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.sql.leases import Claim
+from models.storage import Storage
+from workers.datasets import Scaling
+from workers.engines.base import Weights
+
+_DOCUMENT = "document"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a network of these trials takes, and what its outputs mean."""
+
+    scaling: Scaling
+    feature_names: Sequence[str]
+    class_names: Sequence[str]
+    """Empty where the target is a number."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What one trial has ended with."""
+
+    weights: Weights
+    """In the order of Keras's `model.get_weights()`."""
+    inputs: Inputs
+
+
+class ArtifactWriter:
+    """Writes the artifacts of one claimed cohort."""
+
+    def __init__(self, storage: Storage, claim: Claim, inputs: Inputs) -> None:
+        """Args: where files are kept, the claim, and what the cohort's networks take."""
+        self._storage, self._inputs = storage, inputs
+        self._folder = f"{claim.experiment_id}/artifacts"
+        # Another attempt writes files of its own, so that none is ever written twice.
+        self._prefix = f"{claim.cohort_id}-{claim.attempt:06}"
+
+    def save(self, epoch: int, weights: Mapping[str, Weights]) -> str:
+        """Write what trials that ended after an epoch end with. Returns the file's name.
+
+        Raises:
+            OSError: there is no room for it, or no way to it.
+        """
+        scaling = self._inputs.scaling
+        document = {"feature_names": list(self._inputs.feature_names), "class_names": list(self._inputs.class_names)}
+        arrays: dict[str, NDArray[Any]] = {
+            _DOCUMENT: np.frombuffer(json.dumps(document).encode(), np.uint8),
+            "fill": scaling.fill,
+        }
+        if scaling.mean is not None and scaling.deviation is not None:
+            arrays |= {"mean": scaling.mean, "deviation": scaling.deviation}
+        for trial_id, values in weights.items():
+            arrays |= {f"{trial_id}/{index}": value for index, value in enumerate(values)}
+        name = f"{self._folder}/{self._prefix}-{epoch:06}.npz"
+        with tempfile.NamedTemporaryFile() as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # names are our own
+            file.flush()
+            self._storage.write_file(name, file.name)
+        return name
+
+
+def read_artifact(storage: Storage, name: str, trial_id: str) -> Artifact:
+    """What a trial has ended with; of a file of many trials only its part is read.
+
+    Raises:
+        OSError: the file is not there, or cannot be read.
+        KeyError: the trial is not in it.
+    """
+    with storage.opened(name) as opened, np.load(opened, allow_pickle=False) as file:
+        document = json.loads(file[_DOCUMENT].tobytes())
+        count = sum(1 for member in file.files if member.startswith(f"{trial_id}/"))
+        weights = [file[f"{trial_id}/{index}"] for index in range(count)]
+        is_scaled = "mean" in file.files
+        scaling = Scaling(file["fill"], *((file["mean"], file["deviation"]) if is_scaled else ()))
+    if not weights:
+        raise KeyError(trial_id)
+    return Artifact(weights, Inputs(scaling, document["feature_names"], document["class_names"]))
