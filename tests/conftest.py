@@ -25,28 +25,33 @@ hypothesis.settings.load_profile("default")
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 BACKEND = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
-OPTIONAL = ("browser", "mlflow", "servers")
-"""Marks of tests that need something beside Python and our own packages."""
+OPTIONAL = {
+    "browser": "also run the tests that need Chromium",
+    "e2e": "also run the tests that start whole services",
+    "mlflow": "also export to a real MLflow server: the command in MLFLOW",
+    "nightly": "also run the tests that take long, and draw more cases where cases are drawn",
+    "servers": "also run on PostgreSQL and Redis",
+}
+"""Markers of tests that `make test` leaves out, each with the option that runs them."""
 
 POSTGRES = os.environ.get("FITTINGROOM_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
 REDIS = os.environ.get("FITTINGROOM_TEST_REDIS", "redis://127.0.0.1:6379")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--servers", action="store_true", help="also run on PostgreSQL and Redis")
-    parser.addoption("--browser", action="store_true", help="also run the tests that need Chromium")
-    parser.addoption("--mlflow", action="store_true", help="also export to a real MLflow server: the command in MLFLOW")
-    parser.addoption("--thorough", action="store_true", help="try many more cases where they are drawn")
+    for name, meaning in OPTIONAL.items():
+        parser.addoption(f"--{name}", action="store_true", help=meaning)
     parser.addoption("--faults", action="store_true", help="run the cases of tests/faults, and nothing else")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     for name in OPTIONAL:
-        config.addinivalue_line("markers", f"{name}: runs with --{name}, as `make check` does")
+        config.addinivalue_line("markers", f"{name}: runs with --{name}")
+    config.addinivalue_line("markers", "stores: runs on each database, as the dialects may differ here")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Left out, not skipped: what needs more than Python, as `make test` has no more; faults, which have a command."""
+    """Deselect, not skip, the optional tests whose option is not given, and the faults, which have a command."""
     is_fault = config.getoption("--faults")
     chosen = [item for item in items if ("faults" in item.path.parts) == is_fault]
     for name in OPTIONAL:
@@ -57,12 +62,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Whatever asks for a store runs on each kind there is, but what a browser shows: it sees nothing of the store."""
-    if "store" in metafunc.fixturenames:
-        is_seen = metafunc.definition.get_closest_marker("browser") is not None
-        has_servers = metafunc.config.getoption("--servers") and not is_seen
-        stores = ["sqlite", "postgresql"] if has_servers else ["sqlite"]
-        metafunc.parametrize("store", stores, scope="session")
+    """Tests marked `stores` run on each database, and so does every fault; the others need only some database."""
+    if "store" not in metafunc.fixturenames:
+        return
+    has_servers = metafunc.config.getoption("--servers")
+    where_dialects_differ = metafunc.definition.get_closest_marker("stores") or metafunc.config.getoption("--faults")
+    stores = ["sqlite", "postgresql"] if has_servers and where_dialects_differ else ["sqlite"]
+    metafunc.parametrize("store", stores, scope="session")
 
 
 @pytest.fixture(autouse=True)

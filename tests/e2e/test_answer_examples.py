@@ -15,6 +15,8 @@ from tests.app.services.test_webhook_delivery import SECRET
 from tests.e2e.service import Service
 from tests.factories import document
 
+pytestmark = pytest.mark.e2e
+
 TABLE = "size,town,high\n0.7,Ulm,yes\n,Bonn,no\n0.2,Ulm,no\n0.9,Bonn,yes\n"
 PASSENGER = [3, 22, 1, 0, 7.25, 1, 0, 0, 0, 1]
 

@@ -17,6 +17,8 @@ from tests.factories import document, layers
 from tests.workers.engines.trials import arrays_of
 from workers.datasets.sources import LOADERS
 
+pytestmark = pytest.mark.e2e
+
 HIDDEN = {"type": "dense", "units": 16, "activation": "relu"}
 FEW = {"epochs": 12, "validation_split": 0.3}
 

@@ -12,6 +12,8 @@ import pytest
 from tests.e2e.service import Service, until
 from tests.factories import DENSE_2, document, layers
 
+pytestmark = pytest.mark.e2e
+
 SWEEP = document(
     optimizer={"name": "adam", "learning_rate": {"choice": [0.01, 0.001]}},
     fit={"epochs": 6000, "validation_split": 0.3},

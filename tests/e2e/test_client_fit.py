@@ -8,6 +8,8 @@ from fittingroom.client.sync_client import Client, TrialFailedError
 from tests.app.services.test_cached_reads import later
 from tests.e2e.service import Service, until
 
+pytestmark = pytest.mark.e2e
+
 
 def url_of(service: Service) -> str:
     return f"http://127.0.0.1:{service.port}"

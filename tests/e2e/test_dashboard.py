@@ -17,7 +17,7 @@ from tests.e2e.service import Service, until
 from tests.factories import document
 from tests.serving import served
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.e2e]
 
 SWEEP = {
     "optimizer": {"name": "sgd", "learning_rate": {"choice": [0.001, 0.01, 0.1]}},

@@ -5,7 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from app.examples import example_documents
+
+pytestmark = pytest.mark.e2e
 
 
 def test_the_demo_trains_the_six_exercises_and_leaves_pictures(tmp_path: Path) -> None:

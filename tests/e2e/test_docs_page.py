@@ -8,6 +8,8 @@ from playwright.sync_api import Page, expect
 from app.examples import IN_ORDER
 from tests.e2e.service import Service
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.mark.browser
 def test_an_exercise_is_sent_from_the_docs_page(page: Page, service: Service) -> None:

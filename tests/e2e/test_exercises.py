@@ -13,6 +13,8 @@ from tests.e2e.service import Service
 from tests.factories import document
 from tests.workers.engines.trials import arrays_of, plain_script, trial_specs
 
+pytestmark = [pytest.mark.e2e, pytest.mark.stores]
+
 LONG = {"fit": {"epochs": 10_000, "validation_split": 0.3}}
 """Some seconds, where the program is known already."""
 

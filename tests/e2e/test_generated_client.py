@@ -13,6 +13,8 @@ import pytest
 from app.examples import example_documents
 from tests.e2e.service import Service
 
+pytestmark = pytest.mark.e2e
+
 ENDED = {"completed", "failed", "cancelled"}
 
 

@@ -4,8 +4,12 @@ import csv
 import io
 import random
 
+import pytest
+
 from tests.e2e.service import Service
 from tests.factories import document, layers
+
+pytestmark = pytest.mark.e2e
 
 
 def table(rows: int, seed: int, *, gaps: bool) -> str:

@@ -13,6 +13,8 @@ import redis
 from tests.e2e.service import Service, is_alive, until
 from tests.factories import DENSE_2, document, layers
 
+pytestmark = [pytest.mark.e2e, pytest.mark.stores]
+
 SWEEP = document(
     optimizer={"name": "adam", "learning_rate": {"choice": [0.01, 0.001]}},
     fit={"epochs": 2000, "validation_split": 0.3},

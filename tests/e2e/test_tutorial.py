@@ -10,6 +10,8 @@ import pytest
 
 from tests.e2e.service import Service
 
+pytestmark = pytest.mark.e2e
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 

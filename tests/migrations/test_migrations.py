@@ -13,6 +13,8 @@ from models.sql.database import MIGRATIONS_DIR, Database
 from models.sql.tables import Base
 from tests.conftest import create_postgres_database, drop_postgres_database
 
+pytestmark = pytest.mark.stores
+
 
 @pytest.fixture
 def empty(store: str, tmp_path: Path) -> Iterator[Database]:

@@ -17,6 +17,8 @@ from workers.engines.base import CannotTrainError, Cohort, Engine, EpochDecision
 from workers.runner import Runner
 from workers.saving.artifacts import ArtifactWriter
 
+pytestmark = pytest.mark.stores
+
 SWEEP = {
     "optimizer": {"name": "sgd", "learning_rate": {"choice": [0.1, 0.01]}},
     "fit": {"epochs": 6, "validation_split": 0.3},

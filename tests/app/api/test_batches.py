@@ -12,6 +12,8 @@ from app.services import submission_writer
 from models.sql.submissions import Submission, add_experiments
 from tests.factories import document
 
+pytestmark = pytest.mark.stores
+
 NDJSON = {"Content-Type": "application/x-ndjson"}
 BAD = document(optimizer={"name": "sgd", "learning_rate": -1})
 

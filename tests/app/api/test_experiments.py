@@ -18,6 +18,8 @@ from models.sql.epochs import BestEpoch, EpochRecord, mark_epochs
 from tests.factories import document
 from tests.serving import served
 
+pytestmark = pytest.mark.stores
+
 SWEEP = {"optimizer": {"name": "sgd", "learning_rate": {"choice": [0.1, 0.01]}}}
 
 

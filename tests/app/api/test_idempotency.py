@@ -4,12 +4,15 @@ import concurrent.futures
 import datetime as dt
 
 import httpx
+import pytest
 from sqlalchemy import update
 
 from models.sql.database import Database
 from models.sql.submissions import IDEMPOTENCY_SECONDS
 from models.sql.tables import IdempotencyKeyTable
 from tests.factories import document
+
+pytestmark = pytest.mark.stores
 
 KEY = {"Idempotency-Key": "nightly-2026-11-24/7"}
 

@@ -16,6 +16,8 @@ from models.sql.tables import Base, CohortTable, DeletionTable, TrialTable, Work
 from models.storage import Storage
 from tests.models.sql.test_transitions import LEASE, claim_one, record, states
 
+pytestmark = pytest.mark.stores
+
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:

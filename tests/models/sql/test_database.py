@@ -13,6 +13,8 @@ from models.sql.transitions import mark_sent
 from tests.conftest import create_postgres_database, drop_postgres_database
 from tests.factories import store
 
+pytestmark = pytest.mark.stores
+
 
 @pytest.mark.servers
 def test_what_is_being_claimed_is_not_waited_for_by_who_has_sent_it() -> None:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -19,6 +20,8 @@ from models.sql.epochs import EpochRecord, mark_epochs
 from models.sql.leases import Claim
 from models.sql.tables import CohortTable, EpochTable, ExperimentTable, TrialTable
 from tests.factories import store
+
+pytestmark = pytest.mark.stores
 
 SWEEP = {"optimizer": {"name": "sgd", "learning_rate": {"choice": [0.1, 0.01]}}}
 MAX_FAULTS = 3

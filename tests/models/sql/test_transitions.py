@@ -18,6 +18,8 @@ from models.sql.tables import CohortTable, EpochTable, TrialTable
 from tests.factories import DENSE_2, layers
 from tests.factories import store as store_experiment
 
+pytestmark = pytest.mark.stores
+
 LEASE = 60.0
 SWEEP = {"optimizer": {"name": "sgd", "learning_rate": {"choice": [0.1, 0.01]}}}
 
