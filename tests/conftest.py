@@ -31,6 +31,7 @@ OPTIONAL = {
     "mlflow": "also export to a real MLflow server: the command in MLFLOW",
     "nightly": "also run the tests that take long, and draw more cases where cases are drawn",
     "servers": "also run on PostgreSQL and Redis",
+    "slow": "also run the tests that `make check` has and `make test` has not",
 }
 """Markers of tests that `make test` leaves out, each with the option that runs them."""
 
@@ -47,6 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for name in OPTIONAL:
         config.addinivalue_line("markers", f"{name}: runs with --{name}")
+    config.addinivalue_line("markers", "backends: runs on JAX too with each change, not only nightly")
     config.addinivalue_line("markers", "stores: runs on each database, as the dialects may differ here")
 
 

@@ -5,6 +5,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
+
 OTHERS = {"tensorflow", "jax"} - {os.environ["KERAS_BACKEND"]}
 NEEDS_NO_BACKEND = {
     "test_between_backends.py", "test_datasets.py", "test_keras_import_roundtrip.py", "test_keras_model.py",
@@ -28,3 +30,10 @@ if "tensorflow" in OTHERS:
 
     def pytest_unconfigure() -> None:
         shutil.rmtree(COMPILED)
+
+
+@pytest.fixture(params=["graph", pytest.param("xla", marks=pytest.mark.slow)])
+def compiler(request: pytest.FixtureRequest) -> str:
+    """The compiler of an engine's programs: what holds bit for bit holds with either."""
+    name: str = request.param
+    return name

@@ -14,7 +14,7 @@ from fittingroom.specs.validation.graph import DoesNotConnect
 from fittingroom.specs.validation.shapes import measure
 from models.planning.plan import plan_experiment
 from tests.factories import document
-from tests.workers.builders.test_networks import LAYERS
+from tests.strategies import LAYERS
 from tests.workers.engines.trials import trial_spec
 from workers.builders.networks import build_network
 

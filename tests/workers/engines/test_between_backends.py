@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.factories import DENSE_2, digits, document, layers
-from tests.workers.engines.kinds import KINDS
+from tests.workers.engines.cases import KINDS
 
 TANH = {"type": "dense", "units": 8, "activation": "tanh"}
 FIT = {"epochs": 20, "validation_split": 0.3}

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from tests.factories import document
-from tests.workers.engines.trials import TWO_CORES, Recording, cohort_of, trained, trial_specs
+from tests.workers.engines.trials import TWO_CORES, Recording, cohort_of, fused_engine, trained, trial_specs
 from workers.engines.base import Cohort, EpochDecision, Metrics
 from workers.engines.fused import layout
-from workers.engines.fused.engine import FusedEngine
 from workers.engines.fused.layout import Workload, arrange
 
 RATES = {"name": "adam", "learning_rate": {"choice": [0.1, 0.01, 0.001]}}
@@ -35,9 +34,9 @@ def epochs_per_call(found: Recording) -> int:
 def test_one_or_many_give_the_same(rules: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     trials = cohort(**rules)
     monkeypatch.setattr(layout, "_CALL_COST", 0.0)
-    one = trained(FusedEngine(), trials)
+    one = trained(fused_engine(), trials)
     monkeypatch.setattr(layout, "_CALL_COST", 1e9)
-    many = trained(FusedEngine(), trials)
+    many = trained(fused_engine(), trials)
     assert (epochs_per_call(one), epochs_per_call(many)) == (1, 16)
     assert many.reasons == one.reasons
     for trial_id, history in one.histories.items():
@@ -60,13 +59,14 @@ class Asking(Recording):
         return replace(answer, **self._asked) if epoch == self._epoch else answer
 
 
-def test_what_is_asked_for_in_the_middle_of_a_call_is_of_that_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_asked_for_in_the_middle_of_a_call_is_of_that_epoch(
+    compiler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A checkpoint, a learning rate and a stop after the third epoch of a call of sixteen."""
     monkeypatch.setattr(layout, "_CALL_COST", 1e9)
     trials = cohort()
-    compilers: dict[str, str] = {}  # as in a worker's file: another compiler would round otherwise
-    undisturbed = trained(FusedEngine(compilers), trials)
-    engine = FusedEngine(compilers)
+    undisturbed = trained(fused_engine(compiler), trials)
+    engine = fused_engine(compiler)
     engine.train(trials, saved := Asking(trials, 3, {"checkpoint": True}))
     assert saved.histories == undisturbed.histories
     [checkpoint] = saved.checkpoints
@@ -74,7 +74,7 @@ def test_what_is_asked_for_in_the_middle_of_a_call_is_of_that_epoch(monkeypatch:
     resumed = replace(trials, checkpoint=checkpoint)
     rest = Recording(resumed)
     rest.histories = {trial_id: history[:3] for trial_id, history in undisturbed.histories.items()}
-    FusedEngine(compilers).train(resumed, rest)
+    fused_engine(compiler).train(resumed, rest)
     assert rest.histories == undisturbed.histories
 
     engine.train(trials, slowed := Asking(trials, 3, {"learning_rates": {"t1": 0.0}}))
@@ -108,4 +108,4 @@ def test_many_steps_and_what_may_change_after_an_epoch_have_calls_of_their_own()
 )
 def test_a_plateau_and_a_time_limit_are_looked_at_after_each_epoch(changes: dict[str, Any]) -> None:
     fit = {"epochs": 3, "validation_split": 0.3}
-    assert epochs_per_call(trained(FusedEngine(), cohort(**{"fit": fit, **changes}))) == 1
+    assert epochs_per_call(trained(fused_engine(), cohort(**{"fit": fit, **changes}))) == 1

@@ -8,13 +8,21 @@ from typing import Any
 import pytest
 
 from tests.factories import DENSE_2, digits, document, layers
-from tests.workers.engines.trials import TWO_CORES, Recording, cohort_of, trained, trial_spec, trial_specs
+from tests.workers.engines.trials import (
+    TWO_CORES,
+    Recording,
+    cohort_of,
+    fused_engine,
+    reference_engine,
+    trained,
+    trial_spec,
+    trial_specs,
+)
 from workers.engines.backends.chosen import backend
 from workers.engines.backends.seam import GPU
 from workers.engines.base import CannotTrainError, Cohort, EpochDecision, Metrics, Weights
 from workers.engines.fused import layout
 from workers.engines.fused.compilers import KnownCompilers
-from workers.engines.fused.engine import FusedEngine
 from workers.engines.fused.layout import Workload, arrange, is_worth_shrinking
 from workers.engines.reference import ReferenceEngine
 
@@ -26,22 +34,21 @@ def rates(*values: float) -> dict[str, Any]:
     return {"name": "adam", "learning_rate": {"choice": list(values)}}
 
 
-def test_two_runs_are_equal_bit_for_bit_in_the_same_engine_and_in_another() -> None:
+def test_two_runs_are_equal_bit_for_bit_in_the_same_engine_and_in_another(compiler: str) -> None:
     changed = document(
         model=layers(TANH, {"type": "dropout", "rate": 0.3}, {"type": "batch_normalization"}, DENSE_2),
         optimizer=rates(0.01, 0.003, 0.001), seeds=[0, 7], fit=FIT,
     )  # fmt: skip
     cohort = cohort_of(trial_specs(changed))
-    compilers: dict[str, str] = {}  # as in a worker's file: another compiler would round otherwise
-    engine = FusedEngine(compilers)
-    first, again, elsewhere = trained(engine, cohort), trained(engine, cohort), trained(FusedEngine(compilers), cohort)
+    engine = fused_engine(compiler)
+    first, again, elsewhere = trained(engine, cohort), trained(engine, cohort), trained(fused_engine(compiler), cohort)
     assert first.histories == again.histories == elsewhere.histories
     for trial_id, weights in first.weights.items():
         assert all((a == b).all() for a, b in zip(weights, elsewhere.weights[trial_id], strict=True))
 
 
 def test_a_sweep_of_another_size_rates_and_seeds_finds_the_program() -> None:
-    engine = FusedEngine()
+    engine = fused_engine()
     seen = [
         trained(engine, cohort_of(trial_specs(document(optimizer=rates(*values), seeds=seeds, fit=FIT)))).records[0]
         for values, seeds in (((0.01, 0.02, 0.03), [0]), ((0.1, 0.2, 0.5), [5]), ((0.1,), [0]))
@@ -64,17 +71,18 @@ def test_a_file_that_is_no_json_is_as_good_as_none(tmp_path: Path) -> None:
 def test_convolutions_take_turns_and_dense_layers_share() -> None:
     image = [{"type": "reshape", "target_shape": [28, 28, 1]}, {"type": "conv2d", "filters": 2, "kernel_size": 3}]
     turns = trained(
-        FusedEngine(), cohort_of(trial_specs(digits(*image, {"type": "flatten"}, optimizer=rates(0.1, 0.2))))
+        fused_engine(), cohort_of(trial_specs(digits(*image, {"type": "flatten"}, optimizer=rates(0.1, 0.2))))
     )
     assert turns.records[0]["trials_per_program"] == 1
-    shared = trained(FusedEngine(), cohort_of(trial_specs(document(optimizer=rates(0.1, 0.2)))))
+    shared = trained(fused_engine(), cohort_of(trial_specs(document(optimizer=rates(0.1, 0.2)))))
     assert shared.records[0]["trials_per_program"] == 2
 
 
 def test_trials_that_stop_leave_the_others_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
     specs = trial_specs(document(optimizer=rates(*(n / 100 for n in range(1, 7))), fit=FIT))
     cohort = cohort_of(specs)
-    undisturbed = trained(ReferenceEngine(), cohort)
+    staying = Cohort([trial for trial in cohort.trials if trial.id in {"t2", "t5"}], cohort.arrays)
+    undisturbed = trained(reference_engine(), staying)
 
     class Cancelling(Recording):
         def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
@@ -83,7 +91,7 @@ def test_trials_that_stop_leave_the_others_as_they_were(monkeypatch: pytest.Monk
             return EpochDecision(answer.stopped | gone, answer.best, answer.learning_rates)
 
     monkeypatch.setattr(layout, "_WORTH_SHRINKING", 0)
-    engine = FusedEngine()
+    engine = fused_engine()
     engine.train(cohort, found := Cancelling(cohort))
     assert [record["trials_per_program"] for record in found.records] == [6, 2]
     for trial_id in ("t2", "t5"):
@@ -93,21 +101,24 @@ def test_trials_that_stop_leave_the_others_as_they_were(monkeypatch: pytest.Monk
     assert [len(found.histories[trial_id]) for trial_id in ("t1", "t3", "t4", "t6")] == [2, 2, 2, 2]
 
 
-def test_a_cohort_that_is_taken_up_again_gives_the_rest_bit_for_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+def test_a_cohort_that_is_taken_up_again_gives_the_rest_bit_for_bit(
+    compiler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The trials that ended in the first attempt sit beside the others again: the last bit depends on how many do."""
     monkeypatch.setattr(layout, "_WORTH_SHRINKING", 0)
     model = layers(*[{"type": "dense", "units": 100, "activation": "tanh"}] * 2, DENSE_2)
     fit = {"epochs": {"choice": [2, 3, 12]}, "validation_split": 0.3}
     specs = trial_specs(document(model=model, optimizer=rates(0.01, 0.003, 0.001, 0.0003), fit=fit))
     cohort = cohort_of(specs)
-    whole = trained(FusedEngine(), cohort)
+    whole = trained(fused_engine(compiler), cohort)
     left = [
         trial
         if len(whole.histories[trial.id]) > 3
         else type(trial)(trial.id, trial.spec, len(whole.histories[trial.id]))
         for trial in cohort.trials
     ]
-    rest = trained(FusedEngine(), Cohort(left, cohort.arrays, whole.records[0]["compiler"]))
+    rest = trained(fused_engine(compiler), Cohort(left, cohort.arrays))
     long = [trial.id for trial in cohort.trials if len(whole.histories[trial.id]) == 12]
     assert {trial_id for trial_id, history in rest.histories.items() if history} == set(long)
     assert all(rest.histories[trial_id] == whole.histories[trial_id] for trial_id in long)
@@ -116,8 +127,8 @@ def test_a_cohort_that_is_taken_up_again_gives_the_rest_bit_for_bit(monkeypatch:
 def test_a_cohort_that_does_not_fit_into_memory_is_split() -> None:
     specs = trial_specs(digits(TANH, optimizer=rates(0.01, 0.02, 0.03, 0.04, 0.05)))
     cohort = cohort_of(specs)
-    small = FusedEngine(memory_bytes=2 * cohort.arrays.nbytes + 1000)
-    found, expected = trained(small, cohort), trained(FusedEngine(), cohort)
+    small = fused_engine(memory_bytes=2 * cohort.arrays.nbytes + 1000)
+    found, expected = trained(small, cohort), trained(fused_engine(), cohort)
     assert len(found.records) > 1
     assert found.reasons == expected.reasons
     for trial_id, history in expected.histories.items():
@@ -128,11 +139,11 @@ def test_a_cohort_that_does_not_fit_into_memory_is_split() -> None:
 def test_data_that_does_not_fit_is_left_to_an_engine_that_streams() -> None:
     cohort = cohort_of([trial_spec()])
     with pytest.raises(CannotTrainError, match="MB may stay on the device"):
-        trained(FusedEngine(memory_bytes=1000), cohort)
+        trained(fused_engine(memory_bytes=1000), cohort)
 
 
 def test_datasets_that_were_not_used_for_long_make_room() -> None:
-    engine = FusedEngine(memory_bytes=2**30)
+    engine = fused_engine(memory_bytes=2**30)
     one, other = (cohort_of([trial_spec(dataset={"name": "titanic", "rows": rows})]) for rows in (300, 200))
     engine.residence.budget_bytes = one.arrays.nbytes + other.arrays.nbytes - 1
     for cohort in (one, one, other, one):
@@ -140,6 +151,7 @@ def test_datasets_that_were_not_used_for_long_make_room() -> None:
     assert engine.residence.hits == 1
 
 
+@pytest.mark.slow
 def test_streaming_with_many_batches_a_call_gives_the_numbers_of_a_plain_fit(tmp_path: Path) -> None:
     changed = document(model=layers(TANH, {"type": "batch_normalization"}, DENSE_2), optimizer=rates(0.01), fit=FIT)
     cohort = cohort_of(trial_specs(changed))
@@ -188,13 +200,13 @@ def test_a_smaller_program_must_be_worth_its_making() -> None:
 
 
 @pytest.mark.parametrize("small_bytes", [0, 32 * 1024**2])
-def test_weights_are_kept_of_whatever_epoch(small_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_are_kept_of_whatever_epoch(compiler: str, small_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each trial ends with those of the last epoch in which it was kept, gathered meanwhile or not."""
     monkeypatch.setattr("workers.engines.fused.chunk._SMALL_BYTES", small_bytes)
     optimizer = rates(*[0.001 * number for number in range(1, 8)])
     fit = {"epochs": 8, "validation_split": 0.3}
     cohort = cohort_of(trial_specs(document(optimizer=optimizer, fit=fit)))
-    plain = FusedEngine()
+    plain = fused_engine(compiler)
     kept = {"t1": {1}, "t2": {2, 5}, "t3": {3}, "t4": {4, 8}, "t5": set[int](), "t6": {6}, "t7": {1, 2, 3, 4, 5, 6, 7}}
 
     class Keeping(Recording):
@@ -204,7 +216,7 @@ def test_weights_are_kept_of_whatever_epoch(small_bytes: int, monkeypatch: pytes
 
     def ended_after(epochs: int) -> dict[str, Weights]:
         shorter = document(optimizer=optimizer, fit=fit | {"epochs": epochs})
-        until_then = replace(cohort_of(trial_specs(shorter)), compiler="xla")
+        until_then = cohort_of(trial_specs(shorter))
         recording = Never(until_then)
         plain.train(until_then, recording)
         return recording.weights
@@ -214,7 +226,7 @@ def test_weights_are_kept_of_whatever_epoch(small_bytes: int, monkeypatch: pytes
             return replace(super().__call__(epoch, metrics), best=frozenset())
 
     found = Keeping(cohort)
-    FusedEngine().train(replace(cohort, compiler="xla"), found)
+    fused_engine(compiler).train(cohort, found)
     for trial_id, epochs in kept.items():
         for ours, theirs in zip(found.weights[trial_id], ended_after(max(epochs, default=8))[trial_id], strict=True):
             assert (ours == theirs).all(), trial_id

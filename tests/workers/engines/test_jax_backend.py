@@ -61,7 +61,7 @@ from models.sql.database import Database
 from models.settings import Settings
 from tests.factories import digits, store
 from workers.runner import Runner
-from models import repository
+from models.sql import experiments
 
 settings = Settings()
 settings.make_folders()
@@ -73,7 +73,7 @@ for engine in ("fused", "reference"):
     runner.engines = dict.fromkeys(runner.engines, runner.engines[engine])
     assert runner.train_cohort(message.cohort_id)
     with database.reading() as session:
-        trials = repository.list_trials(session, experiment_id)
+        trials = experiments.list_trials(session, experiment_id)
         assert {trial.state for trial in trials} == {"completed"}, engine
         for trial in trials:
             print(trial.state, trial.environment["backend"], "jax" in trial.environment)

@@ -10,7 +10,9 @@ import tensorflow as tf
 
 from app.examples import example_documents
 from tests.factories import DENSE_2, digits, document, layers
-from tests.workers.engines.trials import cohort_of, trained, trial_spec, trial_specs
+from tests.workers.engines.cases import CODE_PATHS
+from tests.workers.engines.stored_references import train_and_compare
+from tests.workers.engines.trials import cohort_of, fused_engine, trained, trial_spec, trial_specs
 from workers.engines.backends.tensorflow import LAYERS, precision
 from workers.engines.backends.tensorflow_random import uniform
 from workers.engines.base import CannotTrainError, Cohort, Engine
@@ -77,6 +79,18 @@ def test_a_network_that_cannot_be_traced_is_left_to_another_engine(monkeypatch: 
     model = layers(TANH, {"type": "dropout", "rate": 0.3}, DENSE_2)
     with pytest.raises(CannotTrainError):
         trained(FusedEngine(), cohort_of([trial_spec(model=model)]))
+
+
+@pytest.fixture(scope="module")
+def xla_engine() -> FusedEngine:
+    return fused_engine("xla")
+
+
+@pytest.mark.parametrize(
+    "name", [*CODE_PATHS[:3], *(pytest.param(name, marks=pytest.mark.slow) for name in CODE_PATHS[3:])]
+)
+def test_fused_engine_with_xla_gives_the_history_of_fit(xla_engine: FusedEngine, name: str) -> None:
+    assert train_and_compare(xla_engine, name).records[0]["compiler"] == "xla"
 
 
 @pytest.mark.parametrize("shape", [(1,), (5, 7), (32, 50), (3, 4, 5)], ids=str)

@@ -14,6 +14,8 @@ from tests.factories import document
 from workers.datasets import prepare
 from workers.engines.backends.seam import Capacity
 from workers.engines.base import Arrays, Checkpoint, Cohort, CohortTrial, Engine, EpochDecision, Metrics, Weights
+from workers.engines.fused.engine import FusedEngine
+from workers.engines.reference import ReferenceEngine
 from workers.reporting.trial_rules import TrialWatch
 
 Histories = dict[str, list[dict[str, float]]]
@@ -74,6 +76,30 @@ class Recording:
 
     def ended(self, trial_id: str, weights: Callable[[], Weights]) -> None:
         self.weights[trial_id] = weights()
+
+
+class OneCompiler(dict[str, str]):
+    """Compiler choices with one compiler for every program, so that an engine compiles once and measures nothing."""
+
+    def __init__(self, compiler: str) -> None:
+        super().__init__()
+        self._compiler = compiler
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+    def __missing__(self, key: str) -> str:
+        return self._compiler
+
+
+def fused_engine(compiler: str = "graph", **options: int) -> FusedEngine:
+    """A fused engine that compiles with one compiler; the graph takes a tenth of XLA's time for a small network."""
+    return FusedEngine(OneCompiler(compiler), **options)
+
+
+def reference_engine() -> ReferenceEngine:
+    """A reference engine as a worker has it, several batches a call, that measures no compiler."""
+    return ReferenceEngine(OneCompiler("graph"))
 
 
 def trained(engine: Engine, cohort: Cohort) -> Recording:

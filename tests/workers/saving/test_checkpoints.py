@@ -1,6 +1,6 @@
 """A cohort that goes on from a checkpoint writes what one that was left alone would have written, bit for bit."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,8 @@ from models.sql.leases import Claim
 from models.storage import Storage
 from tests.conftest import BACKEND
 from tests.factories import DENSE_2, digits, document, layers
-from tests.workers.engines.trials import Histories, Recording, cohort_of, trial_specs
+from tests.workers.engines.trials import Histories, Recording, cohort_of, fused_engine, reference_engine, trial_specs
 from workers.engines.base import Checkpoint, Cohort, Engine, EpochDecision, Metrics, UnusableCheckpointError
-from workers.engines.fused.engine import FusedEngine
-from workers.engines.reference import ReferenceEngine
 from workers.saving.checkpoints import Checkpoints, SavedCohort
 
 RULES = {
@@ -80,22 +78,38 @@ def bits(histories: Histories) -> dict[str, list[dict[str, str]]]:
     }
 
 
-@pytest.fixture(params=[FusedEngine, ReferenceEngine])
-def engine(request: pytest.FixtureRequest) -> type[Any]:
-    kind: type[Any] = request.param
-    return kind
+ENGINES: dict[str, Callable[[], Engine]] = {
+    "fused": fused_engine,
+    "fused, xla": lambda: fused_engine("xla"),
+    "reference": reference_engine,
+}
+"""By what is made anew for each attempt, as each is another process."""
+TOGETHER = "stopping, plateau, best weights"
+"""A cohort that meets most rules; the others are for `make check`."""
+RESUMED = [
+    pytest.param(
+        make,
+        kind,
+        id=f"{engine}-{name}",
+        marks=[] if name == TOGETHER and engine != "fused, xla" else [pytest.mark.slow],
+    )
+    for engine, make in ENGINES.items()
+    for name, kind in KINDS.items()
+]
 
 
-@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
-def test_what_goes_on_equals_what_was_never_stopped(engine: type[Any], kind: dict[str, Any], tmp_path: Path) -> None:
-    compilers: dict[str, str] = {}  # as in a worker's file: another compiler would round otherwise
+@pytest.mark.backends
+@pytest.mark.parametrize(("engine", "kind"), RESUMED)
+def test_what_goes_on_equals_what_was_never_stopped(
+    engine: Callable[[], Engine], kind: dict[str, Any], tmp_path: Path
+) -> None:
     cohort = cohort_of(trial_specs(kind))
     undisturbed = Recording(cohort)
-    engine(compilers).train(cohort, undisturbed)
+    engine().train(cohort, undisturbed)
     # Together, some trials end between the checkpoint and the cut; one by one, the one in training must not.
-    before = CutOff(cohort, at=3, lives=2) if engine is FusedEngine else CutOff(cohort, at=2, lives=1)
+    before = CutOff(cohort, at=3, lives=2) if engine is not reference_engine else CutOff(cohort, at=2, lives=1)
     with pytest.raises(Cut):
-        engine(compilers).train(cohort, before)
+        engine().train(cohort, before)
     assert before.saved is not None
     checkpoints(tmp_path).save(before.saved)
     completed = {trial_id: len(history) for trial_id, history in before.histories.items()}
@@ -114,7 +128,7 @@ def test_what_goes_on_equals_what_was_never_stopped(engine: type[Any], kind: dic
         replace(trial, ended_after=completed[trial.id] if trial.id in before.reasons else None)
         for trial in cohort.trials
     ]
-    engine(compilers).train(replace(cohort, trials=trials, checkpoint=saved.checkpoint), after)
+    engine().train(replace(cohort, trials=trials, checkpoint=saved.checkpoint), after)
     assert bits(after.histories) == bits(undisturbed.histories)
     assert before.reasons | after.reasons == undisturbed.reasons
     for trial_id, weights in after.weights.items():
@@ -122,8 +136,8 @@ def test_what_goes_on_equals_what_was_never_stopped(engine: type[Any], kind: dic
         assert [array.tobytes() for array in weights] == [array.tobytes() for array in expected]
 
 
-def a_checkpoint(engine: Engine, kind: str = "adam, three rates") -> tuple[Cohort, SavedCohort]:
-    cohort = cohort_of(trial_specs(KINDS[kind]))
+def a_checkpoint(engine: Engine) -> tuple[Cohort, SavedCohort]:
+    cohort = cohort_of(trial_specs(KINDS["adam, three rates"]))
     report = CutOff(cohort, at=2, lives=1)
     with pytest.raises(Cut):
         engine.train(cohort, report)
@@ -131,27 +145,33 @@ def a_checkpoint(engine: Engine, kind: str = "adam, three rates") -> tuple[Cohor
     return cohort, report.saved
 
 
-def test_a_checkpoint_of_another_network_is_refused_before_anything_is_reported(engine: type[Any]) -> None:
-    cohort, saved = a_checkpoint(engine({}))
+@pytest.fixture(scope="module")
+def saved() -> SavedCohort:
+    """A checkpoint of the fused engine after its second epoch."""
+    return a_checkpoint(fused_engine())[1]
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("engine", [fused_engine, reference_engine])
+def test_a_checkpoint_of_another_network_is_refused_before_anything_is_reported(engine: Callable[[], Engine]) -> None:
+    cohort, saved = a_checkpoint(engine())
     other = cohort_of(trial_specs(document(model=layers(DENSE_2), optimizer=KINDS["adam, three rates"]["optimizer"])))
     report = Recording(other)
     with pytest.raises(UnusableCheckpointError):
-        engine({}).train(replace(other, checkpoint=saved.checkpoint), report)
+        engine().train(replace(other, checkpoint=saved.checkpoint), report)
     foreign = replace(saved.checkpoint, document={"trials": ["trl_x"], "trial": "trl_x"})
     with pytest.raises(UnusableCheckpointError):
-        engine({}).train(replace(cohort, checkpoint=foreign), report)
+        engine().train(replace(cohort, checkpoint=foreign), report)
     assert not any(report.histories.values())
 
 
-def test_another_backends_are_left_alone(tmp_path: Path) -> None:
-    _, saved = a_checkpoint(FusedEngine({}))
+def test_another_backends_are_left_alone(tmp_path: Path, saved: SavedCohort) -> None:
     checkpoints(tmp_path).save(saved)
     assert list(checkpoints(tmp_path, attempt=2, backend="another").newest_first({})) == []
     assert len(list(checkpoints(tmp_path, attempt=2).newest_first({}))) == 1
 
 
-def test_the_newest_two_are_kept_and_a_later_attempt_comes_first(tmp_path: Path) -> None:
-    _, saved = a_checkpoint(FusedEngine({}))
+def test_the_newest_two_are_kept_and_a_later_attempt_comes_first(tmp_path: Path, saved: SavedCohort) -> None:
     ours, later = checkpoints(tmp_path), checkpoints(tmp_path, attempt=2)
     for _ in range(3):
         ours.save(saved)
@@ -167,8 +187,7 @@ def test_the_newest_two_are_kept_and_a_later_attempt_comes_first(tmp_path: Path)
 
 @pytest.mark.parametrize("place", [0.0, 0.1, 0.5, 0.9, 0.999])
 @pytest.mark.parametrize("damage", ["cut", "flipped"])
-def test_a_spoilt_file_is_passed_over(tmp_path: Path, place: float, damage: str) -> None:
-    _, saved = a_checkpoint(FusedEngine({}))
+def test_a_spoilt_file_is_passed_over(tmp_path: Path, saved: SavedCohort, place: float, damage: str) -> None:
     ours = checkpoints(tmp_path)
     ours.save(replace(saved, engine="older"))
     ours.save(saved)
@@ -190,16 +209,16 @@ def _same(ours: Checkpoints, saved: SavedCohort) -> bool:
     return all(read.arrays[name].tobytes() == array.tobytes() for name, array in saved.checkpoint.arrays.items())
 
 
-def test_one_that_is_ahead_of_the_database_is_passed_over(tmp_path: Path) -> None:
-    _, saved = a_checkpoint(FusedEngine({}))
+def test_one_that_is_ahead_of_the_database_is_passed_over(tmp_path: Path, saved: SavedCohort) -> None:
     ours = checkpoints(tmp_path)
     ours.save(saved)
     assert list(ours.newest_first(dict.fromkeys(saved.checkpoint.epochs, 1))) == []
     assert len(list(ours.newest_first(dict.fromkeys(saved.checkpoint.epochs, 2)))) == 1
 
 
-def test_a_file_of_a_later_format_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, saved = a_checkpoint(FusedEngine({}))
+def test_a_file_of_a_later_format_is_passed_over(
+    tmp_path: Path, saved: SavedCohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("workers.saving.checkpoints.FORMAT", 3)
     checkpoints(tmp_path).save(saved)
     monkeypatch.undo()
