@@ -35,7 +35,10 @@ async function navigate(isFirst = false) {
     await show(main, found, leaving.signal);
   } catch (error) {
     if (!leaving.signal.aborted) {
-      main.replaceChildren(el("h1", {}, "This cannot be shown"), el("p", { class: "problem", role: "alert" }, error.message));
+      main.replaceChildren(
+        el("h1", {}, "This cannot be shown"),
+        el("p", { class: "problem", role: "alert" }, error.message),
+      );
     }
   }
 }
@@ -43,11 +46,17 @@ async function navigate(isFirst = false) {
 /** Who trains, in the corner: it explains why nothing happens, where nothing does. */
 async function watchWorkers() {
   const place = document.getElementById("service");
-  if (isAsking()) { setTimeout(watchWorkers, 1_000); return; }
+  if (isAsking()) {
+    setTimeout(watchWorkers, 1_000);
+    return;
+  }
   try {
     const workers = (await api("/v1/workers")).items;
     const busy = workers.filter((worker) => worker.cohort_id !== null).length;
-    const text = workers.length === 0 ? "no worker is alive" : `${workers.length} worker${workers.length > 1 ? "s" : ""}, ${busy} training`;
+    const text =
+      workers.length === 0
+        ? "no worker is alive"
+        : `${workers.length} worker${workers.length > 1 ? "s" : ""}, ${busy} training`;
     if (place.textContent !== text) place.textContent = text;
   } catch (error) {
     place.textContent = error instanceof Problem ? error.message : "the service does not answer";
@@ -55,7 +64,10 @@ async function watchWorkers() {
   setTimeout(watchWorkers, 5_000);
 }
 
-document.getElementById("skip").addEventListener("click", (event) => { event.preventDefault(); main.focus(); });
+document.getElementById("skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
 addEventListener("hashchange", () => navigate());
 navigate(true);
 watchWorkers();

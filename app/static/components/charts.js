@@ -11,17 +11,28 @@ const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: [
 function layout(title, x, y, { isLog, isLogX = false, isFew = false, hasLegend }) {
   const axis = { gridcolor: css("--grid"), zerolinecolor: css("--line"), linecolor: css("--line"), automargin: true };
   return {
-    paper_bgcolor: css("--ground"), plot_bgcolor: css("--ground"), font: { color: css("--ink"), size: 13 },
-    margin: { l: 60, r: 15, t: 15, b: 55 }, showlegend: hasLegend, hovermode: "closest", uirevision: title,
+    paper_bgcolor: css("--ground"),
+    plot_bgcolor: css("--ground"),
+    font: { color: css("--ink"), size: 13 },
+    margin: { l: 60, r: 15, t: 15, b: 55 },
+    showlegend: hasLegend,
+    hovermode: "closest",
+    uirevision: title,
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
-    xaxis: { ...axis, title: { text: x, font: { size: 13 } }, type: isLogX ? "log" : undefined, dtick: isFew ? 1 : undefined },
+    xaxis: {
+      ...axis,
+      title: { text: x, font: { size: 13 } },
+      type: isLogX ? "log" : undefined,
+      dtick: isFew ? 1 : undefined,
+    },
     yaxis: { ...axis, title: { text: y, font: { size: 13 } }, type: isLog ? "log" : "linear" },
   };
 }
 
 /** Whether a linear axis would hide all but the largest. */
 export const spansMuch = (values) => {
-  let low = Infinity, high = 0; // a spread would take no more than some hundred thousand arguments
+  let low = Infinity,
+    high = 0; // a spread would take no more than some hundred thousand arguments
   for (const value of values) {
     if (!Number.isFinite(value)) continue;
     low = Math.min(low, value);
@@ -60,19 +71,38 @@ export class Chart {
       const legend = curve.isDashed ? `${curve.group} (dotted)` : curve.group;
       const isFirst = !named.has(legend);
       named.add(legend);
-      const colour = isCrowded ? (curve.key === look.leader ? css("--accent") : css("--rest")) : COLOURS[place % COLOURS.length];
+      const colour = isCrowded
+        ? curve.key === look.leader
+          ? css("--accent")
+          : css("--rest")
+        : COLOURS[place % COLOURS.length];
       return {
-        type: "scatter", mode: curve.x.length > 60 || isCrowded ? "lines" : "lines+markers", name: escaped(legend), showlegend: isFirst, legendgroup: legend,
-        x: curve.x, y: curve.y, opacity: isCrowded && curve.key !== look.leader ? 0.55 : 1,
-        line: { color: colour, width: this.widths[index], dash: curve.isDashed ? "dot" : isCrowded ? "solid" : DASHES[place % DASHES.length] },
+        type: "scatter",
+        mode: curve.x.length > 60 || isCrowded ? "lines" : "lines+markers",
+        name: escaped(legend),
+        showlegend: isFirst,
+        legendgroup: legend,
+        x: curve.x,
+        y: curve.y,
+        opacity: isCrowded && curve.key !== look.leader ? 0.55 : 1,
+        line: {
+          color: colour,
+          width: this.widths[index],
+          dash: curve.isDashed ? "dot" : isCrowded ? "solid" : DASHES[place % DASHES.length],
+        },
         marker: {
-          color: colour, symbol: SYMBOLS[place % SYMBOLS.length],
+          color: colour,
+          symbol: SYMBOLS[place % SYMBOLS.length],
           size: curve.x.map((_, at) => (at === curve.best ? 13 : 5)),
         },
         hovertemplate: `${escaped(curve.name)}<br>${escaped(look.x)} %{x}: %{y:.5g}<extra></extra>`,
       };
     });
-    await this.plot(curves, traces, layout(look.title, look.x, look.y, { isLog, isFew, hasLegend: !isCrowded && traces.length > 1 }));
+    await this.plot(
+      curves,
+      traces,
+      layout(look.title, look.x, look.y, { isLog, isFew, hasLegend: !isCrowded && traces.length > 1 }),
+    );
   }
 
   /** dots: [{ key, label, x, y, series }]: what each trial has reached over a hyperparameter. */
@@ -81,8 +111,16 @@ export class Chart {
     const series = [...new Set(dots.map((dot) => dot.series))];
     const isNumeric = dots.every((dot) => typeof dot.x === "number");
     const traces = dots.map((dot) => ({
-      type: "scatter", mode: "markers", name: escaped(dot.label), x: [isNumeric ? dot.x : String(dot.x)], y: [dot.y],
-      marker: { color: COLOURS[series.indexOf(dot.series) % COLOURS.length], symbol: SYMBOLS[series.indexOf(dot.series) % SYMBOLS.length], size: 10 },
+      type: "scatter",
+      mode: "markers",
+      name: escaped(dot.label),
+      x: [isNumeric ? dot.x : String(dot.x)],
+      y: [dot.y],
+      marker: {
+        color: COLOURS[series.indexOf(dot.series) % COLOURS.length],
+        symbol: SYMBOLS[series.indexOf(dot.series) % SYMBOLS.length],
+        size: 10,
+      },
       hovertemplate: `${escaped(dot.label)}: %{y:.5g}<extra></extra>`,
     }));
     this.widths = dots.map(() => 0);
@@ -108,7 +146,11 @@ export class Chart {
     if (!this.keys.length) return;
     const lit = this.keys.map((mine, index) => (mine === key ? 5 : this.widths[index]));
     const now = this.keys.map((_, index) => index);
-    window.Plotly.restyle(this.element, this.widths[0] === 0 ? { "marker.size": lit.map((width) => (width ? 18 : 10)) } : { "line.width": lit }, now);
+    window.Plotly.restyle(
+      this.element,
+      this.widths[0] === 0 ? { "marker.size": lit.map((width) => (width ? 18 : 10)) } : { "line.width": lit },
+      now,
+    );
   }
 
   close() {
@@ -118,4 +160,5 @@ export class Chart {
 }
 
 /** plotly reads a few tags in texts. */
-const escaped = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("%{", "% {");
+const escaped = (text) =>
+  String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("%{", "% {");

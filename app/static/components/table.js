@@ -11,8 +11,13 @@ export class Table {
     this.sortBy = options.sortBy ?? null;
     this.isDescending = options.isDescending ?? false;
     this.body = el("tbody");
-    this.heads = columns.map((column, index) => el("th", { scope: "col", class: column.isNumber ? "number" : null },
-      el("button", { type: "button", onclick: () => this.sort(index) }, column.title)));
+    this.heads = columns.map((column, index) =>
+      el(
+        "th",
+        { scope: "col", class: column.isNumber ? "number" : null },
+        el("button", { type: "button", onclick: () => this.sort(index) }, column.title),
+      ),
+    );
     const caption = el("caption", { class: "hint" }, options.caption);
     const table = el("table", {}, caption, el("thead", {}, el("tr", {}, ...this.heads)), this.body);
     this.element = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": options.caption }, table);
@@ -24,9 +29,15 @@ export class Table {
     this.render();
   }
 
-  set(rows) { this.rows = rows; this.render(); }
+  set(rows) {
+    this.rows = rows;
+    this.render();
+  }
 
-  filterBy(text) { this.filter = text.trim().toLowerCase(); this.render(); }
+  filterBy(text) {
+    this.filter = text.trim().toLowerCase();
+    this.render();
+  }
 
   render() {
     this.heads.forEach((head, index) => {
@@ -36,7 +47,13 @@ export class Table {
     let rows = this.rows;
     if (this.filter) {
       const texts = (row) => [this.options.textOf?.(row), ...this.columns.map(({ value }) => value(row))];
-      rows = rows.filter((row) => texts(row).some((text) => String(text ?? "").toLowerCase().includes(this.filter)));
+      rows = rows.filter((row) =>
+        texts(row).some((text) =>
+          String(text ?? "")
+            .toLowerCase()
+            .includes(this.filter),
+        ),
+      );
     }
     if (this.sortBy !== null) {
       const { value } = this.columns[this.sortBy];
@@ -53,7 +70,9 @@ export class Table {
       return element;
     });
     this.elements = kept;
-    const isInPlace = elements.length === this.body.children.length && elements.every((element, at) => element === this.body.children[at]);
+    const isInPlace =
+      elements.length === this.body.children.length &&
+      elements.every((element, at) => element === this.body.children[at]);
     if (isInPlace) return;
     const focused = document.activeElement;
     this.body.replaceChildren(...elements);
@@ -74,7 +93,8 @@ export class Table {
     this.columns.forEach((column, index) => {
       const content = column.cell ? column.cell(row) : String(column.value(row) ?? "–");
       let cell = element.children[index];
-      if (!cell) element.append(cell = el("td", { class: column.isNumber ? "number" : column.isText ? "text" : null }));
+      if (!cell)
+        element.append((cell = el("td", { class: column.isNumber ? "number" : column.isText ? "text" : null })));
       if (typeof content === "string") {
         if (cell.textContent !== content || cell.firstElementChild) cell.textContent = content;
       } else if (cell.dataset.shown !== content.dataset.shown || cell.dataset.shown === undefined) {
@@ -84,14 +104,18 @@ export class Table {
     });
   }
 
-  light(key, isLit) { this.elements.get(key)?.classList.toggle("lit", isLit); }
+  light(key, isLit) {
+    this.elements.get(key)?.classList.toggle("lit", isLit);
+  }
 }
 
 /** Missing values come last, whichever way it is sorted. */
 function compared(one, other, isDescending) {
   const isMissing = (value) => value === null || value === undefined || Number.isNaN(value);
   if (isMissing(one) || isMissing(other)) return Number(isMissing(one)) - Number(isMissing(other));
-  const order = typeof one === "number" && typeof other === "number" ? one - other
-    : String(one).localeCompare(String(other), undefined, { numeric: true });
+  const order =
+    typeof one === "number" && typeof other === "number"
+      ? one - other
+      : String(one).localeCompare(String(other), undefined, { numeric: true });
   return isDescending ? -order : order;
 }

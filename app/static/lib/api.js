@@ -19,13 +19,16 @@ async function request(path, options = {}) {
     const response = await fetch(path, { ...options, headers });
     if (response.status !== 401) return response;
     if (sent !== key()) continue; // another request has asked for one meanwhile
-    asking ??= askForKey(sent).finally(() => { asking = null; });
+    asking ??= askForKey(sent).finally(() => {
+      asking = null;
+    });
     await asking;
   }
 }
 
 async function askForKey(refused) {
-  const dialog = document.getElementById("key"), input = dialog.querySelector("input");
+  const dialog = document.getElementById("key"),
+    input = dialog.querySelector("input");
   dialog.querySelector(".fault").hidden = !refused;
   input.value = "";
   dialog.showModal();
@@ -39,7 +42,12 @@ export const isAsking = () => asking !== null;
 /** The JSON of a path; a `body` is sent as JSON. Throws a Problem. */
 export async function api(path, { method = "GET", body, signal, headers: further } = {}) {
   const headers = { ...further, ...(body === undefined ? {} : { "Content-Type": "application/json" }) };
-  const response = await request(path, { method, signal, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  const response = await request(path, {
+    method,
+    signal,
+    headers,
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
   const isJson = (response.headers.get("content-type") ?? "").includes("json");
   const document = isJson ? await response.json() : null;
   if (!response.ok) throw new Problem(response.status, document);

@@ -26,17 +26,25 @@ export function shown(value) {
 }
 
 /** When something happened, in the reader's own time. */
-export const time = (text) => (text ? new Date(text).toLocaleString([], { dateStyle: "medium", timeStyle: "short" }) : "–");
+export const time = (text) =>
+  text ? new Date(text).toLocaleString([], { dateStyle: "medium", timeStyle: "short" }) : "–";
 
 /** A state as a word with a colour. */
 export const stateOf = (state) => el("span", { class: `state ${state}` }, state);
 
 /** Calls `work` at most once in so many milliseconds, and once more after the last call. */
 export function throttled(milliseconds, work) {
-  let timer = null, last = 0;
+  let timer = null,
+    last = 0;
   return () => {
     if (timer !== null) return;
-    timer = setTimeout(() => { timer = null; last = performance.now(); work(); },
-      Math.max(0, last + milliseconds - performance.now()));
+    timer = setTimeout(
+      () => {
+        timer = null;
+        last = performance.now();
+        work();
+      },
+      Math.max(0, last + milliseconds - performance.now()),
+    );
   };
 }

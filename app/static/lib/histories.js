@@ -2,7 +2,10 @@
 import { number } from "./dom.js";
 
 export class Histories {
-  constructor() { this.trials = new Map(); this.names = []; }
+  constructor() {
+    this.trials = new Map();
+    this.names = [];
+  }
 
   /** trials: as an event or `history?after=…` has them: what is new. */
   add(trials) {
@@ -23,16 +26,21 @@ export class Histories {
     }
   }
 
-  metrics() { return this.names; }
+  metrics() {
+    return this.names;
+  }
 
   /** A trial's curve of a metric; its best epoch is marked. */
   curve(trial, metric, isNamed = false, before = "") {
     const mine = this.trials.get(trial.id) ?? { epoch: [] };
     const label = before + trial.label;
     return {
-      key: trial.id, group: label.replace(/(, )?seed=\d+$/, "") || label, name: isNamed ? `${label}: ${metric}` : label,
+      key: trial.id,
+      group: label.replace(/(, )?seed=\d+$/, "") || label,
+      name: isNamed ? `${label}: ${metric}` : label,
       isDashed: isNamed && metric.startsWith("val_"),
-      x: mine.epoch, y: (mine[metric] ?? []).map((value) => (Number.isFinite(value) ? value : null)),
+      x: mine.epoch,
+      y: (mine[metric] ?? []).map((value) => (Number.isFinite(value) ? value : null)),
       best: mine.epoch.indexOf(trial.best_epoch?.epoch),
     };
   }
