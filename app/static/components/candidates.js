@@ -2,12 +2,18 @@
 import { shown } from "../lib/dom.js";
 import { Table } from "./table.js";
 
+/** @param {Schemas["IntervalView"] | null} interval */
 const span = (interval) => (interval ? `${shown(interval.low)} to ${shown(interval.high)}` : "–");
+/** @param {number | null | undefined} part */
 const per = (part) => (part === null || part === undefined ? "–" : `${(100 * part).toFixed(1)} %`);
 
-/** `title` says whose they are, where there are several such tables. */
+/**
+ * `title` says whose they are, where there are several such tables.
+ * @param {Schemas["ComparisonView"]} comparison
+ */
 export function candidatesTable(comparison, title = comparison.name) {
   const metric = comparison.objective.metric;
+  /** @type {Table<Schemas["CandidateView"]>} */
   const table = new Table(
     [
       { title: "Rank", isNumber: true, value: (row) => row.rank },

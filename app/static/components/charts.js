@@ -5,9 +5,34 @@ const DASHES = ["solid", "dash", "dashdot", "dot"];
 const SYMBOLS = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross"];
 const COLOURS_AT_MOST = 12;
 
+/**
+ * @typedef {object} Curve
+ * @property {string} key
+ * @property {string} name
+ * @property {string} group what it shares with its other seeds
+ * @property {number[]} x
+ * @property {(number | null | undefined)[]} y
+ * @property {number} best index of the best epoch
+ * @property {boolean} isDashed
+ */
+
+/**
+ * What a trial has reached over a hyperparameter.
+ * @typedef {{ key: string, label: string, x: unknown, y: number | null, series: string }} Dot
+ */
+
+/** @typedef {{ title: string, x: string, y: string, scale: string, leader?: string | null | undefined }} Look */
+
+/** @param {string} name */
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 
+/**
+ * @param {string} title
+ * @param {string} x
+ * @param {string} y
+ * @param {{ isLog: boolean, isLogX?: boolean, isFew?: boolean, hasLegend: boolean }} look
+ */
 function layout(title, x, y, { isLog, isLogX = false, isFew = false, hasLegend }) {
   const axis = { gridcolor: css("--grid"), zerolinecolor: css("--line"), linecolor: css("--line"), automargin: true };
   return {
@@ -29,12 +54,15 @@ function layout(title, x, y, { isLog, isLogX = false, isFew = false, hasLegend }
   };
 }
 
-/** Whether a linear axis would hide all but the largest. */
+/**
+ * Whether a linear axis would hide all but the largest.
+ * @param {unknown[]} values
+ */
 export const spansMuch = (values) => {
-  let low = Infinity,
-    high = 0; // a spread would take no more than some hundred thousand arguments
+  let low = Infinity;
+  let high = 0; // a spread would take no more than some hundred thousand arguments
   for (const value of values) {
-    if (!Number.isFinite(value)) continue;
+    if (typeof value !== "number" || !Number.isFinite(value)) continue;
     low = Math.min(low, value);
     high = Math.max(high, value);
   }
@@ -42,10 +70,18 @@ export const spansMuch = (values) => {
 };
 
 export class Chart {
-  /** onHover(key or null): which curve the pointer is at. */
+  /**
+   * @param {HTMLElement} element
+   * @param {(key: string | null) => void} [onHover] told which curve the pointer is at
+   */
   constructor(element, onHover) {
     this.element = element;
+    /** @type {string[]} */
     this.keys = [];
+    /** @type {number[]} */
+    this.widths = [];
+    /** @type {(() => Promise<void>) | undefined} draws again what was last drawn */
+    this.last = undefined;
     this.onHover = onHover;
     this.isListening = false;
     this.dark = matchMedia("(prefers-color-scheme: dark)");
@@ -54,8 +90,8 @@ export class Chart {
   }
 
   /**
-   * curves: [{ key, name, group (what it shares with its other seeds), x, y, best (index of the best epoch), isDashed }];
-   * look: { title, x, y, scale, leader }
+   * @param {Curve[]} curves
+   * @param {Look} look
    */
   async draw(curves, look) {
     this.last = () => this.draw(curves, look);
@@ -105,7 +141,10 @@ export class Chart {
     );
   }
 
-  /** dots: [{ key, label, x, y, series }]: what each trial has reached over a hyperparameter. */
+  /**
+   * @param {Dot[]} dots
+   * @param {Look} look
+   */
   async drawSweep(dots, look) {
     this.last = () => this.drawSweep(dots, look);
     const series = [...new Set(dots.map((dot) => dot.series))];
@@ -129,19 +168,28 @@ export class Chart {
     await this.plot(dots, traces, layout(look.title, look.x, look.y, { isLog, isLogX, hasLegend: false }));
   }
 
-  async plot(curves, traces, shape) {
-    this.keys = curves.map((curve) => curve.key);
+  /**
+   * @param {{ key: string }[]} drawn
+   * @param {{ x: unknown[] }[]} traces
+   * @param {object} shape
+   */
+  async plot(drawn, traces, shape) {
+    this.keys = drawn.map(({ key }) => key);
     await window.Plotly.react(this.element, traces, shape, CONFIG);
     this.element.dataset.curves = String(traces.length);
     this.element.dataset.points = String(traces.reduce((sum, trace) => sum + trace.x.length, 0));
     if (!this.isListening) {
       this.isListening = true;
-      this.element.on("plotly_hover", ({ points }) => this.onHover?.(this.keys[points[0].curveNumber]));
-      this.element.on("plotly_unhover", () => this.onHover?.(null));
+      const element = /** @type {PlotlyElement} */ (this.element);
+      element.on("plotly_hover", ({ points: [point] }) => this.onHover?.(this.keys[point.curveNumber] ?? null));
+      element.on("plotly_unhover", () => this.onHover?.(null));
     }
   }
 
-  /** Makes the curves of one key thick, or all as they were. */
+  /**
+   * Makes the curves of one key thick, or all as they were.
+   * @param {string | null} key
+   */
   light(key) {
     if (!this.keys.length) return;
     const lit = this.keys.map((mine, index) => (mine === key ? 5 : this.widths[index]));
@@ -159,6 +207,9 @@ export class Chart {
   }
 }
 
-/** plotly reads a few tags in texts. */
+/**
+ * plotly reads a few tags in texts.
+ * @param {string} text
+ */
 const escaped = (text) =>
-  String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("%{", "% {");
+  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("%{", "% {");

@@ -6,14 +6,22 @@ import { api } from "../lib/api.js";
 import { el, stateOf } from "../lib/dom.js";
 import { Histories } from "../lib/histories.js";
 
+/**
+ * @param {HTMLElement} main
+ * @param {string} ids with commas between
+ * @param {AbortSignal} leaving
+ */
 export async function showComparison(main, ids, leaving) {
   document.title = "Comparison – Fitting Room";
   const found = await Promise.all(
     [...new Set(ids.split(",").filter(Boolean))].map(async (id) => {
-      const path = `/v1/experiments/${id}`;
-      const [view, trials, history, comparison] = await Promise.all(
-        ["", "/trials", "/history", "/comparison"].map((rest) => api(path + rest, { signal: leaving })),
-      );
+      const path = /** @type {const} */ (`/v1/experiments/${id}`);
+      const [view, trials, history, comparison] = await Promise.all([
+        api(path, { signal: leaving }),
+        api(`${path}/trials`, { signal: leaving }),
+        api(`${path}/history`, { signal: leaving }),
+        api(`${path}/comparison`, { signal: leaving }),
+      ]);
       const histories = new Histories();
       histories.add(history.trials);
       return { name: view.name, view, trials: trials.items, histories, comparison };
@@ -34,6 +42,7 @@ export async function showComparison(main, ids, leaving) {
   const scale = el("select", { onchange: draw }, ...["auto", "linear", "log"].map((name) => el("option", {}, name)));
   const leaders = el("input", { type: "checkbox", onchange: draw });
 
+  /** @returns {Promise<void>} */
   function draw() {
     const curves = found
       .flatMap(({ name, view, trials, histories }) =>

@@ -4,27 +4,37 @@ import { candidatesTable } from "../components/candidates.js";
 import { Chart } from "../components/charts.js";
 import { Table } from "../components/table.js";
 import { api, download, events } from "../lib/api.js";
-import { el, number, shown, stateOf, throttled, time } from "../lib/dom.js";
+import { el, messageOf, number, shown, stateOf, throttled, time } from "../lib/dom.js";
 import { Histories } from "../lib/histories.js";
 
 const ENDED = ["completed", "failed", "cancelled"];
 
+/** @typedef {Schemas["TrialSummaryView"]} Trial */
+
+/**
+ * @param {HTMLElement} main
+ * @param {string} id
+ * @param {AbortSignal} leaving
+ */
 export async function showExperiment(main, id, leaving) {
-  const path = `/v1/experiments/${id}`;
+  const path = /** @type {const} */ (`/v1/experiments/${id}`);
   let view = await api(path, { signal: leaving });
   let trials = (await api(`${path}/trials`, { signal: leaving })).items;
   const objective = view.objective.metric;
   const swept = [...new Set(trials.flatMap((trial) => Object.keys(trial.hyperparameters)))];
   const histories = new Histories();
-  let soon = null,
-    ranking = null;
+  const soon = throttled(250, paint);
+  /** @type {Table<Schemas["CandidateView"]> | null} */
+  let ranking = null;
   document.title = `${view.name} – Fitting Room`;
 
   const sentence = el("p", { class: "sentence", role: "status" });
   const problem = el("p", { class: "problem", role: "alert", hidden: true });
   const state = el("p", { class: "bar" });
   const drawing = el("div", { class: "chart", role: "figure" });
-  const chart = new Chart(drawing, (key) => trials.forEach((trial) => table.light(trial.id, trial.id === key)));
+  const chart = new Chart(drawing, (key) => {
+    for (const trial of trials) table.light(trial.id, trial.id === key);
+  });
   const metric = el("select", { onchange: draw });
   const x = el(
     "select",
@@ -46,14 +56,15 @@ export async function showExperiment(main, id, leaving) {
   const resume = action("Resume", "resume");
   const candidates = el("div");
 
+  /** @type {Table<Trial>} */
   const table = new Table(
     [
       { title: "Trial", value: (trial) => trial.number, cell: (trial) => trial.label },
       ...swept.map((name) => ({
         title: name.replace(/^.*\./, ""),
-        value: (trial) => trial.hyperparameters[name],
+        value: (/** @type {Trial} */ trial) => trial.hyperparameters[name],
         isNumber: trials.some((trial) => typeof trial.hyperparameters[name] === "number"),
-        cell: (trial) => shownValue(trial.hyperparameters[name]),
+        cell: (/** @type {Trial} */ trial) => shownValue(trial.hyperparameters[name]),
       })),
       { title: "State", value: (trial) => trial.stop_reason ?? trial.state, cell: (trial) => why(trial) },
       {
@@ -105,6 +116,11 @@ export async function showExperiment(main, id, leaving) {
     },
   );
 
+  /**
+   * @param {string} title
+   * @param {"cancel" | "pause" | "resume"} name
+   * @param {string} [question]
+   */
   function action(title, name, question) {
     return el(
       "button",
@@ -125,6 +141,7 @@ export async function showExperiment(main, id, leaving) {
     );
   }
 
+  /** @param {Trial} trial */
   function network(trial) {
     const summary = el(
       "button",
@@ -140,11 +157,12 @@ export async function showExperiment(main, id, leaving) {
       },
       ".keras",
     );
-    const cell = el("span", {}, summary, " ", trial.weights_epoch === null ? null : save);
+    const cell = el("span", {}, summary, " ", typeof trial.weights_epoch === "number" ? save : null);
     cell.dataset.shown = `network ${trial.weights_epoch}`;
     return cell;
   }
 
+  /** @param {Trial} trial */
   async function showSummary(trial) {
     const found = await api(`/v1/trials/${trial.id}`);
     const dialog = el(
@@ -159,10 +177,10 @@ export async function showExperiment(main, id, leaving) {
     dialog.showModal();
   }
 
-  const say = (error) => {
+  const say = (/** @type {unknown} */ error) => {
     if (leaving.aborted) return;
     problem.hidden = false;
-    problem.textContent = error.message;
+    problem.textContent = messageOf(error);
   };
 
   function fillMetrics() {
@@ -174,7 +192,6 @@ export async function showExperiment(main, id, leaving) {
   }
 
   function draw() {
-    soon ??= throttled(250, paint);
     soon();
   }
 
@@ -185,15 +202,11 @@ export async function showExperiment(main, id, leaving) {
     const shownTrials = trials.filter((trial) => !filter.value || table.elements.has(trial.id));
     drawing.setAttribute("aria-label", `${name} of ${shownTrials.length} trials; the table below has the numbers`);
     if (x.value) {
-      const dots = shownTrials
-        .filter((trial) => trial.best_epoch && x.value in trial.hyperparameters)
-        .map((trial) => ({
-          key: trial.id,
-          label: trial.label,
-          x: trial.hyperparameters[x.value],
-          y: number(trial.best_epoch.metrics[name]),
-          series: trial.model ?? "",
-        }));
+      const dots = shownTrials.flatMap(({ id: key, label, hyperparameters, model, best_epoch: best }) =>
+        best && x.value in hyperparameters
+          ? [{ key, label, x: hyperparameters[x.value], y: number(best.metrics[name]), series: model ?? "" }]
+          : [],
+      );
       return chart.drawSweep(dots, {
         title: `${name} ${x.value} ${scale.value}`,
         x: x.value,
@@ -327,8 +340,10 @@ export async function showExperiment(main, id, leaving) {
   }
 }
 
+/** @param {unknown} value */
 const shownValue = (value) => (typeof value === "number" ? String(Number(value.toPrecision(6))) : String(value ?? "–"));
 
+/** @param {Trial} trial */
 function why(trial) {
   const text = trial.stop_reason ?? trial.state;
   const cell = el(

@@ -2,13 +2,21 @@
 
 import { Table } from "../components/table.js";
 import { api, isAsking } from "../lib/api.js";
-import { el, stateOf, time } from "../lib/dom.js";
+import { el, messageOf, stateOf, time } from "../lib/dom.js";
 
 const EVERY = 2_000;
 const STATES = ["queued", "running", "completed", "failed", "cancelled"];
 
+/** @typedef {Schemas["ExperimentSummaryView"]} Experiment */
+
+/**
+ * @param {HTMLElement} main
+ * @param {string} _
+ * @param {AbortSignal} leaving
+ */
 export async function showExperiments(main, _, leaving) {
   document.title = "Fitting Room";
+  /** @type {Set<string>} */
   const chosen = new Set();
   const pages = { limit: 50 };
   const compare = el(
@@ -30,7 +38,12 @@ export async function showExperiments(main, _, leaving) {
     ...STATES.map((name) => el("option", {}, name)),
   );
   const tag = el("input", { type: "search", onchange: refresh });
-  const find = el("input", { type: "search", oninput: () => table.filterBy(find.value) });
+  const find = el("input", {
+    type: "search",
+    oninput: () => {
+      table.filterBy(find.value);
+    },
+  });
   const more = el(
     "button",
     {
@@ -51,6 +64,7 @@ export async function showExperiments(main, _, leaving) {
   );
   const problem = el("p", { class: "problem", role: "alert", hidden: true });
 
+  /** @type {Table<Experiment>} */
   const table = new Table(
     [
       { title: "Choose", value: (row) => chosen.has(row.id), cell: choice },
@@ -73,6 +87,7 @@ export async function showExperiments(main, _, leaving) {
     { caption: "Experiments, newest first", keyOf: (row) => row.id },
   );
 
+  /** @param {Experiment} row */
   function choice(row) {
     const box = el("input", {
       type: "checkbox",
@@ -92,14 +107,16 @@ export async function showExperiments(main, _, leaving) {
       const query = new URLSearchParams();
       if (state.value) query.set("state", state.value);
       if (tag.value.trim()) query.set("tag", tag.value.trim());
+      /** @type {Experiment[]} */
       const items = [];
+      /** @type {string | null} */
       let cursor = null;
       do {
         query.set("limit", String(Math.min(100, pages.limit - items.length)));
         if (cursor) query.set("cursor", cursor);
         const page = await api(`/v1/experiments?${query}`, { signal: leaving });
         items.push(...page.items);
-        cursor = page.next_cursor;
+        cursor = page.next_cursor ?? null;
       } while (cursor && items.length < pages.limit);
       table.set(items);
       more.hidden = cursor === null;
@@ -108,7 +125,7 @@ export async function showExperiments(main, _, leaving) {
     } catch (error) {
       if (leaving.aborted) return;
       problem.hidden = false;
-      problem.textContent = error.message;
+      problem.textContent = messageOf(error);
     }
   }
 
@@ -135,14 +152,20 @@ export async function showExperiments(main, _, leaving) {
   leaving.addEventListener("abort", () => clearInterval(timer));
 }
 
-/** A cell's element is made anew only when what it shows has changed. */
+/**
+ * A cell's element is made anew only when what it shows has changed.
+ * @param {string} text
+ * @param {HTMLElement} element
+ */
 const keyed = (text, element) => {
   element.dataset.shown = text;
   return element;
 };
+/** @param {Experiment} row */
 const done = ({ progress, state }) =>
   ["queued", "running"].includes(state) ? progress.epochs_completed / Math.max(1, progress.epochs_planned) : 1;
 
+/** @param {Experiment} row */
 function progressOf(row) {
   const { epochs_completed: completed, epochs_planned: planned } = row.progress;
   const text = `${completed} of ${planned} epochs`;

@@ -2,8 +2,13 @@
 
 import { SpecForm } from "../components/form.js";
 import { api, Problem } from "../lib/api.js";
-import { el } from "../lib/dom.js";
+import { el, messageOf } from "../lib/dom.js";
 
+/**
+ * @param {HTMLElement} main
+ * @param {string} _
+ * @param {AbortSignal} leaving
+ */
 export async function showSubmit(main, _, leaving) {
   document.title = "New experiment – Fitting Room";
   const [schema, datasets] = await Promise.all([
@@ -11,15 +16,18 @@ export async function showSubmit(main, _, leaving) {
     api("/v1/datasets", { signal: leaving }),
   ]);
   const examples = schema.paths["/v1/experiments"].post.requestBody.content["application/json"].examples;
-  const names = Object.keys(examples);
   const draft = sessionStorage.getItem("draft");
   sessionStorage.removeItem("draft");
 
   const exercise = el(
     "select",
-    { onchange: () => exercise.value && load(examples[exercise.value].value) },
+    {
+      onchange: () => {
+        load(examples[exercise.value]?.value);
+      },
+    },
     el("option", { value: "" }, "choose …"),
-    ...names.map((name) => el("option", { value: name }, examples[name].summary)),
+    ...Object.entries(examples).map(([name, { summary }]) => el("option", { value: name }, summary)),
   );
   const text = el("textarea", {
     id: "spec",
@@ -39,7 +47,9 @@ export async function showSubmit(main, _, leaving) {
     },
   );
 
+  /** @param {Spec | undefined} spec */
   function load(spec) {
+    if (!spec) return;
     text.value = JSON.stringify(spec, null, 2);
     form.fill(spec);
     said.replaceChildren();
@@ -51,17 +61,18 @@ export async function showSubmit(main, _, leaving) {
     try {
       spec = JSON.parse(text.value);
     } catch (error) {
-      say(`This is not JSON yet: ${error.message}`);
+      say(`This is not JSON yet: ${messageOf(error)}`);
       return;
     }
     said.replaceChildren();
     if (spec !== null && typeof spec === "object" && !Array.isArray(spec)) form.fill(spec);
   }
 
-  let sent = { text: null, key: null };
-  const say = (message) => said.replaceChildren(el("p", { class: "problem" }, message));
+  let sent = { text: "", key: "" };
+  const say = (/** @type {string} */ message) => said.replaceChildren(el("p", { class: "problem" }, message));
 
-  async function send(path, whenDone) {
+  /** @param {(spec: unknown) => Promise<void>} request */
+  async function send(request) {
     if (form.invalid.size) {
       form.focusInvalid();
       return;
@@ -70,7 +81,7 @@ export async function showSubmit(main, _, leaving) {
     try {
       spec = JSON.parse(text.value);
     } catch (error) {
-      say(`This is not JSON: ${error.message}`);
+      say(`This is not JSON: ${messageOf(error)}`);
       text.focus();
       return;
     }
@@ -79,36 +90,36 @@ export async function showSubmit(main, _, leaving) {
     // The same text under the same key makes one experiment, however often it is sent.
     if (text.value !== sent.text)
       sent = { text: text.value, key: crypto.randomUUID?.() ?? String(Math.random()).slice(2) };
-    const headers = path.endsWith("/plan") ? {} : { "Idempotency-Key": sent.key };
-    buttons.forEach((button) => {
-      button.disabled = true;
-    });
+    for (const button of buttons) button.disabled = true;
     try {
-      await whenDone(await api(path, { method: "POST", body: spec, signal: leaving, headers }));
+      await request(spec);
     } catch (error) {
       if (leaving.aborted) return;
       const faults = error instanceof Problem ? error.errors : [];
       say(
         faults.length
           ? faults.map((fault) => `${fault.pointer || "the document"}: ${fault.detail}`).join("\n")
-          : error.message,
+          : messageOf(error),
       );
       form.showFaults(faults);
     } finally {
-      buttons.forEach((button) => {
-        button.disabled = false;
-      });
+      for (const button of buttons) button.disabled = false;
     }
   }
 
   const plan = () =>
-    send("/v1/experiments/plan", (found) => {
-      const many = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
+    send(async (spec) => {
+      const found = await api("/v1/experiments/plan", { method: "POST", body: spec, signal: leaving });
+      const many = (/** @type {number} */ count, /** @type {string} */ word) =>
+        `${count} ${word}${count === 1 ? "" : "s"}`;
       const engines = [...new Set(found.cohorts.map((cohort) => `${cohort.engine.name}: ${cohort.engine.reason}`))];
-      planned.textContent = `${many(found.trials.length, "trial")} in ${many(found.cohorts.length, "cohort")}, compared by ${found.objective.metric}. ${engines.join("; ")}.`;
+      const size = `${many(found.trials.length, "trial")} in ${many(found.cohorts.length, "cohort")}`;
+      planned.textContent = `${size}, compared by ${found.objective.metric}. ${engines.join("; ")}.`;
     });
   const submit = () =>
-    send("/v1/experiments", (view) => {
+    send(async (spec) => {
+      const headers = { "Idempotency-Key": sent.key };
+      const view = await api("/v1/experiments", { method: "POST", body: spec, signal: leaving, headers });
       location.hash = `#/experiments/${view.id}`;
     });
 
@@ -145,5 +156,5 @@ export async function showSubmit(main, _, leaving) {
       ),
     ),
   );
-  load(draft ? JSON.parse(draft) : examples[names[0]].value);
+  load(draft ? JSON.parse(draft) : Object.values(examples)[0]?.value);
 }
