@@ -8,7 +8,7 @@ JS := scripts/js
 JS_BIN := $(JS)/node_modules/.bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check lint lint-js conformance faults soak bench bench-backends bench-gpu bench-api bench-dashboard pictures lock clean
+.PHONY: help setup demo serve test check lint lint-js conformance faults soak nightly bench bench-backends bench-gpu bench-api bench-dashboard pictures lock clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -73,6 +73,8 @@ conformance: $(READY) ## Hold the API to its schema at length, on both stores (t
 soak: $(READY) ## Many experiments and random kills for half an hour, on both stores
 	scripts/with-servers $(BIN)/python -m tests.faults.soak --minutes 30
 	scripts/with-servers $(BIN)/python -m tests.faults.soak --minutes 30 --server
+
+nightly: conformance faults soak ## What CI runs each night: what takes too long for every change
 
 BACKEND ?= tensorflow
 
