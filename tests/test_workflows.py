@@ -1,5 +1,6 @@
-"""The workflows of CI: targets that exist, the Pythons of pyproject.toml, one name for branch protection."""
+"""CI, the hooks before a commit and the issue forms: what they name exists, and nothing is left to chance."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -80,3 +81,44 @@ def test_check_workflow_pythons_are_those_of_requires_python() -> None:
 def test_check_workflow_runs_on_pushes_and_pull_requests_and_nightly_by_clock_and_hand() -> None:
     assert set(load("check")[True]) == {"push", "pull_request"}
     assert set(load("nightly")[True]) == {"schedule", "workflow_dispatch"}
+
+
+def test_pre_commit_hooks_are_local_and_call_tools_of_the_project() -> None:
+    [repository] = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+    assert repository["repo"] == "local"
+    locked = (ROOT / "locks" / "dev.txt").read_text(encoding="utf-8")
+    for hook in repository["hooks"]:
+        assert hook["language"] == "system", hook["id"]
+        program, argument = hook["entry"].split()[:2] if " " in hook["entry"] else (hook["entry"], "")
+        if program == "make":
+            assert argument in TARGETS
+        elif program != "git":
+            tool = program.removeprefix(".venv/bin/").replace("lint-imports", "import-linter")
+            assert re.search(rf"^{tool}==", locked, re.MULTILINE), hook["id"]
+
+
+def test_issue_form_fields_have_ids_and_labels() -> None:
+    folder = ROOT / ".github" / "ISSUE_TEMPLATE"
+    assert {file.name for file in folder.iterdir()} == {"bug_report.yml", "config.yml", "feature_request.yml"}
+    for name in ("bug_report", "feature_request"):
+        form = yaml.safe_load((folder / f"{name}.yml").read_text(encoding="utf-8"))
+        assert {"name", "description", "body"} <= form.keys()
+        fields = [part for part in form["body"] if part["type"] != "markdown"]
+        assert len({part["id"] for part in fields}) == len(fields)
+        assert all(part["attributes"]["label"] for part in fields)
+
+
+def test_dashboard_lines_are_at_most_120_characters() -> None:
+    """Biome wraps code, but neither comments nor HTML."""
+    files = [file for file in (ROOT / "app" / "static").rglob("*") if file.suffix in {".js", ".css", ".html"}]
+    assert files
+    lines = [(file.name, line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+    assert [where for where in lines if len(where[1]) > 120] == []
+
+
+def test_dashboard_tools_are_pinned_and_locked() -> None:
+    folder = ROOT / "scripts" / "js"
+    wanted = json.loads((folder / "package.json").read_text(encoding="utf-8"))["devDependencies"]
+    locked = json.loads((folder / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    assert {name: locked[f"node_modules/{name}"]["version"] for name in wanted} == wanted
+    assert all("integrity" in package for name, package in locked.items() if name)
