@@ -101,5 +101,5 @@ pictures: $(READY) ## Draw the pictures of the docs anew (needs Chromium)
 lock: $(READY) ## Write the lock files anew, after a change of pyproject.toml
 	scripts/lock $(BIN)/uv
 
-clean: ## Remove the virtual environment; data in .fittingroom stays
-	rm -rf $(VENV)
+clean: ## Remove the virtual environment and the tools for JavaScript; data in .fittingroom stays
+	rm -rf $(VENV) $(JS)/node_modules $(JS)/api.d.ts
