@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 MLFLOW := $(VENV)/mlflow
+JS := scripts/js
+JS_BIN := $(JS)/node_modules/.bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check lint conformance faults soak bench bench-backends bench-gpu bench-api bench-dashboard pictures lock clean
+.PHONY: help setup demo serve test check lint lint-js conformance faults soak nightly bench bench-backends bench-gpu bench-api bench-dashboard pictures lock clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -35,12 +37,26 @@ lint: $(READY) ## Check style, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+$(JS)/node_modules/.ready: $(JS)/package.json $(JS)/package-lock.json
+	@scripts/find-node
+	@npm ci --prefix $(JS) --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# Not committed: made from the snapshot of the API's schema, it cannot be older than it.
+$(JS)/api.d.ts: tests/app/api/openapi.json $(JS)/node_modules/.ready
+	@$(JS_BIN)/openapi-typescript $< --output $@.new >/dev/null && mv $@.new $@
+
+lint-js: $(JS)/api.d.ts ## Check style and types of the dashboard's JavaScript (needs Node 20 or later)
+	@scripts/find-node
+	$(JS_BIN)/biome check --error-on-warnings --config-path=$(JS) app/static
+	$(JS_BIN)/tsc --project $(JS)
+
 $(MLFLOW)/.ready: locks/mlflow.txt $(READY)
 	@$(BIN)/python -m venv $(MLFLOW)
 	@$(MLFLOW)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/mlflow.txt
 	@touch $@
 
-check: lint $(MLFLOW)/.ready ## What CI runs: lint, all tests on SQLite, PostgreSQL and Redis and in a browser, the engines' on JAX too, faults, a short soak
+check: lint lint-js $(MLFLOW)/.ready ## What CI runs: lint, all tests on SQLite, PostgreSQL and Redis and in a browser, the engines' on JAX too, faults, a short soak
 	MLFLOW=$(CURDIR)/$(MLFLOW)/bin/mlflow scripts/with-servers $(BIN)/pytest -n 3 --servers --browser --mlflow
 	KERAS_BACKEND=jax $(BIN)/pytest -n 2 --dist worksteal tests/workers
 	$(BIN)/pytest -n 2 --faults tests/faults
@@ -57,6 +73,8 @@ conformance: $(READY) ## Hold the API to its schema at length, on both stores (t
 soak: $(READY) ## Many experiments and random kills for half an hour, on both stores
 	scripts/with-servers $(BIN)/python -m tests.faults.soak --minutes 30
 	scripts/with-servers $(BIN)/python -m tests.faults.soak --minutes 30 --server
+
+nightly: conformance faults soak ## What CI runs each night: what takes too long for every change
 
 BACKEND ?= tensorflow
 
@@ -83,5 +101,5 @@ pictures: $(READY) ## Draw the pictures of the docs anew (needs Chromium)
 lock: $(READY) ## Write the lock files anew, after a change of pyproject.toml
 	scripts/lock $(BIN)/uv
 
-clean: ## Remove the virtual environment; data in .fittingroom stays
-	rm -rf $(VENV)
+clean: ## Remove the virtual environment and the tools for JavaScript; data in .fittingroom stays
+	rm -rf $(VENV) $(JS)/node_modules $(JS)/api.d.ts

@@ -24,6 +24,12 @@ def test_every_setting_is_in_the_readme_and_no_other() -> None:
     assert named == {f"FITTINGROOM_{name.upper()}" for name in Settings.model_fields}
 
 
+def test_security_policy_settings_exist() -> None:
+    named = set(re.findall(r"FITTINGROOM_\w+", (ROOT / "SECURITY.md").read_text(encoding="utf-8")))
+    assert named
+    assert named <= {f"FITTINGROOM_{name.upper()}" for name in Settings.model_fields}
+
+
 def test_every_endpoint_is_in_the_docs_and_no_other(settings: Settings) -> None:
     named = set(re.findall(r"`((?:GET|POST|DELETE) /[^`]*)`", API))
     paths = create_app(settings).openapi()["paths"]
@@ -47,9 +53,9 @@ def test_architecture_page_names_every_folder_and_no_other() -> None:
 
 
 def test_every_target_that_is_named_exists() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for document in ("README.md", "CONTRIBUTING.md", "docs/speed.md", "docs/promises.md", "app/commands/demo.py"):
-        named = set(re.findall(r"(?:`|\]|^)make ([a-z]+)", (ROOT / document).read_text(), re.MULTILINE))
+        named = set(re.findall(r"(?:`|\]|^)make ([a-z]+(?:-[a-z]+)*)", (ROOT / document).read_text(), re.MULTILINE))
         assert named
         assert named <= targets
 

@@ -135,7 +135,7 @@ def test_two_presses_make_one_experiment(page: Page, service: Service) -> None:
 
 def test_a_thousand_trials_have_a_scale(page: Page) -> None:
     page.goto("/")
-    spans = "import('/static/charts.js').then((charts) => charts.spansMuch([...Array(300_000).fill(2), {}]))"
+    spans = "import('/static/components/charts.js').then((charts) => charts.spansMuch([...Array(300_000).fill(2), {}]))"
     assert [page.evaluate(spans.format(last)) for last in (2, 500)] == [False, True]
 
 
@@ -151,6 +151,21 @@ def test_a_sweep_is_typed_with_commas(page: Page) -> None:
     spec = json.loads(page.get_by_label("The spec, as it is sent").input_value())
     assert spec["seeds"] == [0, 1, 2]
     assert spec["optimizer"] == {"name": "sgd", "learning_rate": {"choice": [0.1, 0.01]}}
+
+
+def test_spec_form_optimizer_named_like_a_member_of_every_object_has_no_options(page: Page) -> None:
+    page.goto("/#/submit")
+    page.get_by_label("The spec, as it is sent").fill('{"name": "typed", "optimizer": "constructor"}')
+    expect(page.get_by_label("name", exact=True).first).to_have_value("typed")
+    expect(page.get_by_label("optimizer", exact=True)).to_have_value("")
+
+
+def test_events_refused_by_a_proxy_show_the_status(page: Page, service: Service) -> None:
+    """A proxy answers with HTML, which is no problem document: the page must neither hide it nor ask again."""
+    experiment_id = trained(service)
+    page.route("**/events", lambda route: route.fulfill(status=403, content_type="text/html", body="<h1>no</h1>"))
+    page.goto(f"/#/experiments/{experiment_id}")
+    expect(page.get_by_role("alert")).to_have_text("the service answered 403")
 
 
 def test_trials_sort_filter_and_light_their_curves(page: Page, service: Service) -> None:

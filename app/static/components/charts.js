@@ -5,25 +5,64 @@ const DASHES = ["solid", "dash", "dashdot", "dot"];
 const SYMBOLS = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross"];
 const COLOURS_AT_MOST = 12;
 
+/**
+ * @typedef {object} Curve
+ * @property {string} key
+ * @property {string} name
+ * @property {string} group what it shares with its other seeds
+ * @property {number[]} x
+ * @property {(number | null | undefined)[]} y
+ * @property {number} best index of the best epoch
+ * @property {boolean} isDashed
+ */
+
+/**
+ * What a trial has reached over a hyperparameter.
+ * @typedef {{ key: string, label: string, x: unknown, y: number | null, series: string }} Dot
+ */
+
+/** @typedef {{ title: string, x: string, y: string, scale: string, leader?: string | null | undefined }} Look */
+
+/** @param {string} name */
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 
+/**
+ * @param {string} title
+ * @param {string} x
+ * @param {string} y
+ * @param {{ isLog: boolean, isLogX?: boolean, isFew?: boolean, hasLegend: boolean }} look
+ */
 function layout(title, x, y, { isLog, isLogX = false, isFew = false, hasLegend }) {
   const axis = { gridcolor: css("--grid"), zerolinecolor: css("--line"), linecolor: css("--line"), automargin: true };
   return {
-    paper_bgcolor: css("--ground"), plot_bgcolor: css("--ground"), font: { color: css("--ink"), size: 13 },
-    margin: { l: 60, r: 15, t: 15, b: 55 }, showlegend: hasLegend, hovermode: "closest", uirevision: title,
+    paper_bgcolor: css("--ground"),
+    plot_bgcolor: css("--ground"),
+    font: { color: css("--ink"), size: 13 },
+    margin: { l: 60, r: 15, t: 15, b: 55 },
+    showlegend: hasLegend,
+    hovermode: "closest",
+    uirevision: title,
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
-    xaxis: { ...axis, title: { text: x, font: { size: 13 } }, type: isLogX ? "log" : undefined, dtick: isFew ? 1 : undefined },
+    xaxis: {
+      ...axis,
+      title: { text: x, font: { size: 13 } },
+      type: isLogX ? "log" : undefined,
+      dtick: isFew ? 1 : undefined,
+    },
     yaxis: { ...axis, title: { text: y, font: { size: 13 } }, type: isLog ? "log" : "linear" },
   };
 }
 
-/** Whether a linear axis would hide all but the largest. */
+/**
+ * Whether a linear axis would hide all but the largest.
+ * @param {unknown[]} values
+ */
 export const spansMuch = (values) => {
-  let low = Infinity, high = 0; // a spread would take no more than some hundred thousand arguments
+  let low = Infinity;
+  let high = 0; // a spread would take no more than some hundred thousand arguments
   for (const value of values) {
-    if (!Number.isFinite(value)) continue;
+    if (typeof value !== "number" || !Number.isFinite(value)) continue;
     low = Math.min(low, value);
     high = Math.max(high, value);
   }
@@ -31,10 +70,18 @@ export const spansMuch = (values) => {
 };
 
 export class Chart {
-  /** onHover(key or null): which curve the pointer is at. */
+  /**
+   * @param {HTMLElement} element
+   * @param {(key: string | null) => void} [onHover] told which curve the pointer is at
+   */
   constructor(element, onHover) {
     this.element = element;
+    /** @type {string[]} */
     this.keys = [];
+    /** @type {number[]} */
+    this.widths = [];
+    /** @type {(() => Promise<void>) | undefined} draws again what was last drawn */
+    this.last = undefined;
     this.onHover = onHover;
     this.isListening = false;
     this.dark = matchMedia("(prefers-color-scheme: dark)");
@@ -43,8 +90,8 @@ export class Chart {
   }
 
   /**
-   * curves: [{ key, name, group (what it shares with its other seeds), x, y, best (index of the best epoch), isDashed }];
-   * look: { title, x, y, scale, leader }
+   * @param {Curve[]} curves
+   * @param {Look} look
    */
   async draw(curves, look) {
     this.last = () => this.draw(curves, look);
@@ -60,29 +107,59 @@ export class Chart {
       const legend = curve.isDashed ? `${curve.group} (dotted)` : curve.group;
       const isFirst = !named.has(legend);
       named.add(legend);
-      const colour = isCrowded ? (curve.key === look.leader ? css("--accent") : css("--rest")) : COLOURS[place % COLOURS.length];
+      const colour = isCrowded
+        ? curve.key === look.leader
+          ? css("--accent")
+          : css("--rest")
+        : COLOURS[place % COLOURS.length];
       return {
-        type: "scatter", mode: curve.x.length > 60 || isCrowded ? "lines" : "lines+markers", name: escaped(legend), showlegend: isFirst, legendgroup: legend,
-        x: curve.x, y: curve.y, opacity: isCrowded && curve.key !== look.leader ? 0.55 : 1,
-        line: { color: colour, width: this.widths[index], dash: curve.isDashed ? "dot" : isCrowded ? "solid" : DASHES[place % DASHES.length] },
+        type: "scatter",
+        mode: curve.x.length > 60 || isCrowded ? "lines" : "lines+markers",
+        name: escaped(legend),
+        showlegend: isFirst,
+        legendgroup: legend,
+        x: curve.x,
+        y: curve.y,
+        opacity: isCrowded && curve.key !== look.leader ? 0.55 : 1,
+        line: {
+          color: colour,
+          width: this.widths[index],
+          dash: curve.isDashed ? "dot" : isCrowded ? "solid" : DASHES[place % DASHES.length],
+        },
         marker: {
-          color: colour, symbol: SYMBOLS[place % SYMBOLS.length],
+          color: colour,
+          symbol: SYMBOLS[place % SYMBOLS.length],
           size: curve.x.map((_, at) => (at === curve.best ? 13 : 5)),
         },
         hovertemplate: `${escaped(curve.name)}<br>${escaped(look.x)} %{x}: %{y:.5g}<extra></extra>`,
       };
     });
-    await this.plot(curves, traces, layout(look.title, look.x, look.y, { isLog, isFew, hasLegend: !isCrowded && traces.length > 1 }));
+    await this.plot(
+      curves,
+      traces,
+      layout(look.title, look.x, look.y, { isLog, isFew, hasLegend: !isCrowded && traces.length > 1 }),
+    );
   }
 
-  /** dots: [{ key, label, x, y, series }]: what each trial has reached over a hyperparameter. */
+  /**
+   * @param {Dot[]} dots
+   * @param {Look} look
+   */
   async drawSweep(dots, look) {
     this.last = () => this.drawSweep(dots, look);
     const series = [...new Set(dots.map((dot) => dot.series))];
     const isNumeric = dots.every((dot) => typeof dot.x === "number");
     const traces = dots.map((dot) => ({
-      type: "scatter", mode: "markers", name: escaped(dot.label), x: [isNumeric ? dot.x : String(dot.x)], y: [dot.y],
-      marker: { color: COLOURS[series.indexOf(dot.series) % COLOURS.length], symbol: SYMBOLS[series.indexOf(dot.series) % SYMBOLS.length], size: 10 },
+      type: "scatter",
+      mode: "markers",
+      name: escaped(dot.label),
+      x: [isNumeric ? dot.x : String(dot.x)],
+      y: [dot.y],
+      marker: {
+        color: COLOURS[series.indexOf(dot.series) % COLOURS.length],
+        symbol: SYMBOLS[series.indexOf(dot.series) % SYMBOLS.length],
+        size: 10,
+      },
       hovertemplate: `${escaped(dot.label)}: %{y:.5g}<extra></extra>`,
     }));
     this.widths = dots.map(() => 0);
@@ -91,24 +168,37 @@ export class Chart {
     await this.plot(dots, traces, layout(look.title, look.x, look.y, { isLog, isLogX, hasLegend: false }));
   }
 
-  async plot(curves, traces, shape) {
-    this.keys = curves.map((curve) => curve.key);
+  /**
+   * @param {{ key: string }[]} drawn
+   * @param {{ x: unknown[] }[]} traces
+   * @param {object} shape
+   */
+  async plot(drawn, traces, shape) {
+    this.keys = drawn.map(({ key }) => key);
     await window.Plotly.react(this.element, traces, shape, CONFIG);
     this.element.dataset.curves = String(traces.length);
     this.element.dataset.points = String(traces.reduce((sum, trace) => sum + trace.x.length, 0));
     if (!this.isListening) {
       this.isListening = true;
-      this.element.on("plotly_hover", ({ points }) => this.onHover?.(this.keys[points[0].curveNumber]));
-      this.element.on("plotly_unhover", () => this.onHover?.(null));
+      const element = /** @type {PlotlyElement} */ (this.element);
+      element.on("plotly_hover", ({ points: [point] }) => this.onHover?.(this.keys[point.curveNumber] ?? null));
+      element.on("plotly_unhover", () => this.onHover?.(null));
     }
   }
 
-  /** Makes the curves of one key thick, or all as they were. */
+  /**
+   * Makes the curves of one key thick, or all as they were.
+   * @param {string | null} key
+   */
   light(key) {
     if (!this.keys.length) return;
     const lit = this.keys.map((mine, index) => (mine === key ? 5 : this.widths[index]));
     const now = this.keys.map((_, index) => index);
-    window.Plotly.restyle(this.element, this.widths[0] === 0 ? { "marker.size": lit.map((width) => (width ? 18 : 10)) } : { "line.width": lit }, now);
+    window.Plotly.restyle(
+      this.element,
+      this.widths[0] === 0 ? { "marker.size": lit.map((width) => (width ? 18 : 10)) } : { "line.width": lit },
+      now,
+    );
   }
 
   close() {
@@ -117,5 +207,9 @@ export class Chart {
   }
 }
 
-/** plotly reads a few tags in texts. */
-const escaped = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("%{", "% {");
+/**
+ * plotly reads a few tags in texts.
+ * @param {string} text
+ */
+const escaped = (text) =>
+  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("%{", "% {");

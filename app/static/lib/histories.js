@@ -1,16 +1,27 @@
 /** The epochs of trials as they arrive, and curves of them. */
 import { number } from "./dom.js";
 
-export class Histories {
-  constructor() { this.trials = new Map(); this.names = []; }
+/** @typedef {Record<string, (number | null)[]> & { epoch: number[] }} History */
 
-  /** trials: as an event or `history?after=…` has them: what is new. */
+export class Histories {
+  constructor() {
+    /** @type {Map<string, History>} */
+    this.trials = new Map();
+    /** @type {string[]} */
+    this.names = [];
+  }
+
+  /**
+   * What is new, as an event or `history?after=…` has it.
+   * @param {Schemas["TrialHistoryView"][]} trials
+   */
   add(trials) {
     for (const { trial_id: id, history } of trials) {
-      if (!this.trials.has(id)) this.trials.set(id, { epoch: [] });
-      const mine = this.trials.get(id);
+      const mine = this.trials.get(id) ?? { epoch: [] };
+      this.trials.set(id, mine);
       const last = mine.epoch.at(-1) ?? 0;
-      history.epoch.forEach((epoch, at) => {
+      // The schema says that any column may have gaps; the epochs have none.
+      /** @type {number[]} */ (history.epoch ?? []).forEach((epoch, at) => {
         if (epoch <= last) return;
         mine.epoch.push(epoch);
         for (const [name, values] of Object.entries(history)) {
@@ -23,17 +34,27 @@ export class Histories {
     }
   }
 
-  metrics() { return this.names; }
+  metrics() {
+    return this.names;
+  }
 
-  /** A trial's curve of a metric; its best epoch is marked. */
+  /**
+   * A trial's curve of a metric; its best epoch is marked.
+   * @param {Schemas["TrialSummaryView"]} trial
+   * @param {string} metric
+   */
   curve(trial, metric, isNamed = false, before = "") {
+    /** @type {History} */
     const mine = this.trials.get(trial.id) ?? { epoch: [] };
     const label = before + trial.label;
     return {
-      key: trial.id, group: label.replace(/(, )?seed=\d+$/, "") || label, name: isNamed ? `${label}: ${metric}` : label,
+      key: trial.id,
+      group: label.replace(/(, )?seed=\d+$/, "") || label,
+      name: isNamed ? `${label}: ${metric}` : label,
       isDashed: isNamed && metric.startsWith("val_"),
-      x: mine.epoch, y: (mine[metric] ?? []).map((value) => (Number.isFinite(value) ? value : null)),
-      best: mine.epoch.indexOf(trial.best_epoch?.epoch),
+      x: mine.epoch,
+      y: (mine[metric] ?? []).map((value) => (Number.isFinite(value) ? value : null)),
+      best: trial.best_epoch ? mine.epoch.indexOf(trial.best_epoch.epoch) : -1,
     };
   }
 }
