@@ -23,6 +23,14 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return True if collection_path.name in ignored else None
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On JAX, deselect the tests that reach no branch of its own, but for the nightly run."""
+    if "tensorflow" in OTHERS and not config.getoption("--nightly"):
+        left_out = [item for item in items if item.get_closest_marker("backends") is None]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 if "tensorflow" in OTHERS:
     # Most of the time goes to compiling, and trials of one network compile the same. JAX reads this at its import.
     COMPILED = tempfile.mkdtemp(prefix="fittingroom-compiled-")

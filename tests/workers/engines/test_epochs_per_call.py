@@ -59,6 +59,7 @@ class Asking(Recording):
         return replace(answer, **self._asked) if epoch == self._epoch else answer
 
 
+@pytest.mark.backends
 def test_what_is_asked_for_in_the_middle_of_a_call_is_of_that_epoch(
     compiler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from workers.engines.backends.jax import TrialNumber, doubles, is_out_of_memory
 
+pytestmark = pytest.mark.backends
+
 FORMULAS: dict[str, Callable[..., Any]] = {
     "1 - x": lambda x: 1 - x,
     "-x": lambda x: -x,

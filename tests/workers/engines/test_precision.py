@@ -1,15 +1,12 @@
 """How precisely matrices are multiplied: as the spec says, never otherwise."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.factories import DENSE_2, document, layers
-from tests.workers.engines.trials import cohort_of, trained, trial_specs
+from tests.workers.engines.trials import cohort_of, fused_engine, reference_engine, trained, trial_specs
 from workers.builders.networks import build_network
-from workers.engines.fused.engine import FusedEngine
-from workers.engines.reference import ReferenceEngine
 
 MODEL = layers({"type": "dense", "units": 8, "activation": "tanh"}, DENSE_2)
 
@@ -21,13 +18,14 @@ def sweep(precision: str) -> dict[str, Any]:
     )
 
 
+@pytest.mark.slow
 def test_bfloat16_is_keras_s_policy_and_both_engines_keep_to_it() -> None:
     cohort = cohort_of(trial_specs(sweep("mixed_bfloat16")))
     network = build_network(cohort.trials[0].spec, features=10)
     assert {layer.compute_dtype for layer in network.layers} == {"bfloat16"}
     assert {variable.dtype for variable in network.trainable_variables} == {"float32"}
-    fused, reference = trained(FusedEngine(), cohort), trained(ReferenceEngine(), cohort)
-    exact = trained(FusedEngine(), cohort_of(trial_specs(sweep("float32"))))
+    fused, reference = trained(fused_engine(), cohort), trained(reference_engine(), cohort)
+    exact = trained(fused_engine(), cohort_of(trial_specs(sweep("float32"))))
     for trial_id, history in reference.histories.items():
         for ours, theirs, float32 in zip(fused.histories[trial_id], history, exact.histories[trial_id], strict=True):
             assert ours == pytest.approx(theirs, rel=0.02)
@@ -35,7 +33,8 @@ def test_bfloat16_is_keras_s_policy_and_both_engines_keep_to_it() -> None:
     assert fused.histories != exact.histories
 
 
+@pytest.mark.slow
 def test_a_cpu_has_no_tf32() -> None:
-    cohorts = [replace(cohort_of(trial_specs(sweep(name))), compiler="xla") for name in ("float32", "tf32")]
-    exact, rounded = (trained(FusedEngine(), cohort) for cohort in cohorts)
+    cohorts = [cohort_of(trial_specs(sweep(name))) for name in ("float32", "tf32")]
+    exact, rounded = (trained(fused_engine("xla"), cohort) for cohort in cohorts)
     assert exact.histories == rounded.histories

@@ -24,6 +24,7 @@ from workers.engines.reference import ReferenceEngine
 TANH = {"type": "dense", "units": 8, "activation": "tanh"}
 
 
+@pytest.mark.slow
 def test_what_was_measured_is_kept_for_the_next_worker(tmp_path: Path) -> None:
     cohort = cohort_of([trial_spec()])
     file = tmp_path / "compilers.json"
@@ -43,6 +44,7 @@ def test_an_earlier_attempt_decides_the_compiler() -> None:
         assert record["compiler"] == compiler
 
 
+@pytest.mark.slow
 def test_a_cohort_has_one_compiler_from_its_first_program_to_its_last(monkeypatch: pytest.MonkeyPatch) -> None:
     """Or what goes on after a narrower program, with the one compiler that is known then, would round otherwise."""
 
@@ -115,6 +117,7 @@ def test_tf32_is_used_where_it_is_asked_for_and_nowhere_else() -> None:
         assert is_used()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", [FusedEngine, ReferenceEngine])
 def test_a_learning_rate_of_one_dies_as_the_readme_says(engine: type[Engine]) -> None:
     spec = trial_specs(example_documents()["learning_rates"])[2]

@@ -12,14 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.workers.engines.trials import cohort_of, trained, trial_specs
-from workers.engines.fused.engine import FusedEngine
+from tests.workers.engines.trials import cohort_of, fused_engine, trained, trial_specs
 from workers.engines.fused.epoch import Method, State
 
 
 def main(question: Path, answer: Path) -> None:
     documents = json.loads((question / "documents.json").read_text())
-    engine, first_state = FusedEngine(), Method.first_state
+    engine, first_state = fused_engine(), Method.first_state
     histories = {}
     for name, changed in documents.items():
         file = question / f"{name}.npz"
