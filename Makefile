@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 MLFLOW := $(VENV)/mlflow
+NEWEST := $(VENV)/newest
 JS := scripts/js
 JS_BIN := $(JS)/node_modules/.bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check lint lint-js conformance faults soak nightly bench bench-backends bench-gpu bench-api bench-dashboard pictures lock clean
+.PHONY: help setup demo serve test check lint lint-js conformance faults soak newest nightly bench bench-backends bench-gpu bench-api bench-dashboard pictures lock clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -28,8 +29,8 @@ demo: $(READY) ## Train the six exercises over HTTP and show what came of them
 serve: $(READY) ## Run the service on http://127.0.0.1:8000/docs until Ctrl-C
 	@$(BIN)/fittingroom serve
 
-test: $(READY) ## Run the tests on SQLite and the folder broker: needs no server
-	$(BIN)/pytest
+test: $(READY) ## Run the quick tests, in parallel: needs no server and no browser (under three minutes)
+	$(BIN)/pytest -n auto --dist worksteal
 
 lint: $(READY) ## Check style, types and import contracts
 	$(BIN)/ruff format --check .
@@ -56,11 +57,20 @@ $(MLFLOW)/.ready: locks/mlflow.txt $(READY)
 	@$(MLFLOW)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/mlflow.txt
 	@touch $@
 
-check: lint lint-js $(MLFLOW)/.ready ## What CI runs: lint, all tests on SQLite, PostgreSQL and Redis and in a browser, the engines' on JAX too, faults, a short soak
-	MLFLOW=$(CURDIR)/$(MLFLOW)/bin/mlflow scripts/with-servers $(BIN)/pytest -n 3 --servers --browser --mlflow
-	KERAS_BACKEND=jax $(BIN)/pytest -n 2 --dist worksteal tests/workers
-	$(BIN)/pytest -n 2 --faults tests/faults
-	$(BIN)/python -m tests.faults.soak --minutes 0.5
+check: lint lint-js ## What CI runs: lint, all tests but the nightly ones, on both stores and in a browser, JAX, faults
+	scripts/with-servers $(BIN)/pytest -n 3 --dist worksteal --slow --e2e --servers --browser
+	KERAS_BACKEND=jax $(BIN)/pytest -n auto --dist worksteal tests/workers
+	$(BIN)/pytest -n 3 --dist worksteal --faults tests/faults
+
+nightly: check $(MLFLOW)/.ready faults newest ## All that `make check` leaves out: everything on JAX, references anew, schemathesis at length, newest libraries (hours)
+	MLFLOW=$(CURDIR)/$(MLFLOW)/bin/mlflow scripts/with-servers $(BIN)/pytest -n 2 --dist worksteal --nightly --slow --e2e --servers --mlflow
+	KERAS_BACKEND=jax $(BIN)/pytest -n 2 --dist worksteal --nightly --slow tests/workers
+	$(MAKE) soak
+
+newest: ## Run the quick tests with the newest libraries that pyproject.toml allows, in an environment of their own
+	@python=$$(scripts/find-python) && $$python -m venv --clear $(NEWEST)
+	@$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(NEWEST)/bin/pytest -n auto --dist worksteal
 
 faults: $(READY) ## Break it in every way we know, on both stores, one line per case; then a soak of a few minutes
 	scripts/with-servers $(BIN)/pytest --faults --servers -v tests/faults
@@ -74,7 +84,6 @@ soak: $(READY) ## Many experiments and random kills for half an hour, on both st
 	scripts/with-servers $(BIN)/python -m tests.faults.soak --minutes 30
 	scripts/with-servers $(BIN)/python -m tests.faults.soak --minutes 30 --server
 
-nightly: conformance faults soak ## What CI runs each night: what takes too long for every change
 
 BACKEND ?= tensorflow
 

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -30,7 +30,18 @@ from fittingroom.views.resources import (
 from fittingroom.views.submissions import PlanView
 
 T = TypeVar("T")
-Spec = Mapping[str, Any]
+
+
+class ExperimentDocument(Protocol):
+    """A spec as an object: `fittingroom.ExperimentSpec`, which this module does not import, as it takes long."""
+
+    def to_document(self) -> Mapping[str, Any]:
+        """Return the document to send."""
+        ...
+
+
+SpecLike = Mapping[str, Any] | ExperimentDocument
+"""An experiment as a client may give it: a document, or an `ExperimentSpec`."""
 
 _MEDIA_TYPES = {".csv": "text/csv", ".parquet": "application/vnd.apache.parquet", ".npz": "application/x-npz"}
 
@@ -92,15 +103,19 @@ def _given(**params: Any) -> dict[str, Any]:  # noqa: ANN401 - a query's values
     return {name: value for name, value in params.items() if value is not None}
 
 
-def submit(spec: Spec, idempotency_key: str | None = None) -> Call[ExperimentView]:
+def _document(spec: SpecLike) -> Mapping[str, Any]:
+    return spec if isinstance(spec, Mapping) else spec.to_document()
+
+
+def submit(spec: SpecLike, idempotency_key: str | None = None) -> Call[ExperimentView]:
     """Submit an experiment, under a key of its own if none is given: so it is made once, however often it is sent."""
     headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
-    return Call("POST", "/v1/experiments", _reader(ExperimentView), json=spec, headers=headers)
+    return Call("POST", "/v1/experiments", _reader(ExperimentView), json=_document(spec), headers=headers)
 
 
-def plan(spec: Spec) -> Call[PlanView]:
+def plan(spec: SpecLike) -> Call[PlanView]:
     """What an experiment would be."""
-    return Call("POST", "/v1/experiments/plan", _reader(PlanView), json=spec)
+    return Call("POST", "/v1/experiments/plan", _reader(PlanView), json=_document(spec))
 
 
 def get_experiment(experiment_id: str, version: int | None = None, wait: float = 0.0) -> Call[ExperimentView]:

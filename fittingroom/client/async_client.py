@@ -11,7 +11,7 @@ from httpx_sse import aconnect_sse
 from tenacity import AsyncRetrying
 
 from fittingroom.client import api_calls
-from fittingroom.client.api_calls import Call, ProblemError, Spec
+from fittingroom.client.api_calls import Call, ProblemError, SpecLike
 from fittingroom.client.keras_fit import FitView, fit_spec, fit_view, refuse_several
 from fittingroom.client.keras_model import CompiledModel
 from fittingroom.client.retries import Pauses, patience
@@ -64,11 +64,11 @@ class AsyncClient:
         """Close the connections."""
         await self._http.aclose()
 
-    async def submit(self, spec: Spec, *, idempotency_key: str | None = None) -> ExperimentView:
+    async def submit(self, spec: SpecLike, *, idempotency_key: str | None = None) -> ExperimentView:
         """Submit an experiment."""
         return await self._do(api_calls.submit(spec, idempotency_key))
 
-    async def plan(self, spec: Spec) -> PlanView:
+    async def plan(self, spec: SpecLike) -> PlanView:
         """Say what an experiment would be."""
         return await self._do(api_calls.plan(spec))
 

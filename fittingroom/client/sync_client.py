@@ -14,7 +14,7 @@ from httpx_sse import connect_sse
 from tenacity import Retrying
 
 from fittingroom.client import api_calls
-from fittingroom.client.api_calls import Call, ProblemError, Spec
+from fittingroom.client.api_calls import Call, ProblemError, SpecLike
 from fittingroom.client.keras_fit import FitView, TrialFailedError, fit_spec, fit_view, refuse_several
 from fittingroom.client.keras_model import CompiledModel
 from fittingroom.client.retries import Pauses, patience
@@ -86,7 +86,7 @@ class Client:
         """Close the connections."""
         self._http.close()
 
-    def submit(self, spec: Spec, *, idempotency_key: str | None = None) -> ExperimentView:
+    def submit(self, spec: SpecLike, *, idempotency_key: str | None = None) -> ExperimentView:
         """Submit an experiment; under an idempotency key of your own as often as you like, it is made once.
 
         Raises:
@@ -94,7 +94,7 @@ class Client:
         """
         return self._do(api_calls.submit(spec, idempotency_key))
 
-    def plan(self, spec: Spec) -> PlanView:
+    def plan(self, spec: SpecLike) -> PlanView:
         """Say what an experiment would be; stores nothing."""
         return self._do(api_calls.plan(spec))
 

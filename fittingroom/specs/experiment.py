@@ -173,6 +173,12 @@ class ExperimentSpec(_Training):
         """What was submitted, as it is stored and shown: without the webhook, which has a secret."""
         return self.model_dump(mode="json", exclude_unset=True, exclude={"webhook"})
 
+    def to_document(self) -> dict[str, Any]:
+        """Return the document as a client sends it: what was given, the secret of a webhook included."""
+        if self.webhook is None:
+            return self.shown()
+        return self.shown() | {"webhook": {"url": self.webhook.url, "secret": self.webhook.secret.get_secret_value()}}
+
     @field_validator("seeds", "tags")
     @classmethod
     def _no_repeats(cls, values: list[Any]) -> list[Any]:

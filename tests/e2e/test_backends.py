@@ -52,6 +52,7 @@ def test_the_spec_may_choose(backend: str, mixed: Service) -> None:
     assert backends(mixed, view.id) == [backend] * 2
 
 
+@pytest.mark.nightly
 def test_an_experiment_of_many_cohorts_stays_with_one(mixed: Service) -> None:
     networks = {
         f"of_{units}": layers({"type": "dense", "units": units, "activation": "relu"}, DENSE_2) for units in range(2, 8)
@@ -62,6 +63,7 @@ def test_an_experiment_of_many_cohorts_stays_with_one(mixed: Service) -> None:
         assert len(set(backends(mixed, view.id))) == 1
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(("precision", "rounding"), [("float32", 1e-5), ("mixed_bfloat16", 0.01)])
 def test_what_jax_trained_is_asked_of_whatever_backend_the_api_has(
     precision: str, rounding: float, mixed: Service
@@ -100,6 +102,7 @@ def test_a_killed_workers_trials_wait_for_their_backend_and_go_on_bit_for_bit(st
     assert histories[0] == histories[1]
 
 
+@pytest.mark.nightly
 def test_a_service_of_jax_alone(start: Callable[..., Service]) -> None:
     service = start(FITTINGROOM_KERAS_BACKEND="jax")
     service.wait_until_ready()

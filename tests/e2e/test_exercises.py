@@ -13,7 +13,7 @@ from tests.e2e.service import Service
 from tests.factories import document
 from tests.workers.engines.trials import arrays_of, plain_script, trial_specs
 
-pytestmark = [pytest.mark.e2e, pytest.mark.stores]
+pytestmark = pytest.mark.e2e
 
 LONG = {"fit": {"epochs": 10_000, "validation_split": 0.3}}
 """Some seconds, where the program is known already."""
@@ -31,6 +31,7 @@ def history(service: Service, experiment_id: str, number: int = 1) -> dict[str, 
     return {name: [float(v) for v in column] for name, column in trials[number - 1].history.items()}  # type: ignore[arg-type]
 
 
+@pytest.mark.stores
 def test_all_six_complete(ended: dict[str, ExperimentView]) -> None:
     assert {name: view.state.value for name, view in ended.items()} == dict.fromkeys(example_documents(), "completed")
 

@@ -13,7 +13,7 @@ import redis
 from tests.e2e.service import Service, is_alive, until
 from tests.factories import DENSE_2, document, layers
 
-pytestmark = [pytest.mark.e2e, pytest.mark.stores]
+pytestmark = pytest.mark.e2e
 
 SWEEP = document(
     optimizer={"name": "adam", "learning_rate": {"choice": [0.01, 0.001]}},
@@ -37,6 +37,7 @@ def wait_until_gone(processes: list[int], seconds: float) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.stores
 def test_a_killed_workers_trials_go_on_and_equal_an_undisturbed_run(start: Callable[..., Service]) -> None:
     service = start(FITTINGROOM_LEASE_SECONDS="2")
     service.wait_until_ready()
@@ -82,6 +83,7 @@ def test_a_killed_supervisor_takes_its_processes_with_it(start: Callable[..., Se
         service.http.get("/livez")
 
 
+@pytest.mark.stores
 def test_a_lost_queue_costs_nothing_but_time(start: Callable[..., Service]) -> None:
     service = start("--workers", "0", FITTINGROOM_RESEND_SECONDS="1")
     service.wait_until_ready(workers=0)

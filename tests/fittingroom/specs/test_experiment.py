@@ -95,3 +95,15 @@ def test_no_document_raises_anything_but_a_validation_error(changes: dict[str, A
     except ValidationError as error:
         found = faults_in(error, changed)
     assert found is None or found
+
+
+@pytest.mark.parametrize("name", example_documents())
+def test_document_of_an_example_is_the_example(name: str) -> None:
+    example = example_documents()[name]
+    assert ExperimentSpec.model_validate(example).to_document() == example
+
+
+def test_document_has_the_secret_of_the_webhook() -> None:
+    webhook = {"url": "https://example.org/hook", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+    given = document(webhook=webhook)
+    assert ExperimentSpec.model_validate(given).to_document() == given
