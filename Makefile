@@ -16,11 +16,16 @@ help: ## Show what there is to make
 
 setup: $(READY) ## Make the virtual environment from the locked, hashed requirements
 
-$(READY): locks/dev.txt pyproject.toml scripts/find-python
-	@python=$$(scripts/find-python) && echo "Setting up $(VENV) with $$($$python --version): a few minutes, once." \
+# uv installs in a tenth of pip's time; pip installs uv.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
+
+$(READY): locks/dev.txt locks/uv.txt pyproject.toml scripts/find-python
+	@python=$$(scripts/find-python) && echo "Setting up $(VENV) with $$($$python --version): a minute or so, once." \
 		&& $$python -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/dev.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	@$(PIP) -r locks/uv.txt
+	@$(UV) --require-hashes -r locks/dev.txt
+	@$(UV) --no-deps --no-build-isolation --offline -e .
 	@touch $@
 
 demo: $(READY) ## Train the six exercises over HTTP and show what came of them
@@ -54,7 +59,7 @@ lint-js: $(JS)/api.d.ts ## Check style and types of the dashboard's JavaScript (
 
 $(MLFLOW)/.ready: locks/mlflow.txt $(READY)
 	@$(BIN)/python -m venv $(MLFLOW)
-	@$(MLFLOW)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/mlflow.txt
+	@$(BIN)/uv pip install --quiet --python $(MLFLOW)/bin/python --require-hashes -r locks/mlflow.txt
 	@touch $@
 
 check: lint lint-js ## What CI runs: lint, all tests but the nightly ones, on both stores and in a browser, JAX, faults
@@ -67,9 +72,9 @@ nightly: check $(MLFLOW)/.ready faults newest ## All that `make check` leaves ou
 	KERAS_BACKEND=jax $(BIN)/pytest -n 2 --dist worksteal --nightly --slow tests/workers
 	$(MAKE) soak
 
-newest: ## Run the quick tests with the newest libraries that pyproject.toml allows, in an environment of their own
+newest: $(READY) ## Run the quick tests with the newest libraries that pyproject.toml allows, in an environment of their own
 	@python=$$(scripts/find-python) && $$python -m venv --clear $(NEWEST)
-	@$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@$(BIN)/uv pip install --quiet --python $(NEWEST)/bin/python --upgrade -e '.[dev]'
 	$(NEWEST)/bin/pytest -n auto --dist worksteal
 
 faults: $(READY) ## Break it in every way we know, on both stores, one line per case; then a soak of a few minutes
@@ -88,7 +93,7 @@ soak: $(READY) ## Many experiments and random kills for half an hour, on both st
 BACKEND ?= tensorflow
 
 bench: $(READY) ## Measure the fused engine against keras.fit, JAX by hand and scikit-learn (ten minutes; BACKEND=jax)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/bench.txt
+	@$(UV) --require-hashes -r locks/bench.txt
 	@KERAS_BACKEND=$(BACKEND) $(BIN)/python -m benchmarks
 
 bench-backends: $(READY) ## Measure the two backends beside each other, and how soon a worker of each begins (some minutes)
