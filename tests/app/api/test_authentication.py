@@ -1,7 +1,6 @@
 """Keys: who gets in, what they see, how much they may ask for."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -9,22 +8,10 @@ import pytest
 
 from app.api.authentication import BELIEVED_SECONDS
 from fittingroom.client.sync_client import Client, ProblemError
-from models.sql.api_keys import Scope, create_key, revoke_key
+from models.sql.api_keys import revoke_key
 from models.sql.database import Database
-from tests.app.api.test_experiments import submit
 from tests.factories import document
-
-MakeKey = Callable[..., tuple[str, dict[str, str]]]
-
-
-@pytest.fixture
-def make_key(database: Database) -> MakeKey:
-    def make(scope: str = "submit", project: str = "one", **options: object) -> tuple[str, dict[str, str]]:
-        with database.writing() as session:
-            key_id, key = create_key(session, project=project, name="test", scope=Scope(scope), **options)  # type: ignore[arg-type]
-        return key_id, {"Authorization": f"Bearer {key}"}
-
-    return make
+from tests.serving import MakeKey, submit
 
 
 def test_from_the_first_key_on_nobody_gets_in_without(http: httpx.Client, make_key: MakeKey) -> None:

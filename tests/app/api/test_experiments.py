@@ -10,43 +10,14 @@ import pytest
 
 from app.examples import example_documents
 from app.services.experiments import ATTENDANCE_SECONDS
-from fittingroom.views.states import StopReason
 from models.settings import Settings
-from models.sql import experiments, transitions, worker_registry
+from models.sql import worker_registry
 from models.sql.database import Database
-from models.sql.epochs import BestEpoch, EpochRecord, mark_epochs
-from tests.factories import document
-from tests.serving import served
+from tests.factories import SWEEP, document
+from tests.serving import served, submit
+from tests.training import train
 
 pytestmark = pytest.mark.stores
-
-SWEEP = {"optimizer": {"name": "sgd", "learning_rate": {"choice": [0.1, 0.01]}}}
-
-
-def submit(http: httpx.Client, **changes: object) -> str:
-    answer = http.post("/v1/experiments", json=document(**changes))
-    assert answer.status_code == 202, answer.text
-    return str(answer.json()["id"])
-
-
-def train(database: Database, experiment_id: str, losses: dict[int, list[float | str]]) -> None:
-    """Write epochs as a worker would: for each trial by number, its losses."""
-    with database.reading() as session:
-        trials = experiments.list_trials(session, experiment_id)
-    with database.writing() as session:
-        claim = transitions.mark_claimed(session, trials[0].cohort_id, "wrk_test", 60, "tensorflow")
-        assert claim is not None
-        for trial in trials:
-            values = losses[trial.number]
-            records = [
-                EpochRecord(trial.id, epoch, 0.1, {"loss": loss, "val_loss": loss})
-                for epoch, loss in enumerate(values, 1)
-            ]
-            finite = [(float(loss), epoch) for epoch, loss in enumerate(values, 1) if loss != "NaN"]
-            value, epoch = min(finite)
-            best = {trial.id: BestEpoch(epoch, value, {"loss": value, "val_loss": value})}
-            assert mark_epochs(session, claim, records, best, 60)
-            assert transitions.mark_completed(session, claim, trial.id, StopReason.EPOCHS)
 
 
 @pytest.mark.parametrize("name", example_documents())

@@ -13,7 +13,8 @@ from app.comparison.significance import estimate, pairs_needed
 from fittingroom.views.resources import BestEpochView, EngineView, ObjectiveView, TrialSummaryView
 from fittingroom.views.states import TrialState
 from models.sql.database import Database
-from tests.app.api.test_experiments import submit, train
+from tests.serving import submit
+from tests.training import train
 
 LOSS = ObjectiveView(metric="val_loss", direction="minimize")
 ACCURACY = ObjectiveView(metric="val_accuracy", direction="maximize")

@@ -10,7 +10,8 @@ import pytest
 
 from app.plots.drawing import Curve, Reached, draw_curves, draw_sweep
 from models.sql.database import Database
-from tests.app.api.test_experiments import submit, train
+from tests.serving import submit
+from tests.training import train
 
 PNG = b"\x89PNG\r\n\x1a\n"
 RATES = {"optimizer": {"name": "sgd", "learning_rate": {"choice": [0.001, 0.01, 1.0]}}, "seeds": [0, 1]}

@@ -1,11 +1,9 @@
 """Reads that clients repeat: 304, long polls, server-sent events, and what they cost the database."""
 
 import asyncio
-import contextlib
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,51 +14,12 @@ from sse_starlette.sse import AppStatus
 from app.main import create_app
 from app.services.cached_reads import AnswerCache, CachedResponse
 from app.services.version_watcher import TICK_SECONDS, Versions
-from fittingroom.views.states import StopReason
 from models.settings import Settings
-from models.sql import experiments, transitions
 from models.sql.database import Database
-from models.sql.epochs import EpochRecord, mark_epochs
-from models.sql.leases import Claim
-from tests.app.api.test_experiments import SWEEP, submit
+from tests.factories import SWEEP
 from tests.factories import store as store_experiment
-from tests.serving import served
-
-
-class Writer:
-    """Writes epochs as a worker would."""
-
-    def __init__(self, database: Database, experiment_id: str) -> None:
-        self._database = database
-        with database.reading() as session:
-            self.trials = experiments.list_trials(session, experiment_id)
-        with database.writing() as session:
-            claim = transitions.mark_claimed(session, self.trials[0].cohort_id, "wrk_test", 60, "tensorflow")
-        assert claim is not None
-        self._claim: Claim = claim
-        self._epochs = [0 for _ in self.trials]
-
-    def write(self, *places: int) -> None:
-        records = []
-        for place in places or (0,):
-            self._epochs[place] += 1
-            records.append(EpochRecord(self.trials[place].id, self._epochs[place], 0.1, {"loss": 0.5}))
-        with self._database.writing() as session:
-            assert mark_epochs(session, self._claim, records, {}, 60)
-
-    def end(self) -> None:
-        with self._database.writing() as session:
-            for trial in self.trials:
-                transitions.mark_completed(session, self._claim, trial.id, StopReason.EPOCHS)
-
-
-@contextlib.contextmanager
-def later(seconds: float, work: Callable[[], Any]) -> Iterator[None]:
-    """Do something in a while, beside the block, and to its end."""
-    timer = threading.Timer(seconds, work)
-    timer.start()
-    yield
-    timer.join()
+from tests.serving import later, served, submit
+from tests.training import Writer
 
 
 def test_what_has_not_changed_is_304_and_what_has_is_not(http: httpx.Client, database: Database) -> None:

@@ -19,12 +19,9 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from app.services import webhook_delivery
 from app.services.webhook_delivery import is_public
 from models.settings import Settings
-from tests.app.api.test_experiments import submit
-from tests.app.api.test_malformed_requests import is_a_problem
+from tests.factories import WEBHOOK_SECRET as SECRET
 from tests.factories import document
-from tests.serving import served
-
-SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, ok").decode()
+from tests.serving import assert_problem, served, submit
 
 
 class Receiver:
@@ -184,7 +181,7 @@ def test_the_secret_is_never_shown(private: httpx.Client, capfd: pytest.CaptureF
     for text in (*shown, out, err):
         assert SECRET[6:] not in text
     bad = private.post("/v1/experiments", json=document(webhook={"url": "https://x.org", "secret": SECRET[:-30]}))
-    is_a_problem(bad, 422)
+    assert_problem(bad, 422)
     assert SECRET[6:30] not in bad.text
 
 
@@ -207,7 +204,7 @@ def test_the_secret_is_never_shown(private: httpx.Client, capfd: pytest.CaptureF
     ids=lambda given: str(given)[:50],
 )  # fmt: skip
 def test_addresses_and_secrets_that_are_none(http: httpx.Client, webhook: Any) -> None:
-    is_a_problem(http.post("/v1/experiments", json=document(webhook=webhook)), 422)
+    assert_problem(http.post("/v1/experiments", json=document(webhook=webhook)), 422)
     assert http.get("/v1/experiments").json()["items"] == []
 
 

@@ -16,9 +16,9 @@ from app.examples import example_documents
 from fittingroom.cli.main import build
 from fittingroom.cli.tables import sparkline
 from models.sql.database import Database
-from tests.app.api.test_experiments import SWEEP, submit, train
-from tests.app.services.test_cached_reads import later
-from tests.factories import document
+from tests.factories import SWEEP, document
+from tests.serving import later, submit
+from tests.training import train
 
 Run = Callable[..., Any]
 

@@ -17,10 +17,9 @@ from fittingroom.client.async_client import AsyncClient
 from fittingroom.client.sync_client import Client, ProblemError
 from models.settings import Settings
 from models.sql.database import Database
-from tests.app.api.test_experiments import SWEEP, train
-from tests.app.services.test_cached_reads import Writer, later
-from tests.factories import document
-from tests.serving import served
+from tests.factories import SWEEP, document
+from tests.serving import later, served
+from tests.training import Writer, train
 
 
 @pytest.fixture
