@@ -8,6 +8,7 @@ import pytest
 
 from models.sql.database import Database
 from models.sql.tables import Base
+from tests.app.ingestion.uploads import reading_in_process
 from tests.serving import submit
 
 
@@ -30,3 +31,10 @@ def database_unchanged(_ended_experiment: None, shared_http: httpx.Client, share
     yield
     assert rows() == before
     assert shared_http.get("/livez").status_code == 200
+
+
+@pytest.fixture
+def reader_in_process() -> Iterator[None]:
+    """Let the test's server read uploads in this process: starting Python for each takes a second."""
+    with reading_in_process():
+        yield
