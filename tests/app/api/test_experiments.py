@@ -1,7 +1,6 @@
 """Experiments over HTTP, without a worker: what is queued stays queued."""
 
 import shutil
-import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from models.settings import Settings
 from models.sql import worker_registry
 from models.sql.database import Database
 from tests.factories import SWEEP, document
-from tests.serving import served, submit
+from tests.serving import Clock, served, submit
 from tests.training import train
 
 pytestmark = pytest.mark.stores
@@ -41,14 +40,18 @@ def test_a_plan_says_what_would_be_and_stores_nothing(http: httpx.Client) -> Non
     assert http.get("/v1/experiments").json() == {"items": [], "next_cursor": None}
 
 
-def test_a_queued_experiment_says_that_no_worker_is_alive(http: httpx.Client, database: Database) -> None:
+def test_a_queued_experiment_says_that_no_worker_is_alive(
+    http: httpx.Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("app.services.experiments.time", clock)
     anywhere, on_gpu = submit(http), submit(http, device="gpu")
     assert "no worker is alive" in http.get(f"/v1/experiments/{anywhere}").json()["waiting_for"]
     with database.writing() as session:
         worker_registry.add_worker(
             session, "wrk_1", host="h", process_id=1, queues=["any", "cpu"], devices=["cpu:0"], versions={}
         )
-    time.sleep(ATTENDANCE_SECONDS)  # so long it is believed that nobody is there
+    clock.advance(ATTENDANCE_SECONDS)  # so long it is believed that nobody is there
     assert http.get(f"/v1/experiments/{anywhere}").json()["waiting_for"] is None
     assert "serves the device gpu" in http.get(f"/v1/experiments/{on_gpu}").json()["waiting_for"]
     assert http.get("/v1/workers").json()["items"][0]["devices"] == ["cpu:0"]
