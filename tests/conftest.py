@@ -13,9 +13,10 @@ import pytest
 from sqlalchemy import text
 
 from models.settings import Settings
+from models.sql.api_keys import Scope, create_key
 from models.sql.database import Database
 from models.sql.tables import Base
-from tests.serving import served
+from tests.serving import MakeKey, served
 
 # The machine may be slow; what is looked for are wrong answers, not slow ones.
 hypothesis.settings.register_profile("default", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -73,10 +74,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("store", stores, scope="session")
 
 
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("FITTINGROOM_")]:
-        monkeypatch.delenv(name)
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside() -> Iterator[None]:
+    """Of the session, so that it precedes the servers that a module shares."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name in [name for name in os.environ if name.startswith("FITTINGROOM_")]:
+            monkeypatch.delenv(name)
+        yield
 
 
 @pytest.fixture
@@ -102,18 +106,30 @@ def drop_postgres_database(url: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def migrated(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty SQLite database at the newest version: a file to copy."""
+    file = tmp_path_factory.mktemp("template") / "template.db"
+    migrate(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture(scope="session")
+def migrated(store: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """A database at the newest version: its URL. SQLite's is a file to copy, PostgreSQL's is emptied for each test."""
     if store == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('template') / 'template.db'}"
-    else:
-        url = create_postgres_database()
+        yield f"sqlite:///{request.getfixturevalue('sqlite_template')}"
+        return
+    url = create_postgres_database()
+    migrate(url)
+    yield url
+    drop_postgres_database(url)
+
+
+def migrate(url: str) -> None:
+    """Bring a database to the newest version."""
     database = Database(url)
     database.migrate()
     database.close()
-    yield url
-    if store == "postgresql":
-        drop_postgres_database(url)
 
 
 def emptied(migrated: str, folder: Path) -> str:
@@ -147,4 +163,44 @@ def database(database_url: str) -> Iterator[Database]:
 @pytest.fixture
 def http(tmp_path: Path, database_url: str) -> Iterator[httpx.Client]:
     with served(Settings(data_dir=tmp_path / "data", database_url=database_url)) as client:
+        yield client
+
+
+@pytest.fixture
+def make_key(database: Database) -> MakeKey:
+    """Make API keys in the test's own database."""
+
+    def make(scope: str = "submit", project: str = "one", **options: object) -> tuple[str, dict[str, str]]:
+        with database.writing() as session:
+            key_id, key = create_key(session, project=project, name="test", scope=Scope(scope), **options)  # type: ignore[arg-type]
+        return key_id, {"Authorization": f"Bearer {key}"}
+
+    return make
+
+
+# One server and one SQLite database for all tests of a module that need neither an empty nor an exclusive one. A test
+# that counts experiments, makes API keys or belongs to `stores` takes `http` and `database` instead.
+
+
+@pytest.fixture(scope="module")
+def shared_settings(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings of the module's server."""
+    folder = tmp_path_factory.mktemp("shared")
+    settings = Settings(data_dir=folder / "data", database_url=emptied(f"sqlite:///{sqlite_template}", folder))
+    settings.make_folders()
+    return settings
+
+
+@pytest.fixture(scope="module")
+def shared_database(shared_settings: Settings) -> Iterator[Database]:
+    """The module's database."""
+    database = Database(shared_settings.sqlalchemy_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture(scope="module")
+def shared_http(shared_settings: Settings) -> Iterator[httpx.Client]:
+    """A client of the module's server."""
+    with served(shared_settings) as client:
         yield client

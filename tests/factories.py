@@ -1,5 +1,6 @@
 """Documents for tests: a small valid experiment, and ways to change one thing in it."""
 
+import base64
 from typing import Any
 
 from fittingroom.specs.experiment import ExperimentSpec
@@ -8,6 +9,9 @@ from models.planning.plan import plan_experiment
 from models.sql.database import Database
 from models.sql.submissions import Accepted, Submission, add_experiments
 
+WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, ok").decode()
+SWEEP = {"optimizer": {"name": "sgd", "learning_rate": {"choice": [0.1, 0.01]}}}
+"""Changes that make two trials of an experiment."""
 DENSE_2 = {"type": "dense", "units": 2, "activation": "softmax"}
 DENSE_10 = {"type": "dense", "units": 10, "activation": "softmax"}
 

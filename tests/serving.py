@@ -1,10 +1,11 @@
-"""The API on a real socket, in a thread of this process."""
+"""The API on a real socket, in a thread of this process; requests and checks that many tests share."""
 
 import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import httpx
 import uvicorn
@@ -13,6 +14,10 @@ from fastapi import FastAPI
 from app.main import create_app
 from app.server import configuration
 from models.settings import Settings
+from tests.factories import document
+
+MakeKey = Callable[..., tuple[str, dict[str, str]]]
+"""Type of the fixture `make_key`: id and request headers of a new API key."""
 
 
 @contextlib.contextmanager
@@ -31,3 +36,47 @@ def served(settings: Settings, application: FastAPI | None = None) -> Iterator[h
         finally:
             server.should_exit = True
             thread.join()
+
+
+def submit(http: httpx.Client, **changes: object) -> str:
+    """Submit `document(**changes)` and return the experiment's id."""
+    answer = http.post("/v1/experiments", json=document(**changes))
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
+
+
+def assert_problem(answer: httpx.Response, status: int) -> None:
+    """Check that an answer is a problem document of bounded size, without a traceback."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == status
+    assert 10 < len(problem["detail"]) < 3_000
+    assert "Traceback" not in answer.text
+    assert len(answer.content) < 200_000
+
+
+@contextlib.contextmanager
+def later(seconds: float, work: Callable[[], Any]) -> Iterator[None]:
+    """Run `work` in another thread after a delay, and wait for its end when the block ends."""
+    timer = threading.Timer(seconds, work)
+    timer.start()
+    yield
+    timer.join()
+
+
+class Clock:
+    """Stands for the module `time` in one module of the service; its clocks can be set forward."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def advance(self, seconds: float) -> None:
+        """Let so many seconds have passed."""
+        self._ahead += seconds
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._ahead
+
+    def time(self) -> float:
+        return time.time() + self._ahead

@@ -11,8 +11,8 @@ import pytest
 from app.api.openapi import ANSWERS_FILE
 from app.main import create_app
 from models.settings import Settings
-from tests.app.services.test_webhook_delivery import SECRET
 from tests.e2e.service import Service
+from tests.factories import WEBHOOK_SECRET as SECRET
 from tests.factories import document
 
 pytestmark = pytest.mark.e2e

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from fittingroom.specs.experiment import TrialSpec
-from tests.app.api.test_malformed_requests import is_a_problem
 from tests.e2e.service import Service
 from tests.factories import document, layers
+from tests.serving import assert_problem
 from tests.workers.engines.trials import arrays_of
 from workers.datasets.sources import LOADERS
 
@@ -123,9 +123,9 @@ def test_what_has_no_weights_says_why(service: Service) -> None:
             service.http.get(f"/v1/trials/{trial_id}/artifact"),
             service.http.post(f"/v1/trials/{trial_id}/predict", json={"rows": [[1.0]]}),
         ):
-            is_a_problem(answer, 409)
+            assert_problem(answer, 409)
             assert word in answer.json()["detail"]
-    is_a_problem(service.http.get(f"/v1/trials/{queued.id}/summary"), 409)
+    assert_problem(service.http.get(f"/v1/trials/{queued.id}/summary"), 409)
     assert "dense" in service.http.get(f"/v1/trials/{diverged['id']}/summary").text
     service.client.cancel(waiting)
 
@@ -147,11 +147,11 @@ def test_rows_of_another_shape_are_refused(service: Service) -> None:
     ]
     for body, pointer in cases:
         answer = service.http.post(path, json=body)
-        is_a_problem(answer, 422)
+        assert_problem(answer, 422)
         assert answer.json()["errors"][0]["pointer"] == pointer, body if len(str(body)) < 200 else pointer
     endless = b'{"rows": [[' + b"1," * 9_000_000
     huge = service.http.post(path, content=endless, headers={"Content-Type": "application/json"})
-    is_a_problem(huge, 413)
+    assert_problem(huge, 413)
     enormous = predict(service, trial, [[3e38] * 10])
     assert len(enormous["outputs"][0]) == 2
 

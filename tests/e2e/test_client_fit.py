@@ -5,8 +5,8 @@ import pytest
 
 from app.examples import example_documents
 from fittingroom.client.sync_client import Client, TrialFailedError
-from tests.app.services.test_cached_reads import later
 from tests.e2e.service import Service, until
+from tests.serving import later
 
 pytestmark = pytest.mark.e2e
 

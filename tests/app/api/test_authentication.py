@@ -1,36 +1,33 @@
 """Keys: who gets in, what they see, how much they may ask for."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import update
 
 from app.api.authentication import BELIEVED_SECONDS
 from fittingroom.client.sync_client import Client, ProblemError
-from models.sql.api_keys import Scope, create_key, revoke_key
+from models.sql.api_keys import revoke_key
 from models.sql.database import Database
-from tests.app.api.test_experiments import submit
+from models.sql.database import clock as database_clock
+from models.sql.tables import ApiKeyTable
 from tests.factories import document
-
-MakeKey = Callable[..., tuple[str, dict[str, str]]]
+from tests.serving import Clock, MakeKey, submit
 
 
 @pytest.fixture
-def make_key(database: Database) -> MakeKey:
-    def make(scope: str = "submit", project: str = "one", **options: object) -> tuple[str, dict[str, str]]:
-        with database.writing() as session:
-            key_id, key = create_key(session, project=project, name="test", scope=Scope(scope), **options)  # type: ignore[arg-type]
-        return key_id, {"Authorization": f"Bearer {key}"}
-
-    return make
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock by which keys are remembered."""
+    clock = Clock()
+    monkeypatch.setattr("app.api.authentication.time", clock)
+    return clock
 
 
-def test_from_the_first_key_on_nobody_gets_in_without(http: httpx.Client, make_key: MakeKey) -> None:
+def test_from_the_first_key_on_nobody_gets_in_without(http: httpx.Client, make_key: MakeKey, clock: Clock) -> None:
     mine = submit(http)
     _, key = make_key(project="default")
-    time.sleep(BELIEVED_SECONDS)
+    clock.advance(BELIEVED_SECONDS)
     for headers in ({}, {"Authorization": "Bearer fr_wrong"}, {"Authorization": key["Authorization"][7:] + "x"}):
         for method, path in (("GET", "/v1/experiments"), ("POST", "/v1/experiments"), ("GET", "/v1/datasets")):
             refused = http.request(method, path, headers=headers, json=document() if method == "POST" else None)
@@ -77,18 +74,31 @@ def test_scopes_say_what_a_key_may(http: httpx.Client, make_key: MakeKey) -> Non
                 assert "scope" in answer.json()["detail"]
 
 
-def test_a_key_ends_when_it_expires_or_is_revoked(http: httpx.Client, make_key: MakeKey, database: Database) -> None:
-    _, short = make_key(expires_in_seconds=1.0)
+def test_a_key_ends_when_it_expires_or_is_revoked(
+    http: httpx.Client, make_key: MakeKey, database: Database, clock: Clock
+) -> None:
+    short_id, short = make_key(expires_in_seconds=3_600.0)
     key_id, revoked = make_key()
     for key in (short, revoked):
         assert http.get("/v1/experiments", headers=key).status_code == 200
     with database.writing() as session:
         first = revoke_key(session, key_id)
+        session.execute(update(ApiKeyTable).where(ApiKeyTable.id == short_id).values(expires_at=database_clock()))
     with database.writing() as session:
         assert revoke_key(session, key_id) == first
-    time.sleep(BELIEVED_SECONDS + 0.1)
+    for key in (short, revoked):
+        assert http.get("/v1/experiments", headers=key).status_code == 200, "it is remembered for a while"
+    clock.advance(BELIEVED_SECONDS)
     for key in (short, revoked):
         assert http.get("/v1/experiments", headers=key).status_code == 401
+
+
+def test_make_key_expiry_is_so_many_seconds_from_now(make_key: MakeKey, database: Database) -> None:
+    key_id, _ = make_key(expires_in_seconds=3_600.0)
+    with database.reading() as session:
+        row = session.get_one(ApiKeyTable, key_id)
+        assert row.expires_at is not None
+        assert abs((row.expires_at - row.created_at).total_seconds() - 3_600) < 60
 
 
 def test_a_key_may_ask_so_often_and_have_so_much_to_do(http: httpx.Client, make_key: MakeKey) -> None:

@@ -1,36 +1,35 @@
-"""Datasets of one's own: what becomes of an upload, and of those that are none."""
+"""Datasets of one's own over HTTP: uploads, who sees them, and specs that name them.
 
-import io
+What the reader refuses is a table in `tests/app/ingestion/test_readers.py`. Here the reader runs as a process in
+`test_upload_hostile_file_answers_4xx` and what follows it, and within the server elsewhere.
+"""
+
 import json
 import os
-import zipfile
-from collections.abc import Callable
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
+from app.services.datasets import MAX_FILE_BYTES
 from models.maintenance.retention import tidy
 from models.settings import Settings
 from models.sql.database import Database
 from models.storage import Storage
-from tests.app.api.test_authentication import MakeKey, make_key  # noqa: F401 - a fixture
-from tests.app.api.test_experiments import submit
-from tests.app.api.test_malformed_requests import is_a_problem, untouched  # noqa: F401 - a fixture
+from tests.app.ingestion.hostile_files import FILES
+from tests.app.ingestion.uploads import PEOPLE, npz, packed, parquet, reading_in_process, true_bomb
 from tests.factories import document, layers
+from tests.serving import MakeKey, assert_problem, served, submit
 
 CSV = {"Content-Type": "text/csv"}
 BYTES = {"Content-Type": "application/octet-stream"}
-PEOPLE = """\
-age,city,member,note,grade
-23,Paris,true,x,good
-,Rome,false,y,bad
-40,,true,z,good
-31,Paris,,w,bad
-"""
+GOOD = {"name": "people", "target": "t"}
+ROWS = "a,t\n1,2\n2,3\n"
 
 
 def upload(http: httpx.Client, content: str | bytes = PEOPLE, headers: dict[str, str] = CSV, **query: str) -> Any:
@@ -38,21 +37,7 @@ def upload(http: httpx.Client, content: str | bytes = PEOPLE, headers: dict[str,
     return http.post("/v1/datasets", params=options, content=content, headers=headers)
 
 
-def packed(write: Callable[[io.BytesIO], object]) -> bytes:
-    file = io.BytesIO()
-    write(file)
-    return file.getvalue()
-
-
-def parquet(**columns: Any) -> bytes:
-    return packed(lambda file: pq.write_table(pa.table(columns), file))
-
-
-def npz(**arrays: Any) -> bytes:
-    return packed(lambda file: np.savez(file, **arrays))
-
-
-def test_a_table_is_typed(http: httpx.Client) -> None:
+def test_upload_table_answers_typed_schema(http: httpx.Client) -> None:
     answer = upload(http, description="who is who")
     assert answer.status_code == 201, answer.text
     assert answer.headers["location"] == "/v1/datasets/people"
@@ -72,55 +57,169 @@ def test_a_table_is_typed(http: httpx.Client) -> None:
     assert names == ["titanic", "mnist-sample", "mnist", "people"]
 
 
+@pytest.mark.usefixtures("reader_in_process")
 def test_the_same_again_changes_nothing_and_another_needs_another_name(http: httpx.Client) -> None:
     first = upload(http)
     again = upload(http)
     assert (again.status_code, again.json()) == (200, first.json())
-    is_a_problem(upload(http, PEOPLE + "50,Rome,true,v,good\n"), 409)
-    is_a_problem(upload(http, name="titanic"), 409)
+    assert_problem(upload(http, PEOPLE + "50,Rome,true,v,good\n"), 409)
+    assert_problem(upload(http, name="titanic"), 409)
     as_other_table = upload(http, name="other", target="member", ignore="note,grade")
     assert as_other_table.status_code == 422, "a target is missing in a row"
     assert "row 4" in as_other_table.json()["errors"][0]["detail"]
 
 
-def test_the_hash_is_that_of_the_numbers(http: httpx.Client) -> None:
-    """However they were written down."""
-    as_csv = upload(http, "a,b,t\n1,0.5,2.5\n2,0.25,3.5\n", name="one", target="t", ignore="").json()
-    table = parquet(a=[1, 2], b=[0.5, 0.25], t=[2.5, 3.5])
-    as_parquet = upload(http, table, BYTES, name="two", target="t", ignore="").json()
-    assert as_csv["sha256"] == as_parquet["sha256"]
-    assert as_csv["task"] == as_parquet["task"] == "regression"
-    assert as_csv["classes"] is None
-    other = upload(http, "a,b,t\n1,0.5,2.5\n2,0.25,3.25\n", name="three", target="t", ignore="").json()
-    assert other["sha256"] != as_csv["sha256"]
-
-
-def test_archives(http: httpx.Client) -> None:
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 255, (20, 4, 4), dtype=np.uint8)
-    answer = upload(http, npz(x=images, y=np.arange(20) % 3), BYTES, name="images")
-    assert answer.status_code == 201, answer.text
-    assert (answer.json()["features"], answer.json()["classes"]) == (16, 3)
-    named = upload(http, npz(x=images, y=np.array(["cat", "dog"] * 10)), BYTES, name="named").json()
-    assert named["class_names"] == ["cat", "dog"]
-    number = upload(http, npz(x=images, y=rng.normal(size=20)), BYTES, name="number").json()
-    assert number["task"] == "regression"
-
-
-@pytest.mark.parametrize(
-    ("task", "found"), [("auto", "classification"), ("classification", "classification"), ("regression", "regression")]
-)
-def test_whole_numbers_are_classes_unless_one_says_otherwise(http: httpx.Client, task: str, found: str) -> None:
-    answer = upload(http, "a,t\n1,3\n2,5\n3,3\n", target="t", ignore="", task=task)
-    assert answer.json()["task"] == found
-
-
-def test_numbers_can_name_categories(http: httpx.Client) -> None:
-    schema = upload(http, 'a,"b, c",t\n1,3,0\n2,5,1\n', target="t", ignore="", categorical='"b, c"').json()
+@pytest.mark.usefixtures("reader_in_process")
+def test_upload_options_reach_the_reader(http: httpx.Client) -> None:
+    schema = upload(
+        http, 'a,"b, c",d,t\n1,3,7,0\n2,5,7,1\n', target="t", ignore="d", categorical='"b, c"', task="regression"
+    ).json()
     assert schema["feature_names"] == ["a", "b, c=3", "b, c=5"]
+    assert schema["task"] == "regression"
 
 
-def test_a_project_sees_its_own(http: httpx.Client, make_key: MakeKey) -> None:  # noqa: F811
+@pytest.mark.usefixtures("reader_in_process")
+def test_upload_octet_stream_format_is_recognised(http: httpx.Client) -> None:
+    contents = {
+        "CSV": b"a,t\n1,2.5\n2,3.5\n",
+        "Parquet": parquet(a=[1, 2], t=[2.5, 3.5]),
+        "NPZ": npz(x=np.array([[1.0], [2.0]]), y=np.array([2.5, 3.5])),
+    }
+    for name, content in contents.items():
+        query = {"name": name} if name == "NPZ" else {"name": name, "target": "t"}
+        answer = http.post("/v1/datasets", params=query, content=content, headers=BYTES)
+        assert answer.status_code == 201, answer.text
+        assert (answer.json()["source"], answer.json()["task"]) == (f"Uploaded as {name}.", "regression")
+
+
+REQUESTS: dict[str, tuple[str | bytes, dict[str, str], dict[str, str], int]] = {
+    "no media type": (ROWS, {"Content-Type": ""}, GOOD, 422),
+    "a form": ("a=1", {"Content-Type": "multipart/form-data; boundary=x"}, GOOD, 422),
+    "no name": (ROWS, CSV, {"target": "t"}, 422),
+    "a name out of its folder": (ROWS, CSV, GOOD | {"name": "../../x"}, 422),
+    "a name with NUL": (ROWS, CSV, GOOD | {"name": "a\0"}, 422),
+    "a name with a line": (ROWS, CSV, GOOD | {"name": "a\n"}, 422),
+    "no such task": (ROWS, CSV, GOOD | {"task": "clustering"}, 422),
+    "an unknown parameter": (ROWS, CSV, GOOD | {"sheet": "1"}, 422),
+    "a compressed table": (b"\x1f\x8b\x08\x00" + b"\0" * 50, CSV | {"Content-Encoding": "gzip"}, GOOD, 415),
+}
+"""Uploads that are refused before their content is read."""
+READ = [
+    "nothing",
+    "no such target",
+    "UTF-16",
+    "an infinite number",
+    "Parquet cut off",
+    "an archive cut off",
+    "a pickle in an archive",
+    "a header that is code",
+    "a shape without end",
+    "a bomb",
+]
+"""Uploads that the reader's process refuses, one of each kind."""
+
+
+def assert_nothing_kept(settings: Settings) -> None:
+    """Check that neither the upload nor what was made of it is left."""
+    assert list(settings.temporary_dir.iterdir()) == []
+    assert Storage(settings.storage_location).list_names() == []
+
+
+@pytest.mark.usefixtures("database_unchanged")
+@pytest.mark.parametrize("name", REQUESTS)
+def test_upload_malformed_request_answers_4xx(shared_http: httpx.Client, shared_settings: Settings, name: str) -> None:
+    content, headers, query, status = REQUESTS[name]
+    assert_problem(shared_http.post("/v1/datasets", params=query, content=content, headers=headers), status)
+    assert_nothing_kept(shared_settings)
+
+
+@pytest.mark.usefixtures("database_unchanged")
+@pytest.mark.parametrize("name", READ)
+def test_upload_hostile_file_answers_422(shared_http: httpx.Client, shared_settings: Settings, name: str) -> None:
+    file_format, content, changes, pointer, words = FILES[name]
+    headers = CSV if file_format == "csv" else BYTES
+    answer = shared_http.post("/v1/datasets", params=GOOD | changes, content=content(), headers=headers)
+    assert_problem(answer, 422)
+    [fault] = answer.json()["errors"]
+    assert fault["pointer"] == pointer
+    assert words in fault["detail"]
+    assert "its reader gave up" not in answer.text, "the reader has met what it does not know"
+    assert_nothing_kept(shared_settings)
+
+
+@pytest.mark.usefixtures("database_unchanged")
+@pytest.mark.parametrize("is_announced", [True, False], ids=["announced", "chunked"])
+def test_upload_over_limit_answers_413(
+    shared_http: httpx.Client, shared_settings: Settings, monkeypatch: pytest.MonkeyPatch, *, is_announced: bool
+) -> None:
+    assert MAX_FILE_BYTES == 256 * 1024**2
+    monkeypatch.setattr("app.api.routes.datasets.MAX_FILE_BYTES", 1_000_000)
+    body = b"a,t\n" + b"1,2\n" * 249_999 + b"\n"
+    content: bytes | Iterable[bytes] = body if is_announced else iter([body[:700_000], body[700_000:]])
+    answer = shared_http.post("/v1/datasets", params=GOOD, content=content, headers=CSV)
+    assert_problem(answer, 413)
+    assert "1,000,000 bytes" in answer.json()["detail"]
+    assert_nothing_kept(shared_settings)
+
+
+@pytest.mark.e2e
+@pytest.mark.usefixtures("database_unchanged")
+@pytest.mark.parametrize(
+    ("content", "headers", "status"),
+    [(lambda: b"a,t\n" + b"1,2\n" * 75_000_000, CSV, 413), (true_bomb, BYTES, 422)],
+    ids=["a body of 300 MB", "a bomb"],
+)
+def test_upload_of_gigabytes_answers_4xx(
+    shared_http: httpx.Client,
+    shared_settings: Settings,
+    content: Callable[[], bytes],
+    headers: dict[str, str],
+    status: int,
+) -> None:
+    assert_problem(shared_http.post("/v1/datasets", params=GOOD, content=content(), headers=headers), status)
+    assert_nothing_kept(shared_settings)
+
+
+def test_upload_reader_over_time_limit_answers_422(
+    shared_http: httpx.Client, shared_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.services.datasets.READING_SECONDS", 0.05)
+    answer = upload(shared_http)
+    assert_problem(answer, 422)
+    assert "took more than" in answer.json()["detail"]
+    assert_nothing_kept(shared_settings)
+
+
+def test_upload_reader_over_memory_limit_answers_422(
+    shared_http: httpx.Client, shared_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit is lowered to what the reader has once it is imported, and 100 MB."""
+    program = (
+        "import pathlib, re; import app.ingestion.__main__ as reader; "
+        "status = pathlib.Path('/proc/self/status').read_text(); "
+        "reader.MEMORY_BYTES = 1024 * int(re.search(r'VmSize:\\s+(\\d+)', status)[1]) + 100_000_000; "
+        "reader.main()"
+    )
+    monkeypatch.setattr("app.services.datasets.module_command", lambda _: [sys.executable, "-P", "-c", program])
+    large = packed(lambda file: np.savez_compressed(file, x=np.zeros((30_000, 1_000), np.float32), y=np.arange(30_000)))
+    answer = shared_http.post("/v1/datasets", params={"name": "large"}, content=large, headers=BYTES)
+    assert_problem(answer, 422)
+    assert "GB of memory" in answer.json()["detail"]
+    assert_nothing_kept(shared_settings)
+
+
+def test_upload_reader_that_dies_answers_422(
+    shared_http: httpx.Client, shared_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.child_processes.sys.executable", "/bin/false")
+    answer = upload(shared_http)
+    assert_problem(answer, 422)
+    assert "its reader gave up" in answer.json()["detail"]
+    assert_nothing_kept(shared_settings)
+
+
+@pytest.mark.usefixtures("reader_in_process")
+def test_a_project_sees_its_own(http: httpx.Client, make_key: MakeKey) -> None:
     (_, one), (_, two) = make_key(scope="admin"), make_key(scope="admin", project="two")
     (_, reader) = make_key(scope="read")
     assert upload(http, headers=CSV | reader).status_code == 403
@@ -134,17 +233,18 @@ def test_a_project_sees_its_own(http: httpx.Client, make_key: MakeKey) -> None: 
     assert upload(http, PEOPLE + "50,Rome,true,v,good\n", CSV | two).status_code == 201
 
 
+@pytest.mark.usefixtures("reader_in_process")
 def test_what_is_in_use_stays(http: httpx.Client, database: Database, settings: Settings) -> None:
     upload(http)
     mine = submit(http, dataset={"name": "people"}, fit={"epochs": 1})
     refused = http.delete("/v1/datasets/people")
-    is_a_problem(refused, 409)
+    assert_problem(refused, 409)
     assert mine in refused.json()["detail"]
     http.post(f"/v1/experiments/{mine}/cancel")
     assert http.delete("/v1/datasets/people").status_code == 204
     assert http.get("/v1/datasets/people").status_code == 404
-    is_a_problem(http.delete("/v1/datasets/people"), 404)
-    is_a_problem(http.delete("/v1/datasets/titanic"), 422)
+    assert_problem(http.delete("/v1/datasets/people"), 404)
+    assert_problem(http.delete("/v1/datasets/titanic"), 422)
     storage = Storage(settings.storage_location)
     [file] = storage.list_names("datasets")
     tidy(database, storage, settings)
@@ -157,6 +257,7 @@ def test_what_is_in_use_stays(http: httpx.Client, database: Database, settings: 
     assert storage.list_names("datasets") == [file]
 
 
+@pytest.mark.usefixtures("reader_in_process")
 def test_a_spec_can_say_which_content_it_means(http: httpx.Client) -> None:
     sha256 = upload(http).json()["sha256"]
     mine = submit(http, dataset={"name": "people"}, fit={"epochs": 1})
@@ -166,133 +267,6 @@ def test_a_spec_can_say_which_content_it_means(http: httpx.Client) -> None:
     for dataset in ({"name": "people", "sha256": "0" * 64}, {"name": "titanic", "sha256": sha256}):
         refused = http.post("/v1/experiments", json=document(dataset=dataset, fit={"epochs": 1}))
         assert refused.json()["errors"][0]["pointer"] == "/dataset/sha256"
-
-
-def member(name: str, content: bytes) -> bytes:
-    def write(file: io.BytesIO) -> None:
-        with zipfile.ZipFile(file, "w") as archive:
-            archive.writestr(name, content)
-
-    return packed(write)
-
-
-def header(text: str, *, payload: bytes = b"") -> bytes:
-    """A .npy file with a header of one's own."""
-    line = text.encode() + b"\n"
-    return b"\x93NUMPY\x01\x00" + len(line).to_bytes(2, "little") + line + payload
-
-
-def bomb() -> bytes:
-    def write(file: io.BytesIO) -> None:
-        with (
-            zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
-            archive.open("x.npy", "w", force_zip64=True) as opened,
-        ):
-            opened.write(header("{'descr': '<f4', 'fortran_order': False, 'shape': (600000, 1000), }"))
-            for _ in range(2_400):
-                opened.write(b"\0" * 1_000_000)
-
-    return packed(write)
-
-
-X, Y = np.zeros((4, 2)), np.array([0, 1, 0, 1])
-GOOD = {"name": "people", "target": "t"}
-HUNDRED_AND_ONE = "a,t\n" + "".join(f"v{number},{number % 2}\n" for number in range(101))
-UPLOADS: dict[str, tuple[Callable[[], str | bytes], dict[str, str], dict[str, str], int]] = {
-    "nothing": (lambda: "", CSV, GOOD, 422),
-    "no media type": (lambda: "a,t\n1,2\n2,3\n", {"Content-Type": ""}, GOOD, 422),
-    "a form": (lambda: "a=1", {"Content-Type": "multipart/form-data; boundary=x"}, GOOD, 422),
-    "no name": (lambda: "a,t\n1,2\n2,3\n", CSV, {"target": "t"}, 422),
-    "a name out of its folder": (lambda: "a,t\n1,2\n2,3\n", CSV, GOOD | {"name": "../../x"}, 422),
-    "a name with NUL": (lambda: "a,t\n1,2\n2,3\n", CSV, GOOD | {"name": "a\0"}, 422),
-    "a name with a line": (lambda: "a,t\n1,2\n2,3\n", CSV, GOOD | {"name": "a\n"}, 422),
-    "no such target": (lambda: "a,t\n1,2\n2,3\n", CSV, GOOD | {"target": "T"}, 422),
-    "no such column to ignore": (lambda: "a,t\n1,2\n2,3\n", CSV, GOOD | {"ignore": "b"}, 422),
-    "the target ignored": (lambda: "a,t\n1,2\n2,3\n", CSV, GOOD | {"ignore": "t"}, 422),
-    "no such task": (lambda: "a,t\n1,2\n2,3\n", CSV, GOOD | {"task": "clustering"}, 422),
-    "an unknown parameter": (lambda: "a,t\n1,2\n2,3\n", CSV, GOOD | {"sheet": "1"}, 422),
-    "a compressed table": (lambda: b"\x1f\x8b\x08\x00" + b"\0" * 50, CSV | {"Content-Encoding": "gzip"}, GOOD, 415),
-    "gzip for CSV": (lambda: b"\x1f\x8b\x08\x00" + b"\0" * 50, CSV, GOOD, 422),
-    "UTF-16": (lambda: "a,t\n1,2\n2,3\n".encode("utf-16"), CSV, GOOD, 422),
-    "names in Latin-1": (lambda: "é,t\n1,2\n2,3\n".encode("latin-1"), CSV, GOOD, 422),
-    "names that are bytes": (lambda: b"\x89\xff,t\n1,2\n2,3\n", CSV, GOOD, 422),
-    "Latin-1": (lambda: "a,t\né,2\nü,3\n".encode("latin-1"), CSV, GOOD, 422),
-    "no header": (lambda: "1,2\n3,4\n5,6\n", CSV, GOOD, 422),
-    "a header alone": (lambda: "a,t\n", CSV, GOOD, 422),
-    "one row": (lambda: "a,t\n1,2\n", CSV, GOOD, 422),
-    "rows of other lengths": (lambda: "a,t\n1,2\n1,2,3\n", CSV, GOOD, 422),
-    "a quote that never ends": (lambda: 'a,t\n"1,2\n2,3\n', CSV, GOOD, 422),
-    "a column twice": (lambda: "a,a,t\n1,1,2\n2,2,3\n", CSV, GOOD, 422),
-    "a column without a name": (lambda: ",t\n1,2\n2,3\n", CSV, GOOD, 422),
-    "a hundred thousand columns": (lambda: ",".join(f"c{i}" for i in range(100_000)) + "\n", CSV, GOOD, 422),
-    "an infinite number": (lambda: "a,t\n1,2\ninf,3\n", CSV, GOOD, 422),
-    "a number beyond float32": (lambda: "a,t\n1,2\n1e300,3\n", CSV, GOOD, 422),
-    "an empty column": (lambda: "a,b,t\n1,,2\n2,,3\n", CSV, GOOD, 422),
-    "a column of dates": (lambda: "a,t\n2020-01-01,2\n2020-01-02,3\n", CSV, GOOD, 422),
-    "a column of ids": (lambda: HUNDRED_AND_ONE, CSV, GOOD, 422),
-    "a target alone": (lambda: "t\n1\n2\n", CSV, GOOD, 422),
-    "a target with gaps": (lambda: "a,t\n1,2\n2,\n", CSV, GOOD, 422),
-    "a target of one class": (lambda: "a,t\n1,x\n2,x\n", CSV, GOOD, 422),
-    "texts for regression": (lambda: "a,t\n1,x\n2,y\n", CSV, GOOD | {"task": "regression"}, 422),
-    "fractions for classes": (lambda: "a,t\n1,0.5\n2,1\n", CSV, GOOD | {"task": "classification"}, 422),
-    "features of one name": (lambda: "a,a=x,t\nx,1,0\ny,2,1\n", CSV, GOOD, 422),
-    "a formula": (lambda: "a,t\n=cmd|'/c calc'!A0,\n", CSV, GOOD, 422),
-    "a body of 300 MB": (lambda: b"a,t\n" + b"1,2\n" * 75_000_000, CSV, GOOD, 413),
-    "Parquet cut off": (lambda: parquet(a=[1, 2], t=[1, 2])[:-9], BYTES, GOOD, 422),
-    "Parquet's name only": (lambda: b"PAR1" + b"\0" * 100 + b"PAR1", BYTES, GOOD, 422),
-    "Parquet said to be CSV": (lambda: parquet(a=[1, 2], t=[1, 2]), CSV, GOOD, 422),
-    "nested Parquet": (lambda: parquet(a=[[1], [2]], t=[1, 2]), BYTES, GOOD, 422),
-    "Parquet that unpacks to gigabytes": (
-        lambda: parquet(a=pa.nulls(20_000_000, pa.int64()), t=pa.nulls(20_000_000, pa.int64())), BYTES, GOOD, 422
-    ),
-    "an archive cut off": (lambda: npz(x=X, y=Y)[:-30], BYTES, GOOD, 422),
-    "an archive without x": (lambda: npz(y=Y), BYTES, GOOD, 422),
-    "an archive with a way out": (lambda: member("../../x.npy", b"x"), BYTES, GOOD, 422),
-    "an archive of text": (lambda: member("x.npy", b"hello"), BYTES, GOOD, 422),
-    "a pickle in an archive": (lambda: npz(x=np.array([{"a": 1}] * 4, dtype=object), y=Y), BYTES, GOOD, 422),
-    "a pickle for targets": (lambda: npz(x=X, y=np.array([None] * 4, dtype=object)), BYTES, GOOD, 422),
-    "a header that is code": (
-        lambda: member("x.npy", header("__import__('os').system('touch /tmp/fittingroom-was-here')")), BYTES, GOOD, 422
-    ),
-    "a header nested deep": (lambda: member("x.npy", header("(" * 5_000 + ")" * 5_000)), BYTES, GOOD, 422),
-    "a shape without end": (
-        lambda: member("x.npy", header("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999, 9), }")),
-        BYTES, GOOD, 422,
-    ),
-    "a negative shape": (
-        lambda: member("x.npy", header("{'descr': '<f4', 'fortran_order': False, 'shape': (-4, 2), }")),
-        BYTES, GOOD, 422,
-    ),
-    "a bomb": (bomb, BYTES, GOOD, 422),
-    "rows that differ": (lambda: npz(x=X, y=Y[:3]), BYTES, GOOD, 422),
-    "NaN in an archive": (lambda: npz(x=np.full((4, 2), np.nan), y=Y), BYTES, GOOD, 422),
-    "complex numbers": (lambda: npz(x=X.astype(complex), y=Y), BYTES, GOOD, 422),
-    "records": (lambda: npz(x=np.zeros((4, 2), [("a", "f4")]), y=Y), BYTES, GOOD, 422),
-    "one axis": (lambda: npz(x=X[:, 0], y=Y), BYTES, GOOD, 422),
-    "no features": (lambda: npz(x=X[:, :0], y=Y), BYTES, GOOD, 422),
-}  # fmt: skip
-
-
-@pytest.mark.usefixtures("untouched")
-@pytest.mark.parametrize("name", UPLOADS)
-def test_hostile_uploads(http: httpx.Client, settings: Settings, name: str) -> None:
-    content, headers, query, status = UPLOADS[name]
-    answer = http.post("/v1/datasets", params=query, content=content(), headers=headers)
-    is_a_problem(answer, status)
-    assert "its reader gave up" not in answer.text, "the reader has met what it does not know"
-    assert list(settings.temporary_dir.iterdir()) == []
-    assert Storage(settings.storage_location).list_names() == []
-
-
-def test_a_reader_that_is_killed_or_hangs_is_an_answer(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.services.datasets.READING_SECONDS", 0.05)
-    slow = upload(http)
-    is_a_problem(slow, 422)
-    assert "took more than" in slow.json()["detail"]
-    monkeypatch.setattr("app.services.datasets.READING_SECONDS", 60.0)
-    monkeypatch.setenv("PYTHONPATH", "/nowhere")
-    monkeypatch.setattr("models.child_processes.sys.executable", "/bin/false")
-    is_a_problem(upload(http), 422)
 
 
 DATASETS: dict[str, tuple[dict[str, Any], str]] = {
@@ -320,11 +294,24 @@ DATASETS: dict[str, tuple[dict[str, Any], str]] = {
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def planning(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A server with the datasets `people` and `numbers`."""
+    folder = tmp_path_factory.mktemp("planning")
+    database = shutil.copy(sqlite_template, folder / "planning.db")
+    settings = Settings(data_dir=folder / "data", database_url=f"sqlite:///{database}")
+    with served(settings) as http:
+        with reading_in_process():
+            upload(http).raise_for_status()
+            numbers = "a,t\n1,0.5\n2,0.25\n3,0.75\n"
+            upload(http, numbers, name="numbers", target="t", ignore="").raise_for_status()
+        yield http
+
+
 @pytest.mark.parametrize("name", DATASETS)
-def test_specs_that_ask_for_what_a_dataset_has_not(http: httpx.Client, name: str) -> None:
-    upload(http)
-    upload(http, "a,t\n1,0.5\n2,0.25\n3,0.75\n", name="numbers", target="t", ignore="")
+def test_plan_unfit_for_dataset_answers_422(planning: httpx.Client, name: str) -> None:
     changes, pointer = DATASETS[name]
-    answer = http.post("/v1/experiments/plan", json=document(**({"dataset": {"name": "people"}, "fit": {}} | changes)))
+    spec = document(**({"dataset": {"name": "people"}, "fit": {}} | changes))
+    answer = planning.post("/v1/experiments/plan", json=spec)
     assert answer.status_code == 422, answer.text
     assert pointer in [fault["pointer"] for fault in answer.json()["errors"]], json.dumps(answer.json(), indent=1)

@@ -9,19 +9,19 @@ import app
 from app.examples import example_documents
 
 
-def test_docs_page_needs_nothing_from_elsewhere(http: httpx.Client) -> None:
-    page = http.get("/docs")
+def test_docs_page_needs_nothing_from_elsewhere(shared_http: httpx.Client) -> None:
+    page = shared_http.get("/docs")
     assert page.status_code == 200
     links = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     assert len(links) == 3
     for link in links:
         assert link.startswith("/docs/assets/")
-        assert http.get(link).status_code == 200
+        assert shared_http.get(link).status_code == 200
     assert not re.search(r"https?:", page.text)
 
 
-def test_the_dashboard_needs_nothing_from_elsewhere(http: httpx.Client) -> None:
-    page = http.get("/")
+def test_the_dashboard_needs_nothing_from_elsewhere(shared_http: httpx.Client) -> None:
+    page = shared_http.get("/")
     assert page.status_code == 200
     assert "default-src 'none'" in page.headers["content-security-policy"]
     links = re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text)
@@ -31,18 +31,18 @@ def test_the_dashboard_needs_nothing_from_elsewhere(http: httpx.Client) -> None:
         links.append(f"/static/{file.relative_to(static)}")
         assert not re.search(r"(?<!xmlns=\")https?://", file.read_text(encoding="utf-8")), file
     for link in links:
-        assert http.get(link).status_code == 200, link
+        assert shared_http.get(link).status_code == 200, link
 
 
-def test_the_six_exercises_are_named_examples(http: httpx.Client) -> None:
-    paths = http.get("/openapi.json").json()["paths"]
+def test_the_six_exercises_are_named_examples(shared_http: httpx.Client) -> None:
+    paths = shared_http.get("/openapi.json").json()["paths"]
     for path in ("/v1/experiments", "/v1/experiments/plan"):
         examples = paths[path]["post"]["requestBody"]["content"]["application/json"]["examples"]
         assert {name: example["value"] for name, example in examples.items()} == example_documents()
 
 
-def test_every_operation_is_described_and_documents_its_problems(http: httpx.Client) -> None:
-    schema = http.get("/openapi.json").json()
+def test_every_operation_is_described_and_documents_its_problems(shared_http: httpx.Client) -> None:
+    schema = shared_http.get("/openapi.json").json()
     ids = []
     for path, operations in schema["paths"].items():
         for operation in operations.values():
@@ -54,8 +54,8 @@ def test_every_operation_is_described_and_documents_its_problems(http: httpx.Cli
     assert len(set(ids)) == len(ids)
 
 
-def test_every_field_of_the_spec_says_what_it_means(http: httpx.Client) -> None:
-    schemas = http.get("/openapi.json").json()["components"]["schemas"]
+def test_every_field_of_the_spec_says_what_it_means(shared_http: httpx.Client) -> None:
+    schemas = shared_http.get("/openapi.json").json()["components"]["schemas"]
     silent = [
         f"{name}.{field}"
         for name in (
@@ -75,9 +75,9 @@ def test_every_field_of_the_spec_says_what_it_means(http: httpx.Client) -> None:
     assert silent == []
 
 
-def test_datasets_are_described_without_their_numbers(http: httpx.Client) -> None:
-    items = {item["name"]: item for item in http.get("/v1/datasets").json()["items"]}
+def test_datasets_are_described_without_their_numbers(shared_http: httpx.Client) -> None:
+    items = {item["name"]: item for item in shared_http.get("/v1/datasets").json()["items"]}
     assert {name: (item["rows"], item["features"], item["classes"]) for name, item in items.items()} == {
         "titanic": (891, 10, 2), "mnist-sample": (5000, 784, 10), "mnist": (70_000, 784, 10),
     }  # fmt: skip
-    assert http.get("/v1/datasets/titanic").json() == items["titanic"]
+    assert shared_http.get("/v1/datasets/titanic").json() == items["titanic"]

@@ -1,7 +1,6 @@
 """Experiments over HTTP, without a worker: what is queued stays queued."""
 
 import shutil
-import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -10,53 +9,22 @@ import pytest
 
 from app.examples import example_documents
 from app.services.experiments import ATTENDANCE_SECONDS
-from fittingroom.views.states import StopReason
 from models.settings import Settings
-from models.sql import experiments, transitions, worker_registry
+from models.sql import worker_registry
 from models.sql.database import Database
-from models.sql.epochs import BestEpoch, EpochRecord, mark_epochs
-from tests.factories import document
-from tests.serving import served
-
-pytestmark = pytest.mark.stores
-
-SWEEP = {"optimizer": {"name": "sgd", "learning_rate": {"choice": [0.1, 0.01]}}}
-
-
-def submit(http: httpx.Client, **changes: object) -> str:
-    answer = http.post("/v1/experiments", json=document(**changes))
-    assert answer.status_code == 202, answer.text
-    return str(answer.json()["id"])
-
-
-def train(database: Database, experiment_id: str, losses: dict[int, list[float | str]]) -> None:
-    """Write epochs as a worker would: for each trial by number, its losses."""
-    with database.reading() as session:
-        trials = experiments.list_trials(session, experiment_id)
-    with database.writing() as session:
-        claim = transitions.mark_claimed(session, trials[0].cohort_id, "wrk_test", 60, "tensorflow")
-        assert claim is not None
-        for trial in trials:
-            values = losses[trial.number]
-            records = [
-                EpochRecord(trial.id, epoch, 0.1, {"loss": loss, "val_loss": loss})
-                for epoch, loss in enumerate(values, 1)
-            ]
-            finite = [(float(loss), epoch) for epoch, loss in enumerate(values, 1) if loss != "NaN"]
-            value, epoch = min(finite)
-            best = {trial.id: BestEpoch(epoch, value, {"loss": value, "val_loss": value})}
-            assert mark_epochs(session, claim, records, best, 60)
-            assert transitions.mark_completed(session, claim, trial.id, StopReason.EPOCHS)
+from tests.factories import SWEEP, document
+from tests.serving import Clock, served, submit
+from tests.training import train
 
 
 @pytest.mark.parametrize("name", example_documents())
-def test_every_exercise_is_accepted(http: httpx.Client, name: str) -> None:
-    answer = http.post("/v1/experiments", json=example_documents()[name])
+def test_every_exercise_is_accepted(shared_http: httpx.Client, name: str) -> None:
+    answer = shared_http.post("/v1/experiments", json=example_documents()[name])
     assert answer.status_code == 202
     view = answer.json()
     assert answer.headers["location"] == f"/v1/experiments/{view['id']}"
     assert (view["state"], view["version"]) == ("queued", 1)
-    again = http.get(answer.headers["location"])
+    again = shared_http.get(answer.headers["location"])
     assert again.json() == view
     assert again.headers["etag"] == answer.headers["etag"]
 
@@ -70,40 +38,47 @@ def test_a_plan_says_what_would_be_and_stores_nothing(http: httpx.Client) -> Non
     assert http.get("/v1/experiments").json() == {"items": [], "next_cursor": None}
 
 
-def test_a_queued_experiment_says_that_no_worker_is_alive(http: httpx.Client, database: Database) -> None:
+@pytest.mark.stores
+def test_a_queued_experiment_says_that_no_worker_is_alive(
+    http: httpx.Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("app.services.experiments.time", clock)
     anywhere, on_gpu = submit(http), submit(http, device="gpu")
     assert "no worker is alive" in http.get(f"/v1/experiments/{anywhere}").json()["waiting_for"]
     with database.writing() as session:
         worker_registry.add_worker(
             session, "wrk_1", host="h", process_id=1, queues=["any", "cpu"], devices=["cpu:0"], versions={}
         )
-    time.sleep(ATTENDANCE_SECONDS)  # so long it is believed that nobody is there
+    clock.advance(ATTENDANCE_SECONDS)  # so long it is believed that nobody is there
     assert http.get(f"/v1/experiments/{anywhere}").json()["waiting_for"] is None
     assert "serves the device gpu" in http.get(f"/v1/experiments/{on_gpu}").json()["waiting_for"]
     assert http.get("/v1/workers").json()["items"][0]["devices"] == ["cpu:0"]
 
 
-def test_the_backend_of_a_spec_is_planned_and_waited_for(http: httpx.Client) -> None:
-    planned = http.post("/v1/experiments/plan", json=document(backend="jax", device="cpu")).json()
+def test_the_backend_of_a_spec_is_planned_and_waited_for(shared_http: httpx.Client) -> None:
+    planned = shared_http.post("/v1/experiments/plan", json=document(backend="jax", device="cpu")).json()
     assert [cohort["queue"] for cohort in planned["cohorts"]] == ["cpu.jax"]
-    view = http.get(f"/v1/experiments/{submit(http, backend='jax')}").json()
+    view = shared_http.get(f"/v1/experiments/{submit(shared_http, backend='jax')}").json()
     assert view["waiting_for"] == (
         "no worker is alive that trains with jax; start one with `FITTINGROOM_KERAS_BACKEND=jax fittingroom worker`"
     )
 
 
+@pytest.mark.stores
 def test_list_pages_and_filters(http: httpx.Client) -> None:
-    ids = [submit(http, name=f"n{number}", tags=["odd"] if number % 2 else ["even"]) for number in range(5)]
+    ids = [submit(http, name=f"試験 🙂 {number}", tags=["odd"] if number % 2 else ["even"]) for number in range(5)]
     page = http.get("/v1/experiments", params={"limit": 2}).json()
     assert [item["id"] for item in page["items"]] == [ids[4], ids[3]]
     rest = http.get("/v1/experiments", params={"limit": 3, "cursor": page["next_cursor"]}).json()
     assert [item["id"] for item in rest["items"]] == ids[2::-1]
     assert rest["next_cursor"] is None
-    for params, expected in (({"tag": "odd"}, [3, 1]), ({"name": "n2"}, [2]), ({"state": "running"}, [])):
+    for params, expected in (({"tag": "odd"}, [3, 1]), ({"name": "試験 🙂 2"}, [2]), ({"state": "running"}, [])):
         items = http.get("/v1/experiments", params=params).json()["items"]
         assert [item["id"] for item in items] == [ids[number] for number in expected]
 
 
+@pytest.mark.stores
 def test_trials_and_histories(http: httpx.Client, database: Database) -> None:
     experiment_id = submit(http, **SWEEP)
     train(database, experiment_id, {1: [0.5, 0.4, 0.45], 2: [0.9, "NaN"]})
@@ -124,6 +99,7 @@ def test_trials_and_histories(http: httpx.Client, database: Database) -> None:
     assert detail["spec"]["optimizer"]["learning_rate"] == 0.1
 
 
+@pytest.mark.stores
 def test_histories_from_a_point_on(http: httpx.Client, database: Database) -> None:
     experiment_id = submit(http)
     before = http.get(f"/v1/experiments/{experiment_id}").json()["version"]
@@ -138,6 +114,7 @@ def test_histories_from_a_point_on(http: httpx.Client, database: Database) -> No
     assert later["epochs_completed"] == 3
 
 
+@pytest.mark.stores
 def test_histories_as_csv(http: httpx.Client, database: Database) -> None:
     experiment_id = submit(http, **SWEEP)
     train(database, experiment_id, {1: [0.5], 2: [0.25, "NaN"]})
@@ -152,6 +129,7 @@ def test_histories_as_csv(http: httpx.Client, database: Database) -> None:
     ]
 
 
+@pytest.mark.stores
 def test_an_unchanged_resource_answers_304(http: httpx.Client, database: Database) -> None:
     experiment_id = submit(http)
     trial_id = http.get(f"/v1/experiments/{experiment_id}/trials").json()["items"][0]["id"]
@@ -166,6 +144,7 @@ def test_an_unchanged_resource_answers_304(http: httpx.Client, database: Databas
         assert http.get(path, headers={"if-none-match": tag}).status_code == 200
 
 
+@pytest.mark.stores
 def test_cancel_is_idempotent(http: httpx.Client) -> None:
     experiment_id = submit(http, **SWEEP)
     trial_id = http.get(f"/v1/experiments/{experiment_id}/trials").json()["items"][0]["id"]
@@ -176,21 +155,32 @@ def test_cancel_is_idempotent(http: httpx.Client) -> None:
     assert http.get(f"/v1/experiments/{experiment_id}").json()["state"] == "cancelled"
 
 
-@pytest.mark.parametrize("name", ["plain", "$x_1$ and $", "Prüfung 試験 🙂", "<script>&amp;"])
-def test_plot_is_a_picture_whatever_the_name(http: httpx.Client, database: Database, name: str) -> None:
-    experiment_id = submit(http, name=name, **SWEEP)
-    empty = http.get(f"/v1/experiments/{experiment_id}/plot.svg")
-    train(database, experiment_id, {1: [15_000.0, 0.7, 0.67], 2: [0.6, "NaN"]})
-    drawn = http.get(f"/v1/experiments/{experiment_id}/plot.svg", params={"metric": "loss"})
-    for answer in (empty, drawn):
-        assert answer.status_code == 200
-        assert answer.headers["content-type"] == "image/svg+xml"
-        assert ET.fromstring(answer.content).tag.endswith("svg")  # noqa: S314 - our own answer
+def assert_svg(answer: httpx.Response) -> None:
+    """Check that an answer is an SVG picture."""
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "image/svg+xml"
+    assert ET.fromstring(answer.content).tag.endswith("svg")  # noqa: S314 - our own answer
+
+
+def test_plot_before_and_after_training_is_a_picture(shared_http: httpx.Client, shared_database: Database) -> None:
+    experiment_id = submit(shared_http, **SWEEP)
+    empty = shared_http.get(f"/v1/experiments/{experiment_id}/plot.svg")
+    train(shared_database, experiment_id, {1: [15_000.0, 0.7, 0.67], 2: [0.6, "NaN"]})
+    drawn = shared_http.get(f"/v1/experiments/{experiment_id}/plot.svg", params={"metric": "loss"})
+    assert_svg(empty)
+    assert_svg(drawn)
     assert len(drawn.content) > len(empty.content)
 
 
-def test_a_plot_of_a_metric_that_is_not_recorded_is_refused(http: httpx.Client) -> None:
-    answer = http.get(f"/v1/experiments/{submit(http)}/plot.svg", params={"metric": "auc"})
+@pytest.mark.parametrize("name", ["$x_1$ and $", "Prüfung 試験 🙂", "<script>&amp;"])
+def test_plot_of_any_name_is_a_picture(shared_http: httpx.Client, shared_database: Database, name: str) -> None:
+    experiment_id = submit(shared_http, name=name)
+    train(shared_database, experiment_id, {1: [0.7, "NaN"]})
+    assert_svg(shared_http.get(f"/v1/experiments/{experiment_id}/plot.svg", params={"metric": "loss"}))
+
+
+def test_a_plot_of_a_metric_that_is_not_recorded_is_refused(shared_http: httpx.Client) -> None:
+    answer = shared_http.get(f"/v1/experiments/{submit(shared_http)}/plot.svg", params={"metric": "auc"})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == "metric"
 
@@ -209,18 +199,20 @@ def test_submit_is_accepted_while_the_queues_folder_is_gone(tmp_path: Path, data
         assert http.get(f"/v1/experiments/{submit(http)}").json()["state"] == "queued"
 
 
+@pytest.mark.stores
 def test_a_thousand_trials_are_planned_and_stored(http: httpx.Client) -> None:
     rates = {"choice": [index / 1000 for index in range(1, 1001)]}
     view = http.get(f"/v1/experiments/{submit(http, optimizer={'name': 'sgd', 'learning_rate': rates})}").json()
     assert view["progress"]["trials"] == {"queued": 1000}
 
 
-def test_a_rate_that_is_lowered_can_be_drawn_and_another_cannot(http: httpx.Client) -> None:
+def test_a_rate_that_is_lowered_can_be_drawn_and_another_cannot(shared_http: httpx.Client) -> None:
     for changes, status in (({"reduce_lr_on_plateau": {}}, 200), ({}, 422)):
-        path = f"/v1/experiments/{submit(http, **changes)}/plot.svg"
-        assert http.get(path, params={"metric": "learning_rate"}).status_code == status
+        path = f"/v1/experiments/{submit(shared_http, **changes)}/plot.svg"
+        assert shared_http.get(path, params={"metric": "learning_rate"}).status_code == status
 
 
+@pytest.mark.stores
 def test_pause_resume_and_what_has_ended(http: httpx.Client) -> None:
     made = http.post("/v1/experiments", json=document()).json()
     place = f"/v1/experiments/{made['id']}"
@@ -239,6 +231,7 @@ def test_pause_resume_and_what_has_ended(http: httpx.Client) -> None:
         assert http.post(f"/v1/experiments/exp_00000000000070008000000000000000/{verb}").status_code == 404
 
 
+@pytest.mark.stores
 def test_delete(http: httpx.Client) -> None:
     made = http.post("/v1/experiments", json=document()).json()
     [trial] = http.get(f"/v1/experiments/{made['id']}/trials").json()["items"]

@@ -16,30 +16,46 @@ HERE = Path(__file__).parent
 SNAPSHOT = HERE / "openapi.json"
 # What a schema cannot say: that a network fits its dataset, or that a cursor is one of ours.
 UNSAYABLE = "positive_data_acceptance"
+ENDLESS = "/v1/experiments/{experiment_id}/events"
+"""A stream whose end is not to be waited for."""
 
 
-@pytest.mark.timeout(900)
-def test_schemathesis_finds_nothing(
-    http: httpx.Client, store: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    """All that the schema's edges give, some forty thousand cases, and drawn ones: more by `make conformance`.
-
-    A plan is held against the same schema as a submit and stores nothing, so the second store is left out there.
-    """
-    is_nightly = request.config.getoption("--nightly")
-    examples, seed = ("100", "2") if is_nightly else ("5", "1")
-    left_out = "/events$" if is_nightly or store == "sqlite" else "/(events|plan)$"  # a stream has no end to wait for
+def run_schemathesis(http: httpx.Client, folder: Path, *options: str) -> int:
+    """Run schemathesis against a service, and return how many cases it has generated; fail if it finds something."""
     command = [
         Path(sys.executable).parent / "schemathesis", "--config-file", HERE / "schemathesis.toml",
-        "run", f"{http.base_url}/openapi.json",
-        "--exclude-checks", UNSAYABLE, "--exclude-path-regex", left_out,
-        "--max-examples", examples, "--workers", "1", "--seed", seed, "--no-color",
+        "run", f"{http.base_url}/openapi.json", "--exclude-checks", UNSAYABLE, "--exclude-path", ENDLESS,
+        "--workers", "1", "--no-color", *options,
     ]  # fmt: skip
-    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=880, cwd=tmp_path)
+    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=880, cwd=folder)
     assert found.returncode == 0, found.stdout[-6_000:]
     [cases] = re.findall(r"(\d+) generated", found.stdout)
     sys.stderr.write(f"{cases} cases\n")
-    assert int(cases) > 20_000
+    return int(cases)
+
+
+@pytest.mark.nightly
+@pytest.mark.stores
+@pytest.mark.timeout(900)
+def test_schemathesis_at_length_finds_nothing(http: httpx.Client, tmp_path: Path) -> None:
+    """All that the schema's edges give, some forty thousand cases, and a hundred drawn ones per operation."""
+    assert run_schemathesis(http, tmp_path, "--max-examples", "100", "--seed", "2") > 20_000
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("options", "least"),
+    [
+        (("--phases", "examples,fuzzing,stateful", "--max-examples", "10", "--seed", "1"), 250),
+        # The edges of a spec's schema are forty thousand, and wait for the night.
+        (("--phases", "coverage", "--exclude-path-regex", "/experiments(/plan|/batch)?$", "--seed", "1"), 500),
+    ],
+    ids=["drawn cases and links", "edges but for those of specs"],
+)
+def test_schemathesis_briefly_finds_nothing(
+    shared_http: httpx.Client, tmp_path: Path, options: tuple[str, ...], least: int
+) -> None:
+    assert run_schemathesis(shared_http, tmp_path, *options) > least
 
 
 def test_a_change_of_the_schema_is_seen(settings: Settings) -> None:

@@ -40,8 +40,8 @@ NOBODY = "0" * 32
         ("GET", "/v1/experiments?tag=%00", 422),
     ],
 )
-def test_problem(http: httpx.Client, method: str, path: str, status: int) -> None:
-    answer = http.request(method, path)
+def test_problem(shared_http: httpx.Client, method: str, path: str, status: int) -> None:
+    answer = shared_http.request(method, path)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
@@ -60,12 +60,12 @@ def test_a_database_that_is_gone_answers_503(tmp_path: Path) -> None:
         assert http.get("/livez").status_code == 200
 
 
-def test_an_error_of_our_own_shows_no_traceback(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_our_own_shows_no_traceback(shared_http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("secret inner workings")
 
     monkeypatch.setattr("app.services.datasets.Datasets.list_schemas", fail)
-    answer = http.get("/v1/datasets")
+    answer = shared_http.get("/v1/datasets")
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"
     assert "secret" not in answer.text

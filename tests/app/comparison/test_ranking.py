@@ -13,23 +13,30 @@ from app.comparison.significance import estimate, pairs_needed
 from fittingroom.views.resources import BestEpochView, EngineView, ObjectiveView, TrialSummaryView
 from fittingroom.views.states import TrialState
 from models.sql.database import Database
-from tests.app.api.test_experiments import submit, train
+from tests.serving import submit
+from tests.training import train
 
 LOSS = ObjectiveView(metric="val_loss", direction="minimize")
 ACCURACY = ObjectiveView(metric="val_accuracy", direction="maximize")
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
+COMPLETED = TrialSummaryView.model_validate(
+    {
+        "id": "trl_1", "experiment_id": "exp_1", "number": 1, "label": "", "model": None, "hyperparameters": {},
+        "seed": 0, "state": TrialState.COMPLETED, "stop_reason": None, "fault": None, "version": 1, "created_at": NOW,
+        "started_at": NOW, "finished_at": NOW, "cancel_requested_at": None, "attempt": 1,
+        "engine": EngineView(name="fused", reason=""), "parameter_count": 100, "epochs_planned": 9,
+        "epochs_completed": 9, "training_seconds": 2.0, "best_epoch": None,
+    }
+)  # fmt: skip
+"""A valid trial, copied for each: to validate tens of thousands took half of the simulations' time."""
+
+
 def trial(number: int, model: str | None, seed: int, metrics: Mapping[str, Any] | None, **changes: Any) -> Any:
     best = None if metrics is None else BestEpochView(epoch=number, metrics=dict(metrics))
-    base: dict[str, Any] = {
-        "id": f"trl_{number}", "experiment_id": "exp_1", "number": number, "label": f"{model}, seed={seed}",
-        "model": model, "hyperparameters": {}, "seed": seed, "state": TrialState.COMPLETED, "stop_reason": None,
-        "fault": None, "version": 1, "created_at": NOW, "started_at": NOW, "finished_at": NOW,
-        "cancel_requested_at": None, "attempt": 1, "engine": EngineView(name="fused", reason=""),
-        "parameter_count": 100, "epochs_planned": 9, "epochs_completed": 9, "training_seconds": 2.0, "best_epoch": best,
-    }  # fmt: skip
-    return TrialSummaryView(**(base | changes))
+    own = {"id": f"trl_{number}", "number": number, "label": f"{model}, seed={seed}", "model": model, "seed": seed}
+    return COMPLETED.model_copy(update=own | {"best_epoch": best} | changes)
 
 
 def compared(objective: ObjectiveView = LOSS, **values: Sequence[float | str | None]) -> Comparison:
@@ -242,25 +249,25 @@ def test_what_was_cut_off_is_not_compared() -> None:
     assert "2 trials have no finite value, or did not complete" in found.sentence
 
 
-def test_over_http_it_is_the_best_epoch_that_counts(http: httpx.Client, database: Database) -> None:
+def test_over_http_it_is_the_best_epoch_that_counts(shared_http: httpx.Client, shared_database: Database) -> None:
     rates = {"name": "sgd", "learning_rate": {"choice": [0.01, 0.1]}}
-    experiment_id = submit(http, optimizer=rates, seeds=[0, 1, 2])
+    experiment_id = submit(shared_http, optimizer=rates, seeds=[0, 1, 2])
     path = f"/v1/experiments/{experiment_id}/comparison"
-    before = http.get(path)
+    before = shared_http.get(path)
     assert before.json()["sentence"].startswith("Nothing to compare yet")
     best = [0.5, 0.52, 0.51, 0.6, 0.65, 0.61]
     last_of_the_better_is_worse = [0.9, 0.9, 0.9, 0.6, 0.65, 0.61]
     train(
-        database,
+        shared_database,
         experiment_id,
         {n: [first, last] for n, first, last in zip(range(1, 7), best, last_of_the_better_is_worse, strict=True)},
     )
-    answer = http.get(path, headers={"If-None-Match": before.headers["etag"]})
+    answer = shared_http.get(path, headers={"If-None-Match": before.headers["etag"]})
     assert answer.status_code == 200
     found = answer.json()
     assert [candidate["label"] for candidate in found["candidates"]] == ["learning_rate=0.01", "learning_rate=0.1"]
     assert [value["seed"] for value in found["candidates"][0]["values"]] == [0, 1, 2]
     assert found["candidates"][1]["against_leader"]["wins"] == 3
     assert found["sentence"] == found["candidates"][1]["against_leader"]["sentence"]
-    assert http.get(path, headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
-    assert http.get(f"/v1/experiments/exp_{'0' * 32}/comparison").status_code == 404
+    assert shared_http.get(path, headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
+    assert shared_http.get(f"/v1/experiments/exp_{'0' * 32}/comparison").status_code == 404

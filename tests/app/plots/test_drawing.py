@@ -8,20 +8,29 @@ import httpx
 import numpy as np
 import pytest
 
+from app.api.routes import plots
 from app.plots.drawing import Curve, Reached, draw_curves, draw_sweep
 from models.sql.database import Database
-from tests.app.api.test_experiments import submit, train
+from tests.e2e.service import until
+from tests.serving import submit
+from tests.training import train
 
 PNG = b"\x89PNG\r\n\x1a\n"
 RATES = {"optimizer": {"name": "sgd", "learning_rate": {"choice": [0.001, 0.01, 1.0]}}, "seeds": [0, 1]}
 
 
-@pytest.fixture
-def trained(http: httpx.Client, database: Database) -> str:
+@pytest.fixture(scope="module")
+def trained(shared_http: httpx.Client, shared_database: Database) -> str:
     """A sweep of three rates with two seeds each, trained."""
-    experiment_id = submit(http, **RATES)
-    train(database, experiment_id, {n: [1.0 / n, 0.9 / n, 0.95 / n] for n in range(1, 7)})
+    experiment_id = submit(shared_http, **RATES)
+    train(shared_database, experiment_id, {n: [1.0 / n, 0.9 / n, 0.95 / n] for n in range(1, 7)})
     return experiment_id
+
+
+@pytest.fixture(scope="module")
+def plain(shared_http: httpx.Client, trained: str) -> bytes:
+    """The experiment's picture without any option."""
+    return shared_http.get(f"/v1/experiments/{trained}/plot.svg").content
 
 
 @pytest.mark.parametrize(
@@ -38,19 +47,23 @@ def trained(http: httpx.Client, database: Database) -> str:
     ],
     ids=str,
 )
-def test_each_look_is_a_picture_of_its_own(http: httpx.Client, trained: str, query: dict[str, str]) -> None:
+def test_each_look_is_a_picture_of_its_own(
+    shared_http: httpx.Client, trained: str, plain: bytes, query: dict[str, str]
+) -> None:
     path = f"/v1/experiments/{trained}/plot"
-    svg, png = http.get(f"{path}.svg", params=query), http.get(f"{path}.png", params=query)
+    svg, png = shared_http.get(f"{path}.svg", params=query), shared_http.get(f"{path}.png", params=query)
     assert (svg.status_code, png.status_code) == (200, 200), svg.text[:500]
     assert svg.headers["content-type"] == "image/svg+xml"
     assert png.headers["content-type"] == "image/png"
     assert ET.fromstring(svg.content).tag.endswith("svg")  # noqa: S314 - our own answer
     assert png.content.startswith(PNG)
-    assert http.get(f"{path}.svg", params=query).content == svg.content
-    assert http.get(f"{path}.svg", params=query, headers={"If-None-Match": svg.headers["etag"]}).status_code == 304
+    assert shared_http.get(f"{path}.svg", params=query).content == svg.content
+    assert (
+        shared_http.get(f"{path}.svg", params=query, headers={"If-None-Match": svg.headers["etag"]}).status_code == 304
+    )
     if query:
-        assert http.get(f"{path}.svg").content != svg.content
-        assert http.get(f"{path}.svg", headers={"If-None-Match": svg.headers["etag"]}).status_code == 200
+        assert plain != svg.content
+        assert shared_http.get(f"{path}.svg", headers={"If-None-Match": svg.headers["etag"]}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -70,39 +83,43 @@ def test_each_look_is_a_picture_of_its_own(http: httpx.Client, trained: str, que
     ],
     ids=str,
 )
-def test_what_cannot_be_drawn_is_refused(http: httpx.Client, trained: str, query: dict[str, str], names: str) -> None:
-    answer = http.get(f"/v1/experiments/{trained}/plot.svg", params=query)
+def test_what_cannot_be_drawn_is_refused(
+    shared_http: httpx.Client, trained: str, query: dict[str, str], names: str
+) -> None:
+    answer = shared_http.get(f"/v1/experiments/{trained}/plot.svg", params=query)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == names
 
 
 def test_trials_of_several_experiments_stand_in_one_picture(
-    http: httpx.Client, database: Database, trained: str
+    shared_http: httpx.Client, shared_database: Database, trained: str
 ) -> None:
-    other = submit(http, name="another", fit={"epochs": 2, "validation_split": 0.5})
-    train(database, other, {1: [0.6, 0.5]})
+    other = submit(shared_http, name="another", fit={"epochs": 2, "validation_split": 0.5})
+    train(shared_database, other, {1: [0.6, 0.5]})
     ids = [
-        http.get(f"/v1/experiments/{experiment_id}/trials").json()["items"][0]["id"]
+        shared_http.get(f"/v1/experiments/{experiment_id}/trials").json()["items"][0]["id"]
         for experiment_id in (trained, other)
     ]
-    answer = http.get("/v1/plot.png", params={"trials": ",".join(ids), "metric": "val_loss"})
+    answer = shared_http.get("/v1/plot.png", params={"trials": ",".join(ids), "metric": "val_loss"})
     assert answer.status_code == 200
     assert answer.content.startswith(PNG)
-    alone = http.get("/v1/plot.svg", params={"trials": ids[0], "metric": "val_loss"})
-    both = http.get("/v1/plot.svg", params={"trials": ",".join(ids), "metric": "val_loss"})
+    alone = shared_http.get("/v1/plot.svg", params={"trials": ids[0], "metric": "val_loss"})
+    both = shared_http.get("/v1/plot.svg", params={"trials": ",".join(ids), "metric": "val_loss"})
     assert len(both.content) > len(alone.content)
     etag = both.headers["etag"]
-    again = http.get(
+    again = shared_http.get(
         "/v1/plot.svg", params={"trials": ",".join(ids), "metric": "val_loss"}, headers={"If-None-Match": etag}
     )
     assert again.status_code == 304
 
 
-def test_trials_that_are_not_there_are_not_drawn(http: httpx.Client) -> None:
-    assert http.get("/v1/plot.svg", params={"trials": f"trl_{'0' * 32}"}).status_code == 404
-    assert http.get("/v1/plot.svg").status_code == 422
-    assert http.get("/v1/plot.svg", params={"trials": ",".join(["trl_x"] * 3)}).status_code == 404
-    assert http.get("/v1/plot.svg", params={"trials": ",".join(f"trl_{n}" for n in range(101))}).status_code == 422
+def test_trials_that_are_not_there_are_not_drawn(shared_http: httpx.Client) -> None:
+    assert shared_http.get("/v1/plot.svg", params={"trials": f"trl_{'0' * 32}"}).status_code == 404
+    assert shared_http.get("/v1/plot.svg").status_code == 422
+    assert shared_http.get("/v1/plot.svg", params={"trials": ",".join(["trl_x"] * 3)}).status_code == 404
+    assert (
+        shared_http.get("/v1/plot.svg", params={"trials": ",".join(f"trl_{n}" for n in range(101))}).status_code == 422
+    )
 
 
 def test_the_leading_one_of_too_many_stands_out() -> None:
@@ -114,19 +131,38 @@ def test_the_leading_one_of_too_many_stands_out() -> None:
     assert draw_curves("x", curves(0)) != draw_curves("x", curves(1))
 
 
-def test_many_pictures_at_once_are_the_same_pictures(http: httpx.Client, trained: str) -> None:
+def test_many_pictures_at_once_are_the_same_pictures(shared_http: httpx.Client, trained: str) -> None:
     """Ticks of a logarithmic axis are set by a part of matplotlib that threads must not share."""
-    queries = [{"scale": "log", "metric": metric} for metric in ("loss", "val_loss", "loss,val_loss")] * 6
-    alone = {
-        query["metric"]: http.get(f"/v1/experiments/{trained}/plot.svg", params=query).content for query in queries
-    }
+    queries = [{"scale": "log", "metric": metric} for metric in ("loss", "val_loss")]
+    path = f"/v1/experiments/{trained}/plot.svg"
+    alone = {query["metric"]: shared_http.get(path, params=query).content for query in queries}
 
     def get(query: dict[str, str]) -> bool:
-        answer = httpx.get(f"{http.base_url}/v1/experiments/{trained}/plot.svg", params=query, timeout=120)
+        answer = httpx.get(f"{shared_http.base_url}{path}", params=query, timeout=120)
         return answer.content == alone[query["metric"]]
 
     with ThreadPoolExecutor(6) as threads:
-        assert all(threads.map(get, queries))
+        assert all(threads.map(get, queries * 3))
+
+
+def test_pictures_are_drawn_one_at_a_time(
+    shared_http: httpx.Client, trained: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    borrowed: list[int] = []
+
+    def draw(*_: object) -> bytes:
+        limiter = plots._DRAWING.statistics()  # noqa: SLF001 - that it is used and how is what is tested
+        if not borrowed:  # the first one draws on until all others have come
+            until(lambda: plots._DRAWING.statistics().tasks_waiting == 5, 10)  # noqa: SLF001
+        borrowed.append(limiter.borrowed_tokens)
+        return b"<svg/>"
+
+    monkeypatch.setattr("app.plots.selection.draw_experiment", draw)
+    path = f"{shared_http.base_url}/v1/experiments/{trained}/plot.svg"
+    with ThreadPoolExecutor(6) as threads:
+        answers = list(threads.map(lambda _: httpx.get(path, timeout=60).content, range(6)))
+    assert answers == [b"<svg/>"] * 6
+    assert borrowed == [1] * 6
 
 
 def examples(folder: Path) -> None:

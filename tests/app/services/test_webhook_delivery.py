@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import shutil
 import socket
 import threading
 import time
@@ -19,12 +20,10 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from app.services import webhook_delivery
 from app.services.webhook_delivery import is_public
 from models.settings import Settings
-from tests.app.api.test_experiments import submit
-from tests.app.api.test_malformed_requests import is_a_problem
+from tests.e2e.service import until
+from tests.factories import WEBHOOK_SECRET as SECRET
 from tests.factories import document
-from tests.serving import served
-
-SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, ok").decode()
+from tests.serving import assert_problem, served, submit
 
 
 class Receiver:
@@ -63,16 +62,44 @@ def receiving(*statuses: int) -> Iterator[Receiver]:
         receiver.close()
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook_delivery, "INTERVAL_SECONDS", 0.05)
-    monkeypatch.setattr("models.sql.webhooks.RETRY_SECONDS", (0.1, 0.1, 0.1))
+class Sweeps:
+    """Counts how often an API has looked whom to tell."""
+
+    def __init__(self) -> None:
+        self._ended = 0
+
+    def count(self) -> None:
+        self._ended += 1
+
+    def pass_by(self, count: int = 2) -> None:
+        """Wait for a sweep that began after this call to end, and for another one."""
+        wanted = self._ended + count + 1
+        until(lambda: self._ended >= wanted)
 
 
-@pytest.fixture
-def private(tmp_path: Path, database_url: str) -> Iterator[httpx.Client]:
+@pytest.fixture(scope="module", autouse=True)
+def sweeps() -> Iterator[Sweeps]:
+    """Look and try again at once, and count it."""
+    counted, sweep = Sweeps(), webhook_delivery.Messenger.sweep
+
+    def count(messenger: webhook_delivery.Messenger) -> None:
+        sweep(messenger)
+        counted.count()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(webhook_delivery, "INTERVAL_SECONDS", 0.01)
+        patch.setattr("models.sql.webhooks.RETRY_SECONDS", (0.0, 0.0, 0.0))
+        patch.setattr(webhook_delivery.Messenger, "sweep", count)
+        yield counted
+
+
+@pytest.fixture(scope="module")
+def private(sweeps: Sweeps, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """An API that calls private addresses."""
-    settings = Settings(data_dir=tmp_path / "data", database_url=database_url, allow_private_webhooks=True)
+    del sweeps  # it is to count from the beginning
+    folder = tmp_path_factory.mktemp("private")
+    url = f"sqlite:///{shutil.copy(sqlite_template, folder / 'private.db')}"
+    settings = Settings(data_dir=folder / "data", database_url=url, allow_private_webhooks=True)
     with served(settings) as client:
         yield client
 
@@ -81,23 +108,20 @@ def standing(http: httpx.Client, experiment_id: str) -> Any:
     return http.get(f"/v1/experiments/{experiment_id}/webhook").json()
 
 
-def until(http: httpx.Client, experiment_id: str, key: str) -> Any:
-    deadline = time.monotonic() + 20
-    while not standing(http, experiment_id)[key]:
-        assert time.monotonic() < deadline, standing(http, experiment_id)
-        time.sleep(0.05)
-    return standing(http, experiment_id)
+def told(http: httpx.Client, experiment_id: str, key: str) -> Any:
+    """Wait until a key of the webhook's document has a value, and return the document."""
+    return until(lambda: (found := standing(http, experiment_id))[key] and found)
 
 
-def test_who_asked_is_told_of_the_end_and_not_before(private: httpx.Client) -> None:
+def test_who_asked_is_told_of_the_end_and_not_before(private: httpx.Client, sweeps: Sweeps) -> None:
     with receiving(204) as receiver:
         mine = submit(private, webhook={"url": receiver.url, "secret": SECRET})
-        time.sleep(0.4)
+        sweeps.pass_by()
         assert receiver.received == []
         private.post(f"/v1/experiments/{mine}/cancel")
-        told = until(private, mine, "delivered_at")
-        assert (told["attempts"], told["next_attempt_at"], told["last_answer"]) == (1, None, "answered 204")
-        time.sleep(0.3)
+        found = told(private, mine, "delivered_at")
+        assert (found["attempts"], found["next_attempt_at"], found["last_answer"]) == (1, None, "answered 204")
+        sweeps.pass_by()
         [(headers, body)] = receiver.received
     message = Webhook(SECRET).verify(body, headers)
     assert message["type"] == "experiment.ended"
@@ -107,35 +131,34 @@ def test_who_asked_is_told_of_the_end_and_not_before(private: httpx.Client) -> N
         Webhook(other).verify(body, headers)
 
 
-def test_it_is_tried_again_and_given_up_in_the_end(private: httpx.Client) -> None:
+def test_it_is_tried_again_and_given_up_in_the_end(private: httpx.Client, sweeps: Sweeps) -> None:
     with receiving(500, 302, 200) as receiver:
         mine = submit(private, webhook={"url": receiver.url, "secret": SECRET})
         private.post(f"/v1/experiments/{mine}/cancel")
-        assert until(private, mine, "delivered_at")["attempts"] == 3
+        assert told(private, mine, "delivered_at")["attempts"] == 3
         assert len({headers["webhook-id"] for headers, _ in receiver.received}) == 1
     with receiving(503) as receiver:
         mine = submit(private, webhook={"url": receiver.url, "secret": SECRET})
         private.post(f"/v1/experiments/{mine}/cancel")
-        deadline = time.monotonic() + 20
-        while standing(private, mine)["next_attempt_at"] is not None:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        time.sleep(0.3)
+        until(lambda: standing(private, mine)["next_attempt_at"] is None)
+        sweeps.pass_by()
         assert len(receiver.received) == 4
     with receiving(410) as receiver:
         mine = submit(private, webhook={"url": receiver.url, "secret": SECRET})
         private.post(f"/v1/experiments/{mine}/cancel")
-        assert until(private, mine, "last_answer")["next_attempt_at"] is None
+        assert told(private, mine, "last_answer")["next_attempt_at"] is None
+        sweeps.pass_by()
+        assert len(receiver.received) == 1
 
 
-def test_nobody_in_a_private_network_is_called(http: httpx.Client) -> None:
+def test_nobody_in_a_private_network_is_called(shared_http: httpx.Client) -> None:
     with receiving(200) as receiver:
         for url in (receiver.url, receiver.url.replace("http:", "https:"), "https://localhost:1/", "https://[::1]:1/"):
-            mine = submit(http, webhook={"url": url, "secret": SECRET})
-            http.post(f"/v1/experiments/{mine}/cancel")
-            told = until(http, mine, "last_answer")
-            assert told["last_answer"].startswith("refused:")
-            assert told["next_attempt_at"] is None
+            mine = submit(shared_http, webhook={"url": url, "secret": SECRET})
+            shared_http.post(f"/v1/experiments/{mine}/cancel")
+            found = told(shared_http, mine, "last_answer")
+            assert found["last_answer"].startswith("refused:")
+            assert found["next_attempt_at"] is None
         assert receiver.received == []
 
 
@@ -177,14 +200,14 @@ def test_the_secret_is_never_shown(private: httpx.Client, capfd: pytest.CaptureF
         answer = private.post("/v1/experiments", json=document(webhook={"url": receiver.url, "secret": SECRET}))
         mine = answer.json()["id"]
         private.post(f"/v1/experiments/{mine}/cancel")
-        until(private, mine, "delivered_at")
+        told(private, mine, "delivered_at")
         shown = [answer.text, json.dumps(standing(private, mine)), private.get(f"/v1/experiments/{mine}").text]
         shown += [body.decode() for _, body in receiver.received]
     out, err = capfd.readouterr()
     for text in (*shown, out, err):
         assert SECRET[6:] not in text
     bad = private.post("/v1/experiments", json=document(webhook={"url": "https://x.org", "secret": SECRET[:-30]}))
-    is_a_problem(bad, 422)
+    assert_problem(bad, 422)
     assert SECRET[6:30] not in bad.text
 
 
@@ -206,24 +229,30 @@ def test_the_secret_is_never_shown(private: httpx.Client, capfd: pytest.CaptureF
     ],
     ids=lambda given: str(given)[:50],
 )  # fmt: skip
-def test_addresses_and_secrets_that_are_none(http: httpx.Client, webhook: Any) -> None:
-    is_a_problem(http.post("/v1/experiments", json=document(webhook=webhook)), 422)
-    assert http.get("/v1/experiments").json()["items"] == []
+def test_addresses_and_secrets_that_are_none(shared_http: httpx.Client, webhook: Any) -> None:
+    before = shared_http.get("/v1/experiments").json()["items"]
+    refused = shared_http.post("/v1/experiments", json=document(webhook=webhook))
+    assert_problem(refused, 422)
+    assert refused.json()["errors"][0]["pointer"].startswith("/webhook")
+    assert shared_http.get("/v1/experiments").json()["items"] == before
 
 
 def test_a_receiver_that_answers_byte_by_byte_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook_delivery, "DELIVERY_SECONDS", 1.0)
+    monkeypatch.setattr(webhook_delivery, "DELIVERY_SECONDS", 0.2)
+    is_over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as threads:
 
         def drip() -> None:
             connection, _ = listener.accept()
             with connection, contextlib.suppress(OSError):
-                for letter in b"HTTP/1.1 200 OK\r\n" + b"X" * 1_000:
+                for letter in b"HTTP/1.1 200 OK\r\n" + b"X" * 10_000:
                     connection.sendall(bytes([letter]))
-                    time.sleep(0.1)
+                    if is_over.wait(0.02):
+                        return
 
         threads.submit(drip)
         started = time.monotonic()
         with pytest.raises((httpx.HTTPError, OSError, ValueError)):
             webhook_delivery.post(f"http://127.0.0.1:{listener.getsockname()[1]}/", b"{}", {}, allow_private=True)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 100, "it was read to its end"
+        is_over.set()

@@ -16,16 +16,16 @@ from app.examples import example_documents
 from fittingroom.cli.main import build
 from fittingroom.cli.tables import sparkline
 from models.sql.database import Database
-from tests.app.api.test_experiments import SWEEP, submit, train
-from tests.app.services.test_cached_reads import later
-from tests.factories import document
+from tests.e2e.service import until
+from tests.factories import SWEEP, document
+from tests.serving import later, submit
+from tests.training import train
 
 Run = Callable[..., Any]
 
 
-@pytest.fixture
-def run(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command against the service."""
+def run_against(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return a function that runs a command against a service."""
     monkeypatch.setenv("FITTINGROOM_URL", str(http.base_url))
 
     def runs(*arguments: str, given: str | None = None) -> Any:
@@ -37,17 +37,37 @@ def run(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 @pytest.fixture
-def trained(http: httpx.Client, database: Database) -> str:
+def run(shared_http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command against the module's service."""
+    return run_against(shared_http, monkeypatch)
+
+
+@pytest.fixture
+def run_alone(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command against an empty service."""
+    return run_against(http, monkeypatch)
+
+
+def train_sweep(http: httpx.Client, database: Database) -> str:
+    """Submit a sweep with three seeds and write its epochs."""
     experiment_id = submit(http, name="Which rate?", seeds=[0, 1, 2], **SWEEP)
     values = {1: 0.5, 2: 0.52, 3: 0.51, 4: 0.6, 5: 0.64, 6: 0.61}
     train(database, experiment_id, {number: [value + 0.1, value] for number, value in values.items()})
     return experiment_id
 
 
-def test_specs_are_submitted_from_json_yaml_and_standard_input(run: Run, tmp_path: Path, http: httpx.Client) -> None:
+@pytest.fixture(scope="module")
+def trained(shared_http: httpx.Client, shared_database: Database) -> str:
+    """A sweep that has ended."""
+    return train_sweep(shared_http, shared_database)
+
+
+def test_specs_are_submitted_from_json_yaml_and_standard_input(
+    run_alone: Run, tmp_path: Path, http: httpx.Client
+) -> None:
     (tmp_path / "a.json").write_text(json.dumps(document(name="from JSON")))
     (tmp_path / "b.yaml").write_text(yaml.safe_dump(document(name="from YAML")))
-    found = run(
+    found = run_alone(
         "submit", str(tmp_path / "a.json"), str(tmp_path / "b.yaml"), "-", given=json.dumps(document(name="in"))
     )
     assert found.exit_code == 0, found.output
@@ -56,14 +76,16 @@ def test_specs_are_submitted_from_json_yaml_and_standard_input(run: Run, tmp_pat
     assert [line.split()[0] for line in found.stdout.splitlines()] == list(names)[::-1]
 
 
-def test_what_is_refused_is_said_and_the_others_are_submitted(run: Run, tmp_path: Path, http: httpx.Client) -> None:
+def test_what_is_refused_is_said_and_the_others_are_submitted(
+    run: Run, tmp_path: Path, shared_http: httpx.Client
+) -> None:
     (tmp_path / "bad.json").write_text(json.dumps(document(loss="hinge", optimizer={"name": "sgd", "learn_rate": 1})))
     (tmp_path / "good.json").write_text(json.dumps(document()))
     found = run("submit", str(tmp_path / "bad.json"), str(tmp_path / "good.json"), "--json")
     assert found.exit_code == 2
     assert "bad.json: refused" in found.stderr
     assert "learning_rate" in found.stderr
-    assert json.loads(found.stdout)["id"] == http.get("/v1/experiments").json()["items"][0]["id"]
+    assert json.loads(found.stdout)["id"] == shared_http.get("/v1/experiments").json()["items"][0]["id"]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +98,7 @@ def test_what_is_no_spec_is_refused_before_it_is_sent(run: Run, content: str, sa
     assert says in found.stderr
 
 
-def test_numbers_are_numbers_in_yaml_and_in_json_without_a_name(run: Run, http: httpx.Client) -> None:
+def test_numbers_are_numbers_in_yaml_and_in_json_without_a_name(run: Run, shared_http: httpx.Client) -> None:
     """PyYAML takes 1e-6, which YAML 1.2 and JSON call a number, for a text."""
     optimizer = {"name": "sgd", "learning_rate": {"choice": [1e-6, 0.01]}}
     as_yaml = (
@@ -84,8 +106,8 @@ def test_numbers_are_numbers_in_yaml_and_in_json_without_a_name(run: Run, http: 
     )
     for given in (json.dumps(document(optimizer=optimizer)), as_yaml):
         assert run("submit", "-", given=given).exit_code == 0
-        newest = http.get("/v1/experiments", params={"limit": 1}).json()["items"][0]["id"]
-        assert http.get(f"/v1/experiments/{newest}").json()["spec"]["optimizer"] == optimizer
+        newest = shared_http.get("/v1/experiments", params={"limit": 1}).json()["items"][0]["id"]
+        assert shared_http.get(f"/v1/experiments/{newest}").json()["spec"]["optimizer"] == optimizer
 
 
 def test_yaml_that_could_be_no_json_is_refused(run: Run) -> None:
@@ -100,12 +122,12 @@ def test_yaml_that_could_be_no_json_is_refused(run: Run) -> None:
         assert "neither JSON nor YAML" in found.stderr
 
 
-def test_an_unreadable_file_stops_none_of_the_others(run: Run, tmp_path: Path, http: httpx.Client) -> None:
+def test_an_unreadable_file_stops_none_of_the_others(run: Run, tmp_path: Path, shared_http: httpx.Client) -> None:
     (tmp_path / "broken.json").write_text("{")
     (tmp_path / "good.json").write_text(json.dumps(document()))
     found = run("submit", str(tmp_path / "broken.json"), str(tmp_path / "good.json"), str(tmp_path / "none.json"))
     assert found.exit_code == 2
-    assert found.stdout.split()[0] == http.get("/v1/experiments").json()["items"][0]["id"]
+    assert found.stdout.split()[0] == shared_http.get("/v1/experiments").json()["items"][0]["id"]
 
 
 def test_what_is_no_service_is_said() -> None:
@@ -157,14 +179,15 @@ def test_a_plan_is_shown(run: Run, tmp_path: Path) -> None:
     assert len(json.loads(run("plan", str(file), "--json").stdout)["trials"]) == 2
 
 
-def test_lists_and_one_experiment(run: Run, trained: str) -> None:
-    assert trained in run("list").stdout
-    assert [json.loads(line)["id"] for line in run("list", "--json").stdout.splitlines()] == [trained]
-    assert trained not in run("list", "--state", "queued").stdout
-    shown = run("show", trained)
+def test_lists_and_one_experiment(run_alone: Run, http: httpx.Client, database: Database) -> None:
+    trained = train_sweep(http, database)
+    assert trained in run_alone("list").stdout
+    assert [json.loads(line)["id"] for line in run_alone("list", "--json").stdout.splitlines()] == [trained]
+    assert trained not in run_alone("list", "--state", "queued").stdout
+    shown = run_alone("show", trained)
     assert "learning_rate=0.01" in shown.stdout
-    assert len(json.loads(run("show", trained, "--json").stdout)["trials"]) == 6
-    missing = run("show", f"exp_{'0' * 32}")
+    assert len(json.loads(run_alone("show", trained, "--json").stdout)["trials"]) == 6
+    missing = run_alone("show", f"exp_{'0' * 32}")
     assert missing.exit_code == 2
     assert "there is no experiment" in missing.stderr
 
@@ -193,9 +216,9 @@ def test_plots_are_written(run: Run, trained: str, tmp_path: Path) -> None:
     assert run("plot", trained, "-o", str(tmp_path / "x.svg"), "--metric", "auc").exit_code == 2
 
 
-def test_watching_ends_with_the_experiment(run: Run, http: httpx.Client, database: Database) -> None:
-    experiment_id = submit(http, **SWEEP)
-    with later(0.5, lambda: train(database, experiment_id, {1: [0.7, 0.6], 2: [0.9, 0.8]})):
+def test_watching_ends_with_the_experiment(run: Run, shared_http: httpx.Client, shared_database: Database) -> None:
+    experiment_id = submit(shared_http, **SWEEP)
+    with later(0.5, lambda: train(shared_database, experiment_id, {1: [0.7, 0.6], 2: [0.9, 0.8]})):
         found = run("watch", experiment_id)
     assert found.exit_code == 0, found.output
     assert "completed" in found.stdout
@@ -204,18 +227,24 @@ def test_watching_ends_with_the_experiment(run: Run, http: httpx.Client, databas
     assert lines[-1]["state"] == "completed"
 
 
-def test_who_watches_what_is_cancelled_gets_another_exit_code(run: Run, http: httpx.Client, tmp_path: Path) -> None:
-    experiment_id = submit(http)
+def test_who_watches_what_is_cancelled_gets_another_exit_code(
+    run: Run, shared_http: httpx.Client, tmp_path: Path
+) -> None:
+    experiment_id = submit(shared_http)
     assert json.loads(run("cancel", experiment_id, "--json").stdout) == {"trials_cancelled": 1}
     assert run("watch", experiment_id).exit_code == 1
     assert "0 trials" in run("cancel", experiment_id).stdout
     (tmp_path / "spec.json").write_text(json.dumps(document()))
 
-    def cancel_newest() -> None:
-        [item] = http.get("/v1/experiments", params={"limit": 1}).json()["items"]
-        http.post(f"/v1/experiments/{item['id']}/cancel")
+    def newest() -> str:
+        [item] = shared_http.get("/v1/experiments", params={"limit": 1}).json()["items"]
+        return str(item["id"])
 
-    with later(1.0, cancel_newest):
+    def cancel_next() -> None:
+        following = until(lambda: (found := newest()) != experiment_id and found)
+        shared_http.post(f"/v1/experiments/{following}/cancel")
+
+    with later(0.0, cancel_next):
         assert run("submit", str(tmp_path / "spec.json"), "--watch").exit_code == 1
 
 

@@ -1,21 +1,31 @@
-"""The command line, as real processes."""
+"""Commands of the service: called in this process, and as real processes where start, signals or exit matter."""
 
 import json
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from fittingroom.cli.main import build
 from fittingroom.client.sync_client import Client
+from tests.e2e.service import free_port, until
 from tests.factories import document
+
+Run = Callable[..., Any]
 
 
 def fittingroom(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command as a process."""
     return subprocess.run(
         [sys.executable, "-m", "fittingroom", *arguments],
         capture_output=True,
@@ -26,43 +36,67 @@ def fittingroom(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_help_names_every_command(tmp_path: Path) -> None:
-    shown = fittingroom("--help", cwd=tmp_path).stdout
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command in this process, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    # A flag is written to the environment: set here first, so that the test's end undoes it.
+    monkeypatch.setenv("FITTINGROOM_DATA_DIR", ".fittingroom")
+
+    def runs(*arguments: str) -> Any:
+        found = CliRunner().invoke(build(), list(arguments))
+        assert found.exception is None or isinstance(found.exception, SystemExit), found.exception
+        return found
+
+    return runs
+
+
+def refusal_of(found: Any) -> str:
+    """Return the sentence that a command ends with; the interpreter would print it to standard error."""
+    assert isinstance(found.exception, SystemExit)
+    assert found.exit_code == 1
+    return str(found.exception.code)
+
+
+def test_help_lists_every_command(run: Run) -> None:
+    shown = run("--help").stdout
     assert all(command in shown for command in ("serve", "api", "worker", "migrate", "demo"))
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["submit", "plan", "watch", "list", "show", "history", "compare", "plot", "cancel", "export", "doctor"],
+)
+def test_help_of_command_names_json(run: Run, command: str) -> None:
+    shown = run(command, "--help")
+    assert shown.exit_code == 0
+    assert "--json" in shown.stdout
+
+
 @pytest.mark.parametrize("command", ["serve", "api"])
-def test_other_addresses_than_loopback_are_refused(tmp_path: Path, command: str) -> None:
-    refused = fittingroom(command, "--host", "0.0.0.0", cwd=tmp_path)  # noqa: S104 - it is refused
-    assert refused.returncode == 1
-    assert "FITTINGROOM_ALLOW_REMOTE" in refused.stderr
+def test_remote_address_without_key_is_refused(run: Run, command: str) -> None:
+    refused = run(command, "--host", "0.0.0.0")  # noqa: S104 - it is refused
+    assert "FITTINGROOM_ALLOW_REMOTE" in refusal_of(refused)
 
 
-def test_a_port_that_is_taken_is_said_at_once(tmp_path: Path) -> None:
+def test_serve_taken_port_is_named(run: Run) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        refused = fittingroom("serve", "--port", str(port), cwd=tmp_path)
-    assert refused.returncode == 1
-    assert f"127.0.0.1:{port}" in refused.stderr
-    assert "--port" in refused.stderr
+        refused = run("serve", "--port", str(port))
+    assert f"127.0.0.1:{port}" in refusal_of(refused)
+    assert "--port" in refusal_of(refused)
 
 
-def test_migrate_makes_the_database_in_the_data_folder(tmp_path: Path) -> None:
+def test_migrate_writes_database_to_data_folder(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "elsewhere"
-    assert fittingroom("migrate", "--data-dir", str(folder), cwd=tmp_path).returncode == 0
+    assert run("migrate", "--data-dir", str(folder)).exit_code == 0
     assert (folder / "fittingroom.db").stat().st_size > 0
     assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
 
 
-def test_an_unknown_queue_is_refused(tmp_path: Path) -> None:
-    refused = fittingroom("worker", "--queues", "tpu", cwd=tmp_path)
-    assert refused.returncode == 1
-    assert "unknown queues: tpu" in refused.stderr
-
-
-def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_invalid_value_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FITTINGROOM_LEASE_SECONDS", "soon")
     refused = fittingroom("serve", cwd=tmp_path)
     assert refused.returncode == 2
@@ -70,110 +104,117 @@ def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path, monkeypatch: pyt
     assert "'soon'" in refused.stderr
 
 
-@pytest.mark.parametrize(("flags", "sentence"), [(["--gpu", "7"], "no GPU 7"), ([], "fittingroom migrate")])
-def test_a_worker_that_cannot_work_says_why(tmp_path: Path, flags: list[str], sentence: str) -> None:
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ([], "fittingroom migrate"),
+        pytest.param(["--gpu", "7"], "no GPU 7", marks=pytest.mark.e2e),
+        pytest.param(["--queues", "tpu"], "unknown queues: tpu", marks=pytest.mark.e2e),
+    ],
+)
+def test_worker_that_cannot_work_names_cause(tmp_path: Path, flags: list[str], sentence: str) -> None:
     refused = fittingroom("worker", *flags, cwd=tmp_path)
     assert refused.returncode == 1
     assert sentence in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
-def test_keys_are_made_shown_once_and_revoked(tmp_path: Path) -> None:
-    made = fittingroom("keys", "create", "nightly", "--project", "digits", "--scope", "read", cwd=tmp_path)
-    assert made.returncode == 0, made.stderr
+def test_keys_are_made_shown_once_and_revoked(run: Run) -> None:
+    made = run("keys", "create", "nightly", "--project", "digits", "--scope", "read")
+    assert made.exit_code == 0, made.stderr
     key = made.stdout.strip()
     assert key.startswith("fr_")
     key_id = made.stderr.split()[0]
-    shown = fittingroom("keys", "list", cwd=tmp_path).stdout
+    shown = run("keys", "list").stdout
     assert "nightly" in shown
     assert key not in shown
-    [listed] = map(json.loads, fittingroom("keys", "list", "--json", cwd=tmp_path).stdout.splitlines())
+    [listed] = map(json.loads, run("keys", "list", "--json").stdout.splitlines())
     assert (listed["id"], listed["name"], listed["project"], listed["scopes"]) == (
         key_id,
         "nightly",
         "digits",
         ["read"],
     )
-    assert fittingroom("keys", "create", "[/x]", cwd=tmp_path).stdout.startswith("fr_")
-    assert "[/x]" in fittingroom("keys", "list", cwd=tmp_path).stdout
-    another = json.loads(fittingroom("keys", "create", "x", "--json", cwd=tmp_path).stdout)
+    assert run("keys", "create", "[/x]").stdout.startswith("fr_")
+    assert "[/x]" in run("keys", "list").stdout
+    another = json.loads(run("keys", "create", "x", "--json").stdout)
     assert another["key"].startswith("fr_")
-    assert fittingroom("keys", "revoke", key_id, cwd=tmp_path).returncode == 0
-    for arguments, said in ((("revoke", "key_1"), "there is no key"), (("create", "x", "--scope", "all"), "submit")):
-        refused = fittingroom("keys", *arguments, cwd=tmp_path)
-        assert refused.returncode == 1
-        assert said in refused.stderr
+    assert run("keys", "revoke", key_id).exit_code == 0
+    for arguments, words in ((("revoke", "key_1"), "there is no key"), (("create", "x", "--scope", "all"), "submit")):
+        assert words in refusal_of(run("keys", *arguments))
 
 
-def test_the_doctor_says_what_is_wrong_to_people_and_programs(tmp_path: Path) -> None:
-    assert fittingroom("doctor", cwd=tmp_path).returncode == 1
-    found = json.loads(fittingroom("doctor", "--json", cwd=tmp_path).stdout)
+def test_keys_create_as_process_prints_key_alone(tmp_path: Path) -> None:
+    made = fittingroom("keys", "create", "me", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.startswith("fr_")
+    assert len(made.stdout.split()) == 1
+
+
+def test_doctor_names_fault_to_people_and_programs(run: Run) -> None:
+    assert run("doctor").exit_code == 1
+    found = json.loads(run("doctor", "--json").stdout)
     assert "fittingroom migrate" in found["parts"]["database"]
-    fittingroom("migrate", cwd=tmp_path)
-    well = fittingroom("doctor", "--json", cwd=tmp_path)
-    assert (well.returncode, json.loads(well.stdout)["findings"]) == (0, [])
-    assert "nothing is stuck" in fittingroom("doctor", cwd=tmp_path).stdout
+    run("migrate")
+    well = run("doctor", "--json")
+    assert (well.exit_code, json.loads(well.stdout)["findings"]) == (0, [])
+    assert "nothing is stuck" in run("doctor").stdout
 
 
-def test_every_command_has_help_that_says_what_it_does(tmp_path: Path) -> None:
-    commands = ("submit", "plan", "watch", "list", "show", "history", "compare", "plot", "cancel", "export", "doctor")
-    for command in commands:
-        shown = fittingroom(command, "--help", cwd=tmp_path)
-        assert shown.returncode == 0
-        assert "--json" in shown.stdout, command
+@contextmanager
+def api_process(folder: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Run `fittingroom api` as a process until the block ends: it and its address, once it answers."""
+    port = free_port()
+    command = [sys.executable, "-m", "fittingroom", "api", "--port", str(port), *flags]
+    url = f"http://127.0.0.1:{port}"
 
-
-def test_with_a_key_other_addresses_are_listened_on(tmp_path: Path) -> None:
-    fittingroom("keys", "create", "me", cwd=tmp_path)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "fittingroom", "api", "--host", "0.0.0.0", "--port", str(port)]  # noqa: S104 - that is asked
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+    def answers() -> bool:
+        assert process.poll() is None, "the API has ended"
         try:
-            deadline = time.monotonic() + 30
-            while True:
-                try:
-                    status = httpx.get(f"http://127.0.0.1:{port}/v1/experiments").status_code
-                except httpx.HTTPError:
-                    assert time.monotonic() < deadline
-                    time.sleep(0.1)
-                else:
-                    break
-            assert status == 401
+            return httpx.get(f"{url}/livez").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL) as process:
+        try:
+            until(answers)
+            yield process, url
         finally:
             process.terminate()
 
 
-def test_who_waits_is_let_go_when_the_api_ends(tmp_path: Path) -> None:
-    fittingroom("migrate", cwd=tmp_path)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with (
-        subprocess.Popen(
-            [sys.executable, "-m", "fittingroom", "api", "--port", str(port)], cwd=tmp_path, stderr=subprocess.DEVNULL
-        ) as process,
-        Client(f"http://127.0.0.1:{port}") as client,
-        ThreadPoolExecutor() as threads,
-    ):
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                client.get_health()
-            except httpx.HTTPError:
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
-            else:
-                break
+def test_api_with_key_listens_on_remote_address(run: Run, tmp_path: Path) -> None:
+    run("keys", "create", "me")
+    with api_process(tmp_path, "--host", "0.0.0.0") as (_, url):  # noqa: S104 - that is asked
+        assert httpx.get(f"{url}/v1/experiments").status_code == 401
+
+
+def test_api_end_releases_waiting_requests(run: Run, tmp_path: Path) -> None:
+    run("migrate")
+    with api_process(tmp_path) as (process, url), Client(url) as client, ThreadPoolExecutor() as threads:
         view = client.submit(document())
-        url = f"http://127.0.0.1:{port}/v1/experiments/{view.id}"
-        waiting = threads.submit(httpx.get, url, params={"wait": 50}, timeout=60)
-        following = threads.submit(httpx.get, f"{url}/events", timeout=60)
-        time.sleep(1)
-        started = time.monotonic()
-        process.terminate()
-        assert waiting.result().json()["version"] == view.version
-        assert "event: history" in following.result().text
-        assert process.wait(10) in (0, -15)
-        assert time.monotonic() - started < 4
+        path = f"{url}/v1/experiments/{view.id}"
+        is_sent = threading.Event()
+
+        def note_sent(event: str, _: object) -> None:
+            if event == "http11.send_request_body.complete":
+                is_sent.set()
+
+        def poll() -> httpx.Response:
+            with httpx.Client(timeout=60) as polling:
+                request = polling.build_request("GET", path, params={"wait": 50}, extensions={"trace": note_sent})
+                return polling.send(request)
+
+        waiting = threads.submit(poll)
+        with httpx.stream("GET", f"{path}/events", timeout=60) as following:
+            lines = following.iter_lines()
+            assert "event: history" in [next(lines), next(lines)]
+            assert is_sent.wait(30)
+            # One event loop reads what has come in order: it has read the request that waits when it answers this one.
+            client.get_health()
+            started = time.monotonic()
+            process.terminate()
+            assert waiting.result().json()["version"] == view.version
+            assert not any(line.startswith("event") for line in lines)
+        assert process.wait(20) in (0, -15)
+        assert time.monotonic() - started < 20, "they were not released: a request may wait for 50 seconds"

@@ -17,10 +17,9 @@ from fittingroom.client.async_client import AsyncClient
 from fittingroom.client.sync_client import Client, ProblemError
 from models.settings import Settings
 from models.sql.database import Database
-from tests.app.api.test_experiments import SWEEP, train
-from tests.app.services.test_cached_reads import Writer, later
-from tests.factories import document
-from tests.serving import served
+from tests.factories import SWEEP, document
+from tests.serving import later, served
+from tests.training import Writer, train
 
 
 @pytest.fixture
@@ -181,7 +180,7 @@ def test_who_waits_too_long_is_told(client: Client) -> None:
     started = time.monotonic()
     with pytest.raises(TimeoutError, match="still queued"):
         client.wait(view.id, timeout=0.3)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
 
 
 def test_a_stream_goes_on_where_it_was_lost(http: httpx.Client, lossy: Lossy, database: Database) -> None:
@@ -191,12 +190,14 @@ def test_a_stream_goes_on_where_it_was_lost(http: httpx.Client, lossy: Lossy, da
         writer = Writer(database, view.id)
         seen: list[int] = []
         versions: list[int] = []
-        with later(0.3, lambda: [writer.write() for _ in range(3)]), later(1.5, lambda: [writer.write(), writer.end()]):
+        with later(0.3, lambda: [writer.write() for _ in range(3)]):
             for event in client.stream(view.id):
                 seen += [epoch for trial in event.trials for epoch in trial.history["epoch"]]  # type: ignore[misc]
                 versions.append(event.version)
                 if len(seen) == 3:
                     lossy.cut()
+                    writer.write()
+                    writer.end()
         assert seen == [1, 2, 3, 4]
         assert versions == sorted(set(versions))
     streams = [asked for asked in lossy.asked if "/events" in asked]

@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 
 from fittingroom.cli.main import build
 from models.sql.database import Database
-from tests.app.api.test_experiments import SWEEP, submit, train
-from tests.app.services.test_cached_reads import Writer
 from tests.e2e.service import free_port
+from tests.factories import SWEEP
+from tests.serving import submit
+from tests.training import Writer, train
 
 
 @pytest.fixture

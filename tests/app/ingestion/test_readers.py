@@ -1,0 +1,108 @@
+"""The reader of uploads, called in this process: what it makes of tables and archives, and what it refuses."""
+
+import io
+import resource
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.ingestion import __main__ as reader
+from app.ingestion import archives, tables
+from models.settings import Settings
+from tests.app.ingestion.hostile_files import EXECUTED, FILES, Y
+from tests.app.ingestion.uploads import npz, parquet, read_in_process
+
+
+@pytest.fixture
+def read(settings: Settings) -> Callable[..., Any]:
+    """Read a file's content with some options, in the folders that the service would use."""
+
+    def reads(file_format: str, content: str | bytes, **changes: Any) -> Any:
+        file = settings.temporary_dir / "uploaded"
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+        options = {"name": "people", "target": "t", "task": "auto", "ignore": [], "categorical": [], "description": ""}
+        output = settings.temporary_dir / "output.npz"
+        return read_in_process({"file": str(file), "output": str(output), "format": file_format} | options | changes)
+
+    return reads
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_read_hostile_file_is_refused(read: Callable[..., Any], settings: Settings, name: str) -> None:
+    file_format, content, changes, pointer, words = FILES[name]
+    [fault] = read(file_format, content(), **changes)["faults"]
+    assert fault["pointer"] == pointer
+    assert words in fault["detail"]
+    assert 10 < len(fault["detail"]) < 3_000
+    assert "Traceback" not in fault["detail"]
+    assert [file.name for file in settings.temporary_dir.iterdir()] == ["uploaded"], "something was written"
+    assert not EXECUTED.exists()
+
+
+@pytest.mark.parametrize(
+    ("task", "found"), [("auto", "classification"), ("classification", "classification"), ("regression", "regression")]
+)
+def test_read_whole_numbers_target_task_is_classes_by_default(read: Callable[..., Any], task: str, found: str) -> None:
+    schema = read("csv", "a,t\n1,3\n2,5\n3,3\n", task=task)["schema"]
+    assert schema["task"] == found
+
+
+def test_read_categorical_numbers_are_one_hot(read: Callable[..., Any]) -> None:
+    schema = read("csv", 'a,"b, c",t\n1,3,0\n2,5,1\n', categorical=["b, c"])["schema"]
+    assert schema["feature_names"] == ["a", "b, c=3", "b, c=5"]
+
+
+def test_read_archive_names_classes_and_task(read: Callable[..., Any]) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (20, 4, 4), dtype=np.uint8)
+    schema = read("npz", npz(x=images, y=np.arange(20) % 3))["schema"]
+    assert (schema["features"], schema["classes"]) == (16, 3)
+    assert read("npz", npz(x=images, y=np.array(["cat", "dog"] * 10)))["schema"]["class_names"] == ["cat", "dog"]
+    assert read("npz", npz(x=images, y=rng.normal(size=20)))["schema"]["task"] == "regression"
+
+
+def test_read_same_numbers_digest_is_the_same_in_each_format(read: Callable[..., Any]) -> None:
+    as_csv = read("csv", "a,b,t\n1,0.5,2.5\n2,0.25,3.5\n")["schema"]
+    as_parquet = read("parquet", parquet(a=[1, 2], b=[0.5, 0.25], t=[2.5, 3.5]))["schema"]
+    assert as_csv["sha256"] == as_parquet["sha256"]
+    assert as_csv["task"] == as_parquet["task"] == "regression"
+    assert as_csv["classes"] is None
+    assert read("csv", "a,b,t\n1,0.5,2.5\n2,0.25,3.25\n")["schema"]["sha256"] != as_csv["sha256"]
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "npz"])
+def test_read_file_over_unpacked_limit_is_refused(
+    read: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, file_format: str
+) -> None:
+    content = {"parquet": parquet(a=range(1_000), t=range(1_000)), "npz": npz(x=np.zeros((4, 1_000)), y=Y)}[file_format]
+    assert "schema" in read(file_format, content, task="regression")
+    for module in (tables, archives):
+        assert module._MAX_UNPACKED_BYTES == 2 * 1024**3  # noqa: SLF001 - the limit is what is tested
+        monkeypatch.setattr(module, "_MAX_UNPACKED_BYTES", 5_000)
+    [fault] = read(file_format, content, task="regression")["faults"]
+    assert "unpacked" in fault["detail"]
+
+
+def test_main_limits_its_process_before_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: dict[int, tuple[int, int]] = {}
+    monkeypatch.setattr(resource, "setrlimit", limits.__setitem__)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    with pytest.raises(ValueError, match="Expecting value"):
+        reader.main()
+    assert limits == {
+        resource.RLIMIT_AS: (4 * 1024**3, 4 * 1024**3),
+        resource.RLIMIT_CPU: (120, 120),
+        resource.RLIMIT_CORE: (0, 0),
+    }
+
+
+def test_main_out_of_memory_is_a_fault(read: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(reader, "ingest", fail)
+    [fault] = read("csv", "a,t\n1,2\n2,3\n")["faults"]
+    assert "memory" in fault["detail"]
