@@ -8,6 +8,9 @@ NEWEST := $(VENV)/newest
 JS := scripts/js
 JS_BIN := $(JS)/node_modules/.bin
 
+# Python writes its bytecode, whatever the machine says: the tests start many processes.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve test check lint lint-js conformance faults soak newest nightly bench bench-backends bench-gpu bench-api bench-dashboard pictures lock clean
 

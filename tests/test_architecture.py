@@ -89,12 +89,14 @@ def calls_to_import(modules: str) -> int:
     return int(in_fresh_interpreter(f"import cProfile, pstats; profile = cProfile.Profile()\n{counted}"))
 
 
+@pytest.mark.slow
 def test_api_import_takes_little_more_than_its_libraries() -> None:
     """`make bench-api` measures seconds. Here our modules are compared with the libraries they need."""
     needed = "fastapi, sqlalchemy.orm, celery, pydantic_settings, structlog, fsspec, tenacity"
     assert calls_to_import("app.main") < 3.3 * calls_to_import(needed)
 
 
+@pytest.mark.slow
 def test_client_import_takes_little_more_than_its_libraries() -> None:
     assert calls_to_import("fittingroom.client.sync_client") < 2.6 * calls_to_import(
         "httpx, httpx_sse, tenacity, pydantic"

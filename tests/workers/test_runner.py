@@ -116,7 +116,7 @@ def test_a_message_that_comes_twice_trains_once(runner: Runner, database: Databa
 
 
 @pytest.mark.backends
-@pytest.mark.parametrize("engine", ["fused", "reference"])
+@pytest.mark.parametrize("engine", ["fused", pytest.param("reference", marks=pytest.mark.slow)])
 def test_a_released_cohort_gives_the_same_history_on_its_next_attempt(
     runner: Runner, engine: str, settings: Settings, database: Database
 ) -> None:
@@ -229,6 +229,7 @@ def test_a_worker_that_ends_takes_nothing_new(runner: Runner, database: Database
     assert [trial.state for trial in trials(database, experiment_id)] == ["queued"]
 
 
+@pytest.mark.slow
 @pytest.mark.backends
 def test_what_trained_it_is_recorded(settings: Settings, database: Database) -> None:
     runner = Runner(settings, database, "wrk_test", ["cpu:0"])

@@ -30,7 +30,10 @@ def epochs_per_call(found: Recording) -> int:
     return number
 
 
-@pytest.mark.parametrize("rules", RULES.values(), ids=RULES)
+@pytest.mark.parametrize(
+    "rules",
+    [pytest.param(rules, id=name, marks=[pytest.mark.slow] * (not rules)) for name, rules in RULES.items()],
+)
 def test_one_or_many_give_the_same(rules: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     trials = cohort(**rules)
     monkeypatch.setattr(layout, "_CALL_COST", 0.0)
@@ -104,6 +107,7 @@ def test_many_steps_and_what_may_change_after_an_epoch_have_calls_of_their_own()
     assert arrange(range(5000), load).epochs_per_call == 4, "what all of them keep is bounded"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes", [{"reduce_lr_on_plateau": {"patience": 1}}, {"fit": {"epochs": 3, "time_limit_seconds": 60}}], ids=str
 )

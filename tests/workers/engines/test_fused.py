@@ -34,6 +34,7 @@ def rates(*values: float) -> dict[str, Any]:
     return {"name": "adam", "learning_rate": {"choice": list(values)}}
 
 
+@pytest.mark.slow
 @pytest.mark.backends
 def test_two_runs_are_equal_bit_for_bit_in_the_same_engine_and_in_another(compiler: str) -> None:
     changed = document(
@@ -202,6 +203,7 @@ def test_a_smaller_program_must_be_worth_its_making() -> None:
     assert not is_worth_shrinking(found, active=8, epochs_left=2, load=LARGE)
 
 
+@pytest.mark.slow
 @pytest.mark.backends
 @pytest.mark.parametrize("small_bytes", [0, pytest.param(32 * 1024**2, marks=pytest.mark.slow)])
 def test_weights_are_kept_of_whatever_epoch(compiler: str, small_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:

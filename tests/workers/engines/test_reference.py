@@ -66,9 +66,8 @@ EXERCISES: list[tuple[str, int, Callable[[], list[keras.layers.Layer]], Callable
 
 
 def marks_of(name: str, number: int) -> list[pytest.MarkDecorator]:
-    """Return the markers of an exercise: one without and one with early stopping are quick enough."""
-    is_quick = (name, number) in {("learning_rates", 1), ("early_stopping", 0)}
-    return [pytest.mark.backends] if is_quick else [pytest.mark.slow]
+    """Return the markers of an exercise: the quick tests train one."""
+    return [pytest.mark.backends] if (name, number) == ("early_stopping", 0) else [pytest.mark.slow]
 
 
 @pytest.mark.parametrize(

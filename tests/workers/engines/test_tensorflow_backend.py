@@ -36,6 +36,7 @@ def test_what_was_measured_is_kept_for_the_next_worker(tmp_path: Path) -> None:
     assert second["compiler"] == first["compiler"]
 
 
+@pytest.mark.slow
 def test_an_earlier_attempt_decides_the_compiler() -> None:
     cohort = cohort_of([trial_spec()])
     engine = FusedEngine()
@@ -89,7 +90,7 @@ def xla_engine() -> FusedEngine:
 
 
 @pytest.mark.parametrize(
-    "name", [*CODE_PATHS[:3], *(pytest.param(name, marks=pytest.mark.slow) for name in CODE_PATHS[3:])]
+    "name", [CODE_PATHS[0], *(pytest.param(name, marks=pytest.mark.slow) for name in CODE_PATHS[1:])]
 )
 def test_fused_engine_with_xla_gives_the_history_of_fit(xla_engine: FusedEngine, name: str) -> None:
     assert train_and_compare(xla_engine, name).records[0]["compiler"] == "xla"

@@ -91,7 +91,7 @@ RESUMED = [
         make,
         kind,
         id=f"{engine}-{name}",
-        marks=[] if name == TOGETHER and engine != "fused, xla" else [pytest.mark.slow],
+        marks=[] if (engine, name) == ("fused", TOGETHER) else [pytest.mark.slow],
     )
     for engine, make in ENGINES.items()
     for name, kind in KINDS.items()
