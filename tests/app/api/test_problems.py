@@ -60,6 +60,15 @@ def test_a_database_that_is_gone_answers_503(tmp_path: Path) -> None:
         assert http.get("/livez").status_code == 200
 
 
+def test_damaged_database_file_answers_503(tmp_path: Path) -> None:
+    file = tmp_path / "damaged.db"
+    file.write_bytes(b"no database" * 100)
+    with served(Settings(data_dir=tmp_path, database_url=f"sqlite:///{file}")) as http:
+        answer = http.get("/v1/experiments")
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"]
+
+
 def test_an_error_of_our_own_shows_no_traceback(shared_http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("secret inner workings")

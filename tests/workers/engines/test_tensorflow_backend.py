@@ -96,7 +96,9 @@ def test_fused_engine_with_xla_gives_the_history_of_fit(xla_engine: FusedEngine,
     assert train_and_compare(xla_engine, name).records[0]["compiler"] == "xla"
 
 
-@pytest.mark.parametrize("shape", [(1,), (5, 7), (32, 50), (3, 4, 5)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(5, 7), *(pytest.param(shape, marks=pytest.mark.slow) for shape in ((1,), (32, 50), (3, 4, 5)))], ids=str
+)
 @pytest.mark.parametrize("seed", [(123, 4), (999_999_999, 0), (0, 2**33 + 77)], ids=str)
 def test_arithmetic_draws_tensorflows_random_numbers(seed: tuple[int, int], shape: tuple[int, ...]) -> None:
     both = tf.constant([seed, (1, 2)], tf.int64)
