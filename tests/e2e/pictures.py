@@ -7,7 +7,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from app.examples import example_documents
-from fittingroom.client.sync_client import Client
+from fittingroom import Client
 from tests.e2e.service import Service
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"

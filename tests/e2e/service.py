@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import httpx
 
-from fittingroom.client.sync_client import Client
+from fittingroom import Client
 
 
 def free_port() -> int:

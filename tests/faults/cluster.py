@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 from sqlalchemy import text
 
-from fittingroom.client.sync_client import Client
+from fittingroom import Client
 from fittingroom.views.resources import ExperimentView, TrialSummaryView
 from models.settings import Settings
 from models.sql.database import Database

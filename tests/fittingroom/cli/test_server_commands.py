@@ -16,8 +16,8 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from fittingroom import Client
 from fittingroom.cli.main import build
-from fittingroom.client.sync_client import Client
 from tests.e2e.service import free_port, until
 from tests.factories import document
 

@@ -13,7 +13,7 @@ import httpx
 import pandas as pd
 import pytest
 
-from fittingroom.client.async_client import AsyncClient
+from fittingroom import AsyncClient
 from fittingroom.client.sync_client import Client, ProblemError
 from models.settings import Settings
 from models.sql.database import Database
