@@ -41,7 +41,7 @@ def main() -> None:
     end_with_parent()
     if find_spec(settings.backend) is None or find_spec("keras") is None:
         extra = {"tensorflow": "worker", "jax": "worker-jax"}[settings.backend]
-        sys.exit(f"a worker needs Keras and {settings.backend}, which are not installed: pip install '.[{extra}]'")
+        sys.exit(f"a worker needs Keras and {settings.backend}, which are not installed: pip install -e '.[{extra}]'")
     settings.prepare_libraries()
     run_worker(settings, flags.queues.split(",") if flags.queues else None, flags.gpu)
 

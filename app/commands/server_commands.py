@@ -75,8 +75,8 @@ def worker(
 ) -> None:
     """Run one worker: it trains one cohort at a time. Start one for each GPU."""
     _use(data_dir)
-    if find_spec("keras") is None:
-        raise ModuleNotFoundError(name="keras")
+    if find_spec("workers") is None:  # as in an image of the API alone
+        raise ModuleNotFoundError(name="workers")
     options = [] if queues is None else ["--queues", queues]
     options += [] if gpu is None else ["--gpu", str(gpu)]
     # This process becomes the worker.

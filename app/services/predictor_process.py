@@ -73,8 +73,8 @@ class PredictorProcess:
         backend = os.environ.get("KERAS_BACKEND", "tensorflow")
         if find_spec("keras") is None or find_spec(backend) is None:
             raise PredictorUnavailableError(
-                f"predictions need Keras and {backend}, which this installation of the API lacks; install "
-                "'fittingroom[api,worker]', or 'fittingroom[api,worker-jax]' with FITTINGROOM_KERAS_BACKEND=jax"
+                f"predictions need Keras and {backend}, which this installation of the API lacks; "
+                "pip install -e '.[api,worker]', or '.[api,worker-jax]' with FITTINGROOM_KERAS_BACKEND=jax"
             )
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             module_command("workers.predictor"),

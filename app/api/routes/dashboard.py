@@ -35,6 +35,6 @@ async def plotly() -> FileResponse:
     """The chart library, as the package plotly ships it; found without importing that."""
     package = find_spec("plotly")
     if package is None or package.origin is None:
-        raise RuntimeError("the package plotly is missing; install fittingroom[api]")
+        raise RuntimeError("the package plotly is missing; pip install -e '.[api]'")
     file = Path(package.origin).parent / "package_data" / "plotly.min.js"
     return FileResponse(file, media_type="text/javascript", headers={"Cache-Control": "max-age=86400"})

@@ -17,7 +17,7 @@ def mount_documentation(app: FastAPI) -> None:
     """Serve Swagger UI and its files."""
     package = find_spec("fastapi_offline")
     if package is None or package.origin is None:
-        raise RuntimeError("the package fastapi-offline is missing; install fittingroom[api]")
+        raise RuntimeError("the package fastapi-offline is missing; pip install -e '.[api]'")
     app.mount(_ASSETS, StaticFiles(directory=Path(package.origin).parent / "static"), name="docs-assets")
     app.include_router(router)
 
