@@ -14,7 +14,7 @@ from models.sql import client_requests, transitions, worker_registry
 from models.sql.database import Database, clock
 from models.sql.tables import Base, CohortTable, DeletionTable, TrialTable, WorkerTable
 from models.storage import Storage
-from tests.models.sql.test_transitions import LEASE, claim_one, record, states
+from tests.claims import LEASE, claim_one, record, states
 
 pytestmark = pytest.mark.stores
 
