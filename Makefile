@@ -66,7 +66,7 @@ $(MLFLOW)/.ready: locks/mlflow.txt $(READY)
 	@touch $@
 
 check: lint lint-js ## What CI runs: lint, all tests but the nightly ones, on both stores and in a browser, JAX, faults
-	scripts/with-servers $(BIN)/pytest -n 3 --dist worksteal --slow --e2e --servers --browser
+	scripts/with-servers $(BIN)/pytest -n 3 --dist worksteal --slow --e2e --servers --browser --durations=40
 	KERAS_BACKEND=jax $(BIN)/pytest -n auto --dist worksteal tests/workers
 	$(BIN)/pytest -n 3 --dist worksteal --faults tests/faults
 

@@ -31,7 +31,6 @@ def history(service: Service, experiment_id: str, number: int = 1) -> dict[str, 
     return {name: [float(v) for v in column] for name, column in trials[number - 1].history.items()}  # type: ignore[arg-type]
 
 
-@pytest.mark.stores
 def test_all_six_complete(ended: dict[str, ExperimentView]) -> None:
     assert {name: view.state.value for name, view in ended.items()} == dict.fromkeys(example_documents(), "completed")
 

@@ -40,7 +40,7 @@ if "tensorflow" in OTHERS:
         shutil.rmtree(COMPILED)
 
 
-@pytest.fixture(params=["graph", pytest.param("xla", marks=pytest.mark.slow)])
+@pytest.fixture(params=["graph", pytest.param("xla", marks=pytest.mark.nightly)])
 def compiler(request: pytest.FixtureRequest) -> str:
     """The compiler of an engine's programs: what holds bit for bit holds with either."""
     name: str = request.param

@@ -201,3 +201,12 @@ QUICK = (
     "shape: normalized, last batch of one row", "shape: divergence beside convergence",
 )  # fmt: skip
 """Cases of `make test`; `make check` has all of them."""
+NIGHTLY = (
+    "optimizer: momentum", "optimizer: epsilon", "optimizer: accumulator", "optimizer: clipnorm",
+    "optimizer: clipvalue", "optimizer: exponential", "optimizer: staircase", "kind: exponential", "kind: mse",
+    "kind: logits", "kind: clipnorm",
+    "kind: clipvalue", "kind: nesterov", "kind: top_k of class numbers", "shape: one trial", "shape: three seeds",
+    "shape: batches of 1", "shape: batches of 89", "shape: batches of 622", "shape: batches of 624",
+    "shape: batches of 5000", "shape: dropout of several seeds", "shape: many rows to validate on",
+)  # fmt: skip
+"""Cases whose branches other cases reach as well."""

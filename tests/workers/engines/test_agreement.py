@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fittingroom.specs.faults import InvalidSpec
 from tests.factories import digits
 from tests.strategies import LAYERS
-from tests.workers.engines.cases import CASES, CODE_PATHS, KINDS, QUICK
+from tests.workers.engines.cases import CASES, CODE_PATHS, KINDS, NIGHTLY, QUICK
 from tests.workers.engines.stored_references import (
     assert_agrees_with_stored,
     assert_same_weights,
@@ -26,6 +26,8 @@ from workers.engines.reference import ReferenceEngine
 
 def marks_of(name: str) -> list[pytest.MarkDecorator]:
     """Return the markers of a case: in which runs, and whether on JAX, it is trained."""
+    if name in NIGHTLY:
+        return [pytest.mark.nightly]
     return [pytest.mark.slow] * (name not in QUICK) + [pytest.mark.backends] * (name in CODE_PATHS)
 
 

@@ -63,7 +63,7 @@ def histories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_twenty_epochs_from_the_same_weights(histories: dict[str, Any], subtests: pytest.Subtests) -> None:
     """One test, so that of several processes one makes the histories."""
     for name in DOCUMENTS:

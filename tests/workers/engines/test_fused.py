@@ -155,7 +155,7 @@ def test_datasets_that_were_not_used_for_long_make_room() -> None:
     assert engine.residence.hits == 1
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_streaming_with_many_batches_a_call_gives_the_numbers_of_a_plain_fit(tmp_path: Path) -> None:
     changed = document(model=layers(TANH, {"type": "batch_normalization"}, DENSE_2), optimizer=rates(0.01), fit=FIT)
     cohort = cohort_of(trial_specs(changed))
@@ -205,7 +205,7 @@ def test_a_smaller_program_must_be_worth_its_making() -> None:
 
 @pytest.mark.slow
 @pytest.mark.backends
-@pytest.mark.parametrize("small_bytes", [0, pytest.param(32 * 1024**2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("small_bytes", [0, pytest.param(32 * 1024**2, marks=pytest.mark.nightly)])
 def test_weights_are_kept_of_whatever_epoch(compiler: str, small_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each trial ends with those of the last epoch in which it was kept, gathered meanwhile or not."""
     monkeypatch.setattr("workers.engines.fused.chunk._SMALL_BYTES", small_bytes)

@@ -18,7 +18,7 @@ def sweep(precision: str) -> dict[str, Any]:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_bfloat16_is_keras_s_policy_and_both_engines_keep_to_it() -> None:
     cohort = cohort_of(trial_specs(sweep("mixed_bfloat16")))
     network = build_network(cohort.trials[0].spec, features=10)

@@ -66,8 +66,10 @@ EXERCISES: list[tuple[str, int, Callable[[], list[keras.layers.Layer]], Callable
 
 
 def marks_of(name: str, number: int) -> list[pytest.MarkDecorator]:
-    """Return the markers of an exercise: the quick tests train one."""
-    return [pytest.mark.backends] if (name, number) == ("early_stopping", 0) else [pytest.mark.slow]
+    """Return the markers of an exercise: the quick tests train one, `make check` two more."""
+    if (name, number) == ("early_stopping", 0):
+        return [pytest.mark.backends]
+    return [pytest.mark.slow if name in {"validation", "mnist_digits"} else pytest.mark.nightly]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_learning_rates_end_as_the_exercise_says() -> None:
     assert huge[-1] > good[-1]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_mnist_digits_reads_digits() -> None:
     [spec] = trial_specs(example_documents()["mnist_digits"])
     assert max(epoch["val_accuracy"] for epoch in train([spec])["t1"]) >= 0.85

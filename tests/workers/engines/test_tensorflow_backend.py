@@ -90,14 +90,21 @@ def xla_engine() -> FusedEngine:
 
 
 @pytest.mark.parametrize(
-    "name", [CODE_PATHS[0], *(pytest.param(name, marks=pytest.mark.slow) for name in CODE_PATHS[1:])]
+    "name",
+    [
+        CODE_PATHS[0],
+        *(pytest.param(name, marks=pytest.mark.slow) for name in CODE_PATHS[1:5]),
+        *(pytest.param(name, marks=pytest.mark.nightly) for name in CODE_PATHS[5:]),
+    ],
 )
 def test_fused_engine_with_xla_gives_the_history_of_fit(xla_engine: FusedEngine, name: str) -> None:
     assert train_and_compare(xla_engine, name).records[0]["compiler"] == "xla"
 
 
 @pytest.mark.parametrize(
-    "shape", [(5, 7), *(pytest.param(shape, marks=pytest.mark.slow) for shape in ((1,), (32, 50), (3, 4, 5)))], ids=str
+    "shape",
+    [(5, 7), *(pytest.param(shape, marks=pytest.mark.nightly) for shape in ((1,), (32, 50), (3, 4, 5)))],
+    ids=str,
 )
 @pytest.mark.parametrize("seed", [(123, 4), (999_999_999, 0), (0, 2**33 + 77)], ids=str)
 def test_arithmetic_draws_tensorflows_random_numbers(seed: tuple[int, int], shape: tuple[int, ...]) -> None:
@@ -120,7 +127,7 @@ def test_tf32_is_used_where_it_is_asked_for_and_nowhere_else() -> None:
         assert is_used()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("engine", [FusedEngine, ReferenceEngine])
 def test_a_learning_rate_of_one_dies_as_the_readme_says(engine: type[Engine]) -> None:
     spec = trial_specs(example_documents()["learning_rates"])[2]

@@ -84,15 +84,19 @@ ENGINES: dict[str, Callable[[], Engine]] = {
     "reference": reference_engine,
 }
 """By what is made anew for each attempt, as each is another process."""
-TOGETHER = "stopping, plateau, best weights"
-"""A cohort that meets most rules; the others are for `make check`."""
+TOGETHER, RANDOM = "stopping, plateau, best weights", "dropout, batch normalization"
+"""A cohort that meets most rules, and one that draws random numbers."""
+
+
+def marks_of(engine: str, name: str) -> list[pytest.MarkDecorator]:
+    """Return the markers of a resumed cohort: quick, in `make check`, or nightly."""
+    if name == TOGETHER:
+        return [] if engine == "fused" else [pytest.mark.slow]
+    return [pytest.mark.slow if (engine, name) == ("fused", RANDOM) else pytest.mark.nightly]
+
+
 RESUMED = [
-    pytest.param(
-        make,
-        kind,
-        id=f"{engine}-{name}",
-        marks=[] if (engine, name) == ("fused", TOGETHER) else [pytest.mark.slow],
-    )
+    pytest.param(make, kind, id=f"{engine}-{name}", marks=marks_of(engine, name))
     for engine, make in ENGINES.items()
     for name, kind in KINDS.items()
 ]
