@@ -66,9 +66,8 @@ $(MLFLOW)/.ready: locks/mlflow.txt $(READY)
 	@touch $@
 
 check: lint lint-js ## What CI runs: lint, all tests but the nightly ones, on both stores and in a browser, JAX, faults
-	scripts/with-servers $(BIN)/pytest -n 3 --dist worksteal --slow --e2e --servers --browser --durations=40
+	scripts/with-servers $(BIN)/pytest -n 3 --dist worksteal --slow --e2e --servers --browser --faults --durations=20
 	KERAS_BACKEND=jax $(BIN)/pytest -n auto --dist worksteal tests/workers
-	$(BIN)/pytest -n 3 --dist worksteal --faults tests/faults
 
 nightly: check $(MLFLOW)/.ready faults newest ## All that `make check` leaves out: everything on JAX, references anew, schemathesis at length, newest libraries (hours)
 	MLFLOW=$(CURDIR)/$(MLFLOW)/bin/mlflow scripts/with-servers $(BIN)/pytest -n 2 --dist worksteal --nightly --slow --e2e --servers --mlflow
@@ -81,7 +80,7 @@ newest: $(READY) ## Run the quick tests with the newest libraries that pyproject
 	$(NEWEST)/bin/pytest -n auto --dist worksteal
 
 faults: $(READY) ## Break it in every way we know, on both stores, one line per case; then a soak of a few minutes
-	scripts/with-servers $(BIN)/pytest --faults --servers -v tests/faults
+	scripts/with-servers $(BIN)/pytest --faults --servers --nightly -v tests/faults
 	scripts/with-servers $(BIN)/python -m tests.faults.soak --minutes 2
 	scripts/with-servers $(BIN)/python -m tests.faults.soak --minutes 2 --server
 

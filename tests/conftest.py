@@ -29,6 +29,7 @@ BACKEND = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 OPTIONAL = {
     "browser": "also run the tests that need Chromium",
     "e2e": "also run the tests that start whole services",
+    "faults": "also run the cases of tests/faults: on SQLite, and with --nightly and --servers on PostgreSQL too",
     "mlflow": "also export to a real MLflow server: the command in MLFLOW",
     "nightly": "also run the tests that take long, and draw more cases where cases are drawn",
     "servers": "also run on PostgreSQL and Redis",
@@ -43,7 +44,6 @@ REDIS = os.environ.get("FITTINGROOM_TEST_REDIS", "redis://127.0.0.1:6379")
 def pytest_addoption(parser: pytest.Parser) -> None:
     for name, meaning in OPTIONAL.items():
         parser.addoption(f"--{name}", action="store_true", help=meaning)
-    parser.addoption("--faults", action="store_true", help="run the cases of tests/faults, and nothing else")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -54,9 +54,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect, not skip, the optional tests whose option is not given, and the faults, which have a command."""
-    is_fault = config.getoption("--faults")
-    chosen = [item for item in items if ("faults" in item.path.parts) == is_fault]
+    """Deselect, not skip, the optional tests whose option is not given."""
+    chosen = items
     for name in OPTIONAL:
         if not config.getoption(f"--{name}"):
             chosen = [item for item in chosen if item.get_closest_marker(name) is None]
@@ -65,12 +64,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Tests marked `stores` run on each database, and so does every fault; the others need only some database."""
+    """Tests marked `stores` run on each database; the others need only some database."""
     if "store" not in metafunc.fixturenames:
         return
-    has_servers = metafunc.config.getoption("--servers")
-    where_dialects_differ = metafunc.definition.get_closest_marker("stores") or metafunc.config.getoption("--faults")
-    stores = ["sqlite", "postgresql"] if has_servers and where_dialects_differ else ["sqlite"]
+    option, marked = metafunc.config.getoption, metafunc.definition.get_closest_marker
+    on_both = marked("stores") or (marked("faults") and option("--nightly"))
+    stores = ["sqlite", "postgresql"] if option("--servers") and on_both else ["sqlite"]
     metafunc.parametrize("store", stores, scope="session")
 
 

@@ -76,6 +76,7 @@ def test_what_jax_trained_is_asked_of_whatever_backend_the_api_has(
     assert abs(sum(answer.json()["outputs"][0]) - 1) < rounding
 
 
+@pytest.mark.nightly
 def test_a_killed_workers_trials_wait_for_their_backend_and_go_on_bit_for_bit(start: Callable[..., Service]) -> None:
     service = start(FITTINGROOM_LEASE_SECONDS="2", FITTINGROOM_CHECKPOINT_SECONDS="0.2")
     service.wait_until_ready()

@@ -37,7 +37,6 @@ def wait_until_gone(processes: list[int], seconds: float) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.stores
 def test_a_killed_workers_trials_go_on_and_equal_an_undisturbed_run(start: Callable[..., Service]) -> None:
     service = start(FITTINGROOM_LEASE_SECONDS="2")
     service.wait_until_ready()

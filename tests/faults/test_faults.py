@@ -20,6 +20,8 @@ from tests.e2e.service import free_port, is_alive, until
 from tests.factories import DENSE_2, document, layers
 from tests.faults.cluster import ROOT, SWEEP, Cluster
 
+pytestmark = pytest.mark.faults
+
 KILLS = {
     "killed_before_the_claim": 0,
     "killed_after_the_claim": 1,

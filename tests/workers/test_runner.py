@@ -116,7 +116,7 @@ def test_a_message_that_comes_twice_trains_once(runner: Runner, database: Databa
 
 
 @pytest.mark.backends
-@pytest.mark.parametrize("engine", ["fused", pytest.param("reference", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("engine", ["fused", pytest.param("reference", marks=pytest.mark.nightly)])
 def test_a_released_cohort_gives_the_same_history_on_its_next_attempt(
     runner: Runner, engine: str, settings: Settings, database: Database
 ) -> None:

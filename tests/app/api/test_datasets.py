@@ -162,7 +162,7 @@ def test_upload_over_limit_answers_413(
     assert_nothing_kept(shared_settings)
 
 
-@pytest.mark.e2e
+@pytest.mark.nightly
 @pytest.mark.usefixtures("database_unchanged")
 @pytest.mark.parametrize(
     ("content", "headers", "status"),

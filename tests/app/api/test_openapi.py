@@ -46,7 +46,7 @@ def test_schemathesis_at_length_finds_nothing(http: httpx.Client, tmp_path: Path
 @pytest.mark.parametrize(
     ("options", "least"),
     [
-        (("--phases", "examples,fuzzing,stateful", "--max-examples", "10", "--seed", "1"), 250),
+        (("--phases", "examples,fuzzing,stateful", "--max-examples", "4", "--seed", "1"), 100),
         # The edges of a spec's schema are forty thousand, and wait for the night.
         (("--phases", "coverage", "--exclude-path-regex", "/experiments(/plan|/batch)?$", "--seed", "1"), 500),
     ],

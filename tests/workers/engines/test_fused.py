@@ -105,7 +105,7 @@ def test_trials_that_stop_leave_the_others_as_they_were(monkeypatch: pytest.Monk
     assert [len(found.histories[trial_id]) for trial_id in ("t1", "t3", "t4", "t6")] == [2, 2, 2, 2]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_cohort_that_is_taken_up_again_gives_the_rest_bit_for_bit(
     compiler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,10 +66,10 @@ EXERCISES: list[tuple[str, int, Callable[[], list[keras.layers.Layer]], Callable
 
 
 def marks_of(name: str, number: int) -> list[pytest.MarkDecorator]:
-    """Return the markers of an exercise: the quick tests train one, `make check` two more."""
+    """Return the markers of an exercise: the quick tests train one, `make check` one more."""
     if (name, number) == ("early_stopping", 0):
         return [pytest.mark.backends]
-    return [pytest.mark.slow if name in {"validation", "mnist_digits"} else pytest.mark.nightly]
+    return [pytest.mark.slow if name == "validation" else pytest.mark.nightly]
 
 
 @pytest.mark.parametrize(
