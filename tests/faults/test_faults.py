@@ -228,7 +228,7 @@ def test_spoilt_checkpoints(cluster: Cluster, kept: int) -> None:
 
 RACE = """
 import sys, threading
-from models import transitions
+from models.sql import transitions
 from models.sql.database import Database, clock
 database, cohort_id, number = Database(sys.argv[1]), sys.argv[2], sys.argv[3]
 barrier, won = threading.Barrier(25), []
