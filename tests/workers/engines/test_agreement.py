@@ -11,12 +11,15 @@ from tests.factories import digits
 from tests.strategies import LAYERS
 from tests.workers.engines.cases import CASES, CODE_PATHS, KINDS, NIGHTLY, QUICK
 from tests.workers.engines.stored_references import (
+    HOW_TO_RENEW,
     assert_agrees_with_stored,
     assert_same_weights,
     chosen_trials,
     compute,
     fingerprint,
-    stored,
+    libraries,
+    reference,
+    stored_libraries,
     train_and_compare,
 )
 from tests.workers.engines.trials import cohort_of, fused_engine, trained, trial_specs
@@ -48,12 +51,18 @@ def test_fused_engine_gives_the_history_of_fit(engine: FusedEngine, name: str) -
         assert found.records[0]["trials_per_program"] == 3
 
 
+@pytest.mark.backends
+def test_stored_references_are_of_the_installed_libraries() -> None:
+    """Otherwise every case computes its history anew, which takes ten times as long."""
+    assert stored_libraries() == libraries(), HOW_TO_RENEW
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", CASES)
 def test_stored_references_are_what_fit_gives(name: str) -> None:
     """And the engine as a worker has it, with the compiler that it measures, agrees with them."""
     expected = compute(name)
-    for trial_id, trial in stored(name).items():
+    for trial_id, trial in reference(name).items():
         assert expected[trial_id]["reason"] == trial["reason"]
         for metric, values in trial["history"].items():
             assert expected[trial_id]["history"][metric] == pytest.approx(values, rel=1e-5, abs=1e-7, nan_ok=True)
