@@ -60,7 +60,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if not config.getoption(f"--{name}"):
             chosen = [item for item in chosen if item.get_closest_marker(name) is None]
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-    items[:] = chosen
+    # Faults wait for leases to run out; begun first, by one process over one cluster, they wait beside all the others.
+    items[:] = sorted(chosen, key=lambda item: item.get_closest_marker("faults") is None)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
