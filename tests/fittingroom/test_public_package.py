@@ -13,6 +13,7 @@ import fittingroom
 from app.commands.server_commands import commands
 from fittingroom.cli import service_commands
 from fittingroom.cli.main import build
+from models.child_processes import module_command, own_code_first
 from tests.hostile_folder import executed, hostile_folder
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +52,19 @@ def test_migrate_in_a_hostile_folder_executes_nothing_of_it(tmp_path: Path, path
     migrated = run(*command, "migrate", cwd=folder, PYTHONPATH=path)
     assert migrated.returncode == 0, migrated.stderr
     assert (folder / ".fittingroom" / "fittingroom.db").is_file()
+    assert executed(folder) == []
+
+
+@pytest.mark.parametrize("module", ["app.ingestion", "workers"])
+def test_child_process_in_a_hostile_folder_executes_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    folder = hostile_folder(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", ".")
+    command = module_command(module, "--help")
+    subprocess.run(
+        command, cwd=folder, env=own_code_first(), stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
     assert executed(folder) == []
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from fittingroom.views.states import StopReason, TrialState
 from models.sql import client_requests, experiments, transitions
 from models.sql.database import Database, clock
-from models.sql.epochs import BestEpoch, EpochRecord, mark_epochs
+from models.sql.epochs import BestEpoch, EpochGapError, EpochRecord, mark_epochs
 from models.sql.leases import Claim, renew_lease
 from models.sql.tables import EpochTable, TrialTable
 from tests.claims import LEASE, SWEEP, claim_one, expire, record, states, version
@@ -59,6 +59,16 @@ def test_an_epoch_is_written_once(database: Database) -> None:
     with database.reading() as session:
         [epoch] = experiments.list_epochs(session, trial_id=trial_id)
     assert epoch.metrics == {"loss": 0.5}
+
+
+@pytest.mark.parametrize("epochs", [[2], [1, 3]])
+def test_epochs_with_a_gap_are_refused_and_nothing_is_written(database: Database, epochs: list[int]) -> None:
+    claim, [trial, _] = claim_one(database)
+    records = [EpochRecord(trial, epoch, 0.1, {"loss": 0.5}) for epoch in epochs]
+    with pytest.raises(EpochGapError), database.writing() as session:
+        mark_epochs(session, claim, records, {}, LEASE)
+    with database.reading() as session:
+        assert experiments.list_epochs(session, experiment_id=claim.experiment_id) == []
 
 
 def test_every_change_raises_the_version(database: Database) -> None:
