@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from app.examples import example_documents
 from models.settings import Settings
@@ -163,9 +163,18 @@ def test_spec_form_optimizer_named_like_a_member_of_every_object_has_no_options(
 def test_events_refused_by_a_proxy_show_the_status(page: Page, service: Service) -> None:
     """A proxy answers with HTML, which is no problem document: the page must neither hide it nor ask again."""
     experiment_id = trained(service)
+    held: list[Route] = []
     page.route("**/events", lambda route: route.fulfill(status=403, content_type="text/html", body="<h1>no</h1>"))
-    page.goto(f"/#/experiments/{experiment_id}")
-    expect(page.get_by_role("alert")).to_have_text("the service answered 403")
+    page.route("**/comparison", lambda route: held.append(route))  # noqa: PLW0108 - Playwright sets an attribute on it
+    with page.expect_request("**/comparison"):
+        page.goto(f"/#/experiments/{experiment_id}")
+    alert = page.get_by_role("alert")
+    expect(alert).to_have_text("the service answered 403", timeout=30_000)
+    # The refresh that began with the page ends only now, and must not take the alert away.
+    [route] = held
+    route.continue_()
+    expect(page.locator(".sentence")).not_to_be_empty(timeout=30_000)
+    expect(alert).to_have_text("the service answered 403")
 
 
 def test_trials_sort_filter_and_light_their_curves(page: Page, service: Service) -> None:

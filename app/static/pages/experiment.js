@@ -181,6 +181,11 @@ export async function showExperiment(main, id, leaving) {
     if (leaving.aborted) return;
     problem.hidden = false;
     problem.textContent = messageOf(error);
+    problem.dataset.source = "";
+  };
+  const sayUntilRefreshed = (/** @type {unknown} */ error) => {
+    say(error);
+    problem.dataset.source = "refresh";
   };
 
   function fillMetrics() {
@@ -266,9 +271,10 @@ export async function showExperiment(main, id, leaving) {
       ranking = candidatesTable(comparison);
       candidates.append(el("h2", {}, "Candidates"), ranking.element);
     }
-    problem.hidden = true;
+    // What another request was refused with stays: the first refresh may end after the events were refused.
+    if (problem.dataset.source === "refresh") problem.hidden = true;
   }
-  const refreshSoon = throttled(1_000, () => refresh().catch(say));
+  const refreshSoon = throttled(1_000, () => refresh().catch(sayUntilRefreshed));
 
   main.replaceChildren(
     el("h1", {}, view.name),
@@ -327,7 +333,7 @@ export async function showExperiment(main, id, leaving) {
     ),
   );
   leaving.addEventListener("abort", () => chart.close());
-  refresh().catch(say); // the curves do not wait for the comparison
+  refresh().catch(sayUntilRefreshed); // the curves do not wait for the comparison
   try {
     for await (const event of events(id, leaving)) {
       histories.add(event.trials);

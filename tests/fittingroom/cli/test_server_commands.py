@@ -98,7 +98,7 @@ def test_migrate_writes_database_to_data_folder(run: Run, tmp_path: Path) -> Non
 
 def test_settings_invalid_value_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FITTINGROOM_LEASE_SECONDS", "soon")
-    refused = fittingroom("serve", cwd=tmp_path)
+    refused = fittingroom("migrate", cwd=tmp_path)  # not `serve`: another service may have its port
     assert refused.returncode == 2
     assert refused.stderr.startswith("FITTINGROOM_LEASE_SECONDS: ")
     assert "'soon'" in refused.stderr
