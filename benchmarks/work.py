@@ -1,4 +1,4 @@
-"""What is measured: networks, data, and at how many trials."""
+"""Networks, data and numbers of trials that the benchmarks measure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

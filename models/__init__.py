@@ -1,1 +1,1 @@
-"""What the API process and the workers share: settings, lifecycle, planning, SQL, messaging, storage."""
+"""Code shared by the API process and the workers: settings, lifecycle, planning, SQL, messaging, storage."""

@@ -76,7 +76,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside() -> Iterator[None]:
-    """Of the session, so that it precedes the servers that a module shares."""
+    """Session-scoped, so that it precedes the servers that a module shares."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         for name in [name for name in os.environ if name.startswith("FITTINGROOM_")]:
             monkeypatch.delenv(name)

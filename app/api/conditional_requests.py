@@ -1,4 +1,4 @@
-"""What HTTP lets client and server agree on: ETags, media types, waiting, cursors."""
+"""Conditional requests and content negotiation: ETags, media types, long polls, cursors."""
 
 import base64
 import datetime as dt

@@ -1,4 +1,4 @@
-"""What routes are given: who asks, the service as they see it, and ids that can be ids."""
+"""Dependencies of routes: the caller, the service as the caller sees it, well-formed ids."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""What a picture shows: gathers the curves of an experiment, or of trials from several, and has them drawn."""
+"""Selection of the curves of a plot, from one experiment or from trials of several."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

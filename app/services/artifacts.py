@@ -1,4 +1,4 @@
-"""What was trained: networks as files, their summaries, and what they say of new rows."""
+"""Artifacts: trained networks as files, their summaries, their predictions."""
 
 import os
 import tempfile

@@ -1,4 +1,4 @@
-"""What the command line shows: tables, bars and sparklines."""
+"""Tables, bars and sparklines of the command line."""
 
 import math
 from collections.abc import Mapping, Sequence

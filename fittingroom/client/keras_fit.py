@@ -1,4 +1,4 @@
-"""What `client.fit` sends and gives: a live Keras model becomes an experiment of one trial."""
+"""`client.fit`: a live Keras model becomes an experiment of one trial."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

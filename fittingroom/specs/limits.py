@@ -15,7 +15,7 @@ MAX_PARAMETERS = 100_000_000
 MAX_LAYER_OUTPUTS = 10_000_000
 """Numbers that one row may become inside the network."""
 MAX_BODY_BYTES = 1_048_576
-"""Of one spec, as JSON."""
+"""Maximum size of one spec as JSON, in bytes."""
 MAX_METRICS = 10
 MAX_EPOCHS = 10_000
 MAX_TIME_LIMIT_SECONDS = 30 * 86_400

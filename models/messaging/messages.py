@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Message:
-    """What is sent for a cohort: enough to find it."""
+    """Message about a queued cohort: its id and its queue."""
 
     cohort_id: str
     queue: str

@@ -1,4 +1,4 @@
-"""Which trials of an experiment train together: pure."""
+"""Grouping of trials into cohorts, which train together: pure."""
 
 import json
 from collections.abc import Sequence

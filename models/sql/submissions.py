@@ -1,4 +1,4 @@
-"""What was submitted, stored: many experiments in one transaction, each with its cohorts and trials."""
+"""Storing of submitted experiments: many in one transaction, each with its cohorts and trials."""
 
 import datetime as dt
 import hashlib

@@ -27,7 +27,7 @@ SWEEP = {
 
 
 ENGINES: dict[str, Engine] = {"fused": fused_engine(), "reference": reference_engine()}
-"""Of all tests here: most cohorts find the program of an earlier one."""
+"""Shared by all tests here: most cohorts find the program of an earlier one."""
 
 
 def runner_with(engine: str, settings: Settings, database: Database) -> Runner:

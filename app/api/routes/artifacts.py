@@ -1,4 +1,4 @@
-"""What was trained: download a network, read its summary, let it predict."""
+"""Artifacts: download a network, read its summary, predict with it."""
 
 from pathlib import Path
 from typing import Annotated

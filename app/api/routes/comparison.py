@@ -1,4 +1,4 @@
-"""Which candidate of an experiment fits, and what of that is luck."""
+"""Comparison of the candidates of an experiment."""
 
 from fastapi import APIRouter, Request, Response
 

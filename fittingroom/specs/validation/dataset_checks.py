@@ -1,4 +1,4 @@
-"""Whether a dataset can give what an experiment asks of it: rows, classes, validation."""
+"""Checks that a dataset has the rows, classes and validation data that an experiment needs."""
 
 import difflib
 import math

@@ -1,4 +1,4 @@
-"""What no single field can tell: whether an experiment can train at all. Judged before anything is stored."""
+"""Checks that an experiment can train at all, made before anything is stored."""
 
 from collections.abc import Iterator, Mapping
 

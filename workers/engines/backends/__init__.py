@@ -1,1 +1,1 @@
-"""What differs between Keras's backends, one module each, with the same names in it: those of `seam`."""
+"""Keras backends, one module each, with the names that `seam` defines."""

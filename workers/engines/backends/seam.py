@@ -27,7 +27,7 @@ Tree = Any
 
 @dataclass(frozen=True)
 class Capacity:
-    """What the device that computes can take."""
+    """Capacity of the computing device."""
 
     calls: int
     """How many programs are worth running beside each other."""
