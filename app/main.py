@@ -7,9 +7,9 @@ from fastapi import FastAPI
 
 import fittingroom
 from app.api.authentication import Gate
-from app.api.body_limits import BodyLimit
 from app.api.openapi import describe
 from app.api.problems import install_error_handlers
+from app.api.request_bodies import Bodies
 from app.api.routes import (
     artifacts,
     batches,
@@ -24,6 +24,7 @@ from app.api.routes import (
     trials,
     workers,
 )
+from app.api.web_origins import WebOrigins
 from app.services.artifacts import ArtifactService
 from app.services.cached_reads import Reading
 from app.services.datasets import Datasets
@@ -93,10 +94,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,  # Starlette's redirect repeats the Host
     )
     app.state.service, app.state.versions = service, versions
-    app.state.reading, app.state.gate = Reading(service, versions), Gate(database)
-    app.add_middleware(BodyLimit)
+    app.state.reading, app.state.gate, app.state.bodies = Reading(service, versions), Gate(database), Bodies()
+    app.add_middleware(WebOrigins, allowed_hosts=settings.allowed_hosts)
     install_error_handlers(app)
     for module in (batches, experiments, events, comparison, plots, trials, artifacts, datasets, workers, health):
         app.include_router(module.router)

@@ -1,11 +1,12 @@
 """The API as a process: uvicorn, with its limits, and an end that makes nobody wait."""
 
+import gc
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
-from app.api.head_limits import GuardedProtocol
+from app.api.connection_limits import GuardedProtocol
 from app.main import create_app
 from app.services.version_watcher import Versions
 from models.settings import Settings
@@ -37,4 +38,7 @@ def run_server(settings: Settings, host: str, port: int) -> None:
     application = create_app(settings)
     server = _Server(configuration(application, host, port))
     server.versions = application.state.versions
+    # What is there now stays: without it, each full collection would look through all of it, and hold up everybody.
+    gc.collect()
+    gc.freeze()
     server.run()

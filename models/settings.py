@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fittingroom.specs.experiment import Backend
 
@@ -48,12 +48,20 @@ class Settings(BaseSettings):
     """After how many compiled programs a worker begins anew: TensorFlow never gives their memory back."""
     allow_remote: bool = False
     """Let the API listen on more than loopback, though it asks nobody for a key; only behind something that does."""
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Names that the API is called by beside `localhost` and IP addresses, with commas between; `*.example.org` stands
+    for every name below `example.org`."""
     allow_private_webhooks: bool = False
     """Let webhooks call addresses in private networks, and by plain `http`."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least important log line that is written."""
     log_format: Literal["console", "json"] = "console"
     """`console` for people, `json` for machines: one object a line."""
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _listed(cls, hosts: object) -> object:
+        return tuple(host.strip() for host in hosts.split(",") if host.strip()) if isinstance(hosts, str) else hosts
 
     @field_validator("data_dir")
     @classmethod

@@ -1,7 +1,7 @@
 """Networks that have been trained, asked again: `python -m workers.predictor`, a process of its own beside the API.
 
-It reads one question a line from standard input and answers each with one line, until its input ends or nobody has
-asked for a while.
+It reads questions from standard input, each a line and so many bytes after it, and answers each with one line, until
+its input ends or nobody has asked for a while.
 """
 
 import json
@@ -16,8 +16,13 @@ import keras
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from fittingroom.specs.experiment import TrialSpec
+from fittingroom.specs.faults import Fault, InvalidSpec, faults_in
+from fittingroom.specs.limits import MAX_FAULTS
+from fittingroom.specs.prediction import PredictBody
+from fittingroom.specs.strict_json import InvalidJsonError, read_json
 from fittingroom.views.history import to_wire
 from models.storage import Storage
 from workers.builders.networks import build_network
@@ -37,8 +42,8 @@ class Predictor:
     def __init__(self) -> None:
         self._loaded: OrderedDict[str, _Loaded] = OrderedDict()
 
-    def answer(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer one question: `save` a network as a `.keras` file, or let it `predict`."""
+    def answer(self, question: Mapping[str, Any], body: bytes) -> dict[str, Any]:
+        """Answer one question: `save` a network as a `.keras` file, or let it `predict` the rows of a `PredictBody`."""
         spec = TrialSpec.model_validate(question["spec"])
         try:
             model, artifact = self._load(question, spec)
@@ -47,7 +52,11 @@ class Predictor:
         if question["action"] == "save":
             _with_scaling(model, artifact).save(question["output"])
             return {}
-        return _predicted(spec, model, artifact, question["rows"])
+        try:
+            rows = _rows_of(body)
+        except InvalidSpec as error:
+            return {"faults": [fault.model_dump() for fault in error.faults[:MAX_FAULTS]]}
+        return _predicted(spec, model, artifact, rows)
 
     def _load(self, question: Mapping[str, Any], spec: TrialSpec) -> _Loaded:
         trial_id = question["trial_id"]
@@ -60,6 +69,18 @@ class Predictor:
         while len(self._loaded) > _KEPT:
             self._loaded.popitem(last=False)
         return self._loaded[trial_id]
+
+
+def _rows_of(body: bytes) -> list[list[float | None]]:
+    """The rows of a `PredictBody`, or InvalidSpec."""
+    try:
+        document = read_json(body, max_values=None)
+    except InvalidJsonError as error:
+        raise InvalidSpec([Fault(pointer="", detail=f"the body is no JSON that is accepted: {error}")]) from None
+    try:
+        return PredictBody.model_validate(document).rows
+    except ValidationError as error:
+        raise InvalidSpec(faults_in(error, document)) from None
 
 
 def _predicted(
@@ -121,8 +142,10 @@ def serve(questions: IO[bytes], answers: IO[bytes]) -> None:
         line = questions.readline()
         if not line:
             return
+        question = json.loads(line)
+        body = questions.read(question["body_bytes"])
         try:
-            answer = predictor.answer(json.loads(line))
+            answer = predictor.answer(question, body)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer to this question only
             answer = {"error": f"{type(error).__name__}: {error}"[:500]}
         answers.write(json.dumps(answer).encode() + b"\n")

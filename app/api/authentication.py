@@ -3,23 +3,39 @@
 As long as no key was made everybody is let in, which is why the service then listens on this machine only.
 """
 
+import asyncio
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Awaitable, Collection
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
+import structlog
 from anyio import to_thread
+from fastapi import Request
+from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
+from fastapi.security.base import SecurityBase
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
 from app.services.experiments import DEFAULT_PROJECT
 from models.errors import FittingRoomError
-from models.sql.api_keys import ApiKey, Scope, find_key, is_key_needed
+from models.sql.api_keys import ApiKey, Scope, digest_of, find_key, is_key_needed, list_valid_ids
 from models.sql.database import Database
 
 BELIEVED_SECONDS = 2.0
 """For how long a key that was found valid is not looked up again: so long a revoked one may still work."""
+CHECK_SECONDS = 1.0
+"""How often the keys of those who wait or listen are looked up again."""
 _MAX_REMEMBERED = 10_000
+_NOT_VALID = (
+    "this key is not valid: it was never made, was revoked, or has expired; `fittingroom keys create` makes one"
+)
+
+_log = structlog.get_logger()
+
+T = TypeVar("T")
 
 EVERYBODY = ApiKey("", DEFAULT_PROJECT, frozenset(Scope), None, None)
 """Who asks where no keys are needed."""
@@ -51,13 +67,23 @@ class _Remembered:
     found_at: float
 
 
+@dataclass
+class _Watch:
+    """Those who wait or listen with one key."""
+
+    revoked: "asyncio.Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    count: int = 0
+
+
 class Gate:
     """Lets in who may come in; for one event loop."""
 
     def __init__(self, database: Database) -> None:
         """Args: database: where the keys are."""
         self._database = database
-        self._remembered: OrderedDict[str | None, _Remembered] = OrderedDict()
+        self._remembered: OrderedDict[str | None, _Remembered] = OrderedDict()  # by digest
+        self._watched: dict[str, _Watch] = {}  # by the key's id
+        self._watching: asyncio.Task[None] | None = None
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     async def admit(self, key: str | None, scope: Scope) -> ApiKey:
@@ -72,14 +98,10 @@ class Gate:
             ForbiddenError: the key does not allow this.
             TooManyRequestsError: it has been used too often in the last minute.
         """
-        found = await self._find(key)
+        found = await self._find(None if key is None else digest_of(key))
         if found is None:
-            raise UnauthorizedError(
-                "this service needs a key: send the header `Authorization: Bearer fr_…`"
-                if key is None
-                else "this key is not valid: it was never made, was revoked, or has expired; "
-                "`fittingroom keys create` makes one"
-            )
+            needed = "this service needs a key: send the header `Authorization: Bearer fr_…`"
+            raise UnauthorizedError(needed if key is None else _NOT_VALID)
         if scope not in found.scopes:
             allowed = ", ".join(sorted(found.scopes))
             raise ForbiddenError(f"this needs a key with the scope {scope}; yours allows: {allowed}")
@@ -96,20 +118,89 @@ class Gate:
                 f"this key may make {per_minute:,} requests a minute; try again in {seconds} s", seconds
             )
 
-    async def _find(self, key: str | None) -> ApiKey | None:
-        remembered = self._remembered.get(key)
+    async def outlast(self, caller: ApiKey, waiting: Awaitable[T]) -> T:
+        """Wait for something, but no longer than the caller's key is valid.
+
+        Raises:
+            UnauthorizedError: it was revoked, or has expired, meanwhile.
+        """
+        task: asyncio.Future[T] = asyncio.ensure_future(waiting)
+        watch = self._watched.setdefault(caller.id, _Watch())
+        watch.count += 1
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._watch())
+        try:
+            ended: list[asyncio.Future[Any]] = [task, watch.revoked]
+            await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise UnauthorizedError(_NOT_VALID)
+            return task.result()
+        finally:
+            task.cancel()
+            watch.count -= 1
+            if watch.count == 0 and self._watched.get(caller.id) is watch:
+                del self._watched[caller.id]
+
+    async def _watch(self) -> None:
+        """Let go those whose key is no longer valid, as long as there is somebody."""
+        while self._watched:
+            await asyncio.sleep(CHECK_SECONDS)
+            try:
+                valid = await to_thread.run_sync(self._find_valid, list(self._watched))
+            except Exception as error:  # noqa: BLE001 - whatever it is, those who wait go on waiting
+                _log.warning("keys_not_checked", error=type(error).__name__)
+                continue
+            for key_id in self._watched.keys() - valid:
+                self._watched.pop(key_id).revoked.set_result(None)
+        self._watching = None
+
+    def _find_valid(self, ids: Collection[str]) -> set[str]:
+        with self._database.reading() as session:
+            valid = list_valid_ids(session, ids)
+            if EVERYBODY.id in ids and not is_key_needed(session):
+                valid.add(EVERYBODY.id)
+        return valid
+
+    async def _find(self, digest: str | None) -> ApiKey | None:
+        remembered = self._remembered.get(digest)
         if remembered is not None and time.monotonic() - remembered.found_at < BELIEVED_SECONDS:
             return remembered.key
-        found = await to_thread.run_sync(self._look_up, key)
-        self._remembered[key] = _Remembered(found, time.monotonic())
-        self._remembered.move_to_end(key)
+        found = await to_thread.run_sync(self._look_up, digest)
+        self._remembered[digest] = _Remembered(found, time.monotonic())
+        self._remembered.move_to_end(digest)
         while len(self._remembered) > _MAX_REMEMBERED:
             self._remembered.popitem(last=False)
         return found
 
-    def _look_up(self, key: str | None) -> ApiKey | None:
+    def _look_up(self, digest: str | None) -> ApiKey | None:
         with self._database.reading() as session:
-            found = None if key is None else find_key(session, key)
+            found = None if digest is None else find_key(session, digest)
             if found is None and not is_key_needed(session):
                 return EVERYBODY
         return found
+
+
+class Admission(SecurityBase):
+    """Lets in who has a key with a scope: asked by `StrictRoute` before anything of the request is read."""
+
+    scheme_name = "key"
+    model = HTTPBearerModel(
+        bearerFormat="fr_…",
+        description="A key made by `fittingroom keys create`. Where none was ever made, none is needed.",
+    )
+
+    def __init__(self, scope: Scope) -> None:
+        """Args: scope: what the key must allow."""
+        self.scope = scope
+
+    async def admit(self, request: Request) -> None:
+        """Look who asks; raises what `Gate.admit` does."""
+        gate: Gate = request.app.state.gate
+        shown = request.headers.get("authorization")
+        scheme, _, key = (shown or "").partition(" ")
+        request.state.caller = await gate.admit(key.strip() if scheme.lower() == "bearer" else shown, self.scope)
+
+    async def __call__(self, request: Request) -> ApiKey:
+        """Who was admitted."""
+        caller: ApiKey = request.state.caller
+        return caller

@@ -84,7 +84,7 @@ def from_cursor(cursor: str, sort: Sort) -> Position:
         of_sort, text, last_id = document
         value = text if sort.endswith("name") else dt.datetime.fromisoformat(text)
         is_ours = of_sort == sort and isinstance(text, str) and isinstance(last_id, str) and is_id("exp", last_id)
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, RecursionError):  # no base64, no UTF-8, no JSON, no time
         is_ours = False
     if not is_ours or (isinstance(value, dt.datetime) and value.tzinfo is None) or "\x00" in text:
         message = "expected the next_cursor of an earlier answer, unchanged, with the same sort"
@@ -93,5 +93,6 @@ def from_cursor(cursor: str, sort: Sort) -> Position:
 
 
 def link_to(request: Request, cursor: str) -> str:
-    """The header `Link` (RFC 8288) to the next page."""
-    return f'<{request.url.include_query_params(cursor=cursor)}>; rel="next"'
+    """The header `Link` (RFC 8288) to the next page; relative, so that it says nothing of what a proxy calls us."""
+    query = request.url.include_query_params(cursor=cursor).query
+    return f'<{request.url.path}?{query}>; rel="next"'

@@ -3,35 +3,11 @@
 from typing import Annotated
 
 from fastapi import Depends, Path, Request
-from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
-from fastapi.security.base import SecurityBase
 
-from app.api.authentication import Gate
+from app.api.authentication import Admission, Gate
 from app.services.cached_reads import Reading
 from app.services.experiments import Service
 from models.sql.api_keys import ApiKey, Scope
-
-
-class Admission(SecurityBase):
-    """Lets in who has a key with a scope; one dependency, as each costs every request some time."""
-
-    scheme_name = "key"
-    model = HTTPBearerModel(
-        bearerFormat="fr_…",
-        description="A key made by `fittingroom keys create`. Where none was ever made, none is needed.",
-    )
-
-    def __init__(self, scope: Scope) -> None:
-        """Args: scope: what the key must allow."""
-        self._scope = scope
-
-    async def __call__(self, request: Request) -> ApiKey:
-        """Who asks."""
-        gate: Gate = request.app.state.gate
-        shown = request.headers.get("authorization")
-        scheme, _, key = (shown or "").partition(" ")
-        return await gate.admit(key.strip() if scheme.lower() == "bearer" else shown, self._scope)
-
 
 ReadingKey = Annotated[ApiKey, Depends(Admission(Scope.READ))]
 SubmittingKey = Annotated[ApiKey, Depends(Admission(Scope.SUBMIT))]
@@ -62,6 +38,18 @@ def reading_of(request: Request) -> Reading:
     """The application's cheap reads."""
     reading: Reading = request.app.state.reading
     return reading
+
+
+def gate_of(request: Request) -> Gate:
+    """Who lets callers in."""
+    gate: Gate = request.app.state.gate
+    return gate
+
+
+async def waited(request: Request, caller: ApiKey, resource_id: str, version: int | None, seconds: float) -> None:
+    """Wait until a resource has left a version, for some seconds, as long as the caller's key is valid."""
+    waiting = reading_of(request).wait(caller.project, resource_id, version, seconds)
+    await gate_of(request).outlast(caller, waiting)
 
 
 ReadService = Annotated[Service, Depends(get_service_to_read)]

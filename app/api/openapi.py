@@ -11,10 +11,13 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app.api.problems import MEDIA_TYPE
+from fittingroom.specs.prediction import PredictBody
 
 ANSWERS_FILE = Path(__file__).parent / "openapi_examples.json"
 """An answer of each operation, as the service once gave it."""
 _REFERENCE = "#/components/schemas/"
+_READ_ELSEWHERE = (PredictBody,)
+"""Bodies that routes pass on as they are, so that FastAPI does not know them."""
 _UNUSED = ("HTTPValidationError", "ValidationError")
 """FastAPI's own, in whose place stands Problem."""
 
@@ -29,6 +32,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
                 _describe_errors(operation)
                 _show(operation, answers)
         components = schema["components"]["schemas"]
+        for document in _READ_ELSEWHERE:
+            components[document.__name__] = document.model_json_schema()
         for name in _UNUSED:
             components.pop(name, None)
         app.openapi_schema = _renamed(_without_object_defaults(schema), _plain_names(components))

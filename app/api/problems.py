@@ -1,6 +1,5 @@
 """Problem documents (RFC 9457): one place that turns whatever went wrong into an answer a client can use."""
 
-import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -9,10 +8,15 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from app.api.authentication import ForbiddenError, TooManyRequestsError, UnauthorizedError
-from fittingroom.specs.faults import Fault, InvalidSpec, faults_of
+from app.api.request_bodies import BodyTooLargeError, BodyTooSlowError, EncodedBodyError, TooManyBodiesError
+from app.api.security_headers import SECURITY_HEADERS
+from fittingroom.specs.faults import Fault, InvalidSpec
+from fittingroom.specs.limits import MAX_FAULTS
 from fittingroom.views.resources import Problem
 from models.errors import (
     DatabaseUnavailableError,
@@ -40,14 +44,18 @@ _ANSWERS: dict[type[FittingRoomError], tuple[int, Mapping[str, str]]] = {
     UnauthorizedError: (401, {"WWW-Authenticate": "Bearer"}),
     ForbiddenError: (403, {}),
     NotFoundError: (404, {}),
+    BodyTooSlowError: (408, {}),
     ExperimentEndedError: (409, {}),
     DatasetExistsError: (409, {}),
     DatasetInUseError: (409, {}),
     DatasetGoneError: (409, {}),
     TooManyDatasetsError: (409, {}),
+    BodyTooLargeError: (413, {}),
+    EncodedBodyError: (415, {"Accept-Encoding": "identity"}),
     TooManyRequestsError: (429, {}),
     QuotaError: (429, {"Retry-After": "60"}),
     NoWeightsError: (409, {}),
+    TooManyBodiesError: (503, _SOON),
     PredictorUnavailableError: (503, _SOON),
     NotMigratedError: (503, _SOON),
     DatabaseUnavailableError: (503, _SOON),
@@ -71,7 +79,6 @@ _DESCRIPTIONS = {
 }
 
 
-_MAX_FAULTS = 100
 _DETAILS = {
     404: "there is nothing at this path; /docs shows the paths there are",
     405: "this path does not take {}; the header Allow names what it takes",
@@ -93,7 +100,7 @@ def problem_response(
         status=status,
         detail=detail,
         instance=path,
-        errors=(faults or [])[:_MAX_FAULTS],
+        errors=(faults or [])[:MAX_FAULTS],
     )
     content = problem.model_dump(mode="json")
     return JSONResponse(content, status_code=status, headers=headers, media_type=MEDIA_TYPE)
@@ -104,10 +111,6 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _(request: Request, error: RequestValidationError) -> JSONResponse:
-        sent = request.headers.get("content-type", "")
-        if error.errors()[0]["loc"] == ("body",) and "json" not in sent:
-            detail = "expected a JSON document, sent with the header Content-Type: application/json"
-            return _invalid(request, [Fault(pointer="", detail=detail, found=f"Content-Type: {sent}"[:100])])
         return _invalid(request, _request_faults(error))
 
     @app.exception_handler(InvalidSpec)
@@ -122,14 +125,10 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, error: HTTPException) -> JSONResponse:
-        if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's only one: the body broke its JSON reader
-            return _invalid(
-                request, [Fault(pointer="", detail=f"the body is no JSON that is accepted: {error.__cause__}")]
-            )
         headers = dict(error.headers) if error.headers else {}
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             # Starlette names the methods of the first route of a path only.
-            headers["Allow"] = _allowed(request) or headers["Allow"]
+            headers["Allow"] = _allowed(request)
         detail = _DETAILS.get(error.status_code, str(error.detail)).format(request.method)
         return problem_response(request.url.path, error.status_code, detail, headers=headers)
 
@@ -137,21 +136,23 @@ def install_error_handlers(app: FastAPI) -> None:
     async def _(request: Request, error: Exception) -> JSONResponse:
         _log.error("unexpected_error", path=request.url.path, exc_info=error)
         detail = "the service has met an error of its own; its log tells more"
-        return problem_response(request.url.path, 500, detail)
+        return problem_response(request.url.path, 500, detail, headers=SECURITY_HEADERS)  # no middleware sees it
 
 
-def _allowed(request: Request) -> str | None:
-    """What a path takes, as the schema says it."""
-    paths = request.app.openapi()["paths"]
-    matching = (path for path in paths if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), request.url.path))
-    found = request.url.path if request.url.path in paths else next(matching, None)
-    return None if found is None else ", ".join(method.upper() for method in paths[found])
+def _allowed(request: Request) -> str:
+    """What a path takes: the methods of all routes that are for it."""
+    routes = iter_route_contexts(request.app.routes)
+    return ", ".join(
+        sorted(
+            {one for route in routes if route.matches(request.scope)[0] != Match.NONE for one in route.methods or ()}
+        )
+    )
 
 
 def _own_error(request: Request, error: FittingRoomError) -> JSONResponse:
     if isinstance(error, KeyReusedError):
         return _invalid(request, [Fault(pointer="Idempotency-Key", detail=str(error))])
-    status, headers = _ANSWERS[type(error)]
+    status, headers = next(_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS)
     if isinstance(error, TooManyRequestsError):
         headers = {"Retry-After": str(error.retry_after_seconds)}
     return problem_response(request.url.path, status, str(error), headers=headers)
@@ -165,18 +166,12 @@ def _invalid(request: Request, faults: list[Fault]) -> JSONResponse:
 
 
 def _request_faults(error: RequestValidationError) -> list[Fault]:
-    """Faults of the body get pointers into it; those of the query are named by their parameter."""
+    """Faults of paths, queries and headers, named by their parameter; those of bodies are found by `StrictRoute`."""
     faults: list[Fault] = []
     for found in error.errors():
         source, *location = found["loc"]
-        if found["type"] == "json_invalid":
-            detail = f"the body is not JSON: {found['ctx']['error']} at character {location[0]}"
-            faults.append(Fault(pointer="", detail=detail))
-        elif source == "body":
-            faults += faults_of([found | {"loc": tuple(location)}], error.body)
-        else:
-            name = str(location[0]) if location else str(source)
-            faults.append(
-                Fault(pointer=name, detail=f"{source} parameter: {found['msg']}", found=repr(found["input"])[:80])
-            )
+        name = str(location[0]) if location else str(source)
+        faults.append(
+            Fault(pointer=name, detail=f"{source} parameter: {found['msg']}", found=repr(found["input"])[:80])
+        )
     return list({(fault.pointer, fault.detail): fault for fault in faults}.values())

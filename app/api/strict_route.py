@@ -1,46 +1,113 @@
-"""Requests, read strictly: what is not understood is refused, not passed over."""
+"""Routes that ask who is there before they read, and refuse what they do not understand."""
 
-import difflib
 from collections.abc import Callable, Coroutine
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from pydantic_core import ErrorDetails
 
-from app.services.strict_json import read_json
+from app.api.authentication import Admission
+from app.api.request_bodies import Bodies
+from fittingroom.specs.faults import Fault, InvalidSpec, faults_of
+from fittingroom.specs.hints import nearest_hint
+from fittingroom.specs.limits import MAX_BODY_BYTES
+from fittingroom.specs.strict_json import InvalidJsonError, read_json
+
+_READ_AT_ONCE = CapacityLimiter(2)
+"""Documents that are read at once: each holds Python's lock for some milliseconds at a time."""
+_SMALL_BYTES = 4_096
+"""What is read where it is: a thread would take longer to begin."""
 
 
-class StrictRequest(Request):
-    """A request whose JSON has no key twice and no number that is none."""
+class _ReadRequest(Request):
+    """A request whose body has been received and read: FastAPI finds the document made already."""
 
-    async def json(self) -> Any:  # noqa: ANN401 - JSON
-        """Its body.
+    def __init__(self, request: Request, body: bytes, document: Any) -> None:  # noqa: ANN401 - the route's own type
+        super().__init__(request.scope, request.receive)
+        self._body_bytes, self._document = body, document
 
-        Raises:
-            InvalidJsonError: it is no JSON, or none that is accepted.
-        """
-        return read_json(await self.body())
+    async def body(self) -> bytes:
+        """As it was received."""
+        return self._body_bytes
+
+    async def json(self) -> Any:  # noqa: ANN401 - the route's own type
+        """The document, valid."""
+        return self._document
 
 
 class StrictRoute(APIRoute):
-    """A route that refuses query parameters it does not know, and reads its body strictly."""
+    """A route that admits its caller, then looks at the query's names, then receives and reads the body."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's own way to give a route another request."""
+        """FastAPI's own way to stand before a route."""
         handler = super().get_route_handler()
         known = [field.alias for field in self.dependant.query_params]
+        admission = find_admission(self.dependant)
 
         async def handle(request: Request) -> Response:
+            if admission is not None:
+                await admission.admit(request)
             if request.scope["query_string"]:
                 for name in request.query_params:
                     if name not in known:
                         _refuse_unknown(name, known)
                     if len(request.query_params.getlist(name)) > 1:
                         refuse_parameter(name, name, "stands twice; give it once")
-            return await handler(StrictRequest(request.scope, request.receive))
+            if self.body_field is None:
+                return await handler(request)
+            refuse_other_media(request)
+            async with bodies_of(request).gather(request, MAX_BODY_BYTES) as body:
+                if len(body) <= _SMALL_BYTES:
+                    document = self._read(body)
+                else:
+                    document = await to_thread.run_sync(self._read, body, limiter=_READ_AT_ONCE)
+                return await handler(_ReadRequest(request, body, document))
 
         return handle
+
+    def _read(self, body: bytes) -> Any:  # noqa: ANN401 - the route's own type
+        """A document of the type that the route wants.
+
+        Raises:
+            InvalidSpec: it is none.
+        """
+        assert self.body_field is not None  # noqa: S101 - for mypy
+        if not body:
+            raise InvalidSpec([Fault(pointer="", detail="a JSON document is required, and the body is empty")])
+        try:
+            document = read_json(body)
+        except InvalidJsonError as error:
+            raise InvalidSpec([Fault(pointer="", detail=f"the body is no JSON that is accepted: {error}")]) from None
+        value, errors = self.body_field.validate(document, {}, loc=())
+        if errors:
+            raise InvalidSpec(faults_of(cast("list[ErrorDetails]", errors), document))
+        return value
+
+
+def find_admission(dependant: Dependant) -> Admission | None:
+    """What a route admits its callers by, if by anything."""
+    if isinstance(dependant.call, Admission):
+        return dependant.call
+    return next(filter(None, map(find_admission, dependant.dependencies)), None)
+
+
+def bodies_of(request: Request) -> Bodies:
+    """What holds the application's bodies."""
+    bodies: Bodies = request.app.state.bodies
+    return bodies
+
+
+def refuse_other_media(request: Request) -> None:
+    """Refuse a body that is not sent as JSON."""
+    sent = request.headers.get("content-type", "")
+    kind = sent.split(";")[0].strip().lower()
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        detail = "expected a JSON document, sent with the header Content-Type: application/json"
+        raise InvalidSpec([Fault(pointer="", detail=detail, found=f"Content-Type: {sent}"[:100])])
 
 
 def refuse_parameter(name: str, found: str, message: str) -> NoReturn:
@@ -49,7 +116,7 @@ def refuse_parameter(name: str, found: str, message: str) -> NoReturn:
 
 
 def _refuse_unknown(name: str, known: list[str]) -> NoReturn:
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
     known_here = f"known here: {', '.join(known)}" if known else "none is known here"
-    refuse_parameter(name[:80], name, f"there is no such parameter; {hint}{known_here}")
+    refuse_parameter(
+        name[:80], name, f"there is no such parameter; {nearest_hint(name, known, cutoff=0.5)}{known_here}"
+    )

@@ -1,6 +1,5 @@
 """From columns to features and a target: numbers as they are, categories one-hot, what is missing marked."""
 
-import difflib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from fittingroom.specs.datasets import DatasetColumn, Task
 from fittingroom.specs.faults import Fault
+from fittingroom.specs.hints import nearest_hint
 from fittingroom.specs.limits import MAX_CLASSES
 
 MAX_ROWS = 10_000_000
@@ -212,9 +212,7 @@ def _finite(name: str, values: pa.ChunkedArray) -> NDArray[np.float64]:
 
 
 def _no_such_column(parameter: str, name: str, names: Sequence[str], *, is_default: bool) -> Refusal:
-    nearest = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
     shown = f"columns: {', '.join(names[:20])}{', …' if len(names) > 20 else ''}"
     if is_default:
         return Refusal(f"say which column is to be predicted: target=…; {shown}", parameter)
-    return Refusal(f"there is no such column; {hint}{shown}", parameter, name[:80])
+    return Refusal(f"there is no such column; {nearest_hint(name, names)}{shown}", parameter, name[:80])

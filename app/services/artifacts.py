@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -48,7 +47,7 @@ class ArtifactService:
             NoWeightsError: it has no weights.
             PredictorUnavailableError: it cannot be written now.
         """
-        row = self._trained(trial_id)
+        row = self.find_trained(trial_id)
         handle, name = tempfile.mkstemp(dir=self.temporary_dir, suffix=".keras")
         os.close(handle)
         try:
@@ -58,22 +57,25 @@ class ArtifactService:
             raise
         return Path(name)
 
-    def predict(self, trial_id: str, rows: Sequence[Sequence[float | None]]) -> resources.PredictView:
+    def predict(self, trained: TrialTable, body: bytes) -> resources.PredictView:
         """Let a trial's network say something of rows; blocks.
 
+        Args:
+            trained: a trial that has weights.
+            body: a `PredictBody` as JSON.
+
         Raises:
-            NotFoundError: there is no such trial.
-            NoWeightsError: it has no weights.
+            NoWeightsError: the file with its weights is gone.
             InvalidSpec: the rows are not such as it was trained on.
             PredictorUnavailableError: it cannot be asked now.
         """
-        row = self._trained(trial_id)
-        answer = self._ask(row, {"action": "predict", "rows": rows})
+        answer = self._ask(trained, {"action": "predict"}, body)
         if "faults" in answer:
             raise InvalidSpec([Fault.model_validate(fault) for fault in answer["faults"]])
-        return resources.PredictView(trial_id=trial_id, epoch=row.artifact_epoch or 0, **answer)
+        return resources.PredictView(trial_id=trained.id, epoch=trained.artifact_epoch or 0, **answer)
 
-    def _trained(self, trial_id: str) -> TrialTable:
+    def find_trained(self, trial_id: str) -> TrialTable:
+        """A trial that has weights, or NotFoundError, or NoWeightsError."""
         with self.database.reading() as session:
             row = experiments.get_trial(session, trial_id, self.project)
         if row.artifact is None:
@@ -87,11 +89,11 @@ class ArtifactService:
             raise NoWeightsError(trial_id, why)
         return row
 
-    def _ask(self, row: TrialTable, question: dict[str, Any]) -> dict[str, Any]:
+    def _ask(self, row: TrialTable, question: dict[str, Any], body: bytes = b"") -> dict[str, Any]:
         known = {
             "storage": self.storage_location, "artifact": row.artifact, "trial_id": row.id, "spec": row.spec
         }  # fmt: skip
-        answer = self.predictor.ask(known | question)
+        answer = self.predictor.ask(known | question, body)
         if "missing" in answer:
             raise NoWeightsError(row.id, "the file that held them is gone")
         return answer

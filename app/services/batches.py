@@ -11,10 +11,11 @@ from typing import IO, Any
 from pydantic import ValidationError
 
 from app.services.experiments import Service
-from app.services.strict_json import InvalidJsonError, read_items, read_json, read_lines
+from app.services.json_items import read_items, read_lines
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault, InvalidSpec, faults_in
-from fittingroom.specs.limits import MAX_BODY_BYTES
+from fittingroom.specs.limits import MAX_BODY_BYTES, MAX_FAULTS
+from fittingroom.specs.strict_json import InvalidJsonError, read_json
 from fittingroom.views.submissions import BatchItemView
 from models.errors import DatabaseUnavailableError, FittingRoomError, KeyReusedError, QuotaError
 from models.sql.submissions import Accepted, Submission
@@ -24,9 +25,10 @@ _CHUNK_TRIALS = 1_000
 """With so many a chunk is full: PostgreSQL ends a transaction in which too long nothing is written, while they are
 planned."""
 MAX_ITEMS = 20_000
+_MAX_LINES = 2 * MAX_ITEMS
+"""An empty line for each experiment, and one more."""
 MAX_TOGETHER = 2_000
 """An all-or-nothing batch is one transaction, for which every other writer waits."""
-_MAX_FAULTS = 100
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Batch:
         return None if self.idempotency_key is None else f"{self.idempotency_key}#{index}"
 
     def _lines(self) -> Iterator[Any]:
-        for line in read_lines(self.file, MAX_BODY_BYTES):
+        for line in read_lines(self.file, MAX_BODY_BYTES, _MAX_LINES):
             try:
                 yield read_json(line)
             except InvalidJsonError as error:
@@ -98,10 +100,7 @@ def submit_each(service: Service, batch: Batch) -> Iterator[BatchItemView]:
 def _stored(service: Service, submissions: Sequence[Submission]) -> Sequence[Accepted | FittingRoomError]:
     """Store a chunk; what cannot be stored now is answered so, and the chunks after it are tried all the same."""
     try:
-        service.refuse_more_than_allowed(sum(len(submission.plan.trials) for submission in submissions))
         return service.submitter.store(submissions)
-    except QuotaError as error:
-        return [error] * len(submissions)
     except DatabaseUnavailableError as error:
         return [error] * len(submissions)
 
@@ -114,21 +113,18 @@ def submit_together(service: Service, batch: Batch) -> Iterator[BatchItemView]:
         QuotaError: they are more than the project may have at once; nothing was stored.
     """
     faults: list[Fault] = []
-    trials = count = 0
+    count = 0
     for index, spec in enumerate(batch.read()):
         count += 1
         found = _planned(service, batch, index, spec)
         if isinstance(found, InvalidSpec):
             faults += [fault.model_copy(update={"pointer": f"/{index}{fault.pointer}"}) for fault in found.faults]
-        else:
-            trials += len(found.plan.trials)
-        if len(faults) >= _MAX_FAULTS:
+        if len(faults) >= MAX_FAULTS:
             break
     if not faults and count > MAX_TOGETHER:
         faults = [Fault(pointer="", detail=f"at most {MAX_TOGETHER:,} experiments can be stored together, found more")]
     if faults:
-        raise InvalidSpec(faults[:_MAX_FAULTS])
-    service.refuse_more_than_allowed(trials)
+        raise InvalidSpec(faults[:MAX_FAULTS])
     return iter(
         [
             _answer(index, stored)
@@ -175,7 +171,7 @@ def _answer(index: int, found: Accepted | InvalidSpec | FittingRoomError) -> Bat
         )
     faults: Sequence[Fault] = ()
     if isinstance(found, InvalidSpec):
-        faults = found.faults[:_MAX_FAULTS]
+        faults = found.faults[:MAX_FAULTS]
     elif isinstance(found, KeyReusedError):
         faults = [Fault(pointer="Idempotency-Key", detail=str(found))]
     status = {QuotaError: 429, DatabaseUnavailableError: 503}.get(type(found), 422)

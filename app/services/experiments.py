@@ -20,10 +20,9 @@ from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.views import resources
 from fittingroom.views.comparison import ComparisonView
 from fittingroom.views.submissions import PlanView
-from models.errors import NotFoundError, QuotaError
+from models.errors import NotFoundError
 from models.planning.plan import plan_experiment
 from models.sql import client_requests, experiments, worker_registry
-from models.sql.api_keys import count_unended_trials
 from models.sql.database import Database, Session
 from models.sql.experiment_list import Filters, Position, Sort, list_experiments, position_of
 from models.sql.submissions import Submission
@@ -93,7 +92,7 @@ class Service:
         """
         known, dataset_ids = self.datasets.named_in(spec.dataset)
         plan = plan_experiment(spec, self.memory_bytes, known)
-        return Submission(self.project, spec, plan, idempotency_key, dataset_ids)
+        return Submission(self.project, spec, plan, idempotency_key, dataset_ids, self.max_unended_trials)
 
     async def submit(
         self, spec: ExperimentSpec, idempotency_key: str | None = None
@@ -109,24 +108,9 @@ class Service:
             KeyReusedError: the key was used for another spec; nothing was stored.
         """
         submission = await to_thread.run_sync(self.submission, spec, idempotency_key)
-        if self.max_unended_trials is not None:
-            await to_thread.run_sync(self.refuse_more_than_allowed, len(submission.plan.trials))
         accepted = await self.submitter.submit(submission)
         served = await to_thread.run_sync(self.list_served_queues)
         return presentation.submitted(spec, submission.plan, accepted, served), accepted.is_repeated
-
-    def refuse_more_than_allowed(self, trials: int) -> None:
-        """Look whether the project may have so many more trials.
-
-        Raises:
-            QuotaError: it may not.
-        """
-        if self.max_unended_trials is None:
-            return
-        with self.database.reading() as session:
-            unended = count_unended_trials(session, self.project)
-        if unended + trials > self.max_unended_trials:
-            raise QuotaError(unended, trials, self.max_unended_trials)
 
     def list_experiments(
         self, filters: Filters, limit: int, sort: Sort, after: Position | None
@@ -276,10 +260,11 @@ class Service:
             _log.warning("files_not_removed", experiment=experiment_id, error=type(error).__name__)
 
     def list_workers(self) -> list[resources.WorkerView]:
-        """The workers that are alive."""
+        """The workers that are alive; what they train for other projects is not told."""
         with self.database.reading() as session:
             rows = worker_registry.list_workers(session)
-        return [presentation.worker(row) for row in rows]
+            own = experiments.list_own_cohorts(session, self.project, [row.cohort_id for row in rows if row.cohort_id])
+        return [presentation.worker(row, own) for row in rows]
 
     def health(self) -> resources.HealthView:
         """Ask the database and the broker.

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import threading
-from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
@@ -22,17 +21,21 @@ class PredictorProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
-    def ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
+    def ask(self, question: dict[str, Any], body: bytes = b"") -> dict[str, Any]:
         """Ask; blocks.
+
+        Args:
+            question: a line of JSON.
+            body: what follows it as it is.
 
         Raises:
             PredictorUnavailableError: no answer came. Asking again starts it anew.
         """
-        line = json.dumps(question).encode() + b"\n"
+        line = json.dumps(question | {"body_bytes": len(body)}).encode() + b"\n"
         with self._lock:
             if self._process is not None and self._process.poll() is not None:  # of idleness, for instance
                 self._end()
-            answer = self._exchange(line)
+            answer = self._exchange(line + body)
         if not answer:
             raise PredictorUnavailableError("the process that predicts gave no answer; try again soon")
         found: dict[str, Any] = json.loads(answer)
@@ -48,7 +51,7 @@ class PredictorProcess:
         with self._lock:
             self._end()
 
-    def _exchange(self, line: bytes) -> bytes:
+    def _exchange(self, question: bytes) -> bytes:
         """One question, one answer; empty if the process ended, or was ended for its silence."""
         process = self._process or self._start()
         assert process.stdin is not None  # noqa: S101 - for mypy
@@ -56,7 +59,7 @@ class PredictorProcess:
         timer = threading.Timer(ANSWER_SECONDS, process.kill)
         timer.start()
         try:
-            process.stdin.write(line)
+            process.stdin.write(question)
             process.stdin.flush()
             answer: bytes = process.stdout.readline()
         except OSError:

@@ -195,9 +195,20 @@ def _planned_cohort(spec: ExperimentSpec, cohort: FormedCohort) -> PlannedCohort
     )
 
 
-def worker(row: WorkerTable) -> resources.WorkerView:
-    """A worker that is alive."""
-    return resources.WorkerView.model_validate(row, from_attributes=True)
+def worker(row: WorkerTable, own_cohorts: Collection[str]) -> resources.WorkerView:
+    """A worker that is alive; of the cohorts it may train, those of one's own are shown."""
+    return resources.WorkerView(
+        id=row.id,
+        host=row.host,
+        process_id=row.process_id,
+        queues=row.queues,
+        devices=row.devices,
+        versions=row.versions,
+        started_at=row.started_at,
+        seen_at=row.seen_at,
+        is_idle=row.cohort_id is None,
+        cohort_id=row.cohort_id if row.cohort_id in own_cohorts else None,
+    )
 
 
 def _waiting_for(

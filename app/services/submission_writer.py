@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from celery import Celery
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
-from models.errors import BrokerUnavailableError, DatasetGoneError, DuplicateRowError, KeyReusedError
+from models.errors import BrokerUnavailableError, DuplicateRowError
 from models.messaging.broker import ring
 from models.messaging.messages import Message
 from models.sql.database import Database
-from models.sql.submissions import Accepted, Submission, add_experiments
+from models.sql.submissions import Accepted, Refused, Submission, add_experiments
 
 _MAX_GROUP = 100
 _MAX_RUNG = 100
@@ -41,6 +41,7 @@ class SubmissionWriter:
         Raises:
             KeyReusedError: its idempotency key was used for another spec.
             DatasetGoneError: its dataset was deleted meanwhile.
+            QuotaError: its project has too much to do already.
             DatabaseUnavailableError: the database does not answer; nothing was stored.
         """
         loop = asyncio.get_running_loop()
@@ -51,7 +52,7 @@ class SubmissionWriter:
         # A client that goes away takes nothing back: it is stored with the others.
         return await asyncio.shield(future)
 
-    def store(self, submissions: Sequence[Submission]) -> list[Accepted | KeyReusedError | DatasetGoneError]:
+    def store(self, submissions: Sequence[Submission]) -> list[Accepted | Refused]:
         """Store experiments in one transaction, and tell the workers; blocks."""
         attempts = Retrying(retry=retry_if_exception_type(DuplicateRowError), stop=stop_after_attempt(5), reraise=True)
         for attempt in attempts:  # another process may just have used one of the keys: then it is found
@@ -66,6 +67,7 @@ class SubmissionWriter:
         Raises:
             KeyReusedError: one of their keys was used for another spec; nothing was stored.
             DatasetGoneError: a dataset was deleted meanwhile; nothing was stored.
+            QuotaError: they are more than their project may have at once; nothing was stored.
         """
         stored: list[Accepted] = []
         with self._database.writing() as session:

@@ -68,7 +68,7 @@ async function watchWorkers() {
   }
   try {
     const workers = (await api("/v1/workers")).items;
-    const busy = workers.filter((worker) => worker.cohort_id !== null).length;
+    const busy = workers.filter((worker) => !worker.is_idle).length;
     const text =
       workers.length === 0
         ? "no worker is alive"

@@ -1,10 +1,24 @@
 """The base of all specs: unknown keys are refused with the nearest known one named, and numbers are numbers."""
 
-import difflib
+from collections.abc import Collection
+from itertools import islice
 from typing import Annotated, Any, Self, get_args
 
 import pydantic_core
-from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, Strict, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    Strict,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+from fittingroom.specs.hints import nearest_hint
+from fittingroom.specs.limits import MAX_FAULTS
 
 # Strict: the string "32" and `true` are not the number 32 and 1; a client that sends them has a bug to hear about.
 Int = Annotated[int, Strict()]
@@ -12,6 +26,11 @@ Real = Annotated[float, Strict()]
 Bool = Annotated[bool, Strict()]
 # No control characters: they have no place in a name, and PostgreSQL cannot store NUL.
 Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+_MAX_UNKNOWN = 20
+"""So many unknown keys of a document are named, and the first few of them get a hint."""
+_MAX_HINTS = 5
+_ENTRIES_AT_ONCE = 100
 
 _BUILT_IN_FAULTS = frozenset(get_args(pydantic_core.core_schema.ErrorType))
 
@@ -31,20 +50,62 @@ class Spec(BaseModel):
     @classmethod
     def _name_the_nearest_key(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401 - JSON
         """Rewrite pydantic's 'extra inputs are not permitted' so that it says what was probably meant."""
+        if isinstance(value, dict) and len(value) > len(cls.model_fields) + _MAX_UNKNOWN:
+            value = _without_most_unknown(value, _known_keys(cls))
         try:
             return handler(value)
         except ValidationError as error:
-            known = [field.alias or name for name, field in cls.model_fields.items()]
-            faults = [_rebuild(fault, known) for fault in error.errors(include_url=False)]
+            known, hints = _known_keys(cls), 0
+            faults = []
+            for fault in error.errors(include_url=False)[:MAX_FAULTS]:  # at each level, lest they multiply
+                is_hinted = fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1 and hints < _MAX_HINTS
+                hints += is_hinted
+                faults.append(_rebuild(fault, known, is_hinted=is_hinted))
             raise ValidationError.from_exception_data(cls.__name__, faults) from None
 
 
-def _rebuild(fault: pydantic_core.ErrorDetails, known: list[str]) -> pydantic_core.InitErrorDetails:
-    """Give the fault back as it was, or, if it is an unknown key of this very document, with a hint."""
+def refuse_early(entries: Any, max_length: int) -> BeforeValidator:  # noqa: ANN401 - a type
+    """Give pydantic of a mapping that is too long, or wrong, no more than its first wrong entries: each is an error.
+
+    Args:
+        entries: the mapping's type.
+        max_length: how many entries it may have.
+    """
+    adapter: TypeAdapter[Any] = TypeAdapter(entries)
+
+    def first_wrong_ones(value: Any) -> Any:  # noqa: ANN401 - JSON
+        if not isinstance(value, dict) or len(value) <= _ENTRIES_AT_ONCE:
+            return value
+        if len(value) > max_length:
+            about = {"field_type": "Dictionary", "max_length": max_length, "actual_length": len(value)}
+            raise pydantic_core.PydanticKnownError("too_long", about)
+        pairs = iter(value.items())
+        while some := dict(islice(pairs, _ENTRIES_AT_ONCE)):
+            try:
+                adapter.validate_python(some)
+            except ValidationError:
+                return some
+        return value
+
+    return BeforeValidator(first_wrong_ones)
+
+
+def _known_keys(cls: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in cls.model_fields.items()]
+
+
+def _without_most_unknown(document: dict[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """Drop all but the first unknown keys: each would become an error, and one is enough to refuse the document."""
+    known = frozenset(known)
+    surplus = set(islice((key for key in document if key not in known), _MAX_UNKNOWN, None))
+    return {key: value for key, value in document.items() if key not in surplus}
+
+
+def _rebuild(fault: pydantic_core.ErrorDetails, known: list[str], *, is_hinted: bool) -> pydantic_core.InitErrorDetails:
+    """Give the fault back as it was, or, if it is an unknown key of this very document, with what is known."""
     kind: str | pydantic_core.PydanticCustomError = fault["type"]
     if kind == "extra_forbidden" and len(fault["loc"]) == 1:
-        nearest = difflib.get_close_matches(str(fault["loc"][0]), known, n=1, cutoff=0.5)
-        hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+        hint = nearest_hint(str(fault["loc"][0]), known, cutoff=0.5) if is_hinted else ""
         kind = pydantic_core.PydanticCustomError(
             "unknown_key", "unknown key; {hint}known keys: {known}", {"hint": hint, "known": ", ".join(known)}
         )

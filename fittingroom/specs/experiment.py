@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from fittingroom.specs.base import Bool, Int, Spec, Text
+from fittingroom.specs.base import Bool, Int, Spec, Text, refuse_early
 from fittingroom.specs.choices import Device
 from fittingroom.specs.fit import EarlyStopping, Fit, Objective, ReduceLROnPlateau
 from fittingroom.specs.keras_import.document import from_keras
@@ -153,7 +153,14 @@ class ExperimentSpec(_Training):
     """Words to find it by."""
     model: AnyModel | None = None
     """The network; give this or `models`."""
-    models: dict[ModelName, AnyModel] | None = Field(default=None, min_length=1, max_length=MAX_MODELS)
+    models: (
+        Annotated[
+            dict[ModelName, AnyModel],
+            Field(min_length=1, max_length=MAX_MODELS),
+            refuse_early(dict[ModelName, Any], MAX_MODELS),
+        ]
+        | None
+    ) = None
     """Several networks by name, to be compared; give this or `model`."""
     seeds: list[Seed] = Field(default=[0], min_length=1, max_length=MAX_SEEDS)
     """Every trial is repeated for each seed; the same seed means the same first weights and the same batches."""

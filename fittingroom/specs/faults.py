@@ -1,6 +1,5 @@
 """Faults of a document: where, what was found, what was expected."""
 
-import difflib
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -8,9 +7,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
+from fittingroom.specs.hints import nearest_hint
+
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
 _SHORT.maxlevel = 2
+_MAX_HINTS = 10
+_MAX_PART = 80
+"""A longer part of a pointer is shortened: no key of ours is longer, and a stranger's is not repeated whole."""
 _ABOUT_A_KEY = {"missing", "unknown_key", "extra_forbidden"}
 
 
@@ -41,7 +45,11 @@ class InvalidSpec(ValueError):
 
 def pointer(path: Iterable[str | int]) -> str:
     """A JSON Pointer (RFC 6901)."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+    return "".join("/" + _shortened(str(part)).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+def _shortened(part: str) -> str:
+    return part if len(part) <= _MAX_PART else part[:_MAX_PART] + "…"
 
 
 def faults_in(error: ValidationError, document: Any) -> list[Fault]:  # noqa: ANN401 - JSON
@@ -54,10 +62,10 @@ def faults_of(errors: Iterable[ErrorDetails], document: Any) -> list[Fault]:  # 
     faults = [
         Fault(
             pointer=pointer(_path_in(document, _location(error), about_a_key=error["type"] in _ABOUT_A_KEY)),
-            detail=_detail(error),
+            detail=_detail(error, is_hinted=number < _MAX_HINTS),
             found=None if error["type"] == "missing" else _SHORT.repr(error["input"]),
         )
-        for error in errors
+        for number, error in enumerate(errors)
     ]
     return list({(fault.pointer, fault.detail): fault for fault in faults}.values())
 
@@ -69,7 +77,7 @@ def _location(error: ErrorDetails) -> tuple[str | int, ...]:
     return error["loc"]
 
 
-def _detail(error: ErrorDetails) -> str:
+def _detail(error: ErrorDetails, *, is_hinted: bool) -> str:
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "missing":
         return "this key is required"
@@ -77,8 +85,7 @@ def _detail(error: ErrorDetails) -> str:
         return f"expected a document with the key {error['ctx']['discriminator']}"
     if error["type"] == "union_tag_invalid":
         known = error["ctx"]["expected_tags"].replace("'", "")
-        nearest = difflib.get_close_matches(error["ctx"]["tag"], known.split(", "), n=1)
-        hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+        hint = nearest_hint(error["ctx"]["tag"], known.split(", ")) if is_hinted else ""
         return f"there is no {error['ctx']['tag'][:60]!r}; {hint}known are: {known}"
     return message[0].lower() + message[1:] if message.startswith("Input") else message
 

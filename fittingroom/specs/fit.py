@@ -4,12 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fittingroom.specs.base import Bool, Int, Real, Spec, Text
+from fittingroom.specs.base import Bool, Int, Real, Spec, Text, refuse_early
 from fittingroom.specs.choices import Direction
 from fittingroom.specs.limits import MAX_BATCH_SIZE, MAX_CLASSES, MAX_EPOCHS, MAX_NAME_LENGTH, MAX_TIME_LIMIT_SECONDS
 from fittingroom.specs.search_space import SearchableInt, SearchableName
 
 ClassNumber = Annotated[str, Field(pattern="^(0|[1-9][0-9]{0,4})$")]
+_ClassWeights = dict[ClassNumber, Annotated[Real, Field(ge=0, le=1e6)]]
 MetricName = Annotated[Text, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
 
 
@@ -24,9 +25,10 @@ class Fit(Spec):
     """The part of the rows, taken from the end, that is kept for validation."""
     shuffle: SearchableName[Bool] = True
     """Whether each epoch sees the training rows in another order, drawn from the seed."""
-    class_weight: dict[ClassNumber, Annotated[Real, Field(ge=0, le=1e6)]] | None = Field(
-        default=None, min_length=1, max_length=MAX_CLASSES
-    )
+    class_weight: (
+        Annotated[_ClassWeights, Field(min_length=1, max_length=MAX_CLASSES), refuse_early(_ClassWeights, MAX_CLASSES)]
+        | None
+    ) = None
     """How much each class counts in the training loss, by its number: `{"0": 1, "1": 5}`; by default 1 each."""
     time_limit_seconds: Annotated[Real, Field(gt=0, le=MAX_TIME_LIMIT_SECONDS)] | None = None
     """A trial ends with the epoch in which it has trained for so long; by default never. Waiting does not count."""

@@ -28,3 +28,5 @@ MAX_CHOICES = 1_000
 MAX_BOUNDARIES = 100
 MAX_TRIALS = 1_000
 """Of one experiment, after the search space was expanded."""
+MAX_FAULTS = 100
+"""So many faults of a document are told."""

@@ -245,8 +245,10 @@ class WorkerView(View):
     started_at: dt.datetime
     seen_at: dt.datetime
     """When it last said that it is alive."""
+    is_idle: bool
+    """Whether it trains nothing."""
     cohort_id: str | None
-    """What it is training; null while it is idle."""
+    """What it is training; null while it is idle, or trains for another project."""
 
 
 class HealthView(View):

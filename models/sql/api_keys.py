@@ -6,12 +6,13 @@ nothing of it.
 
 import datetime as dt
 import hashlib
+import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from models.errors import NotFoundError
@@ -23,6 +24,8 @@ from models.sql.tables import ApiKeyTable, ExperimentTable, TrialTable
 MAX_PROJECT_LENGTH = 64
 PREFIX = "fr_"
 """How every key begins, so that scanners for secrets know one."""
+_RANDOM_BYTES = 32
+_FORM = re.compile(re.escape(PREFIX) + r"[A-Za-z0-9_-]{43}")
 
 
 class Scope(StrEnum):
@@ -65,7 +68,7 @@ def create_key(  # noqa: PLR0913 - a row's columns
     Returns:
         Its id, and the key itself, which nobody can ask for again.
     """
-    key = PREFIX + secrets.token_urlsafe(32)
+    key = PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
     key_id = new_id("key")
     expires = None if expires_in_seconds is None else session.scalar(select(clock(expires_in_seconds)))
     session.add(
@@ -78,20 +81,28 @@ def create_key(  # noqa: PLR0913 - a row's columns
     return key_id, key
 
 
-def find_key(session: Session, key: str) -> ApiKey | None:
+def digest_of(key: str) -> str | None:
+    """What a key is stored and remembered by; None for a text that can be none."""
+    return _digest(key) if _FORM.fullmatch(key) else None
+
+
+def find_key(session: Session, digest: str) -> ApiKey | None:
     """The key, if it is one and is neither expired nor revoked."""
-    table = ApiKeyTable
-    row = session.scalars(
-        select(table).where(
-            table.digest == _digest(key),
-            table.revoked_at.is_(None),
-            table.expires_at.is_(None) | (table.expires_at > clock()),
-        )
-    ).first()
+    row = session.scalars(select(ApiKeyTable).where(ApiKeyTable.digest == digest, *_valid())).first()
     if row is None:
         return None
     scopes = frozenset().union(*(Scope(scope).included for scope in row.scopes))
     return ApiKey(row.id, row.project, scopes, row.requests_per_minute, row.max_unended_trials)
+
+
+def list_valid_ids(session: Session, ids: Collection[str]) -> set[str]:
+    """Those keys among some that are neither expired nor revoked."""
+    return set(session.scalars(select(ApiKeyTable.id).where(ApiKeyTable.id.in_(ids), *_valid())))
+
+
+def _valid() -> tuple[ColumnElement[bool], ...]:
+    table = ApiKeyTable
+    return table.revoked_at.is_(None), table.expires_at.is_(None) | (table.expires_at > clock())
 
 
 def is_key_needed(session: Session) -> bool:

@@ -135,6 +135,16 @@ def list_cohorts(session: Session, experiment_id: str) -> Sequence[CohortTable]:
     ).all()
 
 
+def list_own_cohorts(session: Session, project: str, cohort_ids: Sequence[str]) -> set[str]:
+    """Those among some cohorts that are of a project."""
+    query = (
+        select(CohortTable.id)
+        .join(ExperimentTable, ExperimentTable.id == CohortTable.experiment_id)
+        .where(CohortTable.id.in_(cohort_ids), ExperimentTable.project == project)
+    )
+    return set(session.scalars(query))
+
+
 def list_epochs(
     session: Session, *, trial_id: str | None = None, experiment_id: str | None = None,
     after_epoch: int = 0, after_version: int = 0,

@@ -12,15 +12,17 @@ from sqlalchemy.orm import Session
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.search_space import fixed
 from fittingroom.views.states import TrialState
-from models.errors import DatasetGoneError, KeyReusedError
+from models.errors import DatasetGoneError, KeyReusedError, QuotaError
 from models.identifiers import new_id
 from models.messaging.messages import Message
 from models.messaging.queues import queue_of
 from models.planning.plan import ExperimentPlan
 from models.planning.sampling import resolved_objective
+from models.sql.api_keys import count_unended_trials
 from models.sql.database import clock
 from models.sql.datasets import keep_datasets
 from models.sql.tables import (
+    ApiKeyTable,
     CohortTable,
     ExperimentDatasetTable,
     ExperimentTable,
@@ -44,6 +46,8 @@ class Submission:
     idempotency_key: str | None = None
     dataset_ids: Sequence[str] = ()
     """The uploaded datasets that it trains on."""
+    max_unended_trials: int | None = None
+    """How many trials of the project may wait or run, its own included."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +62,16 @@ class Accepted:
     """Whether an earlier submit with the same key has stored it."""
 
 
-def add_experiments(
-    session: Session, submissions: Sequence[Submission]
-) -> list[Accepted | KeyReusedError | DatasetGoneError]:
+Refused = KeyReusedError | DatasetGoneError | QuotaError
+"""Why an experiment was not stored."""
+
+
+def add_experiments(session: Session, submissions: Sequence[Submission]) -> list[Accepted | Refused]:
     """Store experiments, in few statements however many there are.
 
     Returns:
-        For each, in order, what became of it; those whose key was used for another spec, or whose dataset is gone,
-        are not stored.
+        For each, in order, what became of it; those whose key was used for another spec, whose dataset is gone, or
+        which are more than their project may have, are not stored.
 
     Raises:
         DuplicateRowError: another process has just used one of the keys; do it again. Raised by `Database.writing`.
@@ -73,7 +79,8 @@ def add_experiments(
     now = session.scalars(select(clock())).one()
     earlier = _find_keys(session, submissions)
     there = keep_datasets(session, {dataset_id for submission in submissions for dataset_id in submission.dataset_ids})
-    answers: list[Accepted | KeyReusedError | DatasetGoneError] = []
+    unended = _count_unended(session, submissions)
+    answers: list[Accepted | Refused] = []
     rows: dict[Any, list[dict[str, Any]]] = {
         table: []
         for table in (
@@ -91,6 +98,12 @@ def add_experiments(
         if not there.issuperset(submission.dataset_ids):
             answers.append(DatasetGoneError())
             continue
+        if submission.max_unended_trials is not None:
+            before, wanted = unended[submission.project], len(submission.plan.trials)
+            if before + wanted > submission.max_unended_trials:
+                answers.append(QuotaError(before, wanted, submission.max_unended_trials))
+                continue
+            unended[submission.project] += wanted
         accepted = _add_rows(rows, submission, now)
         if submission.idempotency_key is not None:
             row = {
@@ -110,6 +123,15 @@ def forget_idempotency_keys(session: Session) -> None:
     """Forget the keys whose time is over."""
     over = IdempotencyKeyTable.created_at < clock(-IDEMPOTENCY_SECONDS)
     session.execute(delete(IdempotencyKeyTable).where(over))
+
+
+def _count_unended(session: Session, submissions: Sequence[Submission]) -> dict[str, int]:
+    """How many trials wait or run in each project that may have so many only; nobody else adds to them meanwhile."""
+    projects = sorted({one.project for one in submissions if one.max_unended_trials is not None})
+    # Whoever stores for one of these projects holds the rows of its keys.
+    if projects:
+        session.execute(select(ApiKeyTable.id).where(ApiKeyTable.project.in_(projects)).with_for_update())
+    return {project: count_unended_trials(session, project) for project in projects}
 
 
 def _add_rows(rows: dict[Any, list[dict[str, Any]]], submission: Submission, now: dt.datetime) -> Accepted:

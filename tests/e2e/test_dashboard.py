@@ -133,6 +133,15 @@ def test_two_presses_make_one_experiment(page: Page, service: Service) -> None:
     assert len(list(service.client.list_experiments(name="pressed twice"))) == 1
 
 
+def test_no_button_of_a_chart_sends_anything_elsewhere(page: Page, service: Service) -> None:
+    page.goto(f"/#/experiments/{trained(service)}")
+    curves(page, 1)
+    titles = page.locator(".modebar-btn").evaluate_all("nodes => nodes.map((node) => node.dataset.title)")
+    known = {"Download plot as a png", "Download plot as a PNG", "Zoom", "Pan", "Zoom in", "Zoom out", "Reset axes"}
+    assert set(titles) <= known, titles
+    assert len(titles) == 6
+
+
 def test_a_thousand_trials_have_a_scale(page: Page) -> None:
     page.goto("/")
     spans = "import('/static/components/charts.js').then((charts) => charts.spansMuch([...Array(300_000).fill(2), {}]))"

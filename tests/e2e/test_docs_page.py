@@ -13,6 +13,8 @@ pytestmark = pytest.mark.e2e
 
 @pytest.mark.browser
 def test_an_exercise_is_sent_from_the_docs_page(page: Page, service: Service) -> None:
+    refused: list[str] = []
+    page.on("console", lambda message: refused.append(message.text) if message.type == "error" else None)
     page.goto("/docs")
     submit = page.locator("#operations-experiments-submit_experiment")
     submit.locator("button.opblock-summary-control").click()
@@ -27,3 +29,4 @@ def test_an_exercise_is_sent_from_the_docs_page(page: Page, service: Service) ->
     newest = service.http.get("/v1/experiments", params={"limit": 1}).json()["items"][0]
     assert service.client.wait(newest["id"], timeout=60).state.value == "completed"
     assert newest["name"].startswith("MNIST")
+    assert refused == [], "the content security policy lets the page do what it does"

@@ -1,23 +1,21 @@
 """Artifacts: download a network, read its summary, predict with it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, PlainTextResponse
-from pydantic import Field
 from starlette.background import BackgroundTask
 
 from app.api.dependencies import ReadService, TrialId
 from app.api.problems import Responses, problem_responses
-from app.api.strict_route import StrictRoute
-from fittingroom.specs.base import Real, Spec
+from app.api.strict_route import StrictRoute, bodies_of, refuse_other_media
+from fittingroom.specs.prediction import MAX_PREDICT_BYTES
 from fittingroom.views import resources
 
 router = APIRouter(prefix="/v1/trials", tags=["trials"], route_class=StrictRoute)
 
-MAX_ROWS = 10_000
 _ASKING = CapacityLimiter(1)
 """One question at a time: others wait for their turn without keeping a thread."""
 _KERAS = "application/x-keras"
@@ -27,15 +25,12 @@ _FILE: Responses = {
 _TEXT: Responses = {200: {"content": {"text/plain": {"example": 'Model: "sequential" …'}}, "description": "A text."}}
 
 
-class PredictBody(Spec):
-    """Rows to predict."""
-
-    rows: Annotated[
-        list[Annotated[list[Real | None], Field(min_length=1, max_length=1_000_000)]],
-        Field(min_length=1, max_length=MAX_ROWS, examples=[[[3, 22, 1, 0, 7.25, 1, 0, 0, 0, 1]]]),
-    ]
-    """Each row's features in the order of the dataset's `feature_names`, not standardized; null where one is
-    missing."""
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/PredictBody"}}},
+    }
+}
 
 
 @router.get(
@@ -66,8 +61,15 @@ async def get_artifact(trial_id: TrialId, service: ReadService) -> FileResponse:
 
 
 @router.post(
-    "/{trial_id}/predict", operation_id="predict", responses=problem_responses(404, 408, 409, 413, 415, 422, 503)
+    "/{trial_id}/predict",
+    operation_id="predict",
+    responses=problem_responses(404, 408, 409, 413, 415, 422, 503),
+    openapi_extra=_BODY,
 )
-async def predict(trial_id: TrialId, body: PredictBody, service: ReadService) -> resources.PredictView:
+async def predict(trial_id: TrialId, service: ReadService, request: Request) -> resources.PredictView:
     """Let a completed trial's network, with the weights of its best epoch, say what rows are."""
-    return await to_thread.run_sync(service.artifacts.predict, trial_id, body.rows, limiter=_ASKING)
+    trained = await to_thread.run_sync(service.artifacts.find_trained, trial_id)
+    refuse_other_media(request)
+    # Megabytes of numbers are read by the process that predicts: here they would hold up everybody.
+    async with bodies_of(request).gather(request, MAX_PREDICT_BYTES) as body:
+        return await to_thread.run_sync(service.artifacts.predict, trained, body, limiter=_ASKING)

@@ -8,9 +8,9 @@ from anyio import to_thread
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from app.api.body_limits import spooled
 from app.api.dependencies import SubmitService
 from app.api.problems import Responses, problem_responses
+from app.api.request_bodies import spool
 from app.api.strict_route import StrictRoute
 from app.examples import example_documents
 from app.services.batches import CHUNK, MAX_ITEMS, MAX_TOGETHER, Batch, submit_each, submit_together
@@ -69,9 +69,7 @@ async def submit_batch(
         raise InvalidSpec([Fault(pointer="", detail=detail, found=f"Content-Type: {kind}"[:100])])
     file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed when all is answered
     try:
-        if (refusal := await spooled(request, file, MAX_BATCH_BYTES)) is not None:
-            file.close()
-            return refusal
+        await spool(request, file, MAX_BATCH_BYTES)
         batch = Batch(file, kind == NDJSON, idempotency_key)
         await to_thread.run_sync(batch.refuse_unreadable)
         items = await to_thread.run_sync(submit_together, service, batch) if atomic else submit_each(service, batch)

@@ -7,15 +7,12 @@ from fastapi import APIRouter, FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
+from app.api.security_headers import page_policy
+
 router = APIRouter(include_in_schema=False)
 
 STATIC = Path(__file__).parents[2] / "static"
-# Scripts and connections of this service alone; plotly.js writes styles of its own.
-_POLICY = (
-    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
-_HEADERS = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+_POLICY = page_policy("'self'", "'self' data: blob:")
 
 
 def mount_dashboard(app: FastAPI) -> None:
@@ -27,7 +24,9 @@ def mount_dashboard(app: FastAPI) -> None:
 @router.get("/")
 async def dashboard() -> FileResponse:
     """The one page."""
-    return FileResponse(STATIC / "index.html", headers=_HEADERS | {"Cache-Control": "no-cache"})
+    return FileResponse(
+        STATIC / "index.html", headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"}
+    )
 
 
 @router.get("/static/plotly.min.js")

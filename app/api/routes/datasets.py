@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query, Request, Response
 
-from app.api.body_limits import spooled
 from app.api.dependencies import AdminService, ReadService, SubmitService
 from app.api.problems import Responses, problem_responses
+from app.api.request_bodies import spool
 from app.api.strict_route import StrictRoute
 from app.services.datasets import MAX_FILE_BYTES, NAME_PATTERN, Format, Upload
 from fittingroom.specs.datasets import DatasetSchema
@@ -62,7 +62,6 @@ def get_dataset(name: str, service: ReadService) -> DatasetSchema:
     "",
     status_code=201,
     operation_id="upload_dataset",
-    response_model=DatasetSchema,
     responses=_REPEATED | problem_responses(408, 409, 413, 415, 422, 503),
     openapi_extra=_BODY,
     description=f"""\
@@ -97,15 +96,14 @@ async def upload_dataset(  # noqa: PLR0913 - a query's parameters
         _Columns, Query(description="Columns of numbers that name categories, separated by commas.")
     ] = None,
     description: Annotated[str, Query(max_length=1_000, pattern=_Line, description="What it holds.")] = "",
-) -> Response | DatasetSchema:
+) -> DatasetSchema:
     """Upload a dataset."""
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind not in _FORMATS and kind != _ANYTHING:
         detail = f"expected one of: {', '.join([*_FORMATS, _ANYTHING])}; with curl: -H 'Content-Type: text/csv'"
         raise InvalidSpec([Fault(pointer="", detail=detail, found=f"Content-Type: {kind}"[:100])])
     with tempfile.NamedTemporaryFile(dir=service.datasets.temporary_dir) as file:
-        if (refusal := await spooled(request, file, MAX_FILE_BYTES)) is not None:
-            return refusal
+        await spool(request, file, MAX_FILE_BYTES)
         file.flush()
         path = Path(file.name)
         found = _FORMATS.get(kind) or _format_of(path)

@@ -1,16 +1,18 @@
 """Server-sent events: an experiment's history as it is written."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
+from app.api.authentication import UnauthorizedError
 from app.api.conditional_requests import MAX_VERSION
-from app.api.dependencies import ExperimentId, ReadingKey, reading_of
+from app.api.dependencies import ExperimentId, ReadingKey, gate_of, reading_of
 from app.api.problems import Responses, problem_responses
 from app.api.strict_route import StrictRoute
-from app.services.cached_reads import Reading
+from models.sql.api_keys import ApiKey
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=StrictRoute)
 
@@ -47,14 +49,16 @@ async def stream(
     if now.has_ended and now.version == last_event_id:
         return Response(status_code=204)
     return EventSourceResponse(
-        _events(reading_of(request), caller.project, experiment_id, last_event_id),
+        _events(request, caller, experiment_id, last_event_id),
         ping=PING_SECONDS,
         shutdown_grace_period=END_SECONDS,
     )
 
 
-async def _events(reading: Reading, project: str, experiment_id: str, version: int) -> AsyncIterator[ServerSentEvent]:
-    async for answer in reading.changes(project, experiment_id, version):
-        yield ServerSentEvent(answer.body.decode(), event="history", id=str(answer.version))
-        if answer.has_ended:
-            yield ServerSentEvent("{}", event="end", id=str(answer.version))
+async def _events(request: Request, caller: ApiKey, experiment_id: str, version: int) -> AsyncIterator[ServerSentEvent]:
+    changes = reading_of(request).changes(caller.project, experiment_id, version)
+    with contextlib.suppress(UnauthorizedError):  # the status is sent: all that can be said is nothing more
+        while (answer := await gate_of(request).outlast(caller, anext(changes, None))) is not None:
+            yield ServerSentEvent(answer.body.decode(), event="history", id=str(answer.version))
+            if answer.has_ended:
+                yield ServerSentEvent("{}", event="end", id=str(answer.version))

@@ -20,7 +20,7 @@ from app.api.conditional_requests import (
     to_cursor,
     wants_csv,
 )
-from app.api.dependencies import AdminService, ExperimentId, ReadingKey, ReadService, SubmitService, reading_of
+from app.api.dependencies import AdminService, ExperimentId, ReadingKey, ReadService, SubmitService, reading_of, waited
 from app.api.problems import problem_responses
 from app.api.strict_route import StrictRoute
 from app.examples import example_documents
@@ -127,9 +127,8 @@ async def get_experiment(
 ) -> Response:  # fmt: skip
     """Where an experiment is: state, progress, the best trial so far."""
     if wait:
-        await reading_of(request).wait(
-            caller.project, experiment_id, version if version is not None else known_version(request), wait
-        )
+        known = version if version is not None else known_version(request)
+        await waited(request, caller, experiment_id, known, wait)
     return answered(request, await reading_of(request).experiment(caller.project, experiment_id))
 
 
@@ -164,7 +163,7 @@ async def get_history(
     """
     if wait:
         known = after if "after" in request.query_params else known_version(request)
-        await reading_of(request).wait(caller.project, experiment_id, known, wait)
+        await waited(request, caller, experiment_id, known, wait)
     history = await reading_of(request).experiment_history(
         caller.project, experiment_id, after, as_csv=wants_csv(request)
     )

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from app.api.conditional_requests import AS_CSV, UNCHANGED, Version, WaitSeconds, answered, known_version, wants_csv
-from app.api.dependencies import ReadingKey, SubmitService, TrialId, reading_of
+from app.api.dependencies import ReadingKey, SubmitService, TrialId, reading_of, waited
 from app.api.problems import problem_responses
 from app.api.strict_route import StrictRoute
 from fittingroom.views import resources
@@ -25,9 +25,8 @@ async def get_trial(
 ) -> Response:  # fmt: skip
     """A trial: its hyperparameters, its network, its best epoch."""
     if wait:
-        await reading_of(request).wait(
-            caller.project, trial_id, version if version is not None else known_version(request), wait
-        )
+        known = version if version is not None else known_version(request)
+        await waited(request, caller, trial_id, known, wait)
     return answered(request, await reading_of(request).trial(caller.project, trial_id))
 
 

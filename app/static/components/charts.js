@@ -25,7 +25,14 @@ const COLOURS_AT_MOST = 12;
 
 /** @param {string} name */
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+const CONFIG = {
+  responsive: true,
+  displaylogo: false,
+  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+  // Nothing is sent elsewhere: by itself the toolbar offers to upload a chart with its data.
+  showSendToCloud: false,
+  plotlyServerURL: "",
+};
 
 /**
  * @param {string} title

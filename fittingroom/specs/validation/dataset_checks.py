@@ -1,12 +1,12 @@
 """Checks that a dataset has the rows, classes and validation data that an experiment needs."""
 
-import difflib
 import math
 from collections.abc import Iterator, Mapping
 
 from fittingroom.specs.datasets import DatasetSchema
 from fittingroom.specs.experiment import DatasetReference, ExperimentSpec
 from fittingroom.specs.faults import Fault, pointer
+from fittingroom.specs.hints import nearest_hint
 
 _VALIDATION = "/dataset/validation"
 
@@ -28,9 +28,8 @@ def find_dataset(
     """
     schema = known.get(reference.name)
     if schema is None:
-        nearest = difflib.get_close_matches(reference.name, known, n=1)
-        hint = f"did you mean {nearest[0]!r}? " if nearest else ""
         shown = ", ".join(list(known)[:20])
+        hint = nearest_hint(reference.name, known)
         detail = f"there is no such dataset; {hint}known datasets: {shown}{', …' if len(known) > 20 else ''}"
         return None, [Fault(pointer=f"{place}/name", detail=detail, found=repr(reference.name[:80]))]
     if reference.sha256 not in {None, schema.sha256}:

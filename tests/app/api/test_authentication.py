@@ -1,18 +1,25 @@
 """Keys: who gets in, what they see, how much they may ask for."""
 
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from app.api.authentication import BELIEVED_SECONDS
 from fittingroom.client.sync_client import Client, ProblemError
+from models.planning.plan import plan_experiment
 from models.sql.api_keys import revoke_key
 from models.sql.database import Database
 from models.sql.database import clock as database_clock
-from models.sql.tables import ApiKeyTable
-from tests.factories import document
+from models.sql.submissions import Accepted, Submission, add_experiments
+from models.sql.tables import ApiKeyTable, CohortTable
+from models.sql.worker_registry import add_worker, update_worker
+from tests.factories import document, spec
 from tests.serving import Clock, MakeKey, submit
 
 
@@ -112,6 +119,84 @@ def test_a_key_may_ask_so_often_and_have_so_much_to_do(http: httpx.Client, make_
     assert "wait or run" in sizes[1].json()["detail"]
     http.post(f"{sizes[0].headers['location']}/cancel", headers=some)
     assert http.post("/v1/experiments", json=document(seeds=[0, 1]), headers=some).status_code == 202
+
+
+def test_many_submits_at_once_stay_within_what_a_key_may(http: httpx.Client, make_key: MakeKey) -> None:
+    _, some = make_key(project="four", max_unended_trials=3)
+    with ThreadPoolExecutor(25) as pool:
+        answers = list(
+            pool.map(lambda _: http.post("/v1/experiments", json=document(), headers=some).status_code, range(25))
+        )
+    assert sorted(answers) == [202] * 3 + [429] * 22
+
+
+@pytest.mark.stores
+def test_processes_that_store_at_once_stay_within_what_a_key_may(database_url: str, make_key: MakeKey) -> None:
+    """Each has a connection of its own, as several processes have."""
+    make_key(project="four", max_unended_trials=3)
+    validated = spec()
+    submission = Submission("four", validated, plan_experiment(validated), max_unended_trials=3)
+
+    def store(_: int) -> int:
+        database = Database(database_url)
+        with database.writing() as session:
+            answers = add_experiments(session, [submission])
+        database.close()
+        return sum(isinstance(answer, Accepted) for answer in answers)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(store, range(8))) == 3
+
+
+def test_who_waits_or_listens_is_let_go_when_the_key_is_revoked(
+    http: httpx.Client, make_key: MakeKey, database: Database
+) -> None:
+    key_id, key = make_key()
+    _, other = make_key()
+    place = http.post("/v1/experiments", json=document(device="gpu"), headers=key).headers["location"]
+
+    begun = threading.Semaphore(0)
+
+    def listen(headers: dict[str, str]) -> bytes:
+        with http.stream("GET", f"{place}/events", headers=headers) as stream:
+            pieces = []
+            for piece in stream.iter_bytes():
+                pieces.append(piece)
+                begun.release()
+        return b"".join(pieces)
+
+    def wait(headers: dict[str, str]) -> int:
+        return http.get(f"{place}?wait=60&version=1", headers=headers).status_code
+
+    with ThreadPoolExecutor(4) as pool:
+        listening, waiting = pool.submit(listen, key), pool.submit(wait, key)
+        others = pool.submit(listen, other), pool.submit(wait, other)
+        for _ in range(2):
+            begun.acquire()
+        started = time.monotonic()
+        with database.writing() as session:
+            revoke_key(session, key_id)
+        assert waiting.result() == 401
+        assert b"event: end" not in listening.result()
+        seconds = time.monotonic() - started
+        assert seconds < 60, "they did not wait for their own time"
+        sys.stderr.write(f"let go after {seconds:.2f} s\n")
+        assert not any(one.done() for one in others)
+        http.post(f"{place}/cancel", headers=other).raise_for_status()
+        assert b"event: end" in others[0].result()
+        assert others[1].result() == 200
+
+
+def test_what_is_trained_for_others_is_not_told(http: httpx.Client, make_key: MakeKey, database: Database) -> None:
+    (_, one), (_, two) = make_key(), make_key(project="two")
+    http.post("/v1/experiments", json=document(), headers=one).raise_for_status()
+    with database.writing() as session:
+        cohort_id = session.scalars(select(CohortTable.id)).one()
+        add_worker(session, "w", host="h", process_id=1, queues=["any"], devices=["cpu:0"], versions={})
+        update_worker(session, "w", cohort_id=cohort_id)
+    for headers, shown in ((one, cohort_id), (two, None)):
+        [worker] = http.get("/v1/workers", headers=headers).json()["items"]
+        assert (worker["cohort_id"], worker["is_idle"]) == (shown, False)
 
 
 def test_no_key_lies_in_the_database(make_key: MakeKey, database: Database, tmp_path: Path) -> None:

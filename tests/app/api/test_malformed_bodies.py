@@ -6,9 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from app.api.problems import problem_response
-from app.services.strict_json import InvalidJsonError, read_json
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault, InvalidSpec, faults_in
+from fittingroom.specs.strict_json import InvalidJsonError, read_json
 from models.planning.plan import plan_experiment
 from tests.app.api.malformed_bodies import BODIES, SPEC, body_of
 

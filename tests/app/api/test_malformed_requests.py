@@ -6,7 +6,7 @@ import socket
 import httpx
 import pytest
 
-from app.api import body_limits, head_limits
+from app.api import connection_limits, request_bodies
 from app.api.conditional_requests import to_cursor
 from fittingroom.specs.limits import MAX_BODY_BYTES
 from models.sql.experiment_list import Position
@@ -156,10 +156,11 @@ def test_connection_without_http_is_answered_and_closed(shared_http: httpx.Clien
 
 @pytest.mark.usefixtures("database_unchanged")
 def test_connection_silent_past_timeout_answers_408(shared_http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(head_limits, "HEAD_SECONDS", 0.3)
-    monkeypatch.setattr(body_limits, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(connection_limits, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(request_bodies, "BODY_SECONDS", 0.3)
     head = (
-        b"POST /v1/experiments%s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{"
+        b"POST /v1/experiments%s HTTP/1.1\r\nHost: localhost\r\n"
+        b"Content-Type: application/json\r\nContent-Length: 500\r\n\r\n{"
     )
     upload = head.replace(b"experiments%s", b"datasets?name=x").replace(b"application/json", b"text/csv")
     for sent in (b"", b"GET /livez HTTP/1.1\r\nHost", head % b"", head % b"/batch", upload):

@@ -5,6 +5,15 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.api import problems
+from models.errors import (
+    BrokerUnavailableError,
+    DuplicateRowError,
+    FittingRoomError,
+    KeyReusedError,
+    TooNewError,
+    UsageFault,
+)
 from models.settings import Settings
 from tests.factories import document
 from tests.serving import served
@@ -47,6 +56,26 @@ def test_problem(shared_http: httpx.Client, method: str, path: str, status: int)
     problem = answer.json()
     assert problem["status"] == status
     assert len(problem["detail"]) > len("Not Found")
+
+
+def test_a_method_that_is_not_taken_names_those_that_are(shared_http: httpx.Client) -> None:
+    for path, allowed in {
+        "/v1/experiments": "GET, POST", f"/v1/experiments/exp_{NOBODY}": "DELETE, GET", "/livez": "GET",
+        f"/v1/trials/trl_{NOBODY}/predict": "POST",
+    }.items():  # fmt: skip
+        answer = shared_http.put(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed), path
+
+
+def test_every_error_of_the_service_has_a_status() -> None:
+    """But for those that no request can meet."""
+    internal = {DuplicateRowError, TooNewError, BrokerUnavailableError, UsageFault, KeyReusedError}
+
+    def subclasses(kind: type[FittingRoomError]) -> set[type[FittingRoomError]]:
+        return {kind for child in kind.__subclasses__() for kind in {child, *subclasses(child)}}
+
+    ours = {kind for kind in subclasses(FittingRoomError) if kind.__module__.startswith(("app.api", "models.errors"))}
+    assert ours - set(problems._ANSWERS) == internal  # noqa: SLF001 - the table itself
 
 
 def test_a_database_that_is_gone_answers_503(tmp_path: Path) -> None:

@@ -1,0 +1,118 @@
+"""Bodies of requests: how large and how slow one may be, and how much of all is held in memory at once."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import IO
+
+from starlette.requests import ClientDisconnect, Request
+
+from fittingroom.specs.faults import Fault, InvalidSpec
+from models.errors import FittingRoomError
+
+BODY_SECONDS = 30.0
+"""How long a client may be silent in the middle of a body, and how long a body without bytes may take."""
+MIN_BYTES_PER_SECOND = 32_768
+"""Each so many bytes buy a body another second."""
+MAX_GATHERED_BYTES = 64 * 1024**2
+"""What the bodies of all requests may take in memory together."""
+
+
+class BodyTooLargeError(FittingRoomError):
+    """A body is larger than what is taken."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"the body is larger than {max_bytes:,} bytes, the most that is taken here; send it in parts")
+
+
+class BodyTooSlowError(FittingRoomError):
+    """A body takes too long to come."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"the body did not come in time: a client may pause for {BODY_SECONDS:g} seconds, and the whole may take "
+            f"as long and one more second for each {MIN_BYTES_PER_SECOND:,} bytes"
+        )
+
+
+class EncodedBodyError(FittingRoomError):
+    """A body is compressed."""
+
+    def __init__(self) -> None:
+        super().__init__("bodies are taken as they are, not compressed; send this one without Content-Encoding")
+
+
+class TooManyBodiesError(FittingRoomError):
+    """The bodies that are being received fill the memory that is meant for them."""
+
+    def __init__(self) -> None:
+        super().__init__("the service is receiving as much as it can hold; try again soon")
+
+
+async def pieces_of(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
+    """Receive a body piece by piece.
+
+    Raises:
+        EncodedBodyError: it is compressed.
+        BodyTooLargeError: it announces, or has, more than `max_bytes`.
+        BodyTooSlowError: it does not come in time.
+        InvalidSpec: the client went away in the middle of it.
+    """
+    if request.headers.get("content-encoding", "").strip().lower() not in {"", "identity"}:
+        raise EncodedBodyError
+    announced = request.headers.get("content-length", "0")
+    if announced.isdecimal() and int(announced) > max_bytes:
+        raise BodyTooLargeError(max_bytes)
+    size, started = 0, time.monotonic()
+    stream = aiter(request.stream())
+    while True:
+        left = started + BODY_SECONDS + size / MIN_BYTES_PER_SECOND - time.monotonic()
+        try:
+            async with asyncio.timeout(min(BODY_SECONDS, left)):
+                piece = await anext(stream, None)
+        except TimeoutError:
+            raise BodyTooSlowError from None
+        except ClientDisconnect:
+            raise InvalidSpec([Fault(pointer="", detail="the body ended before it was complete")]) from None
+        if piece is None:
+            return
+        size += len(piece)
+        if size > max_bytes:
+            raise BodyTooLargeError(max_bytes)
+        yield piece
+
+
+async def spool(request: Request, file: IO[bytes], max_bytes: int) -> None:
+    """Receive a body into a file; raises what `pieces_of` does."""
+    async for piece in pieces_of(request, max_bytes):
+        file.write(piece)
+
+
+class Bodies:
+    """Holds the bodies of all requests of a process, within a limit."""
+
+    def __init__(self, max_bytes: int = MAX_GATHERED_BYTES) -> None:
+        """Args: max_bytes: what they may take together."""
+        self._max_bytes, self._held = max_bytes, 0
+
+    @contextlib.asynccontextmanager
+    async def gather(self, request: Request, max_bytes: int) -> AsyncIterator[bytes]:
+        """Receive a body into memory, where it counts until the block ends.
+
+        Raises:
+            TooManyBodiesError: there is no room for it beside the others.
+            FittingRoomError: whatever `pieces_of` raises.
+        """
+        pieces: list[bytes] = []
+        size = 0
+        try:
+            async for piece in pieces_of(request, max_bytes):
+                size += len(piece)
+                self._held += len(piece)
+                if self._held > self._max_bytes:
+                    raise TooManyBodiesError
+                pieces.append(piece)
+            yield b"".join(pieces)
+        finally:
+            self._held -= size

@@ -1,0 +1,98 @@
+"""Other people's web pages: a browser that one of them has sent here is told so and gets nothing.
+
+A page reaches a service on its visitor's own machine in two ways. It can send forms and simple requests there, which
+the browser marks with the page's origin; and its name can be made to resolve to this machine (DNS rebinding), which
+then shows in the header Host.
+"""
+
+import ipaddress
+from collections.abc import Collection
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.problems import problem_response
+from app.api.security_headers import SECURITY_HEADERS
+
+_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+
+
+class WebOrigins:
+    """ASGI middleware that answers requests of foreign hosts with 421, and changes from foreign pages with 403."""
+
+    def __init__(self, app: ASGIApp, allowed_hosts: Collection[str]) -> None:
+        """Put it before an application.
+
+        Args:
+            app: what answers.
+            allowed_hosts: the names that this service is called by, besides those of loopback; `*.` in front stands for
+                every name below one.
+        """
+        self._app, self._allowed_hosts = app, [host.lower() for host in allowed_hosts]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Look at a request's head, and let the application have it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        refused = self._refusal(scope["method"], Headers(scope=scope))
+        if refused is None:
+            await self._app(scope, receive, send_with_headers)
+        else:
+            await problem_response(scope["path"], *refused)(scope, receive, send_with_headers)
+
+    def _refusal(self, method: str, headers: Headers) -> tuple[int, str] | None:
+        """The status and the sentence of a refusal, if there is to be one."""
+        hosts = headers.getlist("host")
+        if not all(self._is_own(host) for host in hosts):
+            found = repr(", ".join(hosts)[:200])
+            return 421, f"this service is not called {found}; FITTINGROOM_ALLOWED_HOSTS names what else it is called"
+        if method not in _SAFE_METHODS and _is_foreign(headers, hosts):
+            page = repr(headers.get("origin", "another site")[:200])
+            return 403, f"the page of {page} may change nothing here: only pages of this service may, and programs"
+        return None
+
+    def _is_own(self, host: str) -> bool:
+        """Whether a Host is one of ours; its port may be a proxy's."""
+        name = _name_of(host)
+        if name == "localhost" or name.endswith(".localhost") or _is_address(name):
+            return True
+        return any(
+            name == allowed or (allowed.startswith("*.") and name.endswith(allowed[1:]))
+            for allowed in self._allowed_hosts
+        )
+
+
+def _name_of(host: str) -> str:
+    """A Host without its port."""
+    name = host.strip().lower()
+    if name.startswith("["):
+        address, bracket, port = name[1:].partition("]")
+        return address if bracket and (not port or port.startswith(":")) else ""
+    return name.rpartition(":")[0] if name.count(":") == 1 else name
+
+
+def _is_address(name: str) -> bool:
+    """Whether a host is an IP address: probes have no other name, and no page of somebody else has this one."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_foreign(headers: Headers, hosts: Collection[str]) -> bool:
+    """Whether a browser says that the request comes from a page of another origin."""
+    origin = headers.get("origin")
+    if origin is None:
+        return headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}
+    # Behind a proxy that passes the Host on, the scheme may be another; who has the same name and port is the same.
+    return origin.partition("://")[2].lower() not in {host.strip().lower() for host in hosts}
