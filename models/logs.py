@@ -8,6 +8,7 @@ import sys
 
 import structlog
 
+from fittingroom.specs.visible_text import visible
 from models.settings import Settings
 
 
@@ -30,6 +31,7 @@ def configure_logs(settings: Settings) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
+                _make_visible,
                 renderer,
             ],
         )
@@ -47,3 +49,13 @@ def configure_logs(settings: Settings) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+
+
+def _make_visible(_: object, __: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
+    """Write out what in a line's texts, some of which clients have sent, would command a terminal."""
+    whole = {"event", "exception"}  # of ours, and in lines
+    return {
+        name: (visible(value) if name in whole else visible(value).replace("\n", "\\n"))
+        if isinstance(value, str) else value
+        for name, value in line.items()
+    }  # fmt: skip

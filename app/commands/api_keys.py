@@ -7,10 +7,11 @@ import datetime as dt
 import json
 import sys
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from fittingroom.cli.terminal import Terminal
+from fittingroom.specs.visible_text import invisible_fault
 from models.errors import FittingRoomError, NotMigratedError
 from models.settings import read_settings
 from models.sql import api_keys
@@ -30,17 +31,18 @@ def create(name: str, project: str, scope: str, limits: Limits, *, as_json: bool
     expires_in_days, requests_per_minute, max_unended_trials = limits
     if scope not in list(api_keys.Scope):
         sys.exit(f"there is no scope {scope!r}; expected one of: {', '.join(api_keys.Scope)}")
-    if not project or len(project) > api_keys.MAX_PROJECT_LENGTH or not project.isprintable():
-        sys.exit(
-            f"expected a project's name of 1 to {api_keys.MAX_PROJECT_LENGTH} printable characters, found {project!r}"
-        )
+    for what, text, max_length in (("name", name, 200), ("project", project, api_keys.MAX_PROJECT_LENGTH)):
+        fault = invisible_fault(text)
+        if fault is not None or not 1 <= len(text) <= max_length:
+            why = fault or f"it has {len(text):,}"
+            sys.exit(f"expected a {what} of 1 to {max_length} characters, found {text[:100]!r}: {why}")
     database = _database()
     database.migrate()
     with database.writing() as session:
         key_id, key = api_keys.create_key(
             session,
             project=project,
-            name=name[:200],
+            name=name,
             scope=api_keys.Scope(scope),
             expires_in_seconds=None if expires_in_days is None else expires_in_days * 86_400,
             requests_per_minute=requests_per_minute,
@@ -80,7 +82,7 @@ def show(*, as_json: bool) -> None:
             f"{row.created_at:%Y-%m-%d}",
             ends,
         )
-    Console().print(table)
+    Terminal().print(table)
 
 
 def revoke(key_id: str, *, as_json: bool) -> None:

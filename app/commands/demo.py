@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from app.examples import example_documents
+from fittingroom.cli.terminal import Terminal
 from fittingroom.client.sync_client import Client, ProblemError
 from fittingroom.views.resources import ExperimentView, TrialSummaryView
 from models.child_processes import module_command, own_code_first
@@ -37,7 +38,7 @@ def run_demo(url: str | None) -> int:
     """
     settings = read_settings()
     settings.make_folders()
-    console = Console()
+    console = Terminal()
     with contextlib.ExitStack() as stack:
         if url is None:
             log = settings.data_dir / "demo.log"

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
+from fittingroom.cli.terminal import Terminal
 from models.errors import FittingRoomError
 from models.maintenance.diagnosis import examine
 from models.messaging.broker import create_celery
@@ -93,7 +93,7 @@ def _answer(ask: Callable[[], object]) -> str:
 
 
 def _show(diagnosis: Diagnosis, *, mend: bool) -> None:
-    console = Console()
+    console = Terminal()
     for part, answer in diagnosis.parts.items():
         console.print(f"[bold]{part:9}[/] [{'green' if answer == _WELL else 'red'}]{escape(answer)}[/]")
     if diagnosis.workers is None:

@@ -13,6 +13,7 @@ from fittingroom.specs.datasets import DatasetColumn, Task
 from fittingroom.specs.faults import Fault
 from fittingroom.specs.hints import nearest_hint
 from fittingroom.specs.limits import MAX_CLASSES
+from fittingroom.specs.visible_text import invisible_fault
 
 MAX_ROWS = 10_000_000
 MAX_COLUMNS = 10_000
@@ -134,6 +135,7 @@ def encode_target(name: str, values: pa.ChunkedArray, task: str) -> tuple[NDArra
         texts = _texts(values)
         found, y = np.unique(texts, return_inverse=True)
         class_names = [str(value) for value in found]
+        _refuse_invisible(f"the target {name!r}", texts, class_names)
     if not 2 <= len(class_names) <= MAX_CLASSES:
         raise Refusal(f"the target {name!r} has {len(class_names):,} classes; expected 2 to {MAX_CLASSES:,}", "target")
     if any(len(class_name) > 200 for class_name in class_names):
@@ -158,6 +160,7 @@ def _features(
         if len(categories) > MAX_CATEGORIES:
             detail = f"the column {name!r} has {len(categories):,} different values; at most {MAX_CATEGORIES} become "
             raise Refusal(detail + "features; if it names or describes rows, ignore it", "ignore")
+        _refuse_invisible(f"the column {name!r}", texts, categories)
         made = [(f"{name}={value}"[:200], ((texts == value) & known).astype(np.float32)) for value in categories]
         column = DatasetColumn(
             name=name, kind="category", missing=missing, categories=[value[:200] for value in categories]
@@ -175,6 +178,15 @@ def _features(
         mean=float(known.mean()),
     )
     return column, [(name, numbers.astype(np.float32)), *marked]
+
+
+def _refuse_invisible(column: str, texts: NDArray[Any], values: Sequence[str]) -> None:
+    """Refuse a column one of whose values, which people are shown, cannot be seen as it is."""
+    for value in values:
+        fault = invisible_fault(value)
+        if fault is not None:
+            row = int((texts == value).argmax()) + 1
+            raise Refusal(f"{column} has in row {row} a text that cannot be shown: {fault}; or ignore the column")
 
 
 def _plain(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -1,6 +1,7 @@
 """CSV and Parquet files as tables of columns."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from app.ingestion.encoding import MAX_COLUMNS, MAX_ROWS, Refusal
+from fittingroom.specs.visible_text import invisible_fault
 
 _MAX_UNPACKED_BYTES = 2 * 1024**3
 _EMPTY = ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "?"]
@@ -74,10 +76,13 @@ def read_parquet(file: Path) -> pa.Table:
 
 def _checked(table: pa.Table) -> pa.Table:
     names = _names(table)
-    if twice := [name for name in names if names.count(name) > 1][:1]:
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise Refusal(f"two columns have the name {twice[0][:80]!r}; give each a name of its own")
-    if "" in names or any(len(name) > 200 or re.search(r"[\x00-\x1f\x7f]", name) for name in names):
-        raise Refusal("every column needs a name of at most 200 letters, without control characters")
+    for number, name in enumerate(names, start=1):
+        fault = invisible_fault(name)
+        if fault is not None or not 1 <= len(name) <= 200:
+            why = fault or f"it has {len(name):,}"
+            raise Refusal(f"every column needs a name of 1 to 200 letters; that of column {number}: {why}")
     if table.num_rows > MAX_ROWS:
         raise Refusal(f"it has {table.num_rows:,} rows; at most {MAX_ROWS:,} are taken")
     if table.num_rows < 2:

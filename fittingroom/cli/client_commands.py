@@ -19,6 +19,7 @@ from fittingroom.cli.output import (
     print_one,
     read_spec,
     refuse,
+    say,
     say_problem,
     show_picture,
 )
@@ -62,7 +63,7 @@ def submit(
                 view = client.submit(read_spec(file))
             except UnreadableSpecError as error:
                 refused += 1
-                typer.echo(str(error), err=True)
+                say(str(error), is_error=True)
                 continue
             except ProblemError as error:
                 if error.status >= httpx.codes.INTERNAL_SERVER_ERROR:
@@ -135,7 +136,7 @@ def show(experiment_id: Id, *, as_json: AsJson = False, url: Url = DEFAULT_URL, 
 
     if as_json:
         document = {"experiment": view.model_dump(mode="json"), "trials": [t.model_dump(mode="json") for t in trials]}
-        typer.echo(json.dumps(document))
+        say(json.dumps(document))
     else:
         show_picture(Group(experiments_table([view]), trials_table(trials, view.objective.metric)))
 
@@ -151,7 +152,7 @@ def history(
     if csv:
         from fittingroom.views.history_formats import csv_of  # noqa: PLC0415
 
-        typer.echo(csv_of(found.trials), nl=False)
+        say(csv_of(found.trials), ends_line=False)
         return
     from fittingroom.cli.tables import history_table  # noqa: PLC0415
 
@@ -189,7 +190,7 @@ def plot(  # noqa: PLR0913 - options
             experiment_id, metric, file_format=file_format, x=x, seeds=seeds, scale=scale, layout=layout
         )
         output.write_bytes(picture)
-    typer.echo(json.dumps({"written": str(output)}) if as_json else output)
+    say(json.dumps({"written": str(output)}) if as_json else output)
 
 
 @commands.command()
@@ -197,7 +198,7 @@ def cancel(experiment_id: Id, *, as_json: AsJson = False, url: Url = DEFAULT_URL
     """Cancel an experiment: what is queued at once, what runs at the end of its epoch."""
     with connected(url, key) as client:
         count = client.cancel(experiment_id)
-    typer.echo(json.dumps({"trials_cancelled": count}) if as_json else f"{count} trials cancelled or asked to stop")
+    say(json.dumps({"trials_cancelled": count}) if as_json else f"{count} trials cancelled or asked to stop")
 
 
 @commands.command()
@@ -217,7 +218,7 @@ def export(
             written = export_experiment(client, experiment_id, to, target)
         except ExportError as error:
             refuse(str(error))
-    typer.echo(json.dumps({"written": written}) if as_json else written)
+    say(json.dumps({"written": written}) if as_json else written)
 
 
 @datasets.command("list")
@@ -256,15 +257,15 @@ def delete_dataset(
     """Forget a dataset that nothing needs."""
     with connected(url, key) as client:
         client.delete_dataset(name)
-    typer.echo(json.dumps({"deleted": name}) if as_json else f"{name} is deleted")
+    say(json.dumps({"deleted": name}) if as_json else f"{name} is deleted")
 
 
 def _watch(client: "Client", experiment_id: str, *, quiet: bool = False) -> "ExperimentView":
     """Show an experiment until it has ended; off a terminal, its end alone."""
-    from rich.console import Console  # noqa: PLC0415
     from rich.live import Live  # noqa: PLC0415
 
     from fittingroom.cli.tables import Curves, extend, watched  # noqa: PLC0415
+    from fittingroom.cli.terminal import Terminal  # noqa: PLC0415
 
     if quiet:
         return client.wait(experiment_id)
@@ -272,7 +273,7 @@ def _watch(client: "Client", experiment_id: str, *, quiet: bool = False) -> "Exp
     planned = {trial.id: trial.epochs_planned for trial in client.list_trials(experiment_id)}
     newest: dict[str, Any] = {}
     curves: Curves = {}
-    console = Console()
+    console = Terminal()
     with Live(console=console, auto_refresh=False, transient=False) as live:
         for event in client.stream(experiment_id):
             extend(curves, view.objective.metric, event.trials)

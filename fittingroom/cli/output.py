@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from fittingroom.specs.visible_text import visible
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from rich.console import RenderableType
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
 
 NOT_COMPLETED, REFUSED, UNREACHABLE, LEFT = 1, 2, 3, 130
 """Exit codes: an experiment did not complete; something was refused; no service; Ctrl-C."""
+
+
+def say(text: object, *, is_error: bool = False, ends_line: bool = True) -> None:
+    """Print a line; nothing in it commands the terminal."""
+    typer.echo(visible(str(text)), err=is_error, nl=ends_line)
 
 
 @contextlib.contextmanager
@@ -37,13 +44,13 @@ def connected(url: str, key: str | None, *, retries: int = 2) -> Iterator["Clien
         say_problem(error)
         raise typer.Exit(UNREACHABLE if error.status >= 500 else REFUSED) from None
     except (httpx.TransportError, httpx.InvalidURL) as error:
-        typer.echo(
+        say(
             f"no service answers at {url} ({type(error).__name__}); start one with `fittingroom serve`, or say where "
-            "it is with --url or FITTINGROOM_URL", err=True,
+            "it is with --url or FITTINGROOM_URL", is_error=True,
         )  # fmt: skip
         raise typer.Exit(UNREACHABLE) from None
     except ValidationError:
-        typer.echo(f"what answers at {url} is no Fitting Room, or one of another version", err=True)
+        say(f"what answers at {url} is no Fitting Room, or one of another version", is_error=True)
         raise typer.Exit(UNREACHABLE) from None
     except UnreadableSpecError as error:
         refuse(str(error))
@@ -52,16 +59,16 @@ def connected(url: str, key: str | None, *, retries: int = 2) -> Iterator["Clien
     except UnicodeEncodeError:
         refuse("a key has letters, digits and a few signs only; copy it whole")
     except KeyboardInterrupt:
-        typer.echo("left; what was submitted goes on", err=True)
+        say("left; what was submitted goes on", is_error=True)
         raise typer.Exit(LEFT) from None
 
 
 def say_problem(error: "ProblemError", before: str = "") -> None:
     """Say why something was refused, on standard error."""
     faults = error.problem.get("errors", [])
-    typer.echo(f"{before}refused: {error.problem.get('detail', error)}", err=True)
+    say(f"{before}refused: {error.problem.get('detail', error)}", is_error=True)
     for fault in faults[1:]:
-        typer.echo(f"  {fault['pointer'] or 'the document'}: {fault['detail']}", err=True)
+        say(f"  {fault['pointer'] or 'the document'}: {fault['detail']}", is_error=True)
 
 
 class UnreadableSpecError(Exception):
@@ -70,7 +77,7 @@ class UnreadableSpecError(Exception):
 
 def refuse(message: str) -> NoReturn:
     """Say why, and end."""
-    typer.echo(message, err=True)
+    say(message, is_error=True)
     raise typer.Exit(REFUSED)
 
 
@@ -115,9 +122,9 @@ def _numbers_as_in_json() -> Any:  # noqa: ANN401 - yaml has no types
 def print_one(view: "BaseModel", *, as_json: bool, line: str | None = None, shown: "Picture | None" = None) -> None:
     """Print a document, as JSON for programs, for people as a line or a picture."""
     if as_json:
-        typer.echo(view.model_dump_json())
+        say(view.model_dump_json())
     elif line is not None:
-        typer.echo(line)
+        say(line)
     elif shown is not None:
         show_picture(shown())
 
@@ -126,16 +133,16 @@ def print_all(views: Sequence["BaseModel"], *, as_json: bool, shown: "Picture") 
     """Print documents: JSON, one a line; or a picture of them all."""
     if as_json:
         for view in views:
-            typer.echo(view.model_dump_json())
+            say(view.model_dump_json())
     else:
         show_picture(shown())
 
 
 def show_picture(picture: "RenderableType") -> None:
     """Print what rich draws."""
-    from rich.console import Console  # noqa: PLC0415
+    from fittingroom.cli.terminal import Terminal  # noqa: PLC0415
 
-    console = Console()
+    console = Terminal()
     if not console.is_terminal:
         console.width = max(console.width, 160)  # a pipe has no edge at which to fold
     console.print(picture)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self, get_args
 
 import pydantic_core
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -19,13 +20,23 @@ from pydantic import (
 
 from fittingroom.specs.hints import nearest_hint
 from fittingroom.specs.limits import MAX_FAULTS
+from fittingroom.specs.visible_text import invisible_fault
 
 # Strict: the string "32" and `true` are not the number 32 and 1; a client that sends them has a bug to hear about.
 Int = Annotated[int, Strict()]
 Real = Annotated[float, Strict()]
 Bool = Annotated[bool, Strict()]
-# No control characters: they have no place in a name, and PostgreSQL cannot store NUL.
-Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+def _seen(text: str) -> str:
+    fault = invisible_fault(text)
+    if fault is not None:
+        raise ValueError(fault)
+    return text
+
+
+# The pattern, which PostgreSQL's text needs, is what of the rule a schema can say to every reader of it.
+Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$"), AfterValidator(_seen)]
 
 _MAX_UNKNOWN = 20
 """So many unknown keys of a document are named, and the first few of them get a hint."""

@@ -13,6 +13,7 @@ from app.api.problems import Responses, problem_responses
 from app.api.request_bodies import spool
 from app.api.strict_route import StrictRoute
 from app.services.datasets import MAX_FILE_BYTES, NAME_PATTERN, Format, Upload
+from fittingroom.specs.base import Text
 from fittingroom.specs.datasets import DatasetSchema
 from fittingroom.specs.faults import Fault, InvalidSpec
 from fittingroom.specs.limits import MAX_NAME_LENGTH
@@ -41,9 +42,8 @@ _BODY: dict[str, Any] = {
         },
     }
 }
+_MAX_LISTED = 10_000
 _REPEATED: Responses = {200: {"model": DatasetSchema, "description": "It was there before."}}
-_Line = r"^[^\x00-\x1f\x7f]*$"
-_Columns = Annotated[str | None, Query(max_length=10_000, pattern=_Line)]
 
 
 @router.get("", operation_id="list_datasets", responses=problem_responses(503))
@@ -80,10 +80,9 @@ async def upload_dataset(  # noqa: PLR0913 - a query's parameters
         Query(max_length=64, pattern=NAME_PATTERN, description="What specs are to call it."),
     ],
     target: Annotated[
-        str | None,
+        Text | None,
         Query(
             max_length=MAX_NAME_LENGTH,
-            pattern=_Line,
             description="The column to be predicted; by default the one called `target`.",
         ),
     ] = None,
@@ -91,11 +90,14 @@ async def upload_dataset(  # noqa: PLR0913 - a query's parameters
         Literal["auto", "classification", "regression"],
         Query(description="Whether the target is a class; `auto` takes texts and few whole numbers for classes."),
     ] = "auto",
-    ignore: Annotated[_Columns, Query(description="Columns to leave out, separated by commas.")] = None,
-    categorical: Annotated[
-        _Columns, Query(description="Columns of numbers that name categories, separated by commas.")
+    ignore: Annotated[
+        Text | None, Query(max_length=10_000, description="Columns to leave out, separated by commas.")
     ] = None,
-    description: Annotated[str, Query(max_length=1_000, pattern=_Line, description="What it holds.")] = "",
+    categorical: Annotated[
+        Text | None,
+        Query(max_length=10_000, description="Columns of numbers that name categories, separated by commas."),
+    ] = None,
+    description: Annotated[Text, Query(max_length=1_000, description="What it holds.")] = "",
 ) -> DatasetSchema:
     """Upload a dataset."""
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()

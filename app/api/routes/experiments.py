@@ -25,6 +25,7 @@ from app.api.problems import problem_responses
 from app.api.strict_route import StrictRoute
 from app.examples import example_documents
 from app.services.cached_reads import experiment_etag
+from fittingroom.specs.base import Text
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.limits import MAX_NAME_LENGTH, MAX_TAG_LENGTH
 from fittingroom.views import resources
@@ -44,7 +45,6 @@ def _from_text(text: str) -> dt.datetime:
 
 _EXAMPLES = {name: {"summary": document["name"], "value": document} for name, document in example_documents().items()}
 SpecBody = Annotated[ExperimentSpec, Body(openapi_examples=_EXAMPLES)]
-Word = r"^[^\x00-\x1f\x7f]*$"
 Time = Annotated[dt.datetime, BeforeValidator(_from_text)]
 
 
@@ -94,13 +94,11 @@ def list_experiments(  # noqa: PLR0913 - a query's parameters
     sort: Annotated[Sort, Query(description="What comes first; `-` turns it around.")] = "-created_at",
     state: Annotated[ExperimentState | None, Query(description="Only those in this state.")] = None,
     name: Annotated[
-        str | None, Query(max_length=MAX_NAME_LENGTH, pattern=Word, description="Only those with exactly this name.")
+        Text | None, Query(max_length=MAX_NAME_LENGTH, description="Only those with exactly this name.")
     ] = None,
-    tag: Annotated[
-        str | None, Query(max_length=MAX_TAG_LENGTH, pattern=Word, description="Only those with this tag.")
-    ] = None,
+    tag: Annotated[Text | None, Query(max_length=MAX_TAG_LENGTH, description="Only those with this tag.")] = None,
     dataset: Annotated[
-        str | None, Query(max_length=MAX_NAME_LENGTH, pattern=Word, description="Only those on this dataset.")
+        Text | None, Query(max_length=MAX_NAME_LENGTH, description="Only those on this dataset.")
     ] = None,
     created_after: Annotated[Time | None, Query(description="Only those created later, RFC 3339.")] = None,
     created_before: Annotated[Time | None, Query(description="Only those created earlier, RFC 3339.")] = None,

@@ -11,6 +11,7 @@ from app.api.dependencies import ExperimentId, ReadService
 from app.api.problems import Responses, problem_responses
 from app.api.strict_route import StrictRoute, refuse_parameter
 from app.services.experiments import Service
+from fittingroom.specs.base import Text
 from fittingroom.specs.limits import MAX_NAME_LENGTH
 
 router = APIRouter(prefix="/v1", tags=["plots"], route_class=StrictRoute)
@@ -18,21 +19,20 @@ router = APIRouter(prefix="/v1", tags=["plots"], route_class=StrictRoute)
 MAX_METRICS, MAX_TRIALS = 4, 100
 _DRAWING = CapacityLimiter(1)
 """matplotlib is not made for threads: one picture at a time; who waits for one keeps no thread."""
-_WORDS = r"^[^\x00-\x1f\x7f]*$"
 _SVG: Responses = {200: {"content": {"image/svg+xml": {}}, "description": "A picture."}}
 _PNG: Responses = {200: {"content": {"image/png": {}}, "description": "A picture."}}
 
 Metrics = Annotated[
-    str | None,
+    Text | None,
     Query(
-        max_length=4 * MAX_NAME_LENGTH, pattern=_WORDS, examples=["loss,val_loss"],
+        max_length=4 * MAX_NAME_LENGTH, examples=["loss,val_loss"],
         description="Which metric, or several with commas between; by default the objective's.",
     ),
 ]  # fmt: skip
 X = Annotated[
-    str,
+    Text,
     Query(
-        max_length=MAX_NAME_LENGTH, pattern=_WORDS, examples=["optimizer.learning_rate"],
+        max_length=MAX_NAME_LENGTH, examples=["optimizer.learning_rate"],
         description="`epoch`, or a hyperparameter: then the best epoch of each trial is drawn over its value.",
     ),
 ]  # fmt: skip
@@ -87,7 +87,7 @@ async def plot_experiment(  # noqa: PLR0913 - a query's parameters
 )  # fmt: skip
 async def plot_trials(  # noqa: PLR0913 - a query's parameters
     trials: Annotated[
-        str, Query(max_length=40 * MAX_TRIALS, pattern=_WORDS, description="Ids of trials, with commas between.")
+        Text, Query(max_length=40 * MAX_TRIALS, description="Ids of trials, with commas between.")
     ],
     service: ReadService, request: Request, *,
     metric: Metrics = None, scale: Scale = "auto", layout: Layout = "together", seeds: Seeds = "each",

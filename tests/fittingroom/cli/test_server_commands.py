@@ -140,7 +140,11 @@ def test_keys_are_made_shown_once_and_revoked(run: Run) -> None:
     another = json.loads(run("keys", "create", "x", "--json").stdout)
     assert another["key"].startswith("fr_")
     assert run("keys", "revoke", key_id).exit_code == 0
-    for arguments, words in ((("revoke", "key_1"), "there is no key"), (("create", "x", "--scope", "all"), "submit")):
+    for arguments, words in (
+        (("revoke", "key_1"), "there is no key"), (("create", "x", "--scope", "all"), "submit"),
+        (("create", "\x1b[31m"), "U+001B"), (("create", " "), "blank"), (("create", ""), "1 to 200 characters"),
+        (("create", "x", "--project", "a\u202eb"), "U+202E"),
+    ):  # fmt: skip
         assert words in refusal_of(run("keys", *arguments))
 
 
