@@ -59,7 +59,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or read_settings()
     settings.make_folders()
     configure_logs(settings)
-    database, celery = Database(settings.sqlalchemy_url), create_celery(settings)
+    database, celery = Database(settings.database_location), create_celery(settings)
     reaper = Reaper(settings, database, celery, worker_registry.list_idle_queues)
     submitter, versions = SubmissionWriter(database, celery), Versions(database)
     storage = Storage(settings.storage_location)

@@ -80,7 +80,7 @@ def _first_claim(backend: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data_dir=Path(folder))
         settings.make_folders()
-        database = Database(settings.sqlalchemy_url)
+        database = Database(settings.database_location)
         database.migrate()
         with database.writing() as session:
             [stored] = add_experiments(session, [Submission("default", spec, plan_experiment(spec))])

@@ -25,5 +25,5 @@ given = context.config.attributes.get("connection")
 if given is not None:
     _run(given)
 else:
-    with Database(read_settings().sqlalchemy_url).engine.begin() as opened:
+    with Database(read_settings().database_location).engine.begin() as opened:
         _run(opened)

@@ -69,10 +69,10 @@ class Settings(BaseSettings):
         return folder.expanduser().resolve()
 
     @property
-    def sqlalchemy_url(self) -> str:
-        """The database's URL; a bare `postgresql://` means the driver that is installed, psycopg 3."""
+    def database_location(self) -> str | Path:
+        """The database: a URL, in which `postgresql://` means psycopg 3, or SQLite's file."""
         if self.database_url is None:
-            return f"sqlite:///{self.data_dir / 'fittingroom.db'}"
+            return self.data_dir / "fittingroom.db"
         url = self.database_url.get_secret_value()
         for bare in ("postgresql://", "postgres://"):
             if url.startswith(bare):
@@ -116,9 +116,12 @@ class Settings(BaseSettings):
         return self.data_dir / "compilers.json"
 
     def make_folders(self) -> None:
-        """Create the data folder and the folders in it."""
+        """Create the data folder, which is for its owner alone, and what lies in it from the start."""
+        self.data_dir.parent.mkdir(parents=True, exist_ok=True)
         for folder in (self.data_dir, self.queue_dir, self.temporary_dir, self.downloads_dir):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
+        if isinstance(self.database_location, Path):  # the files that SQLite puts beside it are as open as this one
+            self.database_location.touch(mode=0o600)
 
     def prepare_libraries(self) -> None:
         """Tell libraries, before they are imported, to write inside the data folder only, and Keras its backend."""

@@ -194,7 +194,7 @@ def shared_settings(sqlite_template: Path, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="module")
 def shared_database(shared_settings: Settings) -> Iterator[Database]:
     """The module's database."""
-    database = Database(shared_settings.sqlalchemy_url)
+    database = Database(shared_settings.database_location)
     yield database
     database.close()
 

@@ -48,7 +48,7 @@ def main() -> None:
 
 def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | None) -> None:
     """Announce this worker, listen to its queues, and say goodbye at the end."""
-    database = Database(settings.sqlalchemy_url)
+    database = Database(settings.database_location)
     _answer_for_predecessor(settings, database)
     # These load the backend: only here, in the process that trains.
     with only_what_is_needed(settings.backend):

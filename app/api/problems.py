@@ -32,6 +32,7 @@ from models.errors import (
     PredictorUnavailableError,
     QuotaError,
     TooManyDatasetsError,
+    TooNewError,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -58,6 +59,7 @@ _ANSWERS: dict[type[FittingRoomError], tuple[int, Mapping[str, str]]] = {
     TooManyBodiesError: (503, _SOON),
     PredictorUnavailableError: (503, _SOON),
     NotMigratedError: (503, _SOON),
+    TooNewError: (503, _SOON),
     DatabaseUnavailableError: (503, _SOON),
 }
 """What each of the service's own errors is answered with."""

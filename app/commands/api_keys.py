@@ -3,16 +3,18 @@
 It speaks to the database itself: who may run it has that anyway.
 """
 
+import contextlib
 import datetime as dt
 import json
 import sys
+from collections.abc import Iterator
 
 from rich.markup import escape
 from rich.table import Column, Table
 
 from fittingroom.cli.terminal import Terminal
 from fittingroom.specs.visible_text import invisible_fault
-from models.errors import FittingRoomError, NotMigratedError
+from models.errors import NotMigratedError
 from models.settings import read_settings
 from models.sql import api_keys
 from models.sql.database import Database
@@ -36,9 +38,7 @@ def create(name: str, project: str, scope: str, limits: Limits, *, as_json: bool
         if fault is not None or not 1 <= len(text) <= max_length:
             why = fault or f"it has {len(text):,}"
             sys.exit(f"expected a {what} of 1 to {max_length} characters, found {text[:100]!r}: {why}")
-    database = _database()
-    database.migrate()
-    with database.writing() as session:
+    with _database(is_made=True) as database, database.writing() as session:
         key_id, key = api_keys.create_key(
             session,
             project=project,
@@ -60,7 +60,7 @@ def create(name: str, project: str, scope: str, limits: Limits, *, as_json: bool
 
 def show(*, as_json: bool) -> None:
     """Print all keys, but for the secret in them: a table, or JSON, one a line."""
-    with _database().reading() as session:
+    with _database() as database, database.reading() as session:
         rows = api_keys.list_keys(session)
     if as_json:
         for row in rows:
@@ -87,11 +87,8 @@ def show(*, as_json: bool) -> None:
 
 def revoke(key_id: str, *, as_json: bool) -> None:
     """Make a key worthless."""
-    try:
-        with _database().writing() as session:
-            revoked_at = api_keys.revoke_key(session, key_id)
-    except FittingRoomError as error:
-        sys.exit(str(error))
+    with _database() as database, database.writing() as session:
+        revoked_at = api_keys.revoke_key(session, key_id)
     if as_json:
         sys.stdout.write(json.dumps({"id": key_id, "revoked_at": revoked_at.isoformat()}) + "\n")
         return
@@ -101,13 +98,20 @@ def revoke(key_id: str, *, as_json: bool) -> None:
 def has_keys() -> bool:
     """Whether a key was ever made."""
     try:
-        with _database().reading() as session:
+        with _database() as database, database.reading() as session:
             return api_keys.is_key_needed(session)
     except NotMigratedError:
         return False
 
 
-def _database() -> Database:
+@contextlib.contextmanager
+def _database(*, is_made: bool = False) -> Iterator[Database]:
+    """The database, at this version; where it is to be made, its tables are as well."""
     settings = read_settings()
     settings.make_folders()
-    return Database(settings.sqlalchemy_url)
+    with contextlib.closing(Database(settings.database_location)) as database:
+        if is_made:
+            database.migrate()
+        else:
+            database.refuse_other_version()
+        yield database

@@ -54,7 +54,7 @@ def run_doctor(*, mend: bool, as_json: bool) -> int:
 def _diagnose(*, mend: bool) -> Diagnosis:
     settings = read_settings()
     settings.make_folders()
-    database, storage = Database(settings.sqlalchemy_url), Storage(settings.storage_location)
+    database, storage = Database(settings.database_location), Storage(settings.storage_location)
 
     def ask_broker() -> None:
         with create_celery(settings).connection_for_write() as connection:

@@ -1,22 +1,26 @@
 """The commands of the service; each imports what it needs itself, so that all start fast."""
 
 import contextlib
+import functools
 import gc
 import ipaddress
 import os
 import socket
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ParamSpec
 
 import typer
 
 from fittingroom.cli.client_commands import AsJson
 from models.child_processes import module_command, own_code_first
+from models.errors import FittingRoomError
 
 commands = typer.Typer()
 
+_Given = ParamSpec("_Given")
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Folder of the database and all other files. [default: .fittingroom]")
 ]
@@ -24,7 +28,23 @@ Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")]
 
 
+def _in_a_sentence(command: Callable[_Given, None]) -> Callable[_Given, None]:
+    """Let a command that cannot do its work end with why, and no traceback."""
+
+    @functools.wraps(command)
+    def run(*given: _Given.args, **named: _Given.kwargs) -> None:
+        try:
+            command(*given, **named)
+        except FittingRoomError as error:
+            sys.exit(str(error))
+        except OSError as error:  # a folder that is not there, may not be written to, or is full
+            sys.exit(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+
+    return run
+
+
 @commands.command()
+@_in_a_sentence
 def serve(
     host: Host = "127.0.0.1",
     port: Port = 8000,
@@ -46,6 +66,7 @@ def serve(
 
 
 @commands.command()
+@_in_a_sentence
 def api(host: Host = "127.0.0.1", port: Port = 8000, data_dir: DataDir = None) -> None:
     """Run the API alone."""
     _use(data_dir)
@@ -54,7 +75,9 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, data_dir: DataDir = None) -
     # What the imports make stays to the end: looking through it for garbage, again and again, is a sixth of the start.
     gc.disable()
     from app.server import run_server  # noqa: PLC0415
+    from models.errors import DatabaseUnavailableError, NotMigratedError  # noqa: PLC0415
     from models.settings import read_settings  # noqa: PLC0415
+    from models.sql.database import Database  # noqa: PLC0415
     from models.supervision import end_with_parent  # noqa: PLC0415
 
     gc.freeze()
@@ -64,10 +87,15 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, data_dir: DataDir = None) -
     settings.make_folders()
     settings.prepare_libraries()
     end_with_parent()
+    database = Database(settings.database_location)
+    # Without tables, or without a database, it answers 503 and what to do.
+    with contextlib.suppress(NotMigratedError, DatabaseUnavailableError), contextlib.closing(database):
+        database.refuse_other_version()
     run_server(settings, host, port)
 
 
 @commands.command()
+@_in_a_sentence
 def worker(
     queues: Annotated[str | None, typer.Option(help="cpu, gpu or cpu,gpu; by default what this machine has.")] = None,
     gpu: Annotated[int | None, typer.Option(help="Number of the GPU to use; -1 for none.")] = None,
@@ -84,6 +112,7 @@ def worker(
 
 
 @commands.command()
+@_in_a_sentence
 def migrate(data_dir: DataDir = None) -> None:
     """Bring the database's tables to this version."""
     _use(data_dir)
@@ -93,14 +122,12 @@ def migrate(data_dir: DataDir = None) -> None:
 
     settings = read_settings()
     settings.make_folders()
-    database = Database(settings.sqlalchemy_url)
-    try:
+    with contextlib.closing(Database(settings.database_location)) as database:
         database.migrate()
-    finally:
-        database.close()
 
 
 @commands.command()
+@_in_a_sentence
 def doctor(
     data_dir: DataDir = None,
     *,
@@ -122,6 +149,7 @@ commands.add_typer(keys, name="keys")
 
 
 @keys.command("create")
+@_in_a_sentence
 def create_key(  # noqa: PLR0913 - options
     name: Annotated[str, typer.Argument(help="Who it is for.")],
     *,
@@ -146,6 +174,7 @@ def create_key(  # noqa: PLR0913 - options
 
 
 @keys.command("list")
+@_in_a_sentence
 def list_keys(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show all keys, but for the secret in them."""
     _use(data_dir)
@@ -156,6 +185,7 @@ def list_keys(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 
 @keys.command("revoke")
+@_in_a_sentence
 def revoke_key(
     key_id: Annotated[str, typer.Argument(help="As `list` shows it: key_…")],
     *,
@@ -171,6 +201,7 @@ def revoke_key(
 
 
 @commands.command()
+@_in_a_sentence
 def demo(
     data_dir: DataDir = None,
     url: Annotated[str | None, typer.Option(help="A running service to use; by default one is started.")] = None,

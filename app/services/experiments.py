@@ -271,8 +271,9 @@ class Service:
 
         Raises:
             DatabaseUnavailableError: the database does not answer.
+            NotMigratedError, TooNewError: its tables are of another version.
         """
-        self.database.ping()
+        self.database.refuse_other_version()
         try:
             with self.celery.connection_for_write() as connection:
                 connection.ensure_connection(max_retries=1, timeout=2)

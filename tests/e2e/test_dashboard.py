@@ -354,7 +354,7 @@ def test_axe_finds_nothing_and_nothing_overflows(chromium: Browser, service: Ser
 def test_a_service_with_keys_asks_for_one(chromium: Browser, tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
     settings.make_folders()
-    database = Database(settings.sqlalchemy_url)
+    database = Database(settings.database_location)
     database.migrate()
     with database.writing() as session:
         _, key = create_key(session, project="one", name="test", scope=Scope.SUBMIT)

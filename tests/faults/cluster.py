@@ -56,7 +56,7 @@ class Cluster:
         self.queue = folder / "data" / "queue"
         self.storage = Storage(str(folder / "data" / "storage"))
         self.run("-m", "fittingroom", "migrate")
-        self.database = Database(database_url or Settings(data_dir=folder / "data").sqlalchemy_url)
+        self.database = Database(database_url or Settings(data_dir=folder / "data").database_location)
         self.processes: list[subprocess.Popen[bytes]] = []
         port = free_port()
         self.api = self.start("-m", "fittingroom", "api", "--port", str(port))

@@ -1,15 +1,19 @@
 """Migrations make exactly the tables of `models.sql.tables`, and unmake them."""
 
+import contextlib
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import alembic.command
 import alembic.config
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-from models.sql.database import MIGRATIONS_DIR, Database
+from models.errors import TooNewError
+from models.sql.database import MIGRATIONS_DIR, Database, known_versions
 from models.sql.tables import Base
 from tests.conftest import create_postgres_database, drop_postgres_database
 
@@ -45,6 +49,38 @@ def test_migrating_again_does_nothing(empty: Database) -> None:
     empty.migrate()
     empty.migrate()
     run(empty, "check")
+
+
+def test_processes_that_migrate_at_once_all_succeed(empty: Database) -> None:
+    """Each has a connection of its own, as several processes have."""
+    url = empty.engine.url.render_as_string(hide_password=False)
+
+    def migrate(_: int) -> None:
+        with contextlib.closing(Database(url)) as database:
+            database.migrate()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(migrate, range(4)))
+    run(empty, "check")
+
+
+def test_tables_of_a_later_version_are_left_alone(empty: Database) -> None:
+    empty.migrate()
+    with empty.writing() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    for use in (empty.migrate, empty.refuse_other_version):
+        with pytest.raises(TooNewError, match="9999"):
+            use()
+    with empty.reading() as session:
+        assert session.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "9999"
+
+
+def test_known_versions_are_those_of_the_scripts() -> None:
+    """The names of the files say what Alembic reads in them."""
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(MIGRATIONS_DIR))
+    scripts = ScriptDirectory.from_config(config)
+    assert [one.revision for one in scripts.walk_revisions()][::-1] == known_versions()
 
 
 def test_head_to_empty(empty: Database) -> None:

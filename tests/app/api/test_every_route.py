@@ -50,7 +50,7 @@ def application_routes(settings: Settings) -> list[APIRoute]:
 @pytest.fixture(scope="module")
 def keys(settings: Settings) -> dict[str, dict[str, str]]:
     """Request headers for each kind of key."""
-    database = Database(settings.sqlalchemy_url)
+    database = Database(settings.database_location)
     with database.writing() as session:
 
         def make(scope: Scope, project: str = "one", expires: float | None = None) -> tuple[str, dict[str, str]]:

@@ -60,7 +60,7 @@ def watched_with_keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watc
     """A server that asks for a key."""
     folder = tmp_path_factory.mktemp("closed")
     for watched in _serve(folder):
-        database = Database(Settings(data_dir=folder / "data").sqlalchemy_url)
+        database = Database(Settings(data_dir=folder / "data").database_location)
         with database.writing() as session:
             create_key(session, project="one", name="test", scope=Scope.ADMIN)
         database.close()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from app.api import problems
 from models.errors import (
@@ -11,10 +12,10 @@ from models.errors import (
     DuplicateRowError,
     FittingRoomError,
     KeyReusedError,
-    TooNewError,
     UsageFault,
 )
 from models.settings import Settings
+from models.sql.database import Database
 from tests.factories import document
 from tests.serving import served
 
@@ -69,7 +70,7 @@ def test_a_method_that_is_not_taken_names_those_that_are(shared_http: httpx.Clie
 
 def test_every_error_of_the_service_has_a_status() -> None:
     """But for those that no request can meet."""
-    internal = {DuplicateRowError, TooNewError, BrokerUnavailableError, UsageFault, KeyReusedError}
+    internal = {DuplicateRowError, BrokerUnavailableError, UsageFault, KeyReusedError}
 
     def subclasses(kind: type[FittingRoomError]) -> set[type[FittingRoomError]]:
         return {kind for child in kind.__subclasses__() for kind in {child, *subclasses(child)}}
@@ -114,3 +115,11 @@ def test_a_database_without_tables_says_what_to_run(tmp_path: Path) -> None:
         for answer in (http.get("/readyz"), http.get("/v1/experiments"), http.post("/v1/experiments", json=document())):
             assert answer.status_code == 503
             assert "fittingroom migrate" in answer.json()["detail"]
+
+
+def test_a_database_of_a_later_version_is_not_ready(http: httpx.Client, database: Database) -> None:
+    with database.writing() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    answer = http.get("/readyz")
+    assert answer.status_code == 503
+    assert "9999" in answer.json()["detail"]

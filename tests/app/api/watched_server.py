@@ -68,7 +68,7 @@ def main(data_dir: str, port: str) -> None:
     server.create_app = create_watched
     settings = Settings(data_dir=Path(data_dir))
     settings.make_folders()
-    migrate(settings.sqlalchemy_url)
+    migrate(settings.database_location)
     threading.Thread(target=heart.answer_questions, daemon=True).start()
     server.run_server(settings, "127.0.0.1", int(port))
 

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -94,6 +95,59 @@ def test_migrate_writes_database_to_data_folder(run: Run, tmp_path: Path) -> Non
     assert run("migrate", "--data-dir", str(folder)).exit_code == 0
     assert (folder / "fittingroom.db").stat().st_size > 0
     assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
+
+
+@pytest.mark.parametrize("name", ["q?mode=memory", "p%20c", "a#b", "ü x", "it's", "a;b"])
+def test_data_folder_may_have_any_name(run: Run, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    assert run("migrate", "--data-dir", str(folder)).exit_code == 0
+    assert (folder / "fittingroom.db").stat().st_size > 0
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_data_folder_is_for_its_owner_alone(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "private"
+    run("keys", "create", "me", "--data-dir", str(folder))
+    for path in (folder, *folder.rglob("*")):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_data_folder_that_was_there_keeps_its_mode(run: Run, tmp_path: Path) -> None:
+    """It may be one that its owner shares."""
+    folder = tmp_path / "shared"
+    folder.mkdir(mode=0o750)
+    run("migrate", "--data-dir", str(folder))
+    assert folder.stat().st_mode & 0o777 == 0o750
+    assert (folder / "fittingroom.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_data_folder_that_cannot_be_written_is_named(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for command in (["migrate"], ["keys", "list"], ["doctor"], ["api"]):
+        assert "file" in refusal_of(run(*command, "--data-dir", str(tmp_path / "file")))
+
+
+def test_services_that_start_at_once_on_a_new_folder_all_migrate(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        ended = list(pool.map(lambda _: fittingroom("migrate", "--data-dir", "new", cwd=tmp_path), range(4)))
+    assert [(one.returncode, one.stderr) for one in ended] == [(0, "")] * 4
+
+
+@pytest.mark.parametrize(
+    "command", [["serve", "--port", "0"], ["api"], ["worker"], ["migrate"], ["keys", "list"], ["keys", "create", "x"]]
+)
+def test_tables_of_a_later_version_are_named_by_every_command(tmp_path: Path, command: list[str]) -> None:
+    folder = tmp_path / "later"
+    fittingroom("migrate", "--data-dir", str(folder), cwd=tmp_path)
+    with sqlite3.connect(folder / "fittingroom.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    if command == ["serve", "--port", "0"]:
+        command = ["serve", "--port", str(free_port())]
+    refused = fittingroom(*command, "--data-dir", str(folder), cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "tables of version 9999" in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 def test_settings_invalid_value_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,7 @@ from models.sql import experiments
 
 settings = Settings()
 settings.make_folders()
-database = Database(settings.sqlalchemy_url)
+database = Database(settings.database_location)
 database.migrate()
 for engine in ("fused", "reference"):
     experiment_id, [message] = store(database, seeds=[0, 1])
