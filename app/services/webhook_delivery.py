@@ -6,18 +6,19 @@ what the name stands for a moment later does not matter.
 
 import contextlib
 import datetime as dt
-import ipaddress
 import json
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import httpx
 import structlog
 from standardwebhooks.webhooks import Webhook as Signer
 
+from app.services.public_addresses import is_public
 from models.errors import FittingRoomError
 from models.sql import webhooks
 from models.sql.database import Database
@@ -27,15 +28,56 @@ INTERVAL_SECONDS = 1.0
 ANSWER_SECONDS = 10.0
 """For how long each part of an answer is waited for."""
 DELIVERY_SECONDS = 20.0
-"""For how long a delivery may take in all: a receiver that answers byte by byte would keep others waiting."""
-_AT_ONCE = 8
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+"""For how long a delivery may take in all, less than it is claimed for. A receiver that answers byte by byte would keep
+its slot."""
+AT_ONCE = 32
+AT_ONCE_PER_PROJECT = 8
+AT_ONCE_PER_RECEIVER = 2
+"""So many deliveries go on at once: who does not answer keeps few of them, and nobody else waits for them."""
 
 _log = structlog.get_logger()
 
 
 class RefusedAddressError(Exception):
     """The address must not be called."""
+
+
+class Slots:
+    """Counts the deliveries that go on: in all, by project and by receiver."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken: Counter[tuple[str, str]] = Counter()
+
+    def take(self, project: str, url: str) -> bool:
+        """Take a slot for a delivery, if there is one for it."""
+        with self._lock:
+            if any(self._taken[key] >= limit for key, limit in _slots_of(project, url).items()):
+                return False
+            self._taken.update(_slots_of(project, url).keys())
+            return True
+
+    def give_back(self, project: str, url: str) -> None:
+        """The delivery has ended."""
+        with self._lock:
+            self._taken.subtract(_slots_of(project, url).keys())
+            self._taken = +self._taken
+
+    def are_all_taken(self) -> bool:
+        """Whether there is none for anybody."""
+        return self._taken[_ALL] >= AT_ONCE
+
+
+_ALL = ("all", "")
+
+
+def _slots_of(project: str, url: str) -> dict[tuple[str, str], int]:
+    """What a delivery counts for, and how many of each there are."""
+    return {
+        _ALL: AT_ONCE,
+        ("project", project): AT_ONCE_PER_PROJECT,
+        ("receiver", urlsplit(url).netloc.lower()): AT_ONCE_PER_RECEIVER,
+    }
 
 
 class Messenger(threading.Thread):
@@ -53,32 +95,45 @@ class Messenger(threading.Thread):
         """
         super().__init__(name="messenger", daemon=True)
         self._database, self._describe, self._allow_private = database, describe, allow_private
-        self._ending = threading.Event()
-        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="webhook")
+        self._is_ending = False
+        self._woken = threading.Event()
+        self._slots = Slots()
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="webhook")
 
     def run(self) -> None:
         """Tell until `end` is called."""
-        while not self._ending.wait(INTERVAL_SECONDS):
+        while not self._is_ending:
+            self._woken.wait(INTERVAL_SECONDS)
+            self._woken.clear()
             try:
                 self.sweep()
             except FittingRoomError as error:
                 _log.warning("webhooks_missed", error=type(error).__name__)
 
     def sweep(self) -> None:
-        """Tell all that is to be told now."""
+        """Begin to tell all that is to be told now and has a slot; waits for nobody."""
         with self._database.reading() as session:
-            if not webhooks.are_deliveries_due(session):
+            if self._slots.are_all_taken() or not webhooks.are_deliveries_due(session):
                 return
         with self._database.writing() as session:
-            deliveries = webhooks.claim_deliveries(session)
-        with contextlib.suppress(RuntimeError, CancelledError):  # the end has come: another process will tell
-            list(self._threads.map(self._tell, deliveries))
+            deliveries = webhooks.claim_deliveries(session, self._slots.take, self._slots.give_back)
+        for delivery in deliveries:
+            with contextlib.suppress(RuntimeError):  # the end has come: another process will tell
+                self._threads.submit(self._tell_in_slot, delivery)
 
     def end(self) -> None:
         """Tell nobody any more; what is being told is told to its end."""
-        self._ending.set()
-        self._threads.shutdown(cancel_futures=True)
+        self._is_ending = True
+        self._woken.set()
         self.join(2 * ANSWER_SECONDS)
+        self._threads.shutdown(cancel_futures=True)
+
+    def _tell_in_slot(self, delivery: Delivery) -> None:
+        try:
+            self._tell(delivery)
+        finally:
+            self._slots.give_back(delivery.project, delivery.url)
+            self._woken.set()
 
     def _tell(self, delivery: Delivery) -> None:
         try:
@@ -87,7 +142,7 @@ class Messenger(threading.Thread):
                 if heard:
                     webhooks.mark_delivered(session, delivery.experiment_id, answer)
                 else:
-                    webhooks.mark_undelivered(session, delivery.experiment_id, answer, is_final=is_final)
+                    webhooks.mark_undelivered(session, delivery, answer, is_final=is_final)
         except FittingRoomError as error:  # it was claimed: it will be tried again
             _log.warning("webhook_missed", experiment=delivery.experiment_id, error=type(error).__name__)
             return
@@ -158,15 +213,3 @@ def post(url: str, body: bytes, headers: dict[str, str], *, allow_private: bool)
         finally:
             timer.cancel()
         return answer.status_code
-
-
-def is_public(text: str) -> bool:
-    """Whether an address belongs to the public internet; one that stands for another is judged by that."""
-    address = ipaddress.ip_address(text.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-        if address in _NAT64:
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(str(inner))
-    return address.is_global and not address.is_multicast

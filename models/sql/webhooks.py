@@ -1,12 +1,13 @@
 """Which ends of experiments are to be told to whom, and whether they were heard.
 
-To tell somebody is first to claim it by one conditional UPDATE, which also says when it would be tried again: so of
-many processes one tells, and if that one dies another does.
+To tell somebody is first to claim it by one conditional UPDATE, for a while: so of many processes one tells, and if
+that one dies another does.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import exists, func, select, update
 from sqlalchemy.orm import Session
 
 from models.lifecycle import TERMINAL
@@ -15,7 +16,10 @@ from models.sql.tables import ExperimentTable, TrialTable, WebhookTable
 
 RETRY_SECONDS = (5.0, 30.0, 120.0, 600.0, 3_600.0, 4 * 3_600.0, 12 * 3_600.0, 24 * 3_600.0)
 """How long is waited after each attempt; after the last one it is given up."""
-_AT_ONCE = 50
+CLAIM_SECONDS = 60.0
+"""For how long nobody else tells an end that is being told: longer than a delivery may take."""
+_PER_PROJECT, _LOOKED_AT = 50, 1_000
+"""How many of those that are due are looked at, so that no project's hide another's."""
 
 
 @dataclass(frozen=True)
@@ -30,28 +34,46 @@ class Delivery:
     """From 1."""
 
 
-def claim_deliveries(session: Session) -> list[Delivery]:
-    """Take the ends that are to be told now; nobody else will, for a while."""
+def claim_deliveries(
+    session: Session, take: Callable[[str, str], bool], give_back: Callable[[str, str], None]
+) -> list[Delivery]:
+    """Take the ends that are to be told now; nobody else will, for a while.
+
+    Args:
+        session: in which they are claimed.
+        take: whether there is room to tell a project's end to an address now; it is then counted.
+        give_back: undoes that.
+    """
     unended = exists().where(TrialTable.experiment_id == WebhookTable.experiment_id, TrialTable.state.not_in(TERMINAL))
-    due = session.execute(
-        select(WebhookTable, ExperimentTable.project)
+    place = func.row_number().over(partition_by=ExperimentTable.project, order_by=WebhookTable.next_attempt_at)
+    due = (
+        select(WebhookTable.experiment_id, ExperimentTable.project, place.label("place"))
         .join(ExperimentTable, ExperimentTable.id == WebhookTable.experiment_id)
         .where(WebhookTable.delivered_at.is_(None), WebhookTable.next_attempt_at <= clock(), ~unended)
-        .order_by(WebhookTable.next_attempt_at)
-        .limit(_AT_ONCE)
+        .subquery()
+    )
+    rows = session.execute(
+        select(WebhookTable, due.c.project)
+        .join(due, due.c.experiment_id == WebhookTable.experiment_id)
+        .where(due.c.place <= _PER_PROJECT)
+        .order_by(due.c.place, WebhookTable.next_attempt_at)
+        .limit(_LOOKED_AT)
     ).all()
     claimed = []
-    for row, project in due:
+    for row, project in rows:
+        if not take(project, row.url):
+            continue
         attempt = row.attempts + 1
-        is_last = attempt > len(RETRY_SECONDS)
         won = session.scalar(
             update(WebhookTable)
             .where(WebhookTable.experiment_id == row.experiment_id, WebhookTable.attempts == row.attempts)
-            .values(attempts=attempt, next_attempt_at=None if is_last else clock(RETRY_SECONDS[attempt - 1]))
+            .values(attempts=attempt, next_attempt_at=clock(CLAIM_SECONDS))
             .returning(WebhookTable.experiment_id)
             .execution_options(synchronize_session=False)
         )
-        if won is not None:
+        if won is None:
+            give_back(project, row.url)
+        else:
             claimed.append(Delivery(row.experiment_id, project, row.url, row.secret, attempt))
     return claimed
 
@@ -69,10 +91,11 @@ def mark_delivered(session: Session, experiment_id: str, answer: str) -> None:
     _set(session, experiment_id, delivered_at=clock(), next_attempt_at=None, last_answer=answer[:200])
 
 
-def mark_undelivered(session: Session, experiment_id: str, answer: str, *, is_final: bool) -> None:
-    """It was not; unless that is final, it is tried again when the claim said."""
-    final: dict[str, object] = {"next_attempt_at": None} if is_final else {}
-    _set(session, experiment_id, last_answer=answer[:200], **final)
+def mark_undelivered(session: Session, delivery: Delivery, answer: str, *, is_final: bool) -> None:
+    """It was not; unless that is final, or this was the last attempt, it is tried again some time later."""
+    is_last = is_final or delivery.attempt > len(RETRY_SECONDS)
+    next_attempt_at = None if is_last else clock(RETRY_SECONDS[delivery.attempt - 1])
+    _set(session, delivery.experiment_id, last_answer=answer[:200], next_attempt_at=next_attempt_at)
 
 
 def find_webhook(session: Session, experiment_id: str) -> WebhookTable | None:

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import select
 import shutil
 import socket
 import threading
@@ -18,12 +19,12 @@ import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from app.services import webhook_delivery
-from app.services.webhook_delivery import is_public
+from app.services.public_addresses import is_public
 from models.settings import Settings
 from tests.e2e.service import until
 from tests.factories import WEBHOOK_SECRET as SECRET
 from tests.factories import document
-from tests.serving import assert_problem, served, submit
+from tests.serving import MakeKey, assert_problem, served, submit
 
 
 class Receiver:
@@ -184,15 +185,70 @@ class _Names:
         return next(self._answers)
 
 
-@pytest.mark.parametrize(
-    "address",
-    ["127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",  # noqa: S104
-     "::1", "fc00::1", "fe80::1%eth0", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::"],
-)  # fmt: skip
-def test_what_is_private(address: str) -> None:
+PRIVATE = [
+    "127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",  # noqa: S104
+    "192.0.2.1", "198.51.100.1", "203.0.113.1", "198.18.0.1", "192.0.0.8", "192.88.99.1", "240.0.0.1",
+    "255.255.255.255",
+    "::1", "::", "fc00::1", "fe80::1%eth0", "fec0::1", "ff02::1", "::127.0.0.1", "::8.8.8.8", "::ffff:10.0.0.1",
+    "::ffff:8.8.8.8", "64:ff9b::a00:1", "64:ff9b::808:808", "64:ff9b:1::808:808", "2002:a00:1::", "2002:808:808::",
+    "2001::1", "2001:db8::1", "3fff::1", "100::1", "4000::1", "5f00::1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_address_that_is_not_of_one_public_machine_is_not_called(address: str) -> None:
     assert not is_public(address)
-    assert is_public("8.8.8.8")
-    assert is_public("2606:4700::1111")
+
+
+@pytest.mark.parametrize(
+    "address", ["8.8.8.8", "93.184.215.14", "2606:4700::1111", "2a00:1450:4001::1", "2001:4860:4860::8888"]
+)
+def test_public_address_may_be_called(address: str) -> None:
+    assert is_public(address)
+
+
+def test_silent_receivers_of_others_delay_nobody(
+    database_url: str, tmp_path: Path, make_key: MakeKey, sweeps: Sweeps
+) -> None:
+    """Sixty ends of one project wait for receivers that never answer, and one of another project is told."""
+    del sweeps  # it looks often
+    settings = Settings(data_dir=tmp_path / "data", database_url=database_url, allow_private_webhooks=True)
+    (_, theirs), (_, mine) = make_key(), make_key(project="two")
+    with contextlib.ExitStack() as open_until_end:
+        silent = [open_until_end.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(20)]
+        http = open_until_end.enter_context(served(settings))
+        heard = open_until_end.enter_context(receiving(200))
+
+        def end(url: str, key: dict[str, str]) -> str:
+            spec = document(webhook={"url": url, "secret": SECRET})
+            place = http.post("/v1/experiments", json=spec, headers=key).headers["location"]
+            http.post(f"{place}/cancel", headers=key).raise_for_status()
+            return place
+
+        for number in range(60):
+            end(f"http://127.0.0.1:{silent[number % 20].getsockname()[1]}/", theirs)
+        until(lambda: sum(_has_connection(one) for one in silent) >= webhook_delivery.AT_ONCE_PER_PROJECT // 2)
+        place = end(heard.url, mine)
+        until(lambda: http.get(f"{place}/webhook", headers=mine).json()["delivered_at"])
+        for one in silent:
+            one.close()  # who still waits is let go
+
+
+def _has_connection(listener: socket.socket) -> bool:
+    return bool(select.select([listener], [], [], 0)[0])
+
+
+def test_slots_are_counted_by_project_and_receiver() -> None:
+    slots = webhook_delivery.Slots()
+    taken = [slots.take("one", "http://slow.example/hook") for _ in range(3)]
+    assert taken == [True, True, False]
+    assert not slots.take("two", "http://SLOW.example/other")
+    others = [slots.take("one", f"http://r{number}.example/") for number in range(8)]
+    assert others == [True] * 6 + [False] * 2
+    assert slots.take("two", "http://r.example/")
+    slots.give_back("one", "http://slow.example/hook")
+    assert slots.take("two", "http://slow.example/")
+    assert not slots.are_all_taken()
 
 
 def test_the_secret_is_never_shown(private: httpx.Client, capfd: pytest.CaptureFixture[str]) -> None:
