@@ -22,6 +22,7 @@ from app.api.routes import (
     health,
     plots,
     trials,
+    usage,
     workers,
 )
 from app.api.web_origins import WebOrigins
@@ -63,7 +64,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     reaper = Reaper(settings, database, celery, worker_registry.list_idle_queues)
     submitter, versions = SubmissionWriter(database, celery), Versions(database)
     storage = Storage(settings.storage_location)
-    own = Datasets(database, storage, settings.temporary_dir, DEFAULT_PROJECT)
+    own = Datasets(database, storage, settings.temporary_dir, settings.max_project_bytes, DEFAULT_PROJECT)
     predictor = PredictorProcess()
     trained = ArtifactService(database, predictor, settings.storage_location, settings.temporary_dir, DEFAULT_PROJECT)
     service = Service(database, celery, submitter, storage, own, trained, settings.memory_bytes)
@@ -101,7 +102,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.reading, app.state.gate, app.state.bodies = Reading(service, versions), Gate(database), Bodies()
     app.add_middleware(WebOrigins, allowed_hosts=settings.allowed_hosts)
     install_error_handlers(app)
-    for module in (batches, experiments, events, comparison, plots, trials, artifacts, datasets, workers, health):
+    for module in (
+        batches,
+        experiments,
+        events,
+        comparison,
+        plots,
+        trials,
+        artifacts,
+        datasets,
+        workers,
+        usage,
+        health,
+    ):
         app.include_router(module.router)
     documentation.mount_documentation(app)
     dashboard.mount_dashboard(app)

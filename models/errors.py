@@ -42,6 +42,16 @@ class QuotaError(FittingRoomError):
         )
 
 
+class StorageQuotaError(FittingRoomError):
+    """A project may not keep so much."""
+
+    def __init__(self, stored: int, wanted: int, allowed: int) -> None:
+        super().__init__(
+            f"this project keeps {stored:,} bytes of datasets and weights, and {wanted:,} more would be more than the "
+            f"{allowed:,} it may keep; delete datasets or experiments that are no longer needed"
+        )
+
+
 class DatasetExistsError(FittingRoomError):
     """A dataset is to get a name that stands for something else."""
 

@@ -31,6 +31,7 @@ from models.errors import (
     NoWeightsError,
     PredictorUnavailableError,
     QuotaError,
+    StorageQuotaError,
     TooManyDatasetsError,
     TooNewError,
 )
@@ -56,6 +57,7 @@ _ANSWERS: dict[type[FittingRoomError], tuple[int, Mapping[str, str]]] = {
     TooManyRequestsError: (429, {}),
     QuotaError: (429, {"Retry-After": "60"}),
     NoWeightsError: (409, {}),
+    StorageQuotaError: (507, {}),
     TooManyBodiesError: (503, _SOON),
     PredictorUnavailableError: (503, _SOON),
     NotMigratedError: (503, _SOON),
@@ -77,6 +79,7 @@ _DESCRIPTIONS = {
     415: "The body is compressed, or of a kind that is not taken.",
     422: "Something in the request is not as expected; nothing was changed.",
     429: "More than the key may ask for; try again after `Retry-After` seconds.",
+    507: "There is no room: the project keeps as much as it may, or the disk is full.",
     503: "The database does not answer; try again after `Retry-After` seconds.",
 }
 

@@ -42,7 +42,7 @@ def ingest(wanted: Mapping[str, Any]) -> DatasetSchema:
     """Read a file and write the dataset that it holds.
 
     Args:
-        wanted: `file`, its `format`, the `output` to write, and the options of `encode_table`.
+        wanted: `file`, its `format`, the `output` to write and its `max_bytes`, and the options of `encode_table`.
 
     Raises:
         Refusal: it is not as expected.
@@ -53,6 +53,12 @@ def ingest(wanted: Mapping[str, Any]) -> DatasetSchema:
     else:
         table = _READERS[wanted["format"]](file)
         encoded = encode_table(table, wanted["target"], wanted["task"], wanted["ignore"], wanted["categorical"])
+    made = encoded.x.nbytes + encoded.y.nbytes
+    if made > wanted["max_bytes"]:
+        raise Refusal(
+            f"this makes {made:,} bytes of numbers from a file of {file.stat().st_size:,}; at most "
+            f"{max(0, wanted['max_bytes']):,} may be kept: leave out columns of many values, or delete other datasets"
+        )
     document = {
         "task": encoded.task,
         "classes": len(encoded.class_names) or None,

@@ -17,7 +17,7 @@ from fittingroom.specs.faults import Fault, InvalidSpec, faults_in
 from fittingroom.specs.limits import MAX_BODY_BYTES, MAX_FAULTS
 from fittingroom.specs.strict_json import InvalidJsonError, read_json
 from fittingroom.views.submissions import BatchItemView
-from models.errors import DatabaseUnavailableError, FittingRoomError, KeyReusedError, QuotaError
+from models.errors import DatabaseUnavailableError, FittingRoomError, KeyReusedError, QuotaError, StorageQuotaError
 from models.sql.submissions import Accepted, Submission
 
 CHUNK = 100
@@ -100,8 +100,9 @@ def submit_each(service: Service, batch: Batch) -> Iterator[BatchItemView]:
 def _stored(service: Service, submissions: Sequence[Submission]) -> Sequence[Accepted | FittingRoomError]:
     """Store a chunk; what cannot be stored now is answered so, and the chunks after it are tried all the same."""
     try:
+        service.refuse_full_project()
         return service.submitter.store(submissions)
-    except DatabaseUnavailableError as error:
+    except (StorageQuotaError, DatabaseUnavailableError) as error:
         return [error] * len(submissions)
 
 
@@ -111,6 +112,7 @@ def submit_together(service: Service, batch: Batch) -> Iterator[BatchItemView]:
     Raises:
         InvalidSpec: with what is wrong, by the experiment's place; nothing was stored.
         QuotaError: they are more than the project may have at once; nothing was stored.
+        StorageQuotaError: the project keeps as much as it may; nothing was stored.
     """
     faults: list[Fault] = []
     count = 0
@@ -125,6 +127,7 @@ def submit_together(service: Service, batch: Batch) -> Iterator[BatchItemView]:
         faults = [Fault(pointer="", detail=f"at most {MAX_TOGETHER:,} experiments can be stored together, found more")]
     if faults:
         raise InvalidSpec(faults[:MAX_FAULTS])
+    service.refuse_full_project()
     return iter(
         [
             _answer(index, stored)
@@ -174,5 +177,5 @@ def _answer(index: int, found: Accepted | InvalidSpec | FittingRoomError) -> Bat
         faults = found.faults[:MAX_FAULTS]
     elif isinstance(found, KeyReusedError):
         faults = [Fault(pointer="Idempotency-Key", detail=str(found))]
-    status = {QuotaError: 429, DatabaseUnavailableError: 503}.get(type(found), 422)
+    status = {QuotaError: 429, DatabaseUnavailableError: 503, StorageQuotaError: 507}.get(type(found), 422)
     return BatchItemView(index=index, status=status, detail=str(found)[:2_000], errors=list(faults))

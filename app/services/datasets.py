@@ -9,9 +9,9 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import structlog
 
@@ -25,6 +25,8 @@ from models.sql.database import Database
 from models.storage import Storage
 
 MAX_FILE_BYTES = 256 * 1024**2
+MAX_GROWTH, ALWAYS_STORED_BYTES = 50, 64 * 1024**2
+"""A file becomes at most so many times as many bytes as it has, or so many in any case."""
 READING_SECONDS = 180.0
 """For how long one file may be read."""
 
@@ -56,6 +58,8 @@ class Datasets:
     storage: Storage
     """Where the numbers are."""
     temporary_dir: Path
+    max_stored_bytes: int
+    """What the project may keep, its trials' weights included."""
     project: str
 
     def of(self, project: str) -> Self:
@@ -101,17 +105,21 @@ class Datasets:
         Raises:
             InvalidSpec: it is not as expected; nothing was kept.
             DatasetExistsError: the name stands for something else; nothing was kept.
+            StorageQuotaError: the project may not keep so much; nothing was kept.
         """
         handle, output = tempfile.mkstemp(dir=self.temporary_dir, suffix=".npz")
         os.close(handle)
         try:
-            schema = _read(file, Path(output), upload)
+            schema = _read(file, Path(output), upload, self.max_stored_bytes)
+            stored_bytes = Path(output).stat().st_size
+            with self.database.reading() as session:  # before anything is written, and once more when it is stored
+                datasets.refuse_unstorable(session, self.project, schema, stored_bytes, self.max_stored_bytes)
             # The numbers go first, so that no name ever stands for none; if it comes to no name, they are tidied away.
             self.storage.write_file(datasets.file_of(schema.sha256 or ""), output)
         finally:
             Path(output).unlink(missing_ok=True)
         with self.database.writing() as session:
-            row, is_repeated = datasets.add_dataset(session, self.project, schema)
+            row, is_repeated = datasets.add_dataset(session, self.project, schema, stored_bytes, self.max_stored_bytes)
             return datasets.schema_of(row), is_repeated
 
     def delete(self, name: str) -> None:
@@ -124,13 +132,23 @@ class Datasets:
             datasets.delete_dataset(session, self.project, name)
 
 
-def _read(file: Path, output: Path, upload: Upload) -> DatasetSchema:
+def _read(file: Path, output: Path, upload: Upload, max_bytes: int) -> DatasetSchema:
+    """Let a file become numbers, in at most so many bytes, or InvalidSpec."""
+    answer = _ask_reader(
+        {
+            "file": str(file),
+            "output": str(output),
+            "max_bytes": min(max_bytes, max(MAX_GROWTH * file.stat().st_size, ALWAYS_STORED_BYTES)),
+            **asdict(upload),
+        }
+    )
+    if "faults" in answer:
+        raise InvalidSpec([Fault.model_validate(fault) for fault in answer["faults"]])
+    return DatasetSchema.model_validate(answer["schema"])
+
+
+def _ask_reader(wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Let a process of its own read a file; its end, whatever it is, is an answer."""
-    wanted = {
-        "file": str(file), "output": str(output), "format": upload.format, "name": upload.name,
-        "target": upload.target, "task": upload.task, "ignore": list(upload.ignore),
-        "categorical": list(upload.categorical), "description": upload.description,
-    }  # fmt: skip
     environment = {
         name: value
         for name, value in own_code_first().items()
@@ -151,9 +169,7 @@ def _read(file: Path, output: Path, upload: Upload) -> DatasetSchema:
         raise InvalidSpec([Fault(pointer="", detail=detail)]) from None
     if done.returncode != 0:
         _log.warning("upload_unreadable", status=done.returncode, stderr=done.stderr.decode(errors="replace")[-500:])
-        detail = f"the file could not be read as {upload.format}: its reader gave up; is it whole?"
+        detail = f"the file could not be read as {wanted['format']}: its reader gave up; is it whole?"
         raise InvalidSpec([Fault(pointer="", detail=detail)])
-    answer = json.loads(done.stdout)
-    if "faults" in answer:
-        raise InvalidSpec([Fault.model_validate(fault) for fault in answer["faults"]])
-    return DatasetSchema.model_validate(answer["schema"])
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer

@@ -20,9 +20,9 @@ from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.views import resources
 from fittingroom.views.comparison import ComparisonView
 from fittingroom.views.submissions import PlanView
-from models.errors import NotFoundError
+from models.errors import NotFoundError, StorageQuotaError
 from models.planning.plan import plan_experiment
-from models.sql import client_requests, experiments, worker_registry
+from models.sql import client_requests, experiments, usage, worker_registry
 from models.sql.database import Database, Session
 from models.sql.experiment_list import Filters, Position, Sort, list_experiments, position_of
 from models.sql.submissions import Submission
@@ -32,6 +32,8 @@ from models.storage import Storage
 
 ATTENDANCE_SECONDS = 1.0
 """For how long it is believed which queues are served."""
+KEPT_SECONDS = 60.0
+"""For how long it is believed what a project keeps, when it submits."""
 DEFAULT_PROJECT = "default"
 """Whose everything is, where nobody needs a key."""
 
@@ -65,6 +67,8 @@ class Service:
     max_unended_trials: int | None = None
     """How many trials of the project may wait or run, that of a new experiment included."""
     _attendance: Attendance = field(default_factory=Attendance)
+    _kept_bytes: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """What each project was found to keep, and when."""
 
     def of(self, project: str, max_unended_trials: int | None = None) -> Self:
         """The same service as another project sees it, and with how much work it may have at once."""
@@ -105,9 +109,15 @@ class Service:
         Raises:
             InvalidSpec: it cannot train; nothing was stored.
             QuotaError: the project has too much to do already; nothing was stored.
+            StorageQuotaError: the project keeps as much as it may; nothing was stored.
             KeyReusedError: the key was used for another spec; nothing was stored.
         """
-        submission = await to_thread.run_sync(self.submission, spec, idempotency_key)
+
+        def prepare() -> Submission:
+            self.refuse_full_project()
+            return self.submission(spec, idempotency_key)
+
+        submission = await to_thread.run_sync(prepare)
         accepted = await self.submitter.submit(submission)
         served = await to_thread.run_sync(self.list_served_queues)
         return presentation.submitted(spec, submission.plan, accepted, served), accepted.is_repeated
@@ -258,6 +268,30 @@ class Service:
             self.storage.remove(experiment_id)
         except OSError as error:  # it is written down that they are to go: the reaper removes them
             _log.warning("files_not_removed", experiment=experiment_id, error=type(error).__name__)
+
+    def get_usage(self) -> resources.UsageView:
+        """What the project has and does, and how much it may."""
+        with self.database.reading() as session:
+            stored, unended = (
+                count(session, self.project) for count in (usage.count_stored_bytes, usage.count_unended_trials)
+            )
+        return resources.UsageView(
+            project=self.project,
+            stored_bytes=stored,
+            max_stored_bytes=self.datasets.max_stored_bytes,
+            unended_trials=unended,
+            max_unended_trials=self.max_unended_trials,
+        )
+
+    def refuse_full_project(self) -> None:
+        """Raise StorageQuotaError if the project keeps as much as it may; looked up once a minute at most."""
+        found, found_at = self._kept_bytes.get(self.project, (0, float("-inf")))
+        if time.monotonic() - found_at > KEPT_SECONDS:
+            with self.database.reading() as session:
+                found = usage.count_stored_bytes(session, self.project)
+            self._kept_bytes[self.project] = found, time.monotonic()
+        if found >= self.datasets.max_stored_bytes:
+            raise StorageQuotaError(found, 1, self.datasets.max_stored_bytes)
 
     def list_workers(self) -> list[resources.WorkerView]:
         """The workers that are alive; what they train for other projects is not told."""

@@ -25,6 +25,7 @@ from fittingroom.views.resources import (
     TrialHistoryView,
     TrialSummaryView,
     TrialView,
+    UsageView,
     WorkerView,
 )
 from fittingroom.views.submissions import PlanView
@@ -222,6 +223,11 @@ def delete_dataset(name: str) -> Call[None]:
 def list_workers() -> Call[list[WorkerView]]:
     """Who is alive."""
     return Call("GET", "/v1/workers", _items(WorkerView))
+
+
+def get_usage() -> Call[UsageView]:
+    """What the key's project has and does, and how much it may."""
+    return Call("GET", "/v1/usage", _reader(UsageView))
 
 
 def get_health() -> Call[HealthView]:

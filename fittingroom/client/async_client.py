@@ -27,6 +27,7 @@ from fittingroom.views.resources import (
     PredictView,
     TrialSummaryView,
     TrialView,
+    UsageView,
     WorkerView,
 )
 from fittingroom.views.states import ENDED
@@ -225,6 +226,10 @@ class AsyncClient:
     async def list_workers(self) -> list[WorkerView]:
         """Who is alive."""
         return await self._do(api_calls.list_workers())
+
+    async def get_usage(self) -> UsageView:
+        """What the key's project has and does, and how much it may."""
+        return await self._do(api_calls.get_usage())
 
     async def get_health(self) -> HealthView:
         """Whether the service can do its work."""

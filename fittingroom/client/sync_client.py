@@ -29,6 +29,7 @@ from fittingroom.views.resources import (
     PredictView,
     TrialSummaryView,
     TrialView,
+    UsageView,
     WorkerView,
 )
 from fittingroom.views.states import ENDED
@@ -278,6 +279,10 @@ class Client:
     def list_workers(self) -> list[WorkerView]:
         """Who is alive."""
         return self._do(api_calls.list_workers())
+
+    def get_usage(self) -> UsageView:
+        """What the key's project has and does, and how much it may."""
+        return self._do(api_calls.get_usage())
 
     def get_health(self) -> HealthView:
         """Whether the service can do its work."""

@@ -6,17 +6,17 @@ from typing import Annotated, Any, Self, get_args
 
 import pydantic_core
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    Field,
+    GetCoreSchemaHandler,
     ModelWrapValidatorHandler,
     Strict,
     TypeAdapter,
     ValidationError,
     model_validator,
 )
+from pydantic_core import CoreSchema
 
 from fittingroom.specs.hints import nearest_hint
 from fittingroom.specs.limits import MAX_FAULTS
@@ -28,15 +28,23 @@ Real = Annotated[float, Strict()]
 Bool = Annotated[bool, Strict()]
 
 
+class Visible:
+    """Annotates a text that people read; the last annotation, so that a text too long is not searched."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401 - pydantic's hook
+        """Pydantic's own way to add a rule."""
+        schema: Any = handler(source)
+        # What PostgreSQL's text needs, and what of the rule a schema can say to every reader of it.
+        schema["pattern"] = r"^[^\x00-\x1f\x7f]*$"
+        return pydantic_core.core_schema.no_info_after_validator_function(_seen, schema)
+
+
 def _seen(text: str) -> str:
     fault = invisible_fault(text)
     if fault is not None:
         raise ValueError(fault)
     return text
 
-
-# The pattern, which PostgreSQL's text needs, is what of the rule a schema can say to every reader of it.
-Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$"), AfterValidator(_seen)]
 
 _MAX_UNKNOWN = 20
 """So many unknown keys of a document are named, and the first few of them get a hint."""

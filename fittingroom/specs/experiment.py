@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from fittingroom.specs.base import Bool, Int, Spec, Text, refuse_early
+from fittingroom.specs.base import Bool, Int, Spec, Visible, refuse_early
 from fittingroom.specs.choices import Device
 from fittingroom.specs.fit import EarlyStopping, Fit, Objective, ReduceLROnPlateau
 from fittingroom.specs.keras_import.document import from_keras
@@ -32,7 +32,8 @@ from fittingroom.specs.named import named
 from fittingroom.specs.optimizers import Optimizer
 from fittingroom.specs.webhook import Webhook
 
-Name = Annotated[Text, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH), Visible()]
+Tag = Annotated[str, Field(min_length=1, max_length=MAX_TAG_LENGTH), Visible()]
 ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Seed = Annotated[Int, Field(ge=0, le=MAX_SEED)]
 Backend = Literal["tensorflow", "jax"]
@@ -149,7 +150,7 @@ class ExperimentSpec(_Training):
 
     name: Name
     """What people call it."""
-    tags: list[Annotated[Text, Field(min_length=1, max_length=MAX_TAG_LENGTH)]] = Field(default=[], max_length=MAX_TAGS)
+    tags: list[Tag] = Field(default=[], max_length=MAX_TAGS)
     """Words to find it by."""
     model: AnyModel | None = None
     """The network; give this or `models`."""

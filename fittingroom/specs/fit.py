@@ -4,14 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fittingroom.specs.base import Bool, Int, Real, Spec, Text, refuse_early
+from fittingroom.specs.base import Bool, Int, Real, Spec, Visible, refuse_early
 from fittingroom.specs.choices import Direction
 from fittingroom.specs.limits import MAX_BATCH_SIZE, MAX_CLASSES, MAX_EPOCHS, MAX_NAME_LENGTH, MAX_TIME_LIMIT_SECONDS
 from fittingroom.specs.search_space import SearchableInt, SearchableName
 
 ClassNumber = Annotated[str, Field(pattern="^(0|[1-9][0-9]{0,4})$")]
 _ClassWeights = dict[ClassNumber, Annotated[Real, Field(ge=0, le=1e6)]]
-MetricName = Annotated[Text, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
+MetricName = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH), Visible()]
 
 
 class Fit(Spec):

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
-from fittingroom.specs.base import Spec, Text
+from fittingroom.specs.base import Spec, Visible
 
 PREFIX = "whsec_"
 _LEAST_BYTES, _MOST_BYTES = 24, 64  # as Standard Webhooks asks
@@ -19,7 +19,7 @@ _LEAST_BYTES, _MOST_BYTES = 24, 64  # as Standard Webhooks asks
 class Webhook(Spec):
     """An address that is told of the end, signed as Standard Webhooks says (standardwebhooks.com)."""
 
-    url: Annotated[Text, Field(min_length=1, max_length=2_000, json_schema_extra={"format": "uri"})]
+    url: Annotated[str, Field(min_length=1, max_length=2_000, json_schema_extra={"format": "uri"}), Visible()]
     """An `https` address outside private networks. It is sent a POST; 2xx means that it was heard, anything else is
     tried again for two days."""
     secret: SecretStr = Field(json_schema_extra={"examples": ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]})

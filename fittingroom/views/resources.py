@@ -251,6 +251,20 @@ class WorkerView(View):
     """What it is training; null while it is idle, or trains for another project."""
 
 
+class UsageView(View):
+    """What a project has and does, and how much it may."""
+
+    project: str
+    stored_bytes: int
+    """What its datasets and the weights of its trials take in the storage."""
+    max_stored_bytes: int
+    """With so many, nothing more is stored: uploads and submits answer 507."""
+    unended_trials: int
+    """How many of its trials wait or run."""
+    max_unended_trials: int | None
+    """How many may when this key submits; null for no limit."""
+
+
 class HealthView(View):
     """Whether the service can do its work."""
 

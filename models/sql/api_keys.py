@@ -12,14 +12,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from models.errors import NotFoundError
 from models.identifiers import new_id
-from models.lifecycle import TERMINAL
 from models.sql.database import clock
-from models.sql.tables import ApiKeyTable, ExperimentTable, TrialTable
+from models.sql.tables import ApiKeyTable
 
 MAX_PROJECT_LENGTH = 64
 PREFIX = "fr_"
@@ -133,17 +132,6 @@ def revoke_key(session: Session, key_id: str) -> dt.datetime:
     session.refresh(row)
     assert row.revoked_at is not None  # noqa: S101 - it was just set
     return row.revoked_at
-
-
-def count_unended_trials(session: Session, project: str) -> int:
-    """How many trials of a project wait or run."""
-    query = (
-        select(func.count())
-        .select_from(TrialTable)
-        .join(ExperimentTable, ExperimentTable.id == TrialTable.experiment_id)
-        .where(ExperimentTable.project == project, TrialTable.state.not_in(TERMINAL))
-    )
-    return session.scalars(query).one()
 
 
 def _digest(key: str) -> str:

@@ -11,11 +11,12 @@ from sqlalchemy.orm import Session
 
 from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
 from fittingroom.specs.experiment import Dataset
-from models.errors import DatasetExistsError, DatasetInUseError, NotFoundError, TooManyDatasetsError
+from models.errors import DatasetExistsError, DatasetInUseError, NotFoundError, StorageQuotaError, TooManyDatasetsError
 from models.identifiers import new_id
 from models.lifecycle import TERMINAL
 from models.sql.database import clock
 from models.sql.tables import DatasetTable, ExperimentDatasetTable, TrialTable
+from models.sql.usage import count_stored_bytes
 
 FOLDER = "datasets"
 MAX_DATASETS = 1_000
@@ -47,15 +48,22 @@ def find_datasets(session: Session, project: str, names: Iterable[str]) -> dict[
     return {row.name: row for row in rows}
 
 
-def add_dataset(session: Session, project: str, schema: DatasetSchema) -> tuple[DatasetTable, bool]:
-    """Store a dataset's schema; its numbers are in the storage already.
+def refuse_unstorable(
+    session: Session, project: str, schema: DatasetSchema, stored_bytes: int, max_stored_bytes: int
+) -> DatasetTable | None:
+    """Look whether a dataset may be stored; one that is there already may, and is returned.
 
-    Returns:
-        The dataset, and whether it was there before.
+    Args:
+        session: in which it would be stored.
+        project: whose it is.
+        schema: what it holds.
+        stored_bytes: what its numbers take in the storage.
+        max_stored_bytes: what the project may keep there.
 
     Raises:
         DatasetExistsError: the name stands for another content.
         TooManyDatasetsError: the project has enough.
+        StorageQuotaError: the project may not keep so much.
     """
     if schema.name in BUILT_IN_DATASETS:
         raise DatasetExistsError(schema.name)
@@ -63,15 +71,33 @@ def add_dataset(session: Session, project: str, schema: DatasetSchema) -> tuple[
     if found is not None:
         if found.sha256 != schema.sha256:
             raise DatasetExistsError(schema.name)
-        return found, True
+        return found
     count = session.scalars(select(func.count()).where(DatasetTable.project == project)).one()
     if count >= MAX_DATASETS:
         raise TooManyDatasetsError(MAX_DATASETS)
+    kept = count_stored_bytes(session, project)
+    if kept + stored_bytes > max_stored_bytes:
+        raise StorageQuotaError(kept, stored_bytes, max_stored_bytes)
+    return None
+
+
+def add_dataset(
+    session: Session, project: str, schema: DatasetSchema, stored_bytes: int, max_stored_bytes: int
+) -> tuple[DatasetTable, bool]:
+    """Store a dataset's schema; its numbers are in the storage already. Takes and raises what `refuse_unstorable` does.
+
+    Returns:
+        The dataset, and whether it was there before.
+    """
+    found = refuse_unstorable(session, project, schema, stored_bytes, max_stored_bytes)
+    if found is not None:
+        return found, True
     row = DatasetTable(
         id=new_id("dat"),
         project=project,
         name=schema.name,
         sha256=schema.sha256,
+        stored_bytes=stored_bytes,
         document=schema.model_dump(mode="json"),
         created_at=session.scalars(select(clock())).one(),
     )

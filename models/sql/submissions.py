@@ -18,7 +18,6 @@ from models.messaging.messages import Message
 from models.messaging.queues import queue_of
 from models.planning.plan import ExperimentPlan
 from models.planning.sampling import resolved_objective
-from models.sql.api_keys import count_unended_trials
 from models.sql.database import clock
 from models.sql.datasets import keep_datasets
 from models.sql.tables import (
@@ -31,6 +30,7 @@ from models.sql.tables import (
     TrialTable,
     WebhookTable,
 )
+from models.sql.usage import count_unended_trials
 
 IDEMPOTENCY_SECONDS = 86_400.0
 """For how long a repeated submit is answered as the first one was."""

@@ -124,3 +124,16 @@ def test_what_has_begun_stays_with_tensorflow(empty: Database) -> None:
     with empty.engine.begin() as connection:
         assert set(connection.execute(text("SELECT queue FROM cohorts")).scalars()) == {"any"}
         assert json.loads(connection.execute(text("SELECT CAST(spec AS text) FROM trials")).scalar_one()) == {"seed": 1}
+
+
+def test_size_of_datasets_follows_from_rows_and_features(empty: Database) -> None:
+    run(empty, "upgrade", "0006")
+    add = text(
+        "INSERT INTO datasets (id, project, name, sha256, document, created_at) "
+        "VALUES ('d', 'p', 'n', 'h', :document, '2026-11-26 00:00:00')"
+    )
+    with empty.writing() as session:
+        session.execute(add, {"document": json.dumps({"rows": 891, "features": 10})})
+    empty.migrate()
+    with empty.reading() as session:
+        assert session.execute(text("SELECT stored_bytes FROM datasets")).scalar_one() == 891 * 48

@@ -44,7 +44,7 @@ _BODY: dict[str, Any] = {
 @router.post(
     "/batch",
     operation_id="submit_batch",
-    responses=_ANSWERS | problem_responses(413, 422, 503),
+    responses=_ANSWERS | problem_responses(408, 413, 415, 422, 503, 507),
     openapi_extra=_BODY,
     response_class=Response,
     description=f"""\

@@ -7,13 +7,14 @@ from typing import Annotated, Any, Literal
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import Field
 
 from app.api.dependencies import AdminService, ReadService, SubmitService
 from app.api.problems import Responses, problem_responses
 from app.api.request_bodies import spool
 from app.api.strict_route import StrictRoute
 from app.services.datasets import MAX_FILE_BYTES, NAME_PATTERN, Format, Upload
-from fittingroom.specs.base import Text
+from fittingroom.specs.base import Visible
 from fittingroom.specs.datasets import DatasetSchema
 from fittingroom.specs.faults import Fault, InvalidSpec
 from fittingroom.specs.limits import MAX_NAME_LENGTH
@@ -42,7 +43,7 @@ _BODY: dict[str, Any] = {
         },
     }
 }
-_MAX_LISTED = 10_000
+_Columns = Annotated[str, Field(max_length=10_000), Visible()]
 _REPEATED: Responses = {200: {"model": DatasetSchema, "description": "It was there before."}}
 
 
@@ -62,7 +63,7 @@ def get_dataset(name: str, service: ReadService) -> DatasetSchema:
     "",
     status_code=201,
     operation_id="upload_dataset",
-    responses=_REPEATED | problem_responses(408, 409, 413, 415, 422, 503),
+    responses=_REPEATED | problem_responses(408, 409, 413, 415, 422, 503, 507),
     openapi_extra=_BODY,
     description=f"""\
 Upload a table to train on, of up to {MAX_FILE_BYTES // 1024**2} MiB: CSV whose first line names the columns, Parquet,
@@ -80,9 +81,8 @@ async def upload_dataset(  # noqa: PLR0913 - a query's parameters
         Query(max_length=64, pattern=NAME_PATTERN, description="What specs are to call it."),
     ],
     target: Annotated[
-        Text | None,
+        Annotated[str, Field(max_length=MAX_NAME_LENGTH), Visible()] | None,
         Query(
-            max_length=MAX_NAME_LENGTH,
             description="The column to be predicted; by default the one called `target`.",
         ),
     ] = None,
@@ -90,14 +90,14 @@ async def upload_dataset(  # noqa: PLR0913 - a query's parameters
         Literal["auto", "classification", "regression"],
         Query(description="Whether the target is a class; `auto` takes texts and few whole numbers for classes."),
     ] = "auto",
-    ignore: Annotated[
-        Text | None, Query(max_length=10_000, description="Columns to leave out, separated by commas.")
-    ] = None,
+    ignore: Annotated[_Columns | None, Query(description="Columns to leave out, separated by commas.")] = None,
     categorical: Annotated[
-        Text | None,
-        Query(max_length=10_000, description="Columns of numbers that name categories, separated by commas."),
+        _Columns | None,
+        Query(description="Columns of numbers that name categories, separated by commas."),
     ] = None,
-    description: Annotated[Text, Query(max_length=1_000, description="What it holds.")] = "",
+    description: Annotated[
+        Annotated[str, Field(max_length=1_000), Visible()], Query(description="What it holds.")
+    ] = "",
 ) -> DatasetSchema:
     """Upload a dataset."""
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()

@@ -25,9 +25,7 @@ from app.api.problems import problem_responses
 from app.api.strict_route import StrictRoute
 from app.examples import example_documents
 from app.services.cached_reads import experiment_etag
-from fittingroom.specs.base import Text
-from fittingroom.specs.experiment import ExperimentSpec
-from fittingroom.specs.limits import MAX_NAME_LENGTH, MAX_TAG_LENGTH
+from fittingroom.specs.experiment import ExperimentSpec, Name, Tag
 from fittingroom.views import resources
 from fittingroom.views.states import ExperimentState
 from fittingroom.views.submissions import PlanView
@@ -61,7 +59,9 @@ IdempotencyKey = Annotated[
 ]
 
 
-@router.post("", status_code=202, operation_id="submit_experiment", responses=problem_responses(413, 422, 503))
+@router.post(
+    "", status_code=202, operation_id="submit_experiment", responses=problem_responses(408, 413, 415, 422, 503, 507)
+)
 async def submit(
     spec: SpecBody, service: SubmitService, response: Response, idempotency_key: IdempotencyKey = None
 ) -> resources.ExperimentView:
@@ -77,7 +77,7 @@ async def submit(
     return view
 
 
-@router.post("/plan", operation_id="plan_experiment", responses=problem_responses(413, 422))
+@router.post("/plan", operation_id="plan_experiment", responses=problem_responses(408, 413, 415, 422, 503))
 def plan(spec: SpecBody, service: ReadService) -> PlanView:
     """Say which trials and cohorts an experiment would have, and what would train them. Stores nothing."""
     return service.plan(spec)
@@ -93,13 +93,9 @@ def list_experiments(  # noqa: PLR0913 - a query's parameters
     cursor: Annotated[str | None, Query(max_length=1_000, description="`next_cursor` of the page before.")] = None,
     sort: Annotated[Sort, Query(description="What comes first; `-` turns it around.")] = "-created_at",
     state: Annotated[ExperimentState | None, Query(description="Only those in this state.")] = None,
-    name: Annotated[
-        Text | None, Query(max_length=MAX_NAME_LENGTH, description="Only those with exactly this name.")
-    ] = None,
-    tag: Annotated[Text | None, Query(max_length=MAX_TAG_LENGTH, description="Only those with this tag.")] = None,
-    dataset: Annotated[
-        Text | None, Query(max_length=MAX_NAME_LENGTH, description="Only those on this dataset.")
-    ] = None,
+    name: Annotated[Name | None, Query(description="Only those with exactly this name.")] = None,
+    tag: Annotated[Tag | None, Query(description="Only those with this tag.")] = None,
+    dataset: Annotated[Name | None, Query(description="Only those on this dataset.")] = None,
     created_after: Annotated[Time | None, Query(description="Only those created later, RFC 3339.")] = None,
     created_before: Annotated[Time | None, Query(description="Only those created earlier, RFC 3339.")] = None,
 ) -> resources.ListView[resources.ExperimentSummaryView]:

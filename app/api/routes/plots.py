@@ -5,13 +5,14 @@ from typing import Annotated, Any, Literal
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import Field
 
 from app.api.conditional_requests import UNCHANGED, is_known, not_modified
 from app.api.dependencies import ExperimentId, ReadService
 from app.api.problems import Responses, problem_responses
 from app.api.strict_route import StrictRoute, refuse_parameter
 from app.services.experiments import Service
-from fittingroom.specs.base import Text
+from fittingroom.specs.base import Visible
 from fittingroom.specs.limits import MAX_NAME_LENGTH
 
 router = APIRouter(prefix="/v1", tags=["plots"], route_class=StrictRoute)
@@ -23,16 +24,14 @@ _SVG: Responses = {200: {"content": {"image/svg+xml": {}}, "description": "A pic
 _PNG: Responses = {200: {"content": {"image/png": {}}, "description": "A picture."}}
 
 Metrics = Annotated[
-    Text | None,
-    Query(
-        max_length=4 * MAX_NAME_LENGTH, examples=["loss,val_loss"],
+    Annotated[str, Field(max_length=4 * MAX_NAME_LENGTH), Visible()] | None,
+    Query( examples=["loss,val_loss"],
         description="Which metric, or several with commas between; by default the objective's.",
     ),
 ]  # fmt: skip
 X = Annotated[
-    Text,
-    Query(
-        max_length=MAX_NAME_LENGTH, examples=["optimizer.learning_rate"],
+    Annotated[str, Field(max_length=MAX_NAME_LENGTH), Visible()],
+    Query( examples=["optimizer.learning_rate"],
         description="`epoch`, or a hyperparameter: then the best epoch of each trial is drawn over its value.",
     ),
 ]  # fmt: skip
@@ -87,7 +86,8 @@ async def plot_experiment(  # noqa: PLR0913 - a query's parameters
 )  # fmt: skip
 async def plot_trials(  # noqa: PLR0913 - a query's parameters
     trials: Annotated[
-        Text, Query(max_length=40 * MAX_TRIALS, description="Ids of trials, with commas between.")
+        Annotated[str, Field(max_length=40 * MAX_TRIALS), Visible()],
+        Query(description="Ids of trials, with commas between.")
     ],
     service: ReadService, request: Request, *,
     metric: Metrics = None, scale: Scale = "auto", layout: Layout = "together", seeds: Seeds = "each",

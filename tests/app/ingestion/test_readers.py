@@ -23,7 +23,15 @@ def read(settings: Settings) -> Callable[..., Any]:
     def reads(file_format: str, content: str | bytes, **changes: Any) -> Any:
         file = settings.temporary_dir / "uploaded"
         file.write_bytes(content.encode() if isinstance(content, str) else content)
-        options = {"name": "people", "target": "t", "task": "auto", "ignore": [], "categorical": [], "description": ""}
+        options: dict[str, Any] = {
+            "name": "people",
+            "target": "t",
+            "task": "auto",
+            "ignore": [],
+            "categorical": [],
+            "description": "",
+        }
+        options["max_bytes"] = 10**9
         output = settings.temporary_dir / "output.npz"
         return read_in_process({"file": str(file), "output": str(output), "format": file_format} | options | changes)
 

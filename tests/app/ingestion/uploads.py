@@ -7,8 +7,6 @@ import resource
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +16,6 @@ import pytest
 
 from app.ingestion.__main__ import main
 from app.services import datasets
-from app.services.datasets import Upload
-from fittingroom.specs.datasets import DatasetSchema
-from fittingroom.specs.faults import Fault, InvalidSpec
 
 PEOPLE = """\
 age,city,member,note,grade
@@ -98,13 +93,6 @@ def read_in_process(wanted: Mapping[str, Any]) -> Any:
 @contextlib.contextmanager
 def reading_in_process() -> Iterator[None]:
     """Let servers of this process read uploads in it, instead of starting a process for each."""
-
-    def read(file: Path, output: Path, upload: Upload) -> DatasetSchema:
-        answer = read_in_process({"file": str(file), "output": str(output)} | asdict(upload))
-        if "faults" in answer:
-            raise InvalidSpec([Fault.model_validate(fault) for fault in answer["faults"]])
-        return DatasetSchema.model_validate(answer["schema"])
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(datasets, "_read", read)
+        patch.setattr(datasets, "_ask_reader", read_in_process)
         yield

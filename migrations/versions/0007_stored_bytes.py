@@ -1,0 +1,30 @@
+"""What datasets take in the storage, so that a project's can be bounded
+
+Revision: 0007, after 0006
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = '0007'
+down_revision = '0006'
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """To this version. Of what is there, the size follows from rows and features: four bytes a number, eight a target."""
+    with op.batch_alter_table("datasets") as table:
+        table.add_column(sa.Column("stored_bytes", sa.BigInteger(), nullable=True))
+    rows, features = (f"json_extract(document, '$.{name}')" for name in ("rows", "features"))
+    if op.get_bind().dialect.name == "postgresql":
+        rows, features = (f"CAST(document ->> '{name}' AS bigint)" for name in ("rows", "features"))
+    op.execute(f"UPDATE datasets SET stored_bytes = {rows} * (4 * {features} + 8)")  # noqa: S608 - our own names
+    with op.batch_alter_table("datasets") as table:
+        table.alter_column("stored_bytes", existing_type=sa.BigInteger(), nullable=False)
+
+
+def downgrade() -> None:
+    """Back to the version before."""
+    with op.batch_alter_table("datasets") as table:
+        table.drop_column("stored_bytes")

@@ -1,0 +1,32 @@
+"""What a project has and does: its trials that have not ended, and its bytes in the storage."""
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from models.lifecycle import TERMINAL
+from models.sql.tables import DatasetTable, ExperimentTable, TrialTable
+
+WEIGHT_BYTES = 4
+"""Of one parameter in an artifact, which holds the weights as float32."""
+
+
+def count_unended_trials(session: Session, project: str) -> int:
+    """How many trials of a project wait or run."""
+    query = (
+        select(func.count())
+        .select_from(TrialTable)
+        .join(ExperimentTable, ExperimentTable.id == TrialTable.experiment_id)
+        .where(ExperimentTable.project == project, TrialTable.state.not_in(TERMINAL))
+    )
+    return session.scalars(query).one()
+
+
+def count_stored_bytes(session: Session, project: str) -> int:
+    """What a project's datasets and the weights of its trials take in the storage, in bytes."""
+    of_datasets = select(func.coalesce(func.sum(DatasetTable.stored_bytes), 0)).where(DatasetTable.project == project)
+    parameters = (
+        select(func.coalesce(func.sum(TrialTable.parameter_count), 0))
+        .join(ExperimentTable, ExperimentTable.id == TrialTable.experiment_id)
+        .where(ExperimentTable.project == project, TrialTable.artifact.is_not(None))
+    )
+    return int(session.scalars(of_datasets).one()) + WEIGHT_BYTES * int(session.scalars(parameters).one())
