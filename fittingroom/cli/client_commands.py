@@ -202,6 +202,19 @@ def cancel(experiment_id: Id, *, as_json: AsJson = False, url: Url = DEFAULT_URL
 
 
 @commands.command()
+def usage(*, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
+    """Show what your project keeps and has to do, and how much of each it may."""
+    with connected(url, key) as client:
+        found = client.get_usage()
+    most = "" if found.max_unended_trials is None else f" of {found.max_unended_trials:,}"
+    line = (
+        f"{found.project} keeps {found.stored_bytes / 1e6:,.1f} of {found.max_stored_bytes / 1e6:,.0f} MB of datasets and "
+        f"weights; {found.unended_trials:,}{most} trials wait or run"
+    )
+    print_one(found, as_json=as_json, line=line)
+
+
+@commands.command()
 def export(
     experiment_id: Id,
     target: Annotated[str, typer.Argument(help="A file, for tensorboard a folder, for mlflow its server's URL.")],

@@ -58,6 +58,7 @@ def answers(service: Service) -> dict[str, Any]:
         "get_trial_history": http.get(f"{trial}/history").json(),
         "predict": http.post(f"{trial}/predict", json={"rows": [PASSENGER]}).json(),
         "list_workers": workers | {"items": [item | {"host": "worker-1"} for item in workers["items"]]},
+        "get_usage": http.get("/v1/usage").json(),
         "cancel_trial": http.post(f"{trial}/cancel").json(),
         "pause_experiment": http.post(f"/v1/experiments/{waiting}/pause").json(),
         "resume_experiment": http.post(f"/v1/experiments/{waiting}/resume").json(),

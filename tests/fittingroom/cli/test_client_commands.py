@@ -200,6 +200,12 @@ def test_history_as_csv_json_and_sparklines(run: Run, trained: str) -> None:
     assert "█▁" in run("history", trained).stdout
 
 
+def test_usage_is_a_sentence(run: Run, trained: str) -> None:
+    del trained  # it is something to count
+    assert "default keeps 0.0 of 100,000 MB" in run("usage").stdout
+    assert json.loads(run("usage", "--json").stdout)["max_stored_bytes"] == 100 * 10**9
+
+
 def test_a_comparison_is_a_sentence_and_a_table(run: Run, trained: str) -> None:
     shown = run("compare", trained).stdout
     assert "beats learning_rate" in shown

@@ -66,7 +66,7 @@ def test_help_lists_every_command(run: Run) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["submit", "plan", "watch", "list", "show", "history", "compare", "plot", "cancel", "export", "doctor"],
+    ["submit", "plan", "watch", "list", "show", "history", "compare", "plot", "cancel", "export", "usage", "doctor"],
 )
 def test_help_of_command_names_json(run: Run, command: str) -> None:
     shown = run(command, "--help")
