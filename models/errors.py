@@ -129,5 +129,12 @@ class BrokerUnavailableError(FittingRoomError):
     """The queue does not answer. Nothing is lost: SQL keeps the work, and it is sent later."""
 
 
+class UnforeseenError(FittingRoomError):
+    """The service has met an error of its own."""
+
+    def __init__(self) -> None:
+        super().__init__("the service has met an error of its own; its log tells more")
+
+
 class UsageFault(FittingRoomError):
     """The spec, or what it asks of this installation, is at fault; its text is shown to the client in full."""

@@ -82,11 +82,12 @@ def from_cursor(cursor: str, sort: Sort) -> Position:
     try:
         document = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
         of_sort, text, last_id = document
-        value = text if sort.endswith("name") else dt.datetime.fromisoformat(text)
+        text.encode()  # no database stores half a character
+        value = text if sort.endswith("name") else dt.datetime.fromisoformat(text).astimezone(dt.UTC)
         is_ours = of_sort == sort and isinstance(text, str) and isinstance(last_id, str) and is_id("exp", last_id)
-    except (ValueError, TypeError, RecursionError):  # no base64, no UTF-8, no JSON, no time
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):  # no base64, JSON, text, time
         is_ours = False
-    if not is_ours or (isinstance(value, dt.datetime) and value.tzinfo is None) or "\x00" in text:
+    if not is_ours or "\x00" in text:
         message = "expected the next_cursor of an earlier answer, unchanged, with the same sort"
         refuse_parameter("cursor", cursor, message)
     return Position(value, last_id)

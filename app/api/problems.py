@@ -34,6 +34,7 @@ from models.errors import (
     StorageQuotaError,
     TooManyDatasetsError,
     TooNewError,
+    UnforeseenError,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -57,6 +58,7 @@ _ANSWERS: dict[type[FittingRoomError], tuple[int, Mapping[str, str]]] = {
     TooManyRequestsError: (429, {}),
     QuotaError: (429, {"Retry-After": "60"}),
     NoWeightsError: (409, {}),
+    UnforeseenError: (500, {}),
     StorageQuotaError: (507, {}),
     TooManyBodiesError: (503, _SOON),
     PredictorUnavailableError: (503, _SOON),
@@ -140,8 +142,8 @@ def install_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def _(request: Request, error: Exception) -> JSONResponse:
         _log.error("unexpected_error", path=request.url.path, exc_info=error)
-        detail = "the service has met an error of its own; its log tells more"
-        return problem_response(request.url.path, 500, detail, headers=SECURITY_HEADERS)  # no middleware sees it
+        # No middleware sees it.
+        return problem_response(request.url.path, 500, str(UnforeseenError()), headers=SECURITY_HEADERS)
 
 
 def _allowed(request: Request) -> str:
@@ -157,7 +159,7 @@ def _allowed(request: Request) -> str:
 def _own_error(request: Request, error: FittingRoomError) -> JSONResponse:
     if isinstance(error, KeyReusedError):
         return _invalid(request, [Fault(pointer="Idempotency-Key", detail=str(error))])
-    status, headers = next(_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS)
+    status, headers = _ANSWERS.get(type(error), _ANSWERS[UnforeseenError])
     if isinstance(error, TooManyRequestsError):
         headers = {"Retry-After": str(error.retry_after_seconds)}
     return problem_response(request.url.path, status, str(error), headers=headers)

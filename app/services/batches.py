@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import IO, Any
 
+import structlog
 from pydantic import ValidationError
 
 from app.services.experiments import Service
@@ -17,7 +18,14 @@ from fittingroom.specs.faults import Fault, InvalidSpec, faults_in
 from fittingroom.specs.limits import MAX_BODY_BYTES, MAX_FAULTS
 from fittingroom.specs.strict_json import InvalidJsonError, read_json
 from fittingroom.views.submissions import BatchItemView
-from models.errors import DatabaseUnavailableError, FittingRoomError, KeyReusedError, QuotaError, StorageQuotaError
+from models.errors import (
+    DatabaseUnavailableError,
+    FittingRoomError,
+    KeyReusedError,
+    QuotaError,
+    StorageQuotaError,
+    UnforeseenError,
+)
 from models.sql.submissions import Accepted, Submission
 
 CHUNK = 100
@@ -31,6 +39,13 @@ MAX_TOGETHER = 2_000
 """An all-or-nothing batch is one transaction, for which every other writer waits."""
 
 
+_log = structlog.get_logger()
+
+
+Unaccepted = InvalidSpec | UnforeseenError | DatabaseUnavailableError
+"""Why an item is no experiment that could be stored."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """What a client sent, spooled to a file."""
@@ -40,7 +55,7 @@ class Batch:
     """Whether it is NDJSON, or else an array."""
     idempotency_key: str | None = None
 
-    def read(self) -> Iterator[ExperimentSpec | InvalidSpec]:
+    def read(self) -> Iterator[ExperimentSpec | Unaccepted]:
         """Its experiments from the first to the last; of each that is none, its faults."""
         self.file.seek(0)
         documents = self._lines() if self.has_lines else read_items(self.file, MAX_BODY_BYTES)
@@ -104,6 +119,8 @@ def _stored(service: Service, submissions: Sequence[Submission]) -> Sequence[Acc
         return service.submitter.store(submissions)
     except (StorageQuotaError, DatabaseUnavailableError) as error:
         return [error] * len(submissions)
+    except Exception as error:  # noqa: BLE001 - the other chunks are stored all the same
+        return [_unforeseen(error)] * len(submissions)
 
 
 def submit_together(service: Service, batch: Batch) -> Iterator[BatchItemView]:
@@ -119,6 +136,8 @@ def submit_together(service: Service, batch: Batch) -> Iterator[BatchItemView]:
     for index, spec in enumerate(batch.read()):
         count += 1
         found = _planned(service, batch, index, spec)
+        if isinstance(found, FittingRoomError):
+            raise found
         if isinstance(found, InvalidSpec):
             faults += [fault.model_copy(update={"pointer": f"/{index}{fault.pointer}"}) for fault in found.faults]
         if len(faults) >= MAX_FAULTS:
@@ -149,22 +168,31 @@ def _chunks(service: Service, batch: Batch) -> Iterator[list[Submission]]:
         yield chunk
 
 
-def _validated(document: Any) -> ExperimentSpec | InvalidSpec:  # noqa: ANN401 - JSON
+def _validated(document: Any) -> ExperimentSpec | Unaccepted:  # noqa: ANN401 - JSON
     try:
         return ExperimentSpec.model_validate(document)
     except ValidationError as error:
         return InvalidSpec(faults_in(error, document))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is this item's alone
+        return _unforeseen(error)
 
 
-def _planned(
-    service: Service, batch: Batch, index: int, spec: ExperimentSpec | InvalidSpec
-) -> Submission | InvalidSpec:
-    if isinstance(spec, InvalidSpec):
+def _planned(service: Service, batch: Batch, index: int, spec: ExperimentSpec | Unaccepted) -> Submission | Unaccepted:
+    if not isinstance(spec, ExperimentSpec):
         return spec
     try:
         return service.submission(spec, batch.key_of(index))
     except InvalidSpec as error:
         return error
+    except DatabaseUnavailableError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - likewise
+        return _unforeseen(error)
+
+
+def _unforeseen(error: Exception) -> UnforeseenError:
+    _log.error("unexpected_error", path="/v1/experiments/batch", exc_info=error)
+    return UnforeseenError()
 
 
 def _answer(index: int, found: Accepted | InvalidSpec | FittingRoomError) -> BatchItemView:
@@ -177,5 +205,6 @@ def _answer(index: int, found: Accepted | InvalidSpec | FittingRoomError) -> Bat
         faults = found.faults[:MAX_FAULTS]
     elif isinstance(found, KeyReusedError):
         faults = [Fault(pointer="Idempotency-Key", detail=str(found))]
-    status = {QuotaError: 429, DatabaseUnavailableError: 503, StorageQuotaError: 507}.get(type(found), 422)
+    statuses = {QuotaError: 429, UnforeseenError: 500, DatabaseUnavailableError: 503, StorageQuotaError: 507}
+    status = statuses.get(type(found), 422)
     return BatchItemView(index=index, status=status, detail=str(found)[:2_000], errors=list(faults))

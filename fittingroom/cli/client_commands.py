@@ -32,8 +32,8 @@ commands = typer.Typer()
 datasets = typer.Typer(help="What there is to train on: show, upload, delete.", no_args_is_help=True)
 commands.add_typer(datasets, name="datasets")
 
-_PATIENT = 6
-"""How often a request is sent again while one watches: a service that starts again is waited for."""
+_PATIENCE_SECONDS = 60.0
+"""For how long a service that starts again is waited for while one watches."""
 
 Url = Annotated[str, typer.Option(envvar="FITTINGROOM_URL", help="Where the service is.")]
 Key = Annotated[
@@ -98,7 +98,7 @@ def plan(
 @commands.command()
 def watch(experiment_id: Id, *, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Show an experiment train until it ends; with --json, one line for each change."""
-    with connected(url, key, retries=_PATIENT) as client:
+    with connected(url, key, patience=_PATIENCE_SECONDS) as client:
         if as_json:
             for event in client.stream(experiment_id):
                 print_one(event, as_json=True)
@@ -208,8 +208,8 @@ def usage(*, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -
         found = client.get_usage()
     most = "" if found.max_unended_trials is None else f" of {found.max_unended_trials:,}"
     line = (
-        f"{found.project} keeps {found.stored_bytes / 1e6:,.1f} of {found.max_stored_bytes / 1e6:,.0f} MB of datasets and "
-        f"weights; {found.unended_trials:,}{most} trials wait or run"
+        f"{found.project} keeps {found.stored_bytes / 1e6:,.1f} of {found.max_stored_bytes / 1e6:,.0f} MB of datasets "
+        f"and weights; {found.unended_trials:,}{most} trials wait or run"
     )
     print_one(found, as_json=as_json, line=line)
 

@@ -30,7 +30,7 @@ def say(text: object, *, is_error: bool = False, ends_line: bool = True) -> None
 
 
 @contextlib.contextmanager
-def connected(url: str, key: str | None, *, retries: int = 2) -> Iterator["Client"]:
+def connected(url: str, key: str | None, *, patience: float = 2.0) -> Iterator["Client"]:
     """A client; what goes wrong within the block becomes a sentence and an exit code."""
     import httpx  # noqa: PLC0415
     from pydantic import ValidationError  # noqa: PLC0415
@@ -38,7 +38,7 @@ def connected(url: str, key: str | None, *, retries: int = 2) -> Iterator["Clien
     from fittingroom.client.sync_client import Client, ProblemError  # noqa: PLC0415
 
     try:
-        with Client(url, key=key, retries=retries) as client:
+        with Client(url, key=key, patience=patience) as client:
             yield client
     except ProblemError as error:
         say_problem(error)

@@ -14,7 +14,7 @@ from fittingroom.client import api_calls
 from fittingroom.client.api_calls import Call, ProblemError, SpecLike
 from fittingroom.client.keras_fit import FitView, fit_spec, fit_view, refuse_several
 from fittingroom.client.keras_model import CompiledModel
-from fittingroom.client.retries import Pauses, patience
+from fittingroom.client.retries import PATIENCE_SECONDS, Pauses, asking_again
 from fittingroom.client.sync_client import PAGE, SILENCE_SECONDS, WAIT_SECONDS, connection
 from fittingroom.specs.datasets import DatasetSchema
 from fittingroom.views.comparison import ComparisonView
@@ -47,11 +47,16 @@ class AsyncClient:
     """Speaks to one service; an asynchronous context manager. What fails in passing is asked again."""
 
     def __init__(
-        self, url: str | None = None, *, key: str | None = None, timeout: float = 30.0, retries: int = 4
+        self,
+        url: str | None = None,
+        *,
+        key: str | None = None,
+        timeout: float = 30.0,
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
         """As `Client`."""
         self._http = httpx.AsyncClient(**connection(url, key, timeout))
-        self._timeout, self._retrying = timeout, AsyncRetrying(**patience(retries))
+        self._timeout, self._retrying = timeout, AsyncRetrying(**asking_again(patience))
 
     async def __aenter__(self) -> Self:
         """The client itself."""

@@ -4,25 +4,31 @@ import time
 from typing import Any
 
 import httpx
-from tenacity import RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import RetryCallState, retry_if_exception, stop_before_delay, wait_exponential_jitter
 
 from fittingroom.client.api_calls import ProblemError
 
 PASSING = frozenset({429, 502, 503, 504})
 """Answers that may be another one soon."""
 MAX_WAIT_SECONDS = 60.0
+PATIENCE_SECONDS = 60.0
+"""For how long a request that fails in passing is sent again: a service that starts anew is back sooner."""
 LOST_SECONDS = 120.0
 """For how long a stream looks for a service that is gone."""
 
-_growing = wait_exponential_jitter(multiplier=0.2, max=10.0, jitter=0.2)
+_growing = wait_exponential_jitter(multiplier=0.2, max=5.0, jitter=0.2)
 
 
-def patience(retries: int) -> dict[str, Any]:
-    """Arguments for tenacity: ask again what failed in passing, after growing pauses, or when the service says so."""
+def asking_again(patience: float) -> dict[str, Any]:
+    """Arguments for tenacity: for some seconds, ask again what failed in passing.
+
+    Args:
+        patience: for how many; pauses grow, but for those that the service names itself.
+    """
     return {
         "retry": retry_if_exception(_is_passing),
         "wait": _pause,
-        "stop": stop_after_attempt(retries + 1),
+        "stop": stop_before_delay(patience),
         "reraise": True,
     }
 

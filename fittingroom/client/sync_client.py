@@ -17,7 +17,7 @@ from fittingroom.client import api_calls
 from fittingroom.client.api_calls import Call, ProblemError, SpecLike
 from fittingroom.client.keras_fit import FitView, TrialFailedError, fit_spec, fit_view, refuse_several
 from fittingroom.client.keras_model import CompiledModel
-from fittingroom.client.retries import Pauses, patience
+from fittingroom.client.retries import PATIENCE_SECONDS, Pauses, asking_again
 from fittingroom.specs.datasets import DatasetSchema
 from fittingroom.views.comparison import ComparisonView
 from fittingroom.views.history_formats import Floats, as_floats, as_frame
@@ -62,7 +62,12 @@ class Client:
     """Speaks to one service; a context manager. What fails in passing is asked again."""
 
     def __init__(
-        self, url: str | None = None, *, key: str | None = None, timeout: float = 30.0, retries: int = 4
+        self,
+        url: str | None = None,
+        *,
+        key: str | None = None,
+        timeout: float = 30.0,
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
         """Set up; connects with the first call.
 
@@ -70,10 +75,11 @@ class Client:
             url: where the service is; by default FITTINGROOM_URL, or this machine's port 8000.
             key: if it needs one; by default FITTINGROOM_KEY.
             timeout: seconds for one request.
-            retries: how often a request that failed in passing is sent again; a submit has an idempotency key for that.
+            patience: for how many seconds a request that fails in passing is sent again, if that is safe; a submit has
+                an idempotency key for that.
         """
         self._http = httpx.Client(**connection(url, key, timeout))
-        self._timeout, self._retrying = timeout, Retrying(**patience(retries))
+        self._timeout, self._retrying = timeout, Retrying(**asking_again(patience))
 
     def __enter__(self) -> Self:
         """The client itself."""

@@ -38,7 +38,10 @@ def _from_text(text: str) -> dt.datetime:
     """A time as RFC 3339 writes it, and nothing else that Python would take for one."""
     if re.fullmatch(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", text) is None:
         raise ValueError("expected a time with its zone, such as 2026-11-24T08:00:00Z")
-    return dt.datetime.fromisoformat(text.upper()).astimezone(dt.UTC)
+    try:
+        return dt.datetime.fromisoformat(text.upper()).astimezone(dt.UTC)
+    except OverflowError:
+        raise ValueError("in UTC it would be before the year 1 or after the year 9999") from None
 
 
 _EXAMPLES = {name: {"summary": document["name"], "value": document} for name, document in example_documents().items()}

@@ -110,7 +110,8 @@ def translate_layer(layer: Mapping[str, Any], path: Path) -> dict[str, Any]:
     kind = _KINDS.get(name) if isinstance(name, str) else None
     if kind is None:
         raise refusal((*path, "class_name"), name, f"this layer is not known here; known are: {', '.join(_KINDS)}")
-    if layer.get("module") not in {"keras.layers", "keras"} or layer.get("registered_name") not in {None, name}:
+    # Tuples: what a client sends may be anything, and a list cannot be looked up in a set.
+    if layer.get("module") not in ("keras.layers", "keras") or layer.get("registered_name") not in (None, name):
         raise refusal((*path, "module"), layer.get("module"), "expected keras.layers, and nothing registered")
     config, place = object_at(layer.get("config"), (*path, "config")), (*path, "config")
     translated: dict[str, Any] = {"type": kind.type, **kind.added}
@@ -143,7 +144,7 @@ def _value(key: str, value: Any, path: Path) -> Any:  # noqa: ANN401 - JSON
         return _initializer(value, path)
     if key.endswith("_regularizer") and value is not None:
         config = object_at(object_at(value, path).get("config"), (*path, "config"))
-        if value.get("class_name") not in {"L1", "L2", "L1L2"} or value.get("module") != "keras.regularizers":
+        if value.get("class_name") not in ("L1", "L2", "L1L2") or value.get("module") != "keras.regularizers":
             raise refusal(path, value.get("class_name"), "expected L1, L2 or L1L2 of keras.regularizers")
         return {name: config[name] for name in ("l1", "l2") if name in config}
     return value

@@ -235,6 +235,21 @@ KERAS: dict[str, Refused] = {
         "/model/keras/config/layers/0/module",
         "expected keras.layers",
     ),
+    "a module that is a list": (
+        keras_json(module=[]),
+        "/model/keras/config/layers/0/module",
+        "expected keras.layers",
+    ),
+    "a registered name that is an object": (
+        keras_json(registered_name={}),
+        "/model/keras/config/layers/0/module",
+        "expected keras.layers",
+    ),
+    "a regularizer that is a list": (
+        keras_json(config={"units": 2, "kernel_regularizer": {"class_name": [], "config": {}}}),
+        "/model/keras/config/layers/0/config/kernel_regularizer",
+        "expected L1, L2 or L1L2",
+    ),
     "a registered class": (
         keras_json(registered_name="custom>Dense"),
         "/model/keras/config/layers/0/module",

@@ -8,12 +8,15 @@ import httpx
 import pytest
 from sqlalchemy.orm import Session
 
-from app.services import submission_writer
+from app.services import experiments, submission_writer
+from fittingroom.specs.experiment import ExperimentSpec
 from models.sql.submissions import Submission, add_experiments
+from tests.app.api.malformed_bodies import keras_json
 from tests.factories import document
 
 pytestmark = pytest.mark.stores
 
+JSON = {"Content-Type": "application/json"}
 NDJSON = {"Content-Type": "application/x-ndjson"}
 BAD = document(optimizer={"name": "sgd", "learning_rate": -1})
 
@@ -48,6 +51,33 @@ def test_each_is_answered_on_its_own(http: httpx.Client, as_lines: bool) -> None
     assert view["items"][1]["errors"][0]["pointer"] == "/optimizer/learning_rate"
     names = [http.get(item["location"]).json()["name"] for item in view["items"] if item["status"] == 202]
     assert names == ["a", "b"]
+    assert count(http) == 2
+
+
+@pytest.mark.parametrize("as_lines", [True, False])
+def test_odd_item_is_refused_alone(http: httpx.Client, as_lines: bool) -> None:  # noqa: FBT001 - a parameter
+    documents = [document(name="a"), json.loads(keras_json(module=[])), document(name="b")]
+    content, headers = (lines(*documents), NDJSON) if as_lines else (json.dumps(documents), JSON)
+    items = http.post("/v1/experiments/batch", content=content, headers=headers).json()["items"]
+    assert [item["status"] for item in items] == [202, 422, 202]
+
+
+def test_item_that_meets_an_error_of_our_own_is_answered_alone(
+    http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submission = experiments.Service.submission
+
+    def fail(service: experiments.Service, spec: ExperimentSpec, key: str | None = None) -> Submission:
+        if spec.name == "bad":
+            raise TypeError("secret inner workings")
+        return submission(service, spec, key)
+
+    monkeypatch.setattr(experiments.Service, "submission", fail)
+    documents = [document(name=name) for name in ("a", "bad", "b")]
+    answer = http.post("/v1/experiments/batch", json=documents)
+    assert [item["status"] for item in answer.json()["items"]] == [202, 500, 202]
+    assert "secret" not in answer.text
+    assert http.post("/v1/experiments/batch?atomic=true", json=documents).status_code == 500
     assert count(http) == 2
 
 

@@ -1,6 +1,8 @@
 """Malformed requests over HTTP: each kind gets its 4xx, and nothing is changed by it."""
 
+import base64
 import datetime as dt
+import json
 import socket
 
 import httpx
@@ -74,6 +76,11 @@ def test_submit_body_at_limit_is_read(shared_http: httpx.Client) -> None:
     assert answer.json()["errors"][0]["pointer"] == "/name"
 
 
+def cursor_of(*parts: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
+
+
+BEFORE_ALL_TIMES = cursor_of("created_at", "0001-01-01T00:00:00+14:00", f"exp_{NOBODY}")
 OF_TIMES = to_cursor("created_at", Position(dt.datetime(2026, 1, 1, tzinfo=dt.UTC), f"exp_{NOBODY}"))
 
 REQUESTS: dict[str, tuple[str, str, dict[str, str | bytes], int]] = {
@@ -106,6 +113,20 @@ REQUESTS: dict[str, tuple[str, str, dict[str, str | bytes], int]] = {
     "a cursor that is JSON of ours no more": ("GET", "/v1/experiments?cursor=WyJuYW1lIiwgMSwgMl0", {}, 422),
     "a cursor nested deep": ("GET", "/v1/experiments?cursor=" + "W1tb" * 240, {}, 422),
     "a cursor of another order": ("GET", f"/v1/experiments?sort=name&cursor={OF_TIMES}", {}, 422),
+    "a cursor with half a character": (
+        "GET", f"/v1/experiments?sort=name&cursor={cursor_of('name', chr(0xD800), f'exp_{NOBODY}')}", {}, 422,
+    ),
+    "a cursor with NUL": (
+        "GET", f"/v1/experiments?sort=name&cursor={cursor_of('name', chr(0), f'exp_{NOBODY}')}", {}, 422,
+    ),
+    "a cursor before all times": (
+        "GET", f"/v1/experiments?sort=created_at&cursor={BEFORE_ALL_TIMES}", {}, 422,
+    ),
+    "a cursor of numbers": ("GET", f"/v1/experiments?sort=name&cursor={cursor_of('name', 7, 'exp_')}", {}, 422),
+    "a cursor of lists": ("GET", f"/v1/experiments?sort=name&cursor={cursor_of('name', [], [])}", {}, 422),
+    "a time before all times": ("GET", "/v1/experiments?created_after=0001-01-01T00:00:00%2B14:00", {}, 422),
+    "a time after all times": ("GET", "/v1/experiments?created_before=9999-12-31T23:59:59-14:00", {}, 422),
+    "an override in a filter": ("GET", "/v1/experiments?name=%E2%80%AE", {}, 422),
     "a time that is none": ("GET", "/v1/experiments?created_after=yesterday", {}, 422),
     "a time beyond all calendars": ("GET", "/v1/experiments?created_after=99999-01-01T00:00:00Z", {}, 422),
     "NUL in a filter": ("GET", "/v1/experiments?dataset=%00", {}, 422),
