@@ -1,6 +1,7 @@
 """A cohort from claim to end: claim, prepare, train, and one answer to whatever went wrong."""
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -55,6 +56,7 @@ class Runner:
     Attributes:
         engines: by name; they keep programs and datasets from one cohort to the next.
         claim: what is being trained, or None; the heartbeat keeps it alive, the reaper rings only while it is None.
+        claimed_at: since when, on the monotonic clock.
         reporter: to whom the engine reports, while one trains.
         releasing: set it to end training politely.
         lost: the claim whose lease the heartbeat found gone, if there was one.
@@ -70,6 +72,7 @@ class Runner:
         self.engines: dict[str, Engine] = {fused.name: fused, ReferenceEngine.name: ReferenceEngine(compilers)}
         self._programs = fused.programs
         self.claim: Claim | None = None
+        self.claimed_at = 0.0
         self.reporter: Reporter | None = None
         self.releasing = threading.Event()
         self.lost: Claim | None = None
@@ -91,7 +94,7 @@ class Runner:
             return False
         log = _log.bind(cohort=cohort_id, attempt=claim.attempt)
         log.info("cohort_claimed")
-        self.claim = claim
+        self.claim, self.claimed_at = claim, time.monotonic()
         checkpoints = Checkpoints(self._storage, claim, mine)
         try:
             self._train(claim, checkpoints)
@@ -108,6 +111,12 @@ class Runner:
         finally:
             self.claim = self.reporter = None
         return True
+
+    @property
+    def silent_seconds(self) -> float:
+        """For how long no epoch of the claim has ended."""
+        reporter = self.reporter
+        return time.monotonic() - self.claimed_at if reporter is None else reporter.silent_seconds
 
     def release(self, claim: Claim) -> bool:
         """Give a cohort back to the queue; False if it was no longer this worker's."""

@@ -145,13 +145,16 @@ class Gate:
         """Let go those whose key is no longer valid, as long as there is somebody."""
         while self._watched:
             await asyncio.sleep(CHECK_SECONDS)
+            asked = dict(self._watched)  # others come and go while it is looked up
             try:
-                valid = await to_thread.run_sync(self._find_valid, list(self._watched))
+                valid = await to_thread.run_sync(self._find_valid, list(asked))
             except Exception as error:  # noqa: BLE001 - whatever it is, those who wait go on waiting
                 _log.warning("keys_not_checked", error=type(error).__name__)
                 continue
-            for key_id in self._watched.keys() - valid:
-                self._watched.pop(key_id).revoked.set_result(None)
+            for key_id in asked.keys() - valid:
+                asked[key_id].revoked.set_result(None)
+                if self._watched.get(key_id) is asked[key_id]:
+                    del self._watched[key_id]
         self._watching = None
 
     def _find_valid(self, ids: Collection[str]) -> set[str]:

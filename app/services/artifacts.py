@@ -85,7 +85,7 @@ class ArtifactService:
             elif state != TrialState.COMPLETED:
                 why = f"it is {state}, and only trials that have completed keep theirs"
             else:
-                why = "none of its epochs had an objective that is a number, or there was no room for them"
+                why = row.artifact_fault or "they were not kept, by a version that did not say why"
             raise NoWeightsError(trial_id, why)
         return row
 

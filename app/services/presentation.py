@@ -126,6 +126,7 @@ def trial_summary(row: TrialTable, cohort: CohortTable) -> resources.TrialSummar
         training_seconds=row.training_seconds,
         best_epoch=best,
         weights_epoch=row.artifact_epoch,
+        weights_fault=row.artifact_fault,
     )
 
 

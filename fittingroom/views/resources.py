@@ -158,6 +158,8 @@ class TrialSummaryView(View):
     best_epoch: BestEpochView | None
     weights_epoch: int | None = None
     """Of which epoch the weights were kept: they can be downloaded, and predict. Null until the trial has completed."""
+    weights_fault: str | None = None
+    """Why a trial that has completed has no weights."""
 
 
 class TrialView(TrialSummaryView):

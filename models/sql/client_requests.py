@@ -1,7 +1,9 @@
 """What clients ask for: cancel, pause, resume, delete. Each is one conditional change; again, it changes nothing.
 
-"Please stop" is a flag with a time: workers see it at the end of an epoch.
+"Please stop" is a flag with a time: workers see it at the end of an epoch, or, if none ends, after a grace.
 """
+
+from enum import Enum, auto
 
 from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session
@@ -11,7 +13,7 @@ from models.errors import ExperimentEndedError, NotFoundError
 from models.lifecycle import TERMINAL
 from models.messaging.messages import Message
 from models.sql.database import clock
-from models.sql.leases import lock_experiment, set_version
+from models.sql.leases import Claim, lock_experiment, set_version
 from models.sql.tables import (
     CohortTable,
     DeletionTable,
@@ -107,6 +109,26 @@ def is_paused(session: Session, experiment_id: str) -> bool:
     """Whether an experiment was asked to pause."""
     paused = exists().where(ExperimentTable.id == experiment_id, ExperimentTable.paused_at.is_not(None))
     return bool(session.scalar(select(paused)))
+
+
+class StopRequest(Enum):
+    """What was asked for that ends the training of a whole cohort."""
+
+    CANCEL = auto()
+    PAUSE = auto()
+    DELETE = auto()
+
+
+def find_stop_request(session: Session, claim: Claim) -> StopRequest | None:
+    """What was asked for, if something was, that a worker's claim on a cohort ends with."""
+    cohort = session.get(CohortTable, claim.cohort_id)
+    if cohort is None:
+        return StopRequest.DELETE
+    running = (TrialTable.cohort_id == claim.cohort_id, TrialTable.state == TrialState.RUNNING)
+    unasked = select(TrialTable.id).where(*running, TrialTable.cancel_requested_at.is_(None)).limit(1)
+    if session.scalar(unasked) is None and session.scalar(select(TrialTable.id).where(*running).limit(1)) is not None:
+        return StopRequest.CANCEL
+    return StopRequest.PAUSE if is_paused(session, claim.experiment_id) else None
 
 
 def delete_experiment(session: Session, experiment_id: str) -> None:

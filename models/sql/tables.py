@@ -161,6 +161,7 @@ class TrialTable(Base):
     environment: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     artifact: Mapped[str | None] = mapped_column(String(200))
     artifact_epoch: Mapped[int | None]
+    artifact_fault: Mapped[str | None] = mapped_column(String(200))
 
 
 class EpochTable(Base):

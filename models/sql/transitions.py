@@ -4,6 +4,7 @@ What workers report and what befalls them stands here; `models.sql.client_reques
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, case, func, literal, select, update
@@ -67,16 +68,26 @@ def mark_claimed(session: Session, cohort_id: str, owner: str, lease_seconds: fl
     return Claim(cohort_id, experiment_id, owner, attempt)
 
 
+@dataclass(frozen=True)
+class KeptWeights:
+    """Where the weights of a trial that has completed are, or why they are nowhere."""
+
+    artifact: str | None = None
+    """The file that holds them."""
+    artifact_epoch: int | None = None
+    """Of which epoch they are."""
+    artifact_fault: str | None = None
+    """Why they were not kept."""
+
+
+NO_WEIGHTS = KeptWeights()
+
+
 def mark_completed(
-    session: Session,
-    claim: Claim,
-    trial_id: str,
-    reason: StopReason,
-    artifact: str | None = None,
-    artifact_epoch: int | None = None,
+    session: Session, claim: Claim, trial_id: str, reason: StopReason, weights: KeptWeights = NO_WEIGHTS
 ) -> bool:
-    """A trial has trained to its end; its weights of an epoch are in a file, if they could be kept."""
-    mine, values = TrialTable.id == trial_id, {"artifact": artifact, "artifact_epoch": artifact_epoch}
+    """A trial has trained to its end."""
+    mine, values = TrialTable.id == trial_id, asdict(weights)
     return _end_held(session, claim, mine, TrialState.COMPLETED, stop_reason=reason, **values)
 
 

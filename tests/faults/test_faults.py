@@ -211,7 +211,15 @@ def test_disk_full_on_artifact(cluster: Cluster) -> None:
     cluster.assert_kept(view.id, attempts=1, faults=0, weights=False)
     answer = cluster.http.get(f"/v1/trials/{cluster.trials(view.id)[0].id}/artifact")
     assert answer.status_code == 409
-    assert "no room" in answer.json()["detail"]
+    assert "could not be written: OSError" in answer.json()["detail"]
+    assert "No space left" in cluster.http.get(f"/v1/trials/{cluster.trials(view.id)[0].id}").json()["weights_fault"]
+
+
+def test_disk_full_for_a_while_on_artifact(cluster: Cluster) -> None:
+    """It is waited for, and nothing is lost."""
+    view = cluster.client.submit(SWEEP)
+    cluster.worker("disk_full_for_a_while")
+    cluster.assert_kept(view.id, attempts=1, faults=0)
 
 
 @pytest.mark.parametrize("kept", [0, 300], ids=["empty", "truncated"])
@@ -376,6 +384,32 @@ def test_an_epoch_that_never_ends(cluster: Cluster) -> None:
     assert "time_limit_seconds allows 5" in trial.fault.message
     until(lambda: any(each["process_id"] == worker.pid for each in cluster.workers()))
     assert worker.poll() is None
+
+
+@pytest.mark.parametrize("request_", ["cancel", "pause", "delete", "limit"])
+def test_a_compilation_that_never_ends_is_stopped(cluster: Cluster, request_: str) -> None:
+    """Whatever a client asks for, or the limit on the first epoch, and the worker is there for the next experiment."""
+    limit = "4" if request_ == "limit" else "600"
+    view = cluster.client.submit(SWEEP)
+    cluster.worker("endless_compilation", FITTINGROOM_GRACE_SECONDS="1", FITTINGROOM_FIRST_EPOCH_SECONDS=limit)
+    compiling = cluster.folder / "is_compiling"
+    until(compiling.exists)
+    compiling.unlink()
+    other = cluster.client.submit(SWEEP)
+    if request_ == "delete":
+        cluster.client.delete(view.id)
+    elif request_ != "limit":
+        cluster.http.post(f"/v1/experiments/{view.id}/{request_}").raise_for_status()
+    cluster.assert_kept(other.id, attempts=1, faults=0)
+    if request_ == "cancel":
+        assert {trial.state.value for trial in cluster.trials(view.id)} == {"cancelled"}
+    elif request_ == "pause":
+        assert {trial.state.value for trial in cluster.trials(view.id)} == {"queued"}
+        cluster.client.cancel(view.id)
+    elif request_ == "limit":
+        [fault, _] = [trial.fault for trial in cluster.trials(view.id)]
+        assert fault is not None
+        assert "FITTINGROOM_FIRST_EPOCH_SECONDS allows 4" in fault.message
 
 
 def test_a_deleted_experiment_whose_worker_still_runs(cluster: Cluster) -> None:

@@ -122,11 +122,24 @@ def killed_after_an_artifact() -> None:
 
 def disk_full_on_artifact() -> None:
     from models.storage import Storage
+    from workers.reporting import reporter
 
     def refuse(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     Storage.write_file = refuse  # type: ignore[method-assign]
+    reporter.ARTIFACT_PATIENCE_SECONDS = 2.0
+
+
+def disk_full_for_a_while() -> None:
+    """The first five attempts to write weights find no room."""
+    from models.storage import Storage
+
+    def refuse() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for call in range(1, 6):
+        before(Storage, "write_file", refuse, call=call)
 
 
 def poison() -> None:
@@ -172,6 +185,19 @@ def endless_epoch() -> None:
 
     watchdog.OVERTIME_SECONDS = 1.0
     before(Training, "_train_epoch", lambda: _block_for(600), call=3)
+
+
+def endless_compilation() -> None:
+    """No epoch of the first cohort ever ends; a file says when it has come to that."""
+    from workers.engines.fused.training import Training
+
+    def block() -> None:
+        Path("is_compiling").touch()
+        _block_for(600)
+
+    if "HAS_BEGUN_ANEW" not in os.environ:
+        before(Training, "_train_epoch", block)
+    os.environ["HAS_BEGUN_ANEW"] = "1"
 
 
 def slow_epochs() -> None:
@@ -231,6 +257,7 @@ FAULTS = {
         killed_before_the_claim, killed_after_the_claim, killed_within_an_epoch, killed_before_the_write,
         killed_before_the_mark, killed_within_a_checkpoint, killed_after_a_checkpoint, disk_full_on_checkpoint,
         killed_after_an_artifact, disk_full_on_artifact,
+        disk_full_for_a_while, endless_compilation,
         poison, out_of_memory, clock_an_hour_ahead, endless_epoch, slow_epochs, claim_lost_on_the_way, none,
     )
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""A thread that ends what cannot end itself: an epoch that outlasts the grace of a signal, or its trial's time limit.
+"""A thread that ends what cannot end itself: an epoch that outlasts a limit, or the grace of a signal or a request.
 
 While an epoch is being computed Python runs none of its own signal handlers in the main thread; so this thread
 listens to the signals' wake-up pipe.
@@ -18,10 +18,14 @@ import structlog
 from models.errors import FittingRoomError
 from models.settings import Settings
 from models.sql import transitions
+from models.sql.client_requests import StopRequest, find_stop_request
 from models.sql.database import Database
+from models.sql.leases import Claim
 from workers.runner import Runner
 
 INTERVAL_SECONDS = 0.2
+REQUEST_SECONDS = 2.0
+"""How often it is looked what clients have asked for."""
 OVERTIME_SECONDS = 30.0
 """How long after its trial's time limit an epoch may end: then the trial ends with it, later it has failed."""
 
@@ -44,6 +48,9 @@ class Watchdog(threading.Thread):
         self._settings, self._database, self._runner, self._say_goodbye = settings, database, runner, say_goodbye
         self._ending = threading.Event()
         self._asked_at: float | None = None
+        self._looked_at = 0.0
+        self._requested: tuple[Claim, StopRequest, float] | None = None
+        """What was found asked for, of which claim, and when."""
         self._signals, wakeup = os.pipe()
         os.set_blocking(wakeup, False)
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
@@ -58,6 +65,8 @@ class Watchdog(threading.Thread):
             try:
                 self._watch_grace()
                 self._watch_time_limit()
+                self._watch_first_epoch()
+                self._watch_requests()
             except FittingRoomError as error:
                 _log.warning("watchdog_missed", error=type(error).__name__)
 
@@ -79,7 +88,7 @@ class Watchdog(threading.Thread):
     def _watch_time_limit(self) -> None:
         """Fail trials of which no epoch ends: nothing else can be done to a call that does not return."""
         claim, reporter = self._runner.claim, self._runner.reporter
-        if claim is None or reporter is None or reporter.time_limit is None:
+        if claim is None or reporter is None or reporter.time_limit is None or reporter.is_saving:
             return
         if reporter.silent_seconds < reporter.time_limit + OVERTIME_SECONDS:
             return
@@ -87,9 +96,50 @@ class Watchdog(threading.Thread):
             f"an epoch had not ended {reporter.silent_seconds:.0f} seconds after it began; "
             f"fit.time_limit_seconds allows {reporter.time_limit:g} for all of them"
         )
+        self._fail(claim, message)
+
+    def _watch_first_epoch(self) -> None:
+        """Fail trials that do not come to the end of a first epoch: what compiles for so long may never end."""
+        claim, reporter, limit = self._runner.claim, self._runner.reporter, self._settings.first_epoch_seconds
+        if claim is None or reporter is None or reporter.has_begun or reporter.silent_seconds < limit:
+            return
+        message = (
+            f"no epoch had ended {reporter.silent_seconds:.0f} seconds after training began, compiling included, and "
+            f"FITTINGROOM_FIRST_EPOCH_SECONDS allows {limit:g}; use fewer layers, fewer rows, or raise it"
+        )
+        self._fail(claim, message)
+
+    def _fail(self, claim: Claim, message: str) -> None:
         with self._database.writing() as session:
             transitions.mark_failed(session, claim, {"kind": "usage", "message": message})
         _log.warning("time_limit_passed", cohort=claim.cohort_id)
+        self._leave()
+
+    def _watch_requests(self) -> None:
+        """Do what clients have asked for if no epoch ends within the grace: until then the engine does it better."""
+        claim = self._runner.claim
+        if claim is None or time.monotonic() - self._looked_at < REQUEST_SECONDS:
+            return
+        self._looked_at = time.monotonic()
+        with self._database.reading() as session:
+            request = find_stop_request(session, claim)
+        if request is None:
+            self._requested = None
+            return
+        if self._requested is None or self._requested[:2] != (claim, request):
+            self._requested = claim, request, time.monotonic()
+        waited = time.monotonic() - self._requested[2]
+        if min(waited, self._runner.silent_seconds) < self._settings.grace_seconds:
+            return
+        if request is StopRequest.CANCEL:
+            with self._database.writing() as session:
+                transitions.mark_cancelled(session, claim, sorted(transitions.list_cancel_requests(session, claim)))
+        elif request is StopRequest.PAUSE:
+            self._runner.release(claim)
+        _log.warning("stopped_within_an_epoch", cohort=claim.cohort_id, request=request.name.lower())
+        self._leave()
+
+    def _leave(self) -> Never:
         self._say_goodbye()
         begin_anew()
 

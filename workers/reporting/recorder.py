@@ -14,7 +14,7 @@ from models.sql.client_requests import is_paused
 from models.sql.database import Database, Session
 from models.sql.epochs import BestEpoch, EpochRecord, mark_epochs
 from models.sql.leases import Claim
-from models.sql.transitions import list_cancel_requests, mark_cancelled, mark_completed, mark_program
+from models.sql.transitions import KeptWeights, list_cancel_requests, mark_cancelled, mark_completed, mark_program
 from workers.engines.base import CohortTrial, Metrics
 
 FLUSH_SECONDS = 0.1
@@ -41,10 +41,7 @@ class Ending:
 
     trial_id: str
     reason: StopReason
-    artifact: str | None = None
-    """The file with its weights; None if they were not kept."""
-    artifact_epoch: int | None = None
-    """Of which epoch they are."""
+    weights: KeptWeights
 
 
 class Recorder:
@@ -137,9 +134,7 @@ class Recorder:
             if not mark_epochs(session, self._claim, self._records, self._best, self._lease_seconds):
                 return False
             for ending in endings:
-                mark_completed(
-                    session, self._claim, ending.trial_id, ending.reason, ending.artifact, ending.artifact_epoch
-                )
+                mark_completed(session, self._claim, ending.trial_id, ending.reason, ending.weights)
             return True
 
         self._write(work)

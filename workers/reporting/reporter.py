@@ -6,13 +6,18 @@ from enum import Enum, auto
 from typing import Any
 
 import structlog
+from tenacity import RetryCallState, RetryError, Retrying, stop_after_delay, wait_exponential
 
 from fittingroom.views.states import StopReason
+from models.sql.transitions import KeptWeights
 from workers.engines.base import Checkpoint, Cohort, EpochDecision, Metrics, Weights
 from workers.reporting.recorder import Ending, LeaseLostError, Recorder
 from workers.reporting.trial_rules import TrialWatch
 from workers.saving.artifacts import ArtifactWriter
 from workers.saving.checkpoints import Checkpoints, SavedCohort
+
+ARTIFACT_PATIENCE_SECONDS = 300.0
+"""For how long a storage is waited for that does not take the weights trials end with."""
 
 _log = structlog.get_logger()
 
@@ -66,9 +71,16 @@ class Reporter:
         """What those of them end with that have handed it over."""
         self._epoch = 0
         self._is_leaving = False
+        self.is_saving = False
+        """Whether what takes time is the storage, and no epoch."""
         self._reported_at = self._saved_at = time.monotonic()
         self.lease_status: Callable[[], LeaseStatus] = lambda: LeaseStatus.HELD
         """Asked after each epoch; the runner says."""
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether an epoch has ended since training began or was resumed."""
+        return self._epoch > 0
 
     @property
     def silent_seconds(self) -> float:
@@ -95,20 +107,51 @@ class Reporter:
     def _complete(self) -> None:
         """Save what trials end with, and only then write that they have ended."""
         kept = {trial_id: weights for trial_id, weights in self._weights.items() if weights}
-        name: str | None = None
-        try:
-            name = self._artifacts.save(self._epoch, kept) if kept else None
-        # Every storage has exceptions of its own, and the history is what was asked for first.
-        except Exception as error:  # noqa: BLE001
-            _log.warning("artifact_missed", error=f"{type(error).__name__}: {error}")
-        endings = [
-            Ending(trial_id, reason, name, self._watches[trial_id].kept_epoch or self._epoch)
-            if name is not None and trial_id in kept
-            else Ending(trial_id, reason)
-            for trial_id, reason in self._ending.items()
-        ]
+        name, fault = self._save_weights(kept) if kept else (None, None)
+        endings = []
+        for trial_id, reason in self._ending.items():
+            weights = KeptWeights(artifact_fault=fault)
+            if trial_id not in kept:
+                weights = KeptWeights(artifact_fault="none of its epochs had an objective that is a number")
+            elif name is not None:
+                weights = KeptWeights(name, self._watches[trial_id].kept_epoch or self._epoch)
+            endings.append(Ending(trial_id, reason, weights))
         self._recorder.complete(endings)
         self._ending, self._weights = {}, {}
+
+    def _save_weights(self, weights: Mapping[str, Weights]) -> tuple[str | None, str | None]:
+        """Write weights to a file, and wait for a storage that does not take them.
+
+        Returns:
+            The file's name; or, if it was waited for in vain, what was wrong.
+
+        Raises:
+            LeaseLostError: somebody else trains the cohort.
+            ReleasedError: the worker is to end; another one will train what came after the last checkpoint.
+        """
+        attempts = Retrying(
+            stop=stop_after_delay(ARTIFACT_PATIENCE_SECONDS),
+            wait=wait_exponential(multiplier=0.2, max=10.0),
+            before_sleep=self._look_around,
+        )
+        self.is_saving = True
+        try:
+            return attempts(self._artifacts.save, self._epoch, weights), None
+        except RetryError as error:
+            cause = error.last_attempt.exception()
+            return None, f"they could not be written: {type(cause).__name__}: {cause}"[:200]
+        finally:
+            self.is_saving = False
+
+    def _look_around(self, attempt: RetryCallState) -> None:
+        """Between two attempts to save: whether there is still a reason to."""
+        error = None if attempt.outcome is None else attempt.outcome.exception()
+        _log.warning("artifact_not_written", error=f"{type(error).__name__}: {error}", attempt=attempt.attempt_number)
+        match self.lease_status():
+            case LeaseStatus.LOST:
+                raise LeaseLostError
+            case LeaseStatus.LEAVING:
+                raise ReleasedError
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Keep a checkpoint; one that finds no room is missed, and the one before stands."""

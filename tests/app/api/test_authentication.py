@@ -10,6 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import select, update
 
+from app.api import authentication
 from app.api.authentication import BELIEVED_SECONDS
 from fittingroom.client.sync_client import Client, ProblemError
 from models.planning.plan import plan_experiment
@@ -185,6 +186,21 @@ def test_who_waits_or_listens_is_let_go_when_the_key_is_revoked(
         http.post(f"{place}/cancel", headers=other).raise_for_status()
         assert b"event: end" in others[0].result()
         assert others[1].result() == 200
+
+
+def test_who_begins_to_wait_while_keys_are_checked_goes_on(
+    http: httpx.Client, make_key: MakeKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check that is under way did not ask for the new one's key."""
+    monkeypatch.setattr(authentication, "CHECK_SECONDS", 0.0)
+    keys = [make_key()[1] for _ in range(4)]
+    place = http.post("/v1/experiments", json=document(device="gpu"), headers=keys[0]).headers["location"]
+
+    def wait(number: int) -> int:
+        return http.get(f"{place}?wait=0.01&version=1", headers=keys[number % 4]).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(wait, range(400))) == {200}
 
 
 def test_what_is_trained_for_others_is_not_told(http: httpx.Client, make_key: MakeKey, database: Database) -> None:

@@ -1,4 +1,4 @@
-"""What datasets take in the storage, so that a project's can be bounded
+"""What datasets take in the storage, so that a project's can be bounded; why a trial has no weights
 
 Revision: 0007, after 0006
 """
@@ -22,9 +22,13 @@ def upgrade() -> None:
     op.execute(f"UPDATE datasets SET stored_bytes = {rows} * (4 * {features} + 8)")  # noqa: S608 - our own names
     with op.batch_alter_table("datasets") as table:
         table.alter_column("stored_bytes", existing_type=sa.BigInteger(), nullable=False)
+    with op.batch_alter_table("trials") as table:
+        table.add_column(sa.Column("artifact_fault", sa.String(length=200), nullable=True))
 
 
 def downgrade() -> None:
     """Back to the version before."""
+    with op.batch_alter_table("trials") as table:
+        table.drop_column("artifact_fault")
     with op.batch_alter_table("datasets") as table:
         table.drop_column("stored_bytes")
