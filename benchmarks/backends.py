@@ -84,8 +84,8 @@ def _first_claim(backend: str) -> float:
         database.migrate()
         with database.writing() as session:
             [stored] = add_experiments(session, [Submission("default", spec, plan_experiment(spec))])
-        ring(create_celery(settings), stored.messages)  # type: ignore[union-attr]
-        [message] = stored.messages  # type: ignore[union-attr]
+        ring(create_celery(settings), stored.cohorts, {})  # type: ignore[union-attr]
+        [cohort] = stored.cohorts  # type: ignore[union-attr]
         environment = os.environ | {"FITTINGROOM_DATA_DIR": folder, "FITTINGROOM_KERAS_BACKEND": backend}
         started = time.perf_counter()
         worker = subprocess.Popen(
@@ -94,7 +94,7 @@ def _first_claim(backend: str) -> float:
         )  # fmt: skip
         while True:
             with database.reading() as session:
-                if get_cohort(session, message.cohort_id).attempt:
+                if get_cohort(session, cohort.cohort_id).attempt:
                     break
             if worker.poll() is not None:
                 raise RuntimeError(f"the worker on {backend} ended with exit code {worker.returncode}")

@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     lease_seconds: Annotated[float, Field(gt=0, le=86_400)] = 30.0
     """How long a silent worker keeps its cohort before another one may take it."""
     resend_seconds: Annotated[float, Field(gt=0, le=86_400)] = 5.0
-    """How long a queued cohort waits, while a worker is idle, before its message is sent again."""
+    """How often idle workers are told again of what waits."""
     max_faults: Annotated[int, Field(ge=1, le=100)] = 3
     """How many faults of workers a cohort survives; after so many it has failed."""
     checkpoint_seconds: Annotated[float, Field(gt=0, le=86_400)] = 30.0

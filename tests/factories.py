@@ -4,7 +4,7 @@ import base64
 from typing import Any
 
 from fittingroom.specs.experiment import ExperimentSpec
-from models.messaging.messages import Message
+from models.messaging.waiting import WaitingCohort
 from models.planning.plan import plan_experiment
 from models.sql.database import Database
 from models.sql.submissions import Accepted, Submission, add_experiments
@@ -45,10 +45,10 @@ def spec(**changes: Any) -> ExperimentSpec:
     return ExperimentSpec.model_validate(document(**changes))
 
 
-def store(database: Database, **changes: Any) -> tuple[str, list[Message]]:
-    """Store such an experiment: its id, and the messages that would be sent."""
+def store(database: Database, **changes: Any) -> tuple[str, list[WaitingCohort]]:
+    """Store such an experiment: its id, and its cohorts."""
     validated = spec(**changes)
     with database.writing() as session:
         [stored] = add_experiments(session, [Submission("default", validated, plan_experiment(validated))])
     assert isinstance(stored, Accepted)
-    return stored.experiment_id, list(stored.messages)
+    return stored.experiment_id, list(stored.cohorts)

@@ -67,7 +67,7 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
     celery = create_celery(settings)
     worker_id = new_id("wrk")
     runner = Runner(settings, database, worker_id, devices)
-    register_tasks(celery, runner, database, queues)
+    register_tasks(celery, runner, queues)
 
     def idle_queues(_: Session) -> list[str]:
         return [] if runner.claim is not None or runner.releasing.is_set() else queues

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import keras
@@ -18,6 +18,7 @@ from models.sql import experiments, transitions
 from models.sql.database import Database
 from models.sql.epochs import BestEpoch
 from models.sql.leases import Claim
+from models.sql.turns import find_next_cohorts
 from models.storage import Storage
 from workers.builders.networks import describe
 from workers.datasets import load, prepare
@@ -31,6 +32,9 @@ from workers.reporting.recorder import LeaseLostError, Recorder
 from workers.reporting.reporter import LeaseStatus, ReleasedError, Reporter
 from workers.saving.artifacts import ArtifactWriter, Inputs
 from workers.saving.checkpoints import Checkpoints, SavedCohort
+
+_LOST_RACES = 5
+"""After so many times in which others took all that was offered, it is left to them."""
 
 _log = structlog.get_logger()
 
@@ -81,6 +85,20 @@ class Runner:
     def is_worn(self) -> bool:
         """Whether so many programs were compiled that the process is to begin anew."""
         return self._programs.misses >= self._settings.max_programs
+
+    def train_waiting(self, queues: Collection[str]) -> None:
+        """Train what waits in these queues, one cohort after the other, until nothing does or the worker is to end."""
+        lost = 0
+        while lost < _LOST_RACES and not self.releasing.is_set() and not self.is_worn:
+            try:
+                with self._database.reading() as session:
+                    offered = find_next_cohorts(session, queues)
+            except DatabaseUnavailableError as error:  # who is idle is told again
+                _log.warning("work_not_found", error=error.reason)
+                return
+            if not offered:
+                return
+            lost = 0 if any(self.train_cohort(cohort_id) for cohort_id in offered) else lost + 1
 
     def train_cohort(self, cohort_id: str) -> bool:
         """Train a cohort if nobody else does; a race that is lost changes nothing, and is answered False."""

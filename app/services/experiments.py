@@ -255,8 +255,8 @@ class Service:
         """Let it go on, or NotFoundError."""
         with self.database.writing() as session:
             experiments.get_experiment(session, experiment_id, self.project)
-            messages = client_requests.request_resume(session, experiment_id)
-        self.submitter.ring(messages)
+            cohorts = client_requests.request_resume(session, experiment_id)
+        self.submitter.ring(cohorts)
         return self.get_experiment(experiment_id)
 
     def delete_experiment(self, experiment_id: str) -> None:

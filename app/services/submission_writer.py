@@ -7,19 +7,21 @@ import asyncio
 import contextlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 from celery import Celery
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
-from models.errors import BrokerUnavailableError, DuplicateRowError
+from models.errors import BrokerUnavailableError, DatabaseUnavailableError, DuplicateRowError
 from models.messaging.broker import ring
-from models.messaging.messages import Message
+from models.messaging.waiting import WaitingCohort
+from models.sql import worker_registry
 from models.sql.database import Database
 from models.sql.submissions import Accepted, Refused, Submission, add_experiments
 
 _MAX_GROUP = 100
 _MAX_RUNG = 100
-"""More messages than this are not sent at once: the reaper sends the others when workers have nothing to do."""
+"""Of more cohorts than this nobody need be told at once: who has trained one asks for the next."""
 
 _Waiting = tuple[Submission, "asyncio.Future[Accepted]"]
 
@@ -58,7 +60,7 @@ class SubmissionWriter:
         for attempt in attempts:  # another process may just have used one of the keys: then it is found
             with attempt, self._database.writing() as session:
                 answers = add_experiments(session, submissions)
-        self.ring(message for answer in answers if isinstance(answer, Accepted) for message in answer.messages)
+        self.ring(cohort for answer in answers if isinstance(answer, Accepted) for cohort in answer.cohorts)
         return answers
 
     def store_together(self, chunks: Iterable[Sequence[Submission]]) -> list[Accepted]:
@@ -76,15 +78,15 @@ class SubmissionWriter:
                     if not isinstance(answer, Accepted):
                         raise answer
                     stored.append(answer)
-        self.ring(message for answer in stored for message in answer.messages)
+        self.ring(cohort for answer in stored for cohort in answer.cohorts)
         return stored
 
-    def ring(self, messages: Iterable[Message]) -> None:
-        """Tell the workers, some time soon; returns at once.
+    def ring(self, cohorts: Iterable[WaitingCohort]) -> None:
+        """Tell the workers that something waits, some time soon; returns at once.
 
-        Without a broker it is accepted all the same: the rows are queued, and a reaper finds them overdue.
+        Without a broker it is accepted all the same: the rows are queued, and a reaper tells those who are idle.
         """
-        chosen = [message for message, _ in zip(messages, range(_MAX_RUNG), strict=False)]
+        chosen = list(islice(cohorts, _MAX_RUNG))
         if chosen:
             self._bell.submit(self._ring, chosen)
 
@@ -93,9 +95,11 @@ class SubmissionWriter:
         self._writer.shutdown()
         self._bell.shutdown()
 
-    def _ring(self, messages: Sequence[Message]) -> None:
-        with contextlib.suppress(BrokerUnavailableError):
-            ring(self._celery, messages)
+    def _ring(self, cohorts: Sequence[WaitingCohort]) -> None:
+        with contextlib.suppress(BrokerUnavailableError, DatabaseUnavailableError):
+            with self._database.reading() as session:
+                listeners = worker_registry.count_listeners(session)
+            ring(self._celery, cohorts, listeners)
 
     async def _write(self) -> None:
         loop = asyncio.get_running_loop()

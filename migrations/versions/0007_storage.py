@@ -1,8 +1,10 @@
-"""What datasets take in the storage, so that a project's can be bounded; why a trial has no weights
+"""What datasets take in the storage, so that a project's can be bounded; why a trial has no weights;
+whose turn it is
 
 Revision: 0007, after 0006
 """
 
+import models.sql.database
 import sqlalchemy as sa
 from alembic import op
 
@@ -24,10 +26,21 @@ def upgrade() -> None:
         table.alter_column("stored_bytes", existing_type=sa.BigInteger(), nullable=False)
     with op.batch_alter_table("trials") as table:
         table.add_column(sa.Column("artifact_fault", sa.String(length=200), nullable=True))
+    with op.batch_alter_table("cohorts") as table:
+        table.drop_column("sent_at")  # messages no longer name cohorts
+    op.create_table(
+        "project_turns",
+        sa.Column("project", sa.String(length=64), nullable=False),
+        sa.Column("served_at", models.sql.database.UtcDateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("project", name=op.f("pk_project_turns")),
+    )
 
 
 def downgrade() -> None:
     """Back to the version before."""
+    op.drop_table("project_turns")
+    with op.batch_alter_table("cohorts") as table:
+        table.add_column(sa.Column("sent_at", models.sql.database.UtcDateTime(timezone=True), nullable=True))
     with op.batch_alter_table("trials") as table:
         table.drop_column("artifact_fault")
     with op.batch_alter_table("datasets") as table:

@@ -1,4 +1,4 @@
-"""A thread that looks after work nobody looks after: leases that ran out, messages that got lost, files left behind.
+"""A thread that looks after work nobody looks after: leases that ran out, work nobody was told of, files left behind.
 
 It runs in every worker and in the API. Any number of these may run at once; each change is conditional.
 """
@@ -14,14 +14,15 @@ from models.errors import FittingRoomError
 from models.maintenance.retention import tidy
 from models.messaging.broker import ring
 from models.settings import Settings
-from models.sql import experiments, transitions
+from models.sql import transitions, worker_registry
 from models.sql.database import Database, Session
 from models.sql.leases import has_expired_leases
+from models.sql.turns import list_waiting
 from models.storage import Storage
 
 INTERVAL_SECONDS = 1.0
 TIDY_SECONDS = 600.0
-MESSAGES_AT_ONCE = 20
+COHORTS_AT_ONCE = 100
 
 _log = structlog.get_logger()
 
@@ -40,7 +41,7 @@ class Reaper(threading.Thread):
         super().__init__(name="reaper", daemon=True)
         self._settings, self._database, self._celery = settings, database, celery
         self._idle_queues = idle_queues
-        self._tidied_at = time.monotonic()
+        self._tidied_at, self._rung_at = time.monotonic(), float("-inf")
         self._ending = threading.Event()
 
     def run(self) -> None:
@@ -56,27 +57,22 @@ class Reaper(threading.Thread):
                 _log.warning("sweep_missed", error=type(error).__name__)
 
     def sweep(self) -> None:
-        """Put back what lost its lease; send again what waits too long.
-
-        It is sent again only where somebody is idle: while all are busy a queued cohort waits for good reason, and
-        further messages would only pile up.
-        """
+        """Put back what lost its lease; tell those who are idle of what waits."""
         with self._database.reading() as session:
             expired = has_expired_leases(session)
         if expired:
             with self._database.writing() as session:
                 for cohort_id in transitions.mark_leases_lost(session, self._settings.max_faults):
                     _log.warning("lease_expired", cohort=cohort_id)
+        if time.monotonic() - self._rung_at < self._settings.resend_seconds:
+            return
         with self._database.reading() as session:
             queues = self._idle_queues(session)
-            messages = queues and experiments.list_overdue_messages(
-                session, queues, resend_seconds=self._settings.resend_seconds, limit=MESSAGES_AT_ONCE
-            )
-        if messages:
-            ring(self._celery, messages)
-            with self._database.writing() as session:
-                transitions.mark_sent(session, [message.cohort_id for message in messages])
-            _log.info("sent_again", cohorts=len(messages))
+            cohorts = list_waiting(session, queues, COHORTS_AT_ONCE) if queues else []
+            listeners = worker_registry.count_listeners(session)
+        if cohorts:
+            self._rung_at = time.monotonic()
+            ring(self._celery, cohorts, listeners)
 
     def end(self) -> None:
         """Stop sweeping."""

@@ -1,20 +1,24 @@
-"""The queue: one Celery application for both processes, and the bell that tells workers of a cohort.
+"""The queue: one Celery application for both processes, and the bell that tells workers that there is work.
 
-A task is sent by its name, with ids only. SQL is the truth; a message says no more than "look at this cohort", so one
-that is lost or comes twice changes nothing but latency.
+A message says that a queue has work, not which: the worker asks SQL for what is next. So one that is lost or comes
+twice changes nothing but latency, and a queue needs no more of them than there are workers to take them.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import structlog
 from celery import Celery
+from kombu import Connection
+from kombu.exceptions import ChannelError
 from kombu.transport import TRANSPORT_ALIASES
 
 from models.errors import BrokerUnavailableError
-from models.messaging.messages import Message
+from models.messaging.waiting import WaitingCohort
 from models.settings import Settings
 
-TRAIN_COHORT = "fittingroom.train_cohort"
+TRAIN = "fittingroom.train_cohort"
 
 _log = structlog.get_logger()
 
@@ -22,6 +26,7 @@ _log = structlog.get_logger()
 def create_celery(settings: Settings) -> Celery:
     """The application, configured the same for those who send and those who work."""
     TRANSPORT_ALIASES["filesystem"] = "models.messaging.folder_transport:Transport"
+    TRANSPORT_ALIASES["redis"] = TRANSPORT_ALIASES["rediss"] = "models.messaging.redis_transport:Transport"
     url = settings.celery_broker_url
     celery = Celery("fittingroom", broker=url, set_as_current=False)
     celery.conf.update(
@@ -66,18 +71,33 @@ def _transport_options(settings: Settings, url: str) -> dict[str, object]:
     }
 
 
-def ring(celery: Celery, messages: Iterable[Message]) -> None:
-    """Send one message per cohort.
+def ring(celery: Celery, cohorts: Iterable[WaitingCohort], listeners: Mapping[str, int]) -> None:
+    """Tell workers of cohorts that wait; no more workers than there are, as the others would find nothing.
+
+    Args:
+        celery: the application.
+        cohorts: what waits.
+        listeners: how many live workers listen to each queue. One that is not known of yet may, so there is always
+            room for one message.
 
     Raises:
-        BrokerUnavailableError: the broker did not take one; those after it were not tried.
+        BrokerUnavailableError: the broker did not take a message; those after it were not tried.
     """
     try:
         with celery.producer_or_acquire() as producer:
-            for message in messages:
-                celery.send_task(
-                    TRAIN_COHORT, args=[message.cohort_id], queue=message.queue, producer=producer, retry=False
-                )
+            for queue, count in Counter(cohort.queue for cohort in cohorts).items():
+                room = max(1, listeners.get(queue, 0)) - _length(producer.connection, queue)
+                for _ in range(min(count, room)):
+                    celery.send_task(TRAIN, queue=queue, producer=producer, retry=False)
     except Exception as error:  # every transport has exceptions of its own, and none may undo what was accepted
         _log.warning("broker_unavailable", error=type(error).__name__)
         raise BrokerUnavailableError("the broker does not answer; queued work is sent when it does") from error
+
+
+def _length(connection: Connection, queue: str) -> int:
+    """How many messages lie in a queue."""
+    try:
+        channel: Any = connection.default_channel  # kombu's virtual one
+        return int(channel.queue_declare(queue, passive=True).message_count)
+    except ChannelError:  # there is no such queue yet
+        return 0

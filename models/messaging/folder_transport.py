@@ -1,4 +1,4 @@
-"""Celery's filesystem transport, with one thing mended: a message appears in the folder whole or not at all.
+"""Celery's filesystem transport, with two things mended: a message appears whole or not at all; others are dropped.
 
 Kombu 5.7 opens the file under its final name and then writes it, so a reader that looks in between takes an empty
 message and dies of it. Here the file is written under another name and renamed.
@@ -13,9 +13,18 @@ from kombu.transport import filesystem
 from kombu.utils.encoding import str_to_bytes
 from kombu.utils.json import dumps
 
+from models.messaging.delivery import ForgivingTransport, drop
+
 
 class Channel(filesystem.Channel):
-    """A channel whose messages appear whole."""
+    """A channel whose messages appear whole, and which drops what is none."""
+
+    def _get(self, queue: str, *rest: Any) -> Any:  # noqa: ANN401 - kombu's own
+        while True:
+            try:
+                return super()._get(queue, *rest)
+            except ValueError as error:  # the file is out of the folder already
+                drop(queue, error)
 
     def _put(self, queue: str, payload: dict[str, Any], **_: object) -> None:  # type: ignore[override]  # kombu's own
         folder = Path(self.data_folder_out)
@@ -26,7 +35,7 @@ class Channel(filesystem.Channel):
         unfinished.replace(folder / f"{time.time_ns():020d}_{unique}.{queue}.msg")
 
 
-class Transport(filesystem.Transport):
+class Transport(ForgivingTransport, filesystem.Transport):
     """The transport under which `filesystem://` is found once `models.messaging.broker` is imported."""
 
     Channel = Channel

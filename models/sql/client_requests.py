@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from fittingroom.views.states import TrialState
 from models.errors import ExperimentEndedError, NotFoundError
 from models.lifecycle import TERMINAL
-from models.messaging.messages import Message
+from models.messaging.waiting import WaitingCohort
 from models.sql.database import clock
 from models.sql.leases import Claim, lock_experiment, set_version
 from models.sql.tables import (
@@ -74,11 +74,11 @@ def request_pause(session: Session, experiment_id: str) -> None:
     )
 
 
-def request_resume(session: Session, experiment_id: str) -> list[Message]:
+def request_resume(session: Session, experiment_id: str) -> list[WaitingCohort]:
     """Let a paused experiment go on.
 
     Returns:
-        A message for each cohort that nobody works on, to be sent after the commit; none if it was not paused.
+        The cohorts that nobody works on, of which workers are to be told after the commit; none if it was not paused.
 
     Raises:
         NotFoundError: the experiment is gone.
@@ -93,16 +93,13 @@ def request_resume(session: Session, experiment_id: str) -> list[Message]:
     if resumed is None:
         return []
     waiting = session.execute(
-        update(CohortTable)
-        .where(
+        select(CohortTable.id, CohortTable.queue).where(
             CohortTable.experiment_id == experiment_id,
             CohortTable.finished_at.is_(None),
             CohortTable.lease_owner.is_(None),
         )
-        .values(sent_at=clock())
-        .returning(CohortTable.id, CohortTable.queue)
     )
-    return [Message(cohort_id, queue) for cohort_id, queue in waiting]
+    return [WaitingCohort(cohort_id, queue) for cohort_id, queue in waiting]
 
 
 def is_paused(session: Session, experiment_id: str) -> bool:

@@ -1,7 +1,7 @@
 """The queries: experiments, cohorts, trials and epochs, as they are read."""
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -10,8 +10,6 @@ from sqlalchemy.orm import Session
 from fittingroom.views.states import TrialState
 from models.errors import NotFoundError
 from models.identifiers import is_id
-from models.messaging.messages import Message
-from models.sql.database import clock
 from models.sql.tables import CohortTable, DeletionTable, EpochTable, ExperimentTable, TrialTable
 
 
@@ -120,14 +118,6 @@ def is_deleted(session: Session, experiment_id: str) -> bool:
     return session.get(DeletionTable, experiment_id) is not None
 
 
-def find_misdirected(session: Session, cohort_id: str, queues: Collection[str]) -> Message | None:
-    """The message of a cohort that waits for workers who listen to none of these queues; None if it does not."""
-    cohort = session.get(CohortTable, cohort_id)
-    if cohort is None or cohort.finished_at is not None or cohort.lease_owner is not None or cohort.queue in queues:
-        return None
-    return Message(cohort.id, cohort.queue)
-
-
 def list_cohorts(session: Session, experiment_id: str) -> Sequence[CohortTable]:
     """An experiment's cohorts in the order of their numbers."""
     return session.scalars(
@@ -160,25 +150,6 @@ def list_epochs(
     if after_version:
         query = query.where(EpochTable.version > after_version)
     return session.scalars(query).all()
-
-
-def list_overdue_messages(
-    session: Session, queues: Collection[str], *, resend_seconds: float, limit: int
-) -> list[Message]:
-    """Cohorts that nobody works on and whose message was never sent, or long enough ago to be thought lost."""
-    cohorts = session.scalars(
-        select(CohortTable)
-        .where(
-            CohortTable.finished_at.is_(None),
-            CohortTable.lease_owner.is_(None),
-            CohortTable.queue.in_(queues),
-            CohortTable.experiment_id.not_in(select(ExperimentTable.id).where(ExperimentTable.paused_at.is_not(None))),
-            CohortTable.sent_at.is_(None) | (CohortTable.sent_at < clock(-resend_seconds)),
-        )
-        .order_by(CohortTable.id)
-        .limit(limit)
-    )
-    return [Message(cohort.id, cohort.queue) for cohort in cohorts]
 
 
 def list_unclaimed_queues(session: Session, experiment_ids: Sequence[str]) -> dict[str, set[str]]:

@@ -14,8 +14,8 @@ from fittingroom.specs.search_space import fixed
 from fittingroom.views.states import TrialState
 from models.errors import DatasetGoneError, KeyReusedError, QuotaError
 from models.identifiers import new_id
-from models.messaging.messages import Message
 from models.messaging.queues import queue_of
+from models.messaging.waiting import WaitingCohort
 from models.planning.plan import ExperimentPlan
 from models.planning.sampling import resolved_objective
 from models.sql.database import clock
@@ -56,8 +56,8 @@ class Accepted:
 
     experiment_id: str
     created_at: dt.datetime
-    messages: Sequence[Message] = ()
-    """To be sent after the commit, one for each cohort."""
+    cohorts: Sequence[WaitingCohort] = ()
+    """Of which workers are to be told after the commit."""
     is_repeated: bool = False
     """Whether an earlier submit with the same key has stored it."""
 
@@ -159,10 +159,10 @@ def _add_rows(rows: dict[Any, list[dict[str, Any]]], submission: Submission, now
         secret = spec.webhook.secret.get_secret_value()
         row = {"experiment_id": experiment_id, "url": spec.webhook.url, "secret": secret, "next_attempt_at": now}
         rows[WebhookTable].append(row)
-    messages, queue = [], queue_of(spec.device, spec.backend)
+    cohorts, queue = [], queue_of(spec.device, spec.backend)
     for formed in plan.cohorts:
         cohort_id = new_id("coh")
-        messages.append(Message(cohort_id, queue))
+        cohorts.append(WaitingCohort(cohort_id, queue))
         rows[CohortTable].append(
             {
                 "id": cohort_id,
@@ -172,7 +172,6 @@ def _add_rows(rows: dict[Any, list[dict[str, Any]]], submission: Submission, now
                 "engine": formed.engine,
                 "engine_reason": formed.engine_reason,
                 "created_at": now,
-                "sent_at": now,  # sent right after the commit; if it is not, the reaper finds it overdue
             }
         )
         rows[TrialTable] += [
@@ -194,7 +193,7 @@ def _add_rows(rows: dict[Any, list[dict[str, Any]]], submission: Submission, now
             }
             for trial in formed.trials
         ]
-    return Accepted(experiment_id, now, messages)
+    return Accepted(experiment_id, now, cohorts)
 
 
 def _digest(spec: ExperimentSpec) -> str:

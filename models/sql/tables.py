@@ -118,12 +118,20 @@ class CohortTable(Base):
     engine_reason: Mapped[str] = mapped_column(Text)
     program: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     created_at: Mapped[dt.datetime]
-    sent_at: Mapped[dt.datetime | None]
     attempt: Mapped[int] = mapped_column(default=0)
     faults: Mapped[int] = mapped_column(default=0)
     lease_owner: Mapped[str | None] = mapped_column(_ID)
     lease_expires_at: Mapped[dt.datetime | None]
     finished_at: Mapped[dt.datetime | None]
+
+
+class ProjectTurnTable(Base):
+    """When a worker last began with a cohort of a project."""
+
+    __tablename__ = "project_turns"
+
+    project: Mapped[str] = mapped_column(_PROJECT, primary_key=True)
+    served_at: Mapped[dt.datetime]
 
 
 class TrialTable(Base):

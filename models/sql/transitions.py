@@ -16,6 +16,7 @@ from models.messaging.queues import DEVICES, queue_of, queues_of
 from models.sql.database import clock
 from models.sql.leases import Claim, lock_claim, lock_experiment, set_version
 from models.sql.tables import CohortTable, ExperimentTable, TrialTable
+from models.sql.turns import note_turn
 
 
 def mark_claimed(session: Session, cohort_id: str, owner: str, lease_seconds: float, backend: str) -> Claim | None:
@@ -34,9 +35,16 @@ def mark_claimed(session: Session, cohort_id: str, owner: str, lease_seconds: fl
     Returns:
         None if the cohort is held, paused or gone, or if its experiment trains with another backend.
     """
-    experiment_id = session.scalar(select(CohortTable.experiment_id).where(CohortTable.id == cohort_id))
-    version = None if experiment_id is None else lock_experiment(session, experiment_id)
-    if experiment_id is None or version is None:
+    found = session.execute(
+        select(ExperimentTable.id, ExperimentTable.project)
+        .join(CohortTable, CohortTable.experiment_id == ExperimentTable.id)
+        .where(CohortTable.id == cohort_id)
+    ).first()
+    if found is None:
+        return None
+    experiment_id, project = found
+    version = lock_experiment(session, experiment_id)
+    if version is None:
         return None
     paused = select(literal(1)).where(ExperimentTable.id == experiment_id, ExperimentTable.paused_at.is_not(None))
     attempt = session.scalar(
@@ -65,6 +73,7 @@ def mark_claimed(session: Session, cohort_id: str, owner: str, lease_seconds: fl
         update(TrialTable).where(mine, TrialTable.state == TrialState.RUNNING).values(attempt=attempt, version=version)
     )
     set_version(session, experiment_id, version)
+    note_turn(session, project)
     return Claim(cohort_id, experiment_id, owner, attempt)
 
 
@@ -183,20 +192,6 @@ def mark_worker_lost(session: Session, worker_id: str, max_faults: int, how: str
     return _take_away(session, CohortTable.lease_owner == worker_id, max_faults, how)
 
 
-def mark_sent(session: Session, cohort_ids: Sequence[str]) -> None:
-    """Messages for these cohorts are on their way.
-
-    It locks no experiment, so it waits for nobody: a cohort that another one writes just now is being claimed anyway.
-    """
-    free = select(CohortTable.id).where(CohortTable.id.in_(cohort_ids)).with_for_update(skip_locked=True)
-    session.execute(
-        update(CohortTable)
-        .where(CohortTable.id.in_(free))
-        .values(sent_at=clock())
-        .execution_options(synchronize_session=False)
-    )
-
-
 def list_cancel_requests(session: Session, claim: Claim) -> set[str]:
     """The running trials of a cohort that were asked to stop."""
     return set(
@@ -248,7 +243,7 @@ def _put_back(session: Session, cohort_id: str, version: int, *, faults: int) ->
     session.execute(
         update(CohortTable)
         .where(CohortTable.id == cohort_id)
-        .values(lease_owner=None, lease_expires_at=None, sent_at=None, faults=CohortTable.faults + faults)
+        .values(lease_owner=None, lease_expires_at=None, faults=CohortTable.faults + faults)
     )
     mine = TrialTable.cohort_id == cohort_id
     asked = mine & TrialTable.cancel_requested_at.is_not(None)

@@ -1,5 +1,6 @@
 """The workers: who is alive, on which device, doing what."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,11 @@ def list_workers(session: Session, *, seen_within_seconds: float = SEEN_SECONDS)
 def list_idle_queues(session: Session) -> set[str]:
     """The queues to which some worker listens that is alive and trains nothing."""
     return {queue for worker in list_workers(session) if worker.cohort_id is None for queue in worker.queues}
+
+
+def count_listeners(session: Session) -> Counter[str]:
+    """How many live workers listen to each queue, be they busy or idle."""
+    return Counter(queue for worker in list_workers(session) for queue in worker.queues)
 
 
 def list_unstopped(session: Session, host: str, process_id: int) -> list[str]:

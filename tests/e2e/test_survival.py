@@ -91,12 +91,12 @@ def test_a_lost_queue_costs_nothing_but_time(start: Callable[..., Service]) -> N
     time.sleep(1)  # they are rung for beside the answers
     if broker is None:
         messages = list((service.folder / "data" / "queue").glob("*.msg"))
-        assert len(messages) == 3
+        assert len(messages) == 1, "they say that there is work, and no worker is there yet"
         for message in messages:
             message.unlink()
     else:
         with redis.Redis.from_url(broker) as queue:
-            assert queue.llen("any") == 3
+            assert queue.llen("any") == 1
             queue.delete("any")
     worker = service.start_worker()
     try:

@@ -1,5 +1,6 @@
 """What is broken, and what is kept: no accepted experiment lost, no epoch twice, no gap, a state that is true."""
 
+import json
 import random
 import signal
 import subprocess
@@ -9,9 +10,10 @@ import time
 
 import httpx
 import pytest
+from redis import Redis
 from sqlalchemy import select, text, update
 
-from models.messaging.broker import TRAIN_COHORT, create_celery
+from models.messaging.broker import TRAIN, create_celery
 from models.settings import Settings
 from models.sql import transitions
 from models.sql.database import Database, clock
@@ -160,7 +162,7 @@ def test_every_message_twice_and_late(cluster: Cluster) -> None:
     cohort_id = cluster.ask("SELECT id FROM cohorts WHERE experiment_id = :id", id=view.id)
 
     def ring() -> None:
-        celery.send_task(TRAIN_COHORT, args=[cohort_id], queue="any")
+        celery.send_task(TRAIN, args=[cohort_id], queue="any")  # as the versions before did
 
     ring()
     with cluster.rescued():
@@ -170,6 +172,34 @@ def test_every_message_twice_and_late(cluster: Cluster) -> None:
         ring()
         time.sleep(1)
         cluster.assert_kept(view.id, attempts=1, faults=0)
+
+
+def test_garbage_in_the_queue(cluster: Cluster) -> None:
+    """Whatever lies there: the worker drops it, and trains what there is to train."""
+    whole = json.dumps({"body": "W10=", "headers": {}, "properties": {}, "content-type": "application/json"})
+    garbage = [b"", b"\x80\x04\x95", b"{", b"null", b"[]", b"7", b'"text"', b"{}", b'{"body": 7}', whole.encode()]
+    tagged = {"delivery_tag": "x", "delivery_info": {"exchange": "", "routing_key": "any"}, "body_encoding": "base64"}
+    for headers in ({}, {"task": "os.system"}, {"task": TRAIN}, {"task": []}):
+        for body in ("!", "W10=", ""):
+            message = {"body": body, "headers": headers, "properties": tagged, "content-type": "application/json",
+                       "content-encoding": "utf-8"}  # fmt: skip
+            garbage += [
+                json.dumps(message | {"content-type": kind}).encode() for kind in ("application/json", "pickle")
+            ]
+    worker = cluster.worker()
+    until(lambda: any(each["process_id"] == worker.pid for each in cluster.workers()))
+    for number, piece in enumerate(garbage):
+        if cluster.is_server:
+            with Redis(port=cluster.redis_port) as redis:
+                redis.lpush("any", piece)
+        else:
+            (cluster.queue / f"{number:020d}_x.any.msg").write_bytes(piece)
+    view = cluster.client.submit(SWEEP)
+    cluster.assert_kept(view.id, attempts=1, faults=0)
+    assert worker.poll() is None
+    if not cluster.is_server:
+        until(lambda: not list(cluster.queue.glob("*_x.any.msg")))
+    assert worker.poll() is None
 
 
 def test_database_cut_off_or_locked_while_epochs_are_written(cluster: Cluster) -> None:

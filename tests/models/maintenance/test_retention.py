@@ -43,7 +43,7 @@ def test_a_deleted_experiment_leaves_nothing_and_its_worker_writes_nothing(datab
             client_requests.request_cancel(session, claim.experiment_id)
         with pytest.raises(NotFoundError):
             client_requests.delete_experiment(session, claim.experiment_id)
-    assert {name for name, count in rows(database).items() if count} == {"deletions"}
+    assert {name for name, count in rows(database).items() if count} == {"deletions", "project_turns"}
 
 
 def test_tidying_removes_files_of_what_is_gone_and_of_what_has_ended(

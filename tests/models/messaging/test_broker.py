@@ -1,31 +1,41 @@
-"""The queue: what is sent arrives whole, and a broker that is down is an answer, not a hang."""
+"""The queue: what is sent arrives whole, no more than can be taken; a broker that is down is an answer, not a hang."""
 
 import json
 import threading
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from models.errors import BrokerUnavailableError
-from models.messaging.broker import TRAIN_COHORT, create_celery, ring
-from models.messaging.messages import Message
+from models.messaging.broker import TRAIN, create_celery, ring
+from models.messaging.waiting import WaitingCohort
 from models.settings import Settings
+from tests.conftest import REDIS
 
 
-def test_a_message_names_the_task_and_the_cohort(settings: Settings) -> None:
-    ring(create_celery(settings), [Message("coh_1", "cpu")])
+def cohorts(count: int, queue: str = "any") -> Sequence[WaitingCohort]:
+    return [WaitingCohort(f"coh_{number}", queue) for number in range(count)]
+
+
+def test_message_says_that_there_is_work_and_not_which(settings: Settings) -> None:
+    ring(create_celery(settings), cohorts(1, "cpu"), {})
     [file] = settings.queue_dir.glob("*.cpu.msg")
     message = json.loads(file.read_text())
-    assert message["headers"]["task"] == TRAIN_COHORT
-    assert "coh_1" in message["headers"]["argsrepr"]
+    assert message["headers"]["task"] == TRAIN
+    assert "coh_0" not in file.read_text()
+    assert message["headers"]["argsrepr"] == "()"
 
 
 def test_nobody_sees_half_a_message(settings: Settings) -> None:
     """A reader as greedy as the transport's own; kombu's way of writing made it read empty files."""
     broken: list[str] = []
+    read: list[Path] = []
     done = threading.Event()
 
-    def read() -> None:
+    def read_all() -> None:
         while not done.is_set():
             for file in settings.queue_dir.glob("*.msg"):
                 text = file.read_text()
@@ -33,25 +43,51 @@ def test_nobody_sees_half_a_message(settings: Settings) -> None:
                     json.loads(text)
                 except ValueError:
                     broken.append(text)
+                read.append(file)
                 file.unlink()
 
-    reader = threading.Thread(target=read)
+    reader = threading.Thread(target=read_all)
     reader.start()
-    ring(create_celery(settings), [Message(f"coh_{number}", "any") for number in range(300)])
+    ring(create_celery(settings), cohorts(300), {"any": 300})
+    while len(read) < 300:
+        time.sleep(0.01)
     done.set()
     reader.join()
     assert broken == []
 
 
-def test_messages_are_read_in_the_order_sent(settings: Settings) -> None:
-    ring(create_celery(settings), [Message(f"coh_{number}", "any") for number in range(20)])
-    read = [json.loads(file.read_text())["headers"]["argsrepr"] for file in sorted(settings.queue_dir.glob("*.msg"))]
-    assert read == [f"['coh_{number}']" for number in range(20)]
+@pytest.fixture(params=["folder", pytest.param("redis", marks=pytest.mark.servers)])
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Settings of each kind of broker, whose queues are empty."""
+    if request.param == "folder":
+        settings = Settings(data_dir=tmp_path / "data")
+        settings.make_folders()
+        return settings
+    url = f"{REDIS}/15"
+    with Redis.from_url(url) as redis:
+        redis.flushdb()
+    return Settings(data_dir=tmp_path / "data", broker_url=url)
+
+
+def length(settings: Settings, queue: str) -> int:
+    with create_celery(settings).connection_for_write() as connection:
+        return int(connection.default_channel._size(queue))  # type: ignore[attr-defined]  # noqa: SLF001 - kombu's own
+
+
+def test_queue_holds_no_more_messages_than_workers_can_take(broker: Settings) -> None:
+    celery = create_celery(broker)
+    for _ in range(50):
+        ring(celery, cohorts(20), {"any": 4})
+    assert length(broker, "any") == 4
+    ring(celery, cohorts(2, "gpu"), {"any": 4})
+    assert length(broker, "gpu") == 1, "a worker that is not known of yet may come"
+    ring(celery, cohorts(1, "cpu"), {"cpu": 9})
+    assert length(broker, "cpu") == 1, "there is no more to do"
 
 
 def test_a_broker_that_is_down_says_so_soon(tmp_path: object) -> None:
     settings = Settings(data_dir=tmp_path, broker_url="redis://127.0.0.1:1/0")
     start = time.monotonic()
     with pytest.raises(BrokerUnavailableError):
-        ring(create_celery(settings), [Message("coh_1", "any")])
+        ring(create_celery(settings), cohorts(1), {})
     assert time.monotonic() - start < 5

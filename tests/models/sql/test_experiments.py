@@ -11,7 +11,6 @@ from fittingroom.views.states import ExperimentState, TrialState
 from models.errors import NotFoundError
 from models.identifiers import new_id
 from models.lifecycle import experiment_state
-from models.messaging.messages import Message
 from models.sql import experiments, worker_registry
 from models.sql.database import Database
 from models.sql.experiment_list import SORTS, Filters, Sort, list_experiments, position_of
@@ -151,15 +150,3 @@ def test_workers_are_listed_while_they_are_heard_of(database: Database) -> None:
         worker_registry.update_worker(session, worker_id, cohort_id=None, stopped=True)
     with database.reading() as session:
         assert worker_registry.list_workers(session, seen_within_seconds=60) == []
-
-
-def test_only_messages_that_wait_too_long_are_overdue(database: Database) -> None:
-    _, [message] = store_experiment(database, device="gpu")
-    with database.reading() as session:
-
-        def overdue(queues: list[str], seconds: float) -> list[Message]:
-            return experiments.list_overdue_messages(session, queues, resend_seconds=seconds, limit=5)
-
-        assert overdue(["gpu"], 60) == []
-        assert overdue(["gpu"], -1) == [message]
-        assert overdue(["any", "cpu"], -1) == []

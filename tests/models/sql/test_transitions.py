@@ -4,7 +4,6 @@ import itertools
 import threading
 import time
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
@@ -15,6 +14,7 @@ from models.sql.database import Database, clock
 from models.sql.epochs import BestEpoch, EpochGapError, EpochRecord, mark_epochs
 from models.sql.leases import Claim, renew_lease
 from models.sql.tables import EpochTable, TrialTable
+from models.sql.turns import find_next_cohorts
 from tests.claims import LEASE, SWEEP, claim_one, expire, record, states, version
 from tests.factories import DENSE_2, layers
 from tests.factories import store as store_experiment
@@ -169,8 +169,7 @@ def test_a_polite_release_is_no_fault(database: Database) -> None:
     assert states(database, claim) == ["queued", "queued"]
     with database.reading() as session:
         assert experiments.get_cohort(session, claim.cohort_id).faults == 0
-        overdue = experiments.list_overdue_messages(session, ["any.tensorflow"], resend_seconds=1000, limit=10)
-    assert [message.cohort_id for message in overdue] == [claim.cohort_id]
+        assert find_next_cohorts(session, ["any.tensorflow"]) == [claim.cohort_id]
 
 
 def test_cancel_ends_what_is_queued_and_asks_what_runs(database: Database) -> None:
@@ -272,11 +271,8 @@ def test_the_first_claim_decides_the_backend_of_the_whole_experiment(database: D
     assert queues(database, experiment_id) == {"any.jax"}
     with database.writing() as session:
         assert transitions.mark_claimed(session, second.cohort_id, "wrk_tf", LEASE, "tensorflow") is None
-        assert experiments.find_misdirected(session, second.cohort_id, ["any", "any.tensorflow"]) == replace(
-            second, queue="any.jax"
-        )
-        assert experiments.find_misdirected(session, second.cohort_id, ["any", "any.jax"]) is None
-        assert experiments.find_misdirected(session, first.cohort_id, ["any"]) is None, "it is held"
+        assert find_next_cohorts(session, ["any", "any.tensorflow"]) == []
+        assert find_next_cohorts(session, ["any", "any.jax"]) == [second.cohort_id], "the first is held"
         transitions.mark_released(session, claim)
     with database.writing() as session:
         assert transitions.mark_claimed(session, first.cohort_id, "wrk_tf", LEASE, "tensorflow") is None

@@ -1,0 +1,11 @@
+"""What waits in the queues: cohorts, of which messages tell no more than that there are some."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class WaitingCohort:
+    """A cohort that waits for a worker, and where."""
+
+    cohort_id: str
+    queue: str

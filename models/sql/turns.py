@@ -1,0 +1,94 @@
+"""Whose turn it is: which cohort a worker takes next, so that no project waits for all that another has queued.
+
+The project that has the fewest cohorts in training comes first, and of equals the one that was served the longest ago;
+within a project the oldest cohort.
+"""
+
+import datetime as dt
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from models.messaging.waiting import WaitingCohort
+from models.sql.database import clock
+from models.sql.tables import CohortTable, ExperimentTable, ProjectTurnTable
+
+_PROJECTS, _COHORTS = 3, 3
+"""So many projects, and cohorts of each, are offered: others may take the first ones at the same moment."""
+
+
+def find_next_cohorts(session: Session, queues: Collection[str]) -> list[str]:
+    """The cohorts that a worker which serves these queues is to try to claim, in this order."""
+    projects = session.scalars(
+        select(ExperimentTable.project)
+        .join(CohortTable, CohortTable.experiment_id == ExperimentTable.id)
+        .where(*_is_waiting(queues))
+        .distinct()
+    ).all()
+    if len(projects) > 1:
+        busy, served = _count_in_training(session, projects), _find_turns(session, projects)
+        never = dt.datetime.min.replace(tzinfo=dt.UTC)
+        projects = sorted(projects, key=lambda project: (busy.get(project, 0), served.get(project, never), project))
+    found: list[str] = []
+    for project in projects[:_PROJECTS]:
+        found += session.scalars(
+            select(CohortTable.id)
+            .join(ExperimentTable, ExperimentTable.id == CohortTable.experiment_id)
+            .where(ExperimentTable.project == project, *_is_waiting(queues))
+            .order_by(CohortTable.created_at, CohortTable.experiment_id, CohortTable.number)
+            .limit(_COHORTS)
+        )
+    return found
+
+
+def list_waiting(session: Session, queues: Collection[str], limit: int) -> list[WaitingCohort]:
+    """Some of the cohorts that wait in these queues, the oldest first."""
+    rows = session.execute(
+        select(CohortTable.id, CohortTable.queue)
+        .join(ExperimentTable, ExperimentTable.id == CohortTable.experiment_id)
+        .where(*_is_waiting(queues))
+        .order_by(CohortTable.created_at, CohortTable.id)
+        .limit(limit)
+    )
+    return [WaitingCohort(cohort_id, queue) for cohort_id, queue in rows]
+
+
+def note_turn(session: Session, project: str) -> None:
+    """A project is served now."""
+    # What there is no portable word for in SQLAlchemy; both databases say it the same way.
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    row: Any = insert(ProjectTurnTable).values(project=project, served_at=clock())
+    session.execute(row.on_conflict_do_update(index_elements=["project"], set_={"served_at": clock()}))
+
+
+def _is_waiting(queues: Collection[str]) -> tuple[ColumnElement[bool], ...]:
+    return (
+        CohortTable.finished_at.is_(None),
+        CohortTable.lease_owner.is_(None),
+        CohortTable.queue.in_(queues),
+        ExperimentTable.paused_at.is_(None),
+    )
+
+
+def _count_in_training(session: Session, projects: Sequence[str]) -> Mapping[str, int]:
+    rows = session.execute(
+        select(ExperimentTable.project, func.count())
+        .join(CohortTable, CohortTable.experiment_id == ExperimentTable.id)
+        .where(
+            CohortTable.finished_at.is_(None),
+            CohortTable.lease_owner.is_not(None),
+            ExperimentTable.project.in_(projects),
+        )
+        .group_by(ExperimentTable.project)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def _find_turns(session: Session, projects: Sequence[str]) -> Mapping[str, dt.datetime]:
+    rows = session.execute(
+        select(ProjectTurnTable.project, ProjectTurnTable.served_at).where(ProjectTurnTable.project.in_(projects))
+    )
+    return {row.project: row.served_at for row in rows}
