@@ -104,6 +104,14 @@ class DatabaseUnavailableError(FittingRoomError):
         """The driver's own words, for logs only."""
 
 
+class DatabaseFullError(DatabaseUnavailableError):
+    """The database's disk takes nothing more."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.args = ("the database's disk is full, or read-only; nothing was changed",)
+
+
 class DuplicateRowError(FittingRoomError):
     """Another transaction has just stored a row with the same key; the same work, done again, finds it."""
 

@@ -11,10 +11,13 @@ import posixpath
 import shutil
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
+
+from models.disk_reserve import keep_reserve
 
 UNFINISHED = ".unfinished"
 """The end of the name of a file that is being written."""
@@ -42,14 +45,15 @@ class Storage:
         if not isinstance(self._files, LocalFileSystem):
             self._files.pipe_file(path, data)  # an object store shows an object when it has all of it
             return
-        with self._appearing(path) as file:
+        with self._appearing(path, len(data)) as file:
             file.write(data)
 
     @contextlib.contextmanager
-    def _appearing(self, path: str) -> Iterator[IO[bytes]]:
-        """A local file that is there, and stays there, when the block has ended well."""
+    def _appearing(self, path: str, size: int) -> Iterator[IO[bytes]]:
+        """A local file of some bytes that is there, and stays there, when the block has ended well."""
         folder = posixpath.dirname(path)
         self._files.makedirs(folder, exist_ok=True)
+        keep_reserve(folder, size)
         unfinished = f"{path}.{uuid.uuid4().hex}{UNFINISHED}"
         try:
             with self._files.open(unfinished, "wb") as file:
@@ -73,8 +77,14 @@ class Storage:
         if not isinstance(self._files, LocalFileSystem):
             self._files.put_file(source, path)
             return
-        with self._appearing(path) as file, open(source, "rb") as read:  # noqa: PTH123 - fsspec speaks of texts
+        with self._appearing(path, Path(source).stat().st_size) as file, Path(source).open("rb") as read:
             shutil.copyfileobj(read, file, 1024 * 1024)
+
+    def refuse_if_full(self) -> None:
+        """Raise OSError if nothing more may be written."""
+        if isinstance(self._files, LocalFileSystem):
+            self._files.makedirs(self._root, exist_ok=True)
+            keep_reserve(self._root)
 
     def read(self, name: str) -> bytes:
         """What a file holds.

@@ -18,7 +18,9 @@ from app.api.security_headers import SECURITY_HEADERS
 from fittingroom.specs.faults import Fault, InvalidSpec
 from fittingroom.specs.limits import MAX_FAULTS
 from fittingroom.views.resources import Problem
+from models.disk_reserve import NO_ROOM
 from models.errors import (
+    DatabaseFullError,
     DatabaseUnavailableError,
     DatasetExistsError,
     DatasetGoneError,
@@ -59,6 +61,7 @@ _ANSWERS: dict[type[FittingRoomError], tuple[int, Mapping[str, str]]] = {
     QuotaError: (429, {"Retry-After": "60"}),
     NoWeightsError: (409, {}),
     UnforeseenError: (500, {}),
+    DatabaseFullError: (507, {}),
     StorageQuotaError: (507, {}),
     TooManyBodiesError: (503, _SOON),
     PredictorUnavailableError: (503, _SOON),
@@ -138,6 +141,17 @@ def install_error_handlers(app: FastAPI) -> None:
             headers["Allow"] = _allowed(request)
         detail = _DETAILS.get(error.status_code, str(error.detail)).format(request.method)
         return problem_response(request.url.path, error.status_code, detail, headers=headers)
+
+    @app.exception_handler(OSError)
+    async def _(request: Request, error: OSError) -> JSONResponse:
+        if error.errno not in NO_ROOM:
+            raise error
+        _log.warning("no_room", path=request.url.path, error=f"{error.strerror}: {error.filename}")
+        detail = (
+            f"the service has no room for this: {error.strerror}; delete experiments or datasets that are no longer "
+            "needed, or let its operator free the disk"
+        )
+        return problem_response(request.url.path, 507, detail)
 
     @app.exception_handler(Exception)
     async def _(request: Request, error: Exception) -> JSONResponse:

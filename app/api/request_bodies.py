@@ -4,17 +4,21 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import IO
 
 from starlette.requests import ClientDisconnect, Request
 
 from fittingroom.specs.faults import Fault, InvalidSpec
+from models.disk_reserve import keep_reserve
 from models.errors import FittingRoomError
 
 BODY_SECONDS = 30.0
 """How long a client may be silent in the middle of a body, and how long a body without bytes may take."""
 MIN_BYTES_PER_SECOND = 32_768
 """Each so many bytes buy a body another second."""
+_LOOK_BYTES = 4 * 1024**2
+"""After so many bytes it is looked again whether the disk has room."""
 MAX_GATHERED_BYTES = 64 * 1024**2
 """What the bodies of all requests may take in memory together."""
 
@@ -83,10 +87,26 @@ async def pieces_of(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
         yield piece
 
 
-async def spool(request: Request, file: IO[bytes], max_bytes: int) -> None:
-    """Receive a body into a file; raises what `pieces_of` does."""
+async def spool(request: Request, file: IO[bytes], max_bytes: int, folder: Path) -> None:
+    """Receive a body into a file; raises what `pieces_of` does.
+
+    Args:
+        request: whose.
+        file: where it goes.
+        max_bytes: how large it may be.
+        folder: where the file lies.
+
+    Raises:
+        DiskFullError: there is no room for it.
+    """
+    announced = request.headers.get("content-length", "0")
+    keep_reserve(folder, min(int(announced), max_bytes) if announced.isdecimal() else 0)
+    written = 0
     async for piece in pieces_of(request, max_bytes):
+        if written // _LOOK_BYTES != (written + len(piece)) // _LOOK_BYTES:
+            keep_reserve(folder)
         file.write(piece)
+        written += len(piece)
 
 
 class Bodies:

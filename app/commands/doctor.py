@@ -1,5 +1,6 @@
 """`fittingroom doctor`: asks each part of the service how it is, and shows what is left over or stuck."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -10,6 +11,7 @@ from rich.markup import escape
 from fittingroom.cli.terminal import Terminal
 from models.errors import FittingRoomError
 from models.maintenance.diagnosis import examine
+from models.maintenance.retention import free_scratch
 from models.messaging.broker import create_celery
 from models.settings import read_settings
 from models.sql import worker_registry
@@ -56,6 +58,8 @@ def _diagnose(*, mend: bool) -> Diagnosis:
     settings.make_folders()
     database, storage = Database(settings.database_location), Storage(settings.storage_location)
 
+    freed = free_scratch(settings) if mend else 0  # first: without a byte on the disk SQLite cannot be opened
+
     def ask_broker() -> None:
         with create_celery(settings).connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, timeout=2)
@@ -68,16 +72,24 @@ def _diagnose(*, mend: bool) -> Diagnosis:
         "database": database.refuse_other_version, "broker": ask_broker, "storage": ask_storage,
     }  # fmt: skip
     diagnosis = Diagnosis({part: _answer(ask) for part, ask in parts.items()})
-    if diagnosis.parts["database"] == diagnosis.parts["storage"] == _WELL:
+    if freed:
+        what = f"{settings.temporary_dir}: {freed:,} bytes of scratch files that processes which died have left"
+        diagnosis.findings.append({"what": what, "is_mended": True, "can_be_mended": True})
+    if diagnosis.parts["database"] == _WELL:
         with database.reading() as session:
             diagnosis.workers = len(worker_registry.list_workers(session))
-        for finding in examine(database, storage, settings):
-            can_be_mended = finding.mend is not None
+        findings = []
+        with contextlib.suppress(OSError):  # a storage that does not answer has been named above
+            findings = examine(database, storage, settings)
+        for finding in findings:
+            what, can_be_mended, is_mended = finding.what, finding.mend is not None, False
             if mend and finding.mend is not None:
-                finding.mend()
-            diagnosis.findings.append(
-                {"what": finding.what, "is_mended": mend and can_be_mended, "can_be_mended": can_be_mended}
-            )
+                try:
+                    finding.mend()
+                    is_mended = True
+                except (OSError, FittingRoomError) as error:  # the others may be mended, and make room for this one
+                    what += f" (not mended: {error})"
+            diagnosis.findings.append({"what": what, "is_mended": is_mended, "can_be_mended": can_be_mended})
     database.close()
     return diagnosis
 
@@ -87,6 +99,8 @@ def _answer(ask: Callable[[], object]) -> str:
         ask()
     except FittingRoomError as error:
         return str(error)
+    except OSError as error:
+        return error.strerror or f"does not answer: {type(error).__name__}"
     except Exception as error:  # noqa: BLE001 - every broker, database and storage has exceptions of its own
         return f"does not answer: {type(error).__name__}"
     return _WELL

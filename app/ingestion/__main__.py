@@ -15,6 +15,7 @@ from app.ingestion.encoding import Encoded, Refusal, encode_table
 from app.ingestion.tables import read_csv, read_parquet
 from fittingroom.specs.datasets import DatasetSchema
 from fittingroom.specs.faults import Fault
+from models.disk_reserve import NO_ROOM, keep_reserve
 
 MEMORY_BYTES = 4 * 1024**3
 """Of addresses: what reading one file may take."""
@@ -32,6 +33,10 @@ def main() -> None:
         answer: dict[str, Any] = {"schema": ingest(wanted).model_dump(mode="json")}
     except Refusal as refusal:
         answer = {"faults": [refusal.fault.model_dump()]}
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        answer = {"no_room": error.strerror}
     except MemoryError:
         detail = f"reading the file takes more than {MEMORY_BYTES / 1e9:.1f} GB of memory; send fewer rows or columns"
         answer = {"faults": [Fault(pointer="", detail=detail).model_dump()]}
@@ -59,6 +64,7 @@ def ingest(wanted: Mapping[str, Any]) -> DatasetSchema:
             f"this makes {made:,} bytes of numbers from a file of {file.stat().st_size:,}; at most "
             f"{max(0, wanted['max_bytes']):,} may be kept: leave out columns of many values, or delete other datasets"
         )
+    keep_reserve(Path(wanted["output"]).parent, made)
     document = {
         "task": encoded.task,
         "classes": len(encoded.class_names) or None,

@@ -10,6 +10,7 @@ from app.services.predictor_process import PredictorProcess
 from fittingroom.specs.faults import Fault, InvalidSpec
 from fittingroom.views import resources
 from fittingroom.views.states import TrialState
+from models.disk_reserve import keep_reserve
 from models.errors import NoWeightsError
 from models.lifecycle import TERMINAL
 from models.sql import experiments
@@ -46,8 +47,10 @@ class ArtifactService:
             NotFoundError: there is no such trial.
             NoWeightsError: it has no weights.
             PredictorUnavailableError: it cannot be written now.
+            DiskFullError: there is no room for it.
         """
         row = self.find_trained(trial_id)
+        keep_reserve(self.temporary_dir)
         handle, name = tempfile.mkstemp(dir=self.temporary_dir, suffix=".keras")
         os.close(handle)
         try:

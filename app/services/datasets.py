@@ -3,6 +3,7 @@
 Uploads are read by `app.ingestion`, in a process of its own.
 """
 
+import errno
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
 from fittingroom.specs.experiment import Dataset
 from fittingroom.specs.faults import Fault, InvalidSpec
 from models.child_processes import module_command, own_code_first
+from models.disk_reserve import DiskFullError
 from models.errors import NotFoundError
 from models.sql import datasets
 from models.sql.database import Database
@@ -106,6 +108,7 @@ class Datasets:
             InvalidSpec: it is not as expected; nothing was kept.
             DatasetExistsError: the name stands for something else; nothing was kept.
             StorageQuotaError: the project may not keep so much; nothing was kept.
+            OSError: there is no room for it; nothing was kept.
         """
         handle, output = tempfile.mkstemp(dir=self.temporary_dir, suffix=".npz")
         os.close(handle)
@@ -133,7 +136,7 @@ class Datasets:
 
 
 def _read(file: Path, output: Path, upload: Upload, max_bytes: int) -> DatasetSchema:
-    """Let a file become numbers, in at most so many bytes, or InvalidSpec."""
+    """Let a file become numbers, in at most so many bytes, or InvalidSpec, or DiskFullError."""
     answer = _ask_reader(
         {
             "file": str(file),
@@ -142,6 +145,8 @@ def _read(file: Path, output: Path, upload: Upload, max_bytes: int) -> DatasetSc
             **asdict(upload),
         }
     )
+    if "no_room" in answer:
+        raise DiskFullError(errno.ENOSPC, answer["no_room"], str(output.parent))
     if "faults" in answer:
         raise InvalidSpec([Fault.model_validate(fault) for fault in answer["faults"]])
     return DatasetSchema.model_validate(answer["schema"])

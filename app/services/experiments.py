@@ -305,13 +305,22 @@ class Service:
 
         Raises:
             DatabaseUnavailableError: the database does not answer.
+            DatabaseFullError: nothing can be written there.
             NotMigratedError, TooNewError: its tables are of another version.
         """
         self.database.refuse_other_version()
+        self.database.try_write()
+        storage = "ok"
+        try:
+            self.storage.refuse_if_full()
+        except OSError as error:
+            storage = error.strerror or "unreachable"
         try:
             with self.celery.connection_for_write() as connection:
                 connection.ensure_connection(max_retries=1, timeout=2)
             broker = "ok"
         except Exception:  # noqa: BLE001 - every transport has exceptions of its own
             broker = "unreachable"
-        return resources.HealthView(status="ready", database="ok", broker=broker, workers=len(self.list_workers()))
+        return resources.HealthView(
+            status="ready", database="ok", broker=broker, storage=storage, workers=len(self.list_workers())
+        )

@@ -274,6 +274,8 @@ class HealthView(View):
     database: str
     broker: str
     """`unreachable` does not refuse work: it is stored, and sent when the broker is back."""
+    storage: str
+    """`ok`, or why it takes no checkpoints, weights and uploads; rows are written all the same."""
     workers: int
     """How many workers are alive."""
 

@@ -4,7 +4,9 @@ Rows go first, in one transaction that writes down which files are to go; so wha
 tidies knows what is left.
 """
 
+import contextlib
 import datetime as dt
+import stat
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, delete, exists, func, select
@@ -82,6 +84,22 @@ def list_leftovers(database: Database, storage: Storage) -> Leftovers:
         sorted(f"{e}/checkpoints/{c}" for e, c in checkpoints if e in known and c not in unfinished),
         sorted(experiments - known),
     )
+
+
+def free_scratch(settings: Settings) -> int:
+    """Remove scratch files that nobody has written to for an hour; needs no database. Returns how many bytes that were.
+
+    A process that dies leaves them; on a disk without a byte they may be what the database needs to be opened.
+    """
+    freed = 0
+    before = dt.datetime.now(dt.UTC).timestamp() - UPLOAD_TIME.total_seconds()
+    for file in settings.temporary_dir.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # its owner is there, and has removed it
+            about = file.lstat()
+            if stat.S_ISREG(about.st_mode) and about.st_mtime < before:
+                file.unlink()
+                freed += about.st_size
+    return freed
 
 
 def list_deletions(session: Session) -> list[str]:

@@ -25,8 +25,8 @@ _log = structlog.get_logger()
 
 def create_celery(settings: Settings) -> Celery:
     """The application, configured the same for those who send and those who work."""
-    TRANSPORT_ALIASES["filesystem"] = "models.messaging.folder_transport:Transport"
-    TRANSPORT_ALIASES["redis"] = TRANSPORT_ALIASES["rediss"] = "models.messaging.redis_transport:Transport"
+    TRANSPORT_ALIASES["filesystem"] = "models.messaging.folder_transport:FolderTransport"
+    TRANSPORT_ALIASES["redis"] = TRANSPORT_ALIASES["rediss"] = "models.messaging.redis_transport:RedisTransport"
     url = settings.celery_broker_url
     celery = Celery("fittingroom", broker=url, set_as_current=False)
     celery.conf.update(

@@ -16,7 +16,7 @@ from kombu.utils.json import dumps
 from models.messaging.delivery import ForgivingTransport, drop
 
 
-class Channel(filesystem.Channel):
+class FolderChannel(filesystem.Channel):
     """A channel whose messages appear whole, and which drops what is none."""
 
     def _get(self, queue: str, *rest: Any) -> Any:  # noqa: ANN401 - kombu's own
@@ -35,7 +35,7 @@ class Channel(filesystem.Channel):
         unfinished.replace(folder / f"{time.time_ns():020d}_{unique}.{queue}.msg")
 
 
-class Transport(ForgivingTransport, filesystem.Transport):
+class FolderTransport(ForgivingTransport, filesystem.Transport):
     """The transport under which `filesystem://` is found once `models.messaging.broker` is imported."""
 
-    Channel = Channel
+    Channel = FolderChannel

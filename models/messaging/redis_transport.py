@@ -8,7 +8,7 @@ from kombu.transport import redis
 from models.messaging.delivery import ForgivingTransport, drop
 
 
-class Channel(redis.Channel):
+class RedisChannel(redis.Channel):
     """A channel that drops what is no JSON."""
 
     def _brpop_read(self, **options: Any) -> Any:  # noqa: ANN401 - kombu's own
@@ -19,7 +19,7 @@ class Channel(redis.Channel):
             raise Empty from None
 
 
-class Transport(ForgivingTransport, redis.Transport):
+class RedisTransport(ForgivingTransport, redis.Transport):
     """The transport under which `redis://` is found once `models.messaging.broker` is imported."""
 
-    Channel = Channel
+    Channel = RedisChannel

@@ -42,7 +42,14 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.sql.compiler import SQLCompiler
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from models.errors import DatabaseUnavailableError, DuplicateRowError, FittingRoomError, NotMigratedError, TooNewError
+from models.errors import (
+    DatabaseFullError,
+    DatabaseUnavailableError,
+    DuplicateRowError,
+    FittingRoomError,
+    NotMigratedError,
+    TooNewError,
+)
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -57,6 +64,8 @@ _SILENT_SECONDS = 60
 that is gone for two hours, and nobody could take its cohorts over."""
 _MIGRATION_LOCK = 0x66697474
 """A number of our own among PostgreSQL's advisory locks."""
+_FULL = ("disk is full", "readonly database", "No space left", "could not extend file", "Read-only file system")
+"""How SQLite and PostgreSQL say that the disk takes nothing more."""
 _TOO_SILENT = "25P03"
 """What PostgreSQL tells the writer then, if it is still there."""
 
@@ -190,6 +199,15 @@ class Database:
         with self._explained(), self.engine.connect() as connection:
             self._compare_versions(connection, refuse_older=True)
 
+    def try_write(self) -> None:
+        """Write what is there already.
+
+        Raises:
+            DatabaseUnavailableError: it cannot be written.
+        """
+        with self.writing() as session:
+            session.execute(text("UPDATE alembic_version SET version_num = version_num"))
+
     @staticmethod
     def _compare_versions(connection: Connection, *, refuse_older: bool) -> None:
         known, found = known_versions(), None
@@ -222,6 +240,8 @@ def _translated(error: SQLAlchemyError) -> FittingRoomError | None:
         return NotMigratedError()
     if isinstance(error, IntegrityError):
         return DuplicateRowError(words)
+    if any(word in words for word in _FULL):
+        return DatabaseFullError(words)
     # SQLite raises the plain DatabaseError for a file that is damaged or is no database.
     is_unavailable = isinstance(error, OperationalError | InterfaceError | InternalError | PoolTimeoutError)
     return DatabaseUnavailableError(words) if is_unavailable or type(error) is DatabaseError else None

@@ -69,7 +69,7 @@ async def submit_batch(
         raise InvalidSpec([Fault(pointer="", detail=detail, found=f"Content-Type: {kind}"[:100])])
     file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed when all is answered
     try:
-        await spool(request, file, MAX_BATCH_BYTES)
+        await spool(request, file, MAX_BATCH_BYTES, service.datasets.temporary_dir)
         batch = Batch(file, kind == NDJSON, idempotency_key)
         await to_thread.run_sync(batch.refuse_unreadable)
         items = await to_thread.run_sync(submit_together, service, batch) if atomic else submit_each(service, batch)

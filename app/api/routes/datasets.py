@@ -105,7 +105,7 @@ async def upload_dataset(  # noqa: PLR0913 - a query's parameters
         detail = f"expected one of: {', '.join([*_FORMATS, _ANYTHING])}; with curl: -H 'Content-Type: text/csv'"
         raise InvalidSpec([Fault(pointer="", detail=detail, found=f"Content-Type: {kind}"[:100])])
     with tempfile.NamedTemporaryFile(dir=service.datasets.temporary_dir) as file:
-        await spool(request, file, MAX_FILE_BYTES)
+        await spool(request, file, MAX_FILE_BYTES, service.datasets.temporary_dir)
         file.flush()
         path = Path(file.name)
         found = _FORMATS.get(kind) or _format_of(path)

@@ -13,10 +13,16 @@ from models.child_processes import own_code_first
 from models.settings import Settings
 from models.sql.api_keys import Scope, create_key
 from models.sql.database import Database
-from tests.app.api.heavy_requests import REQUESTS, Heavy
+from tests.app.api.heavy_requests import REQUESTS as HEAVY
+from tests.app.api.heavy_requests import Heavy
+from tests.app.api.malformed_bodies import BODIES, body_of
 from tests.e2e.service import free_port
 from tests.serving import assert_problem
 
+pytestmark = pytest.mark.e2e
+
+REQUESTS = HEAVY | {f"malformed: {name}": Heavy(422, body=body_of(name)) for name in BODIES}
+"""Everything a stranger may send that is known to have cost something, or to be refused for what it says."""
 MAX_STALL_SECONDS = 0.05
 _TRIES = 5
 """A stall that is the request's doing comes each time; one that is the machine's does not."""
@@ -90,6 +96,10 @@ def _serve(folder: Path) -> Iterator[Watched]:
         process.communicate()
 
 
+def test_table_is_long() -> None:
+    assert len(REQUESTS) >= 200
+
+
 @pytest.mark.parametrize("name", REQUESTS)
 def test_heavy_request_does_not_stall_the_loop(watched: Watched, name: str) -> None:
     heavy = REQUESTS[name]
@@ -101,7 +111,7 @@ def test_heavy_request_does_not_stall_the_loop(watched: Watched, name: str) -> N
     assert stall <= MAX_STALL_SECONDS
 
 
-OF_ROUTES = [name for name, heavy in REQUESTS.items() if heavy.path.startswith("/v1/") and heavy.status != 405]
+OF_ROUTES = [name for name, heavy in HEAVY.items() if heavy.path.startswith("/v1/") and heavy.status != 405]
 
 
 @pytest.mark.parametrize("name", [name for name in OF_ROUTES if name != "a path of many parts"])

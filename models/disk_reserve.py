@@ -1,0 +1,33 @@
+"""Room that bulk writers leave on a disk, so that SQL can always write and whatever frees the disk can do so.
+
+Checkpoints, artifacts, uploads and spooled bodies ask here first; rows of the database do not.
+"""
+
+import errno
+import os
+from pathlib import Path
+
+RESERVE_BYTES = 256 * 1024**2
+RESERVE_FILES = 1_000
+_MAX_PART = 20
+"""Of a small disk the reserve is a twentieth."""
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""What says that a disk takes nothing more: it is full, somebody's quota is, or it is read-only."""
+
+
+class DiskFullError(OSError):
+    """What is to be written would leave too little room on the disk."""
+
+
+def keep_reserve(folder: str | Path, wanted_bytes: int = 0) -> None:
+    """Look whether so many bytes may be written below a folder that exists.
+
+    Raises:
+        DiskFullError: they may not.
+    """
+    disk = os.statvfs(folder)
+    free, size = disk.f_bavail * disk.f_frsize - wanted_bytes, disk.f_blocks * disk.f_frsize
+    if free < min(RESERVE_BYTES, size // _MAX_PART):
+        raise DiskFullError(errno.ENOSPC, "the disk is full but for what the database needs", str(folder))
+    if disk.f_files and disk.f_favail < min(RESERVE_FILES, disk.f_files // _MAX_PART):
+        raise DiskFullError(errno.ENOSPC, "the disk takes no more files but those the database needs", str(folder))
