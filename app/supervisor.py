@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
@@ -10,7 +11,7 @@ from types import FrameType
 import structlog
 
 from models.child_processes import module_command, own_code_first
-from models.supervision import SUPERVISED, predecessor
+from models.supervision import INSTANCE, SUPERVISED, predecessor
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
@@ -32,6 +33,8 @@ class Child:
     started_at: float = 0.0
     pause: float = FIRST_PAUSE_SECONDS
     start_at: float = 0.0
+    instance: str = ""
+    """What its process is known by."""
     died: dict[str, str] = field(default_factory=dict)
     """What its next process is told of its last one."""
 
@@ -71,17 +74,18 @@ class Supervisor:
         if now - child.started_at >= STEADY_SECONDS:
             child.pause = FIRST_PAUSE_SECONDS
         _log.warning("process_died", name=child.name, exit_code=code, starts_again_in_seconds=child.pause)
-        child.died = predecessor(child.process.pid, code)
+        child.died = predecessor(child.instance, code)
         child.process, child.start_at = None, now + child.pause
         child.pause = min(child.pause * 2, LONGEST_PAUSE_SECONDS)
 
     def _start(self, child: Child) -> None:
+        child.instance = uuid.uuid4().hex
         # A session of its own, so that Ctrl-C reaches this process only; a pipe, so that it ends if this one is killed.
         child.process = subprocess.Popen(  # noqa: S603 - our own modules
             module_command(*child.arguments),
             stdin=subprocess.PIPE,
             start_new_session=True,
-            env=own_code_first() | {SUPERVISED: "1"} | child.died,
+            env=own_code_first() | {SUPERVISED: "1", INSTANCE: child.instance} | child.died,
         )
         child.started_at = time.monotonic()
 

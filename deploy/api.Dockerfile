@@ -1,6 +1,6 @@
 # The API: no TensorFlow in it.
 FROM python:3.12-slim
-RUN useradd --create-home fittingroom && mkdir /data && chown fittingroom /data
+RUN useradd --create-home --uid 10001 fittingroom && mkdir /data && chown fittingroom /data
 WORKDIR /opt/fittingroom
 COPY locks/api.txt locks/
 RUN pip install --no-cache-dir --require-hashes -r locks/api.txt
@@ -11,7 +11,7 @@ COPY models models
 COPY migrations migrations
 COPY examples examples
 RUN pip install --no-cache-dir hatchling && pip install --no-cache-dir --no-deps --no-build-isolation -e .
-USER fittingroom
+USER 10001:10001
 VOLUME /data
 EXPOSE 8000
 ENTRYPOINT ["fittingroom"]

@@ -2,7 +2,7 @@
 # CUDA.
 FROM python:3.12-slim
 ARG LOCK=worker
-RUN useradd --create-home fittingroom && mkdir /data && chown fittingroom /data
+RUN useradd --create-home --uid 10001 fittingroom && mkdir /data && chown fittingroom /data
 WORKDIR /opt/fittingroom
 COPY locks/${LOCK}.txt locks/
 RUN pip install --no-cache-dir --require-hashes -r locks/${LOCK}.txt
@@ -14,6 +14,6 @@ COPY workers workers
 COPY migrations migrations
 COPY examples examples
 RUN pip install --no-cache-dir hatchling && pip install --no-cache-dir --no-deps --no-build-isolation -e .
-USER fittingroom
+USER 10001:10001
 VOLUME /data
 ENTRYPOINT ["fittingroom"]

@@ -9,8 +9,12 @@ SUPERVISED = "FITTINGROOM_SUPERVISED"
 """Set in the environment of a process whose standard input is a pipe that its parent holds open."""
 
 
+INSTANCE = "FITTINGROOM_INSTANCE"
+"""Set in the environment of a process that is supervised: what it is known by, whatever program it becomes.
+
+A process's id will not do: in containers many have the same, and the name of the host may be, too."""
 PREDECESSOR = "FITTINGROOM_PREDECESSOR"
-"""Set in the environment of a process that is started in the place of one that died: its id and its exit code."""
+"""Set in the environment of a process that is started in the place of one that died: its instance and its exit code."""
 
 _HINTS = {
     signal.SIGKILL: "as happens when memory runs out",
@@ -22,20 +26,25 @@ _HINTS = {
 class Predecessor(NamedTuple):
     """A process that died."""
 
-    process_id: int
+    instance: str
     how: str
     """How it ended, in words that complete "the worker …"."""
 
 
 def take_predecessor() -> Predecessor | None:
     """In whose place this process was started, if in anybody's. Tells it once: who it starts or becomes is not told."""
-    process_id, _, code = os.environ.pop(PREDECESSOR, "").partition(":")
-    return Predecessor(int(process_id), _in_words(int(code))) if process_id else None
+    instance, _, code = os.environ.pop(PREDECESSOR, "").partition(":")
+    return Predecessor(instance, _in_words(int(code))) if instance else None
 
 
-def predecessor(process_id: int, exit_code: int) -> dict[str, str]:
+def predecessor(instance: str, exit_code: int) -> dict[str, str]:
     """What to put into the environment of its successor."""
-    return {PREDECESSOR: f"{process_id}:{exit_code}"}
+    return {PREDECESSOR: f"{instance}:{exit_code}"}
+
+
+def this_instance() -> str | None:
+    """What this process is known by to the one that supervises it, if one does."""
+    return os.environ.get(INSTANCE)
 
 
 def _in_words(exit_code: int) -> str:

@@ -23,7 +23,7 @@ from models.messaging.queues import DEVICES, queues_of
 from models.settings import Settings, read_settings
 from models.sql import transitions, worker_registry
 from models.sql.database import Database, Session
-from models.supervision import end_with_parent, take_predecessor
+from models.supervision import end_with_parent, take_predecessor, this_instance
 from workers.process.lazy_imports import only_what_is_needed
 
 _log = structlog.get_logger()
@@ -85,7 +85,7 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
     def on_ready(**_: object) -> None:
         with database.writing() as session:
             worker_registry.add_worker(
-                session, worker_id, host=socket.gethostname(), process_id=os.getpid(),
+                session, worker_id, host=socket.gethostname(), process_id=os.getpid(), instance=this_instance(),
                 queues=queues, devices=devices, versions=library_versions(),
             )  # fmt: skip
         for thread in threads:
@@ -102,7 +102,10 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
     finally:
         for thread in threads:
             thread.end()
-        say_goodbye()
+        try:
+            say_goodbye()
+        except FittingRoomError as error:  # the database went first; its lease runs out, if it had one
+            _log.warning("goodbye_not_said", worker=worker_id, error=str(error))
         database.close()
     if runner.is_worn and not runner.releasing.is_set():
         _log.info("worker_begins_anew", worker=worker_id)
@@ -115,7 +118,7 @@ def _answer_for_predecessor(settings: Settings, database: Database) -> None:
     if died is None:
         return
     with database.writing() as session:
-        for worker_id in worker_registry.list_unstopped(session, socket.gethostname(), died.process_id):
+        for worker_id in worker_registry.list_unstopped(session, died.instance):
             cohorts = transitions.mark_worker_lost(session, worker_id, settings.max_faults, died.how)
             worker_registry.update_worker(session, worker_id, cohort_id=None, stopped=True)
             _log.warning("predecessor_lost", worker=worker_id, how=died.how, cohorts=cohorts)

@@ -26,6 +26,8 @@ def upgrade() -> None:
         table.alter_column("stored_bytes", existing_type=sa.BigInteger(), nullable=False)
     with op.batch_alter_table("trials") as table:
         table.add_column(sa.Column("artifact_fault", sa.String(length=200), nullable=True))
+    with op.batch_alter_table("workers") as table:
+        table.add_column(sa.Column("instance", sa.String(length=40), nullable=True))
     with op.batch_alter_table("cohorts") as table:
         table.drop_column("sent_at")  # messages no longer name cohorts
     op.create_table(
@@ -39,6 +41,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Back to the version before."""
     op.drop_table("project_turns")
+    with op.batch_alter_table("workers") as table:
+        table.drop_column("instance")
     with op.batch_alter_table("cohorts") as table:
         table.add_column(sa.Column("sent_at", models.sql.database.UtcDateTime(timezone=True), nullable=True))
     with op.batch_alter_table("trials") as table:

@@ -196,6 +196,7 @@ class WorkerTable(Base):
     id: Mapped[str] = mapped_column(_ID, primary_key=True)
     host: Mapped[str] = mapped_column(String(255))
     process_id: Mapped[int]
+    instance: Mapped[str | None] = mapped_column(_ID)
     queues: Mapped[list[Any]]
     devices: Mapped[list[Any]]
     versions: Mapped[dict[str, Any]]

@@ -33,9 +33,9 @@ def count_listeners(session: Session) -> Counter[str]:
     return Counter(queue for worker in list_workers(session) for queue in worker.queues)
 
 
-def list_unstopped(session: Session, host: str, process_id: int) -> list[str]:
-    """The workers of a process that have not said goodbye, heard of or not."""
-    of_process = (WorkerTable.host == host, WorkerTable.process_id == process_id, WorkerTable.stopped_at.is_(None))
+def list_unstopped(session: Session, instance: str) -> list[str]:
+    """The workers of a supervised process that have not said goodbye, heard of or not."""
+    of_process = (WorkerTable.instance == instance, WorkerTable.stopped_at.is_(None))
     return list(session.scalars(select(WorkerTable.id).where(*of_process)))
 
 
@@ -53,6 +53,7 @@ def add_worker(  # noqa: PLR0913 - a row's columns
     *,
     host: str,
     process_id: int,
+    instance: str | None = None,
     queues: list[str],
     devices: list[str],
     versions: dict[str, Any],
@@ -61,8 +62,8 @@ def add_worker(  # noqa: PLR0913 - a row's columns
     now = session.scalar(select(clock()))
     session.add(
         WorkerTable(
-            id=worker_id, host=host, process_id=process_id, queues=queues, devices=devices, versions=versions,
-            started_at=now, seen_at=now,
+            id=worker_id, host=host, process_id=process_id, instance=instance, queues=queues, devices=devices,
+            versions=versions, started_at=now, seen_at=now,
         )
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ from models.lifecycle import experiment_state
 from models.sql import experiments, worker_registry
 from models.sql.database import Database
 from models.sql.experiment_list import SORTS, Filters, Sort, list_experiments, position_of
-from models.sql.tables import TrialTable
+from models.sql.tables import TrialTable, WorkerTable
 from tests.factories import DENSE_2, layers
 from tests.factories import store as store_experiment
 
@@ -150,3 +150,17 @@ def test_workers_are_listed_while_they_are_heard_of(database: Database) -> None:
         worker_registry.update_worker(session, worker_id, cohort_id=None, stopped=True)
     with database.reading() as session:
         assert worker_registry.list_workers(session, seen_within_seconds=60) == []
+
+
+def test_worker_is_not_known_by_its_host_and_process(database: Database) -> None:
+    """In containers many have the same of both."""
+    with database.writing() as session:
+        for instance in ("one", "two", None):
+            worker_registry.add_worker(
+                session, new_id("wrk"), host="worker", process_id=1, instance=instance, queues=["any"], devices=[],
+                versions={},
+            )  # fmt: skip
+    with database.reading() as session:
+        [found] = worker_registry.list_unstopped(session, "one")
+        assert session.get_one(WorkerTable, found).instance == "one"
+        assert worker_registry.list_unstopped(session, "three") == []

@@ -4,9 +4,11 @@ Another choice would be right as well, but would round the last bit otherwise.
 """
 
 import json
-import os
+import uuid
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
+
+from models.storage import UNFINISHED
 
 
 class KnownCompilers(MutableMapping[str, str]):
@@ -40,6 +42,7 @@ class KnownCompilers(MutableMapping[str, str]):
 
     def _write(self, known: dict[str, str]) -> None:
         """Whole or not at all; of two writers at once the later wins, and the other's finding is made again."""
-        fresh = self._file.with_suffix(f".{os.getpid()}")
+        # Not the process's id: in containers that share the folder every worker may have the same.
+        fresh = self._file.with_suffix(f".{uuid.uuid4().hex}{UNFINISHED}")
         fresh.write_text(json.dumps(known, indent=0, sort_keys=True), encoding="utf-8")
         fresh.replace(self._file)
