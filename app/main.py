@@ -30,6 +30,7 @@ from app.services.artifacts import ArtifactService
 from app.services.cached_reads import Reading
 from app.services.datasets import Datasets
 from app.services.experiments import DEFAULT_PROJECT, Service
+from app.services.kept_bytes import KeptBytes
 from app.services.predictor_process import PredictorProcess
 from app.services.submission_writer import SubmissionWriter
 from app.services.version_watcher import Versions
@@ -67,7 +68,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     own = Datasets(database, storage, settings.temporary_dir, settings.max_project_bytes, DEFAULT_PROJECT)
     predictor = PredictorProcess()
     trained = ArtifactService(database, predictor, settings.storage_location, settings.temporary_dir, DEFAULT_PROJECT)
-    service = Service(database, celery, submitter, storage, own, trained, settings.memory_bytes)
+    kept_bytes = KeptBytes(database, settings.max_project_bytes)
+    service = Service(database, celery, submitter, storage, own, trained, kept_bytes, settings.memory_bytes)
 
     def ended(project: str, experiment_id: str) -> dict[str, object]:
         """What a webhook tells of an experiment."""

@@ -15,12 +15,13 @@ from celery import Celery
 from app.services import presentation
 from app.services.artifacts import ArtifactService
 from app.services.datasets import Datasets
+from app.services.kept_bytes import KeptBytes
 from app.services.submission_writer import SubmissionWriter
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.views import resources
 from fittingroom.views.comparison import ComparisonView
 from fittingroom.views.submissions import PlanView
-from models.errors import NotFoundError, StorageQuotaError
+from models.errors import NotFoundError
 from models.planning.plan import plan_experiment
 from models.sql import client_requests, experiments, usage, worker_registry
 from models.sql.database import Database, Session
@@ -32,8 +33,6 @@ from models.storage import Storage
 
 ATTENDANCE_SECONDS = 1.0
 """For how long it is believed which queues are served."""
-KEPT_SECONDS = 60.0
-"""For how long it is believed what a project keeps, when it submits."""
 DEFAULT_PROJECT = "default"
 """Whose everything is, where nobody needs a key."""
 
@@ -60,6 +59,7 @@ class Service:
     """Where checkpoints are."""
     datasets: Datasets
     artifacts: ArtifactService
+    kept_bytes: KeptBytes
     memory_bytes: int
     """What a worker may use."""
     project: str = DEFAULT_PROJECT
@@ -67,8 +67,6 @@ class Service:
     max_unended_trials: int | None = None
     """How many trials of the project may wait or run, that of a new experiment included."""
     _attendance: Attendance = field(default_factory=Attendance)
-    _kept_bytes: dict[str, tuple[int, float]] = field(default_factory=dict)
-    """What each project was found to keep, and when."""
 
     def of(self, project: str, max_unended_trials: int | None = None) -> Self:
         """The same service as another project sees it, and with how much work it may have at once."""
@@ -114,7 +112,7 @@ class Service:
         """
 
         def prepare() -> Submission:
-            self.refuse_full_project()
+            self.kept_bytes.refuse_full(self.project)
             return self.submission(spec, idempotency_key)
 
         submission = await to_thread.run_sync(prepare)
@@ -278,20 +276,10 @@ class Service:
         return resources.UsageView(
             project=self.project,
             stored_bytes=stored,
-            max_stored_bytes=self.datasets.max_stored_bytes,
+            max_stored_bytes=self.kept_bytes.max_bytes,
             unended_trials=unended,
             max_unended_trials=self.max_unended_trials,
         )
-
-    def refuse_full_project(self) -> None:
-        """Raise StorageQuotaError if the project keeps as much as it may; looked up once a minute at most."""
-        found, found_at = self._kept_bytes.get(self.project, (0, float("-inf")))
-        if time.monotonic() - found_at > KEPT_SECONDS:
-            with self.database.reading() as session:
-                found = usage.count_stored_bytes(session, self.project)
-            self._kept_bytes[self.project] = found, time.monotonic()
-        if found >= self.datasets.max_stored_bytes:
-            raise StorageQuotaError(found, 1, self.datasets.max_stored_bytes)
 
     def list_workers(self) -> list[resources.WorkerView]:
         """The workers that are alive; what they train for other projects is not told."""
@@ -299,28 +287,3 @@ class Service:
             rows = worker_registry.list_workers(session)
             own = experiments.list_own_cohorts(session, self.project, [row.cohort_id for row in rows if row.cohort_id])
         return [presentation.worker(row, own) for row in rows]
-
-    def health(self) -> resources.HealthView:
-        """Ask the database and the broker.
-
-        Raises:
-            DatabaseUnavailableError: the database does not answer.
-            DatabaseFullError: nothing can be written there.
-            NotMigratedError, TooNewError: its tables are of another version.
-        """
-        self.database.refuse_other_version()
-        self.database.try_write()
-        storage = "ok"
-        try:
-            self.storage.refuse_if_full()
-        except OSError as error:
-            storage = error.strerror or "unreachable"
-        try:
-            with self.celery.connection_for_write() as connection:
-                connection.ensure_connection(max_retries=1, timeout=2)
-            broker = "ok"
-        except Exception:  # noqa: BLE001 - every transport has exceptions of its own
-            broker = "unreachable"
-        return resources.HealthView(
-            status="ready", database="ok", broker=broker, storage=storage, workers=len(self.list_workers())
-        )

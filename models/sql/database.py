@@ -28,28 +28,20 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import (
-    DatabaseError,
-    IntegrityError,
-    InterfaceError,
-    InternalError,
     OperationalError,
-    ProgrammingError,
     SQLAlchemyError,
 )
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.sql.compiler import SQLCompiler
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from models.errors import (
-    DatabaseFullError,
     DatabaseUnavailableError,
-    DuplicateRowError,
-    FittingRoomError,
     NotMigratedError,
     TooNewError,
 )
+from models.sql.driver_errors import translated
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -64,8 +56,6 @@ _SILENT_SECONDS = 60
 that is gone for two hours, and nobody could take its cohorts over."""
 _MIGRATION_LOCK = 0x66697474
 """A number of our own among PostgreSQL's advisory locks."""
-_FULL = ("disk is full", "readonly database", "No space left", "could not extend file", "Read-only file system")
-"""How SQLite and PostgreSQL say that the disk takes nothing more."""
 _TOO_SILENT = "25P03"
 """What PostgreSQL tells the writer then, if it is still there."""
 
@@ -165,10 +155,10 @@ class Database:
         try:
             yield
         except SQLAlchemyError as error:
-            translated = _translated(error)
-            if translated is None:
+            ours = translated(error)
+            if ours is None:
                 raise
-            raise translated from error
+            raise ours from error
 
     def migrate(self) -> None:
         """Bring the tables to the newest version, one process at a time; does nothing where they are.
@@ -229,22 +219,6 @@ def known_versions() -> list[str]:
     From the names of Alembic's scripts: Alembic itself takes as long to load as many a command takes altogether.
     """
     return sorted(file.name.partition("_")[0] for file in (MIGRATIONS_DIR / "versions").glob("[0-9]*_*.py"))
-
-
-def _translated(error: SQLAlchemyError) -> FittingRoomError | None:
-    """Return the error that stands for one of SQLAlchemy's; None for errors of our own statements."""
-    words = str(getattr(error, "orig", error))
-    if isinstance(error, OperationalError | ProgrammingError) and (
-        "no such table" in words or "does not exist" in words
-    ):
-        return NotMigratedError()
-    if isinstance(error, IntegrityError):
-        return DuplicateRowError(words)
-    if any(word in words for word in _FULL):
-        return DatabaseFullError(words)
-    # SQLite raises the plain DatabaseError for a file that is damaged or is no database.
-    is_unavailable = isinstance(error, OperationalError | InterfaceError | InternalError | PoolTimeoutError)
-    return DatabaseUnavailableError(words) if is_unavailable or type(error) is DatabaseError else None
 
 
 def _alembic_config() -> "Config":

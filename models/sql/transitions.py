@@ -4,7 +4,7 @@ What workers report and what befalls them stands here; `models.sql.client_reques
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import ColumnElement, case, func, literal, select, update
@@ -14,6 +14,7 @@ from fittingroom.views.states import StopReason, TrialState
 from models.lifecycle import SOURCES, TERMINAL
 from models.messaging.queues import DEVICES, queue_of, queues_of
 from models.sql.database import clock
+from models.sql.kept_weights import NO_WEIGHTS, KeptWeights
 from models.sql.leases import Claim, lock_claim, lock_experiment, set_version
 from models.sql.tables import CohortTable, ExperimentTable, TrialTable
 from models.sql.turns import note_turn
@@ -75,21 +76,6 @@ def mark_claimed(session: Session, cohort_id: str, owner: str, lease_seconds: fl
     set_version(session, experiment_id, version)
     note_turn(session, project)
     return Claim(cohort_id, experiment_id, owner, attempt)
-
-
-@dataclass(frozen=True)
-class KeptWeights:
-    """Where the weights of a trial that has completed are, or why they are nowhere."""
-
-    artifact: str | None = None
-    """The file that holds them."""
-    artifact_epoch: int | None = None
-    """Of which epoch they are."""
-    artifact_fault: str | None = None
-    """Why they were not kept."""
-
-
-NO_WEIGHTS = KeptWeights()
 
 
 def mark_completed(

@@ -13,8 +13,9 @@ from fittingroom.views.states import StopReason
 from models.sql.client_requests import is_paused
 from models.sql.database import Database, Session
 from models.sql.epochs import BestEpoch, EpochRecord, mark_epochs
+from models.sql.kept_weights import KeptWeights
 from models.sql.leases import Claim
-from models.sql.transitions import KeptWeights, list_cancel_requests, mark_cancelled, mark_completed, mark_program
+from models.sql.transitions import list_cancel_requests, mark_cancelled, mark_completed, mark_program
 from workers.engines.base import CohortTrial, Metrics
 
 FLUSH_SECONDS = 0.1

@@ -9,7 +9,7 @@ import structlog
 from tenacity import RetryCallState, RetryError, Retrying, stop_after_delay, wait_exponential
 
 from fittingroom.views.states import StopReason
-from models.sql.transitions import KeptWeights
+from models.sql.kept_weights import KeptWeights
 from workers.engines.base import Checkpoint, Cohort, EpochDecision, Metrics, Weights
 from workers.reporting.recorder import Ending, LeaseLostError, Recorder
 from workers.reporting.trial_rules import TrialWatch

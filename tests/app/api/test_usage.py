@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, update
 
 from app.services import datasets as datasets_service
-from app.services import experiments as experiments_service
+from app.services import kept_bytes
 from models.settings import Settings
 from models.sql.database import Database
 from models.sql.tables import DatasetTable, TrialTable
@@ -77,11 +77,11 @@ def test_submit_of_a_full_project_answers_507(
     small: httpx.Client, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(experiments_service, "time", clock)
+    monkeypatch.setattr(kept_bytes, "time", clock)
     assert small.post("/v1/experiments", json=document()).status_code == 202
     with database.writing() as session:
         session.execute(update(TrialTable).values(artifact="x.npz", parameter_count=MAX_BYTES))
-    clock.advance(experiments_service.KEPT_SECONDS + 1)
+    clock.advance(kept_bytes.BELIEVED_SECONDS + 1)
     refused = small.post("/v1/experiments", json=document())
     assert_problem(refused, 507)
     assert "delete datasets or experiments" in refused.json()["detail"]

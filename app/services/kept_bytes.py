@@ -1,0 +1,30 @@
+"""What projects keep in the storage, as submits look at it: not counted anew for each of them."""
+
+import time
+
+from models.errors import StorageQuotaError
+from models.sql.database import Database
+from models.sql.usage import count_stored_bytes
+
+BELIEVED_SECONDS = 60.0
+"""For how long it is believed what a project keeps."""
+
+
+class KeptBytes:
+    """Refuses what a project submits that keeps as much as it may."""
+
+    def __init__(self, database: Database, max_bytes: int) -> None:
+        """Args: database: where it is counted; max_bytes: what a project may keep."""
+        self._database, self.max_bytes = database, max_bytes
+        self._found: dict[str, tuple[int, float]] = {}
+        """What each project was found to keep, and when."""
+
+    def refuse_full(self, project: str) -> None:
+        """Raise StorageQuotaError if a project keeps as much as it may."""
+        found, found_at = self._found.get(project, (0, float("-inf")))
+        if time.monotonic() - found_at > BELIEVED_SECONDS:
+            with self._database.reading() as session:
+                found = count_stored_bytes(session, project)
+            self._found[project] = found, time.monotonic()
+        if found >= self.max_bytes:
+            raise StorageQuotaError(found, 1, self.max_bytes)
