@@ -7,13 +7,17 @@ then shows in the header Host.
 
 import ipaddress
 from collections.abc import Collection
+from functools import lru_cache
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import problem_response
 from app.api.security_headers import SECURITY_HEADERS
 
+_HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+_MAX_HOST = 300
+"""A longer host is none of ours."""
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
@@ -29,6 +33,7 @@ class WebOrigins:
                 every name below one.
         """
         self._app, self._allowed_hosts = app, [host.lower() for host in allowed_hosts]
+        self._knows = lru_cache(1_000)(self._is_own)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Look at a request's head, and let the application have it."""
@@ -37,10 +42,9 @@ class WebOrigins:
             return
 
         async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
+            if message["type"] == "http.response.start":  # as bytes: each answer passes here, most of them small
+                there = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(pair for pair in _HEADERS if pair[0] not in there)]
             await send(message)
 
         refused = self._refusal(scope["method"], Headers(scope=scope))
@@ -52,7 +56,7 @@ class WebOrigins:
     def _refusal(self, method: str, headers: Headers) -> tuple[int, str] | None:
         """The status and the sentence of a refusal, if there is to be one."""
         hosts = headers.getlist("host")
-        if not all(self._is_own(host) for host in hosts):
+        if not all(len(host) <= _MAX_HOST and self._knows(host) for host in hosts):
             found = repr(", ".join(hosts)[:200])
             return 421, f"this service is not called {found}; FITTINGROOM_ALLOWED_HOSTS names what else it is called"
         if method not in _SAFE_METHODS and _is_foreign(headers, hosts):
