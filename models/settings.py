@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     """How often a cohort in training is saved, so that another worker can go on with it."""
     grace_seconds: Annotated[float, Field(gt=0, le=86_400)] = 20.0
     """How long a worker waits for an epoch to end when it, or what it trains, is to stop, before it stops at once."""
-    first_epoch_seconds: Annotated[float, Field(gt=0, le=86_400 * 30)] = 1_800.0
+    first_epoch_seconds: Annotated[float, Field(gt=0, le=30 * 86_400)] = 3_600.0
     """How long training may take, compiling included, until its first epoch ends; after that it has failed."""
     retention_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
     """After how many days an experiment that has ended is deleted; by default never."""
