@@ -34,7 +34,7 @@ class Child:
     pause: float = FIRST_PAUSE_SECONDS
     start_at: float = 0.0
     instance: str = ""
-    """What its process is known by."""
+    """Identifier of its process."""
     died: dict[str, str] = field(default_factory=dict)
     """What its next process is told of its last one."""
 

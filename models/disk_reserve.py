@@ -10,13 +10,13 @@ from pathlib import Path
 RESERVE_BYTES = 256 * 1024**2
 RESERVE_FILES = 1_000
 _MAX_PART = 20
-"""Of a small disk the reserve is a twentieth."""
+"""Divisor for small disks: the reserve is at most a twentieth of the disk."""
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
-"""What says that a disk takes nothing more: it is full, somebody's quota is, or it is read-only."""
+"""Error numbers of a disk that takes nothing more: full, over quota, or read-only."""
 
 
 class DiskFullError(OSError):
-    """What is to be written would leave too little room on the disk."""
+    """A write would leave too little room on the disk."""
 
 
 def keep_reserve(folder: str | Path, wanted_bytes: int = 0) -> None:

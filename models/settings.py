@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     memory_bytes: Annotated[int, Field(ge=64 * 1024**2)] = 4 * 1024**3
     """What a worker may use for datasets that stay on its device and for the state of trials that train together."""
     max_project_bytes: Annotated[int, Field(ge=1)] = 100 * 10**9
-    """What the datasets and the trained weights of one project may take in the storage."""
+    """Storage quota per project in bytes, for datasets and trained weights."""
     keras_backend: Backend | None = None
     """What Keras computes with in a worker; by default TensorFlow where it is installed, or else JAX."""
     max_programs: Annotated[int, Field(ge=1)] = 64

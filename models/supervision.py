@@ -43,7 +43,7 @@ def predecessor(instance: str, exit_code: int) -> dict[str, str]:
 
 
 def this_instance() -> str | None:
-    """What this process is known by to the one that supervises it, if one does."""
+    """Return this process's identifier for its supervisor, or None if it is not supervised."""
     return os.environ.get(INSTANCE)
 
 

@@ -204,6 +204,6 @@ class Admission(SecurityBase):
         request.state.caller = await gate.admit(key.strip() if scheme.lower() == "bearer" else shown, self.scope)
 
     async def __call__(self, request: Request) -> ApiKey:
-        """Who was admitted."""
+        """Return the admitted caller's key."""
         caller: ApiKey = request.state.caller
         return caller

@@ -15,7 +15,7 @@ HEAD_SECONDS = 15.0
 UNREAD_SECONDS = 60.0
 """For how long a client may leave unread what is answered."""
 _DRAIN_SECONDS = 1.0
-"""What a client still sends is read for so long: a connection that is cut at once takes the answer with it."""
+"""Time for which input is still read after a refusal: a connection closed at once loses the answer with it."""
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -103,7 +103,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
-        """What came is no HTTP."""
+        """Answer 400 to bytes that are not HTTP."""
         self._refuse(HTTPStatus.BAD_REQUEST, f"this is no HTTP that is understood here: {msg}")
 
     def _expect_head(self) -> None:

@@ -41,7 +41,7 @@ def reading_of(request: Request) -> Reading:
 
 
 def gate_of(request: Request) -> Gate:
-    """Who lets callers in."""
+    """Return the application's key gate."""
     gate: Gate = request.app.state.gate
     return gate
 

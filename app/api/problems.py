@@ -161,7 +161,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
 
 def _allowed(request: Request) -> str:
-    """What a path takes: the methods of all routes that are for it."""
+    """Return the value of the header `Allow`: the methods of all routes that match the path."""
     routes = iter_route_contexts(request.app.routes)
     return ", ".join(
         sorted(

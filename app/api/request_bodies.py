@@ -20,7 +20,7 @@ MIN_BYTES_PER_SECOND = 32_768
 _LOOK_BYTES = 4 * 1024**2
 """After so many bytes it is looked again whether the disk has room."""
 MAX_GATHERED_BYTES = 64 * 1024**2
-"""What the bodies of all requests may take in memory together."""
+"""Memory limit for the bodies of all requests of a process together, in bytes."""
 
 
 class BodyTooLargeError(FittingRoomError):

@@ -20,7 +20,7 @@ from fittingroom.specs.strict_json import InvalidJsonError, read_json
 _READ_AT_ONCE = CapacityLimiter(2)
 """Documents that are read at once: each holds Python's lock for some milliseconds at a time."""
 _SMALL_BYTES = 4_096
-"""What is read where it is: a thread would take longer to begin."""
+"""Size up to which a body is read on the event loop: a thread would take longer to start."""
 
 
 class _ReadRequest(Request):
@@ -89,14 +89,14 @@ class StrictRoute(APIRoute):
 
 
 def find_admission(dependant: Dependant) -> Admission | None:
-    """What a route admits its callers by, if by anything."""
+    """Return the admission check of a route, or None if it has none."""
     if isinstance(dependant.call, Admission):
         return dependant.call
     return next(filter(None, map(find_admission, dependant.dependencies)), None)
 
 
 def bodies_of(request: Request) -> Bodies:
-    """What holds the application's bodies."""
+    """Return the application's store of request bodies."""
     bodies: Bodies = request.app.state.bodies
     return bodies
 

@@ -61,7 +61,7 @@ class Datasets:
     """Where the numbers are."""
     temporary_dir: Path
     max_stored_bytes: int
-    """What the project may keep, its trials' weights included."""
+    """Storage quota of the project, its trials' weights included, in bytes."""
     project: str
 
     def of(self, project: str) -> Self:

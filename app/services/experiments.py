@@ -268,7 +268,7 @@ class Service:
             _log.warning("files_not_removed", experiment=experiment_id, error=type(error).__name__)
 
     def get_usage(self) -> resources.UsageView:
-        """What the project has and does, and how much it may."""
+        """Return the project's stored bytes and unended trials, with the limit of each."""
         with self.database.reading() as session:
             stored, unended = (
                 count(session, self.project) for count in (usage.count_stored_bytes, usage.count_unended_trials)

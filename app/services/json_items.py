@@ -8,7 +8,7 @@ import ijson
 from fittingroom.specs.strict_json import MAX_DEPTH, InvalidJsonError, said_twice
 
 _NUMBER_BYTES = 16
-"""What a number, a key's quotes or a bracket count for, where a document's length cannot be seen."""
+"""Bytes counted for a number, a key's quotes or a bracket, as a parser's events have no length."""
 
 
 def read_items(file: IO[bytes], max_item_bytes: int) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""What projects keep in the storage, as submits look at it: not counted anew for each of them."""
+"""Storage quota at submit: stored bytes per project, cached."""
 
 import time
 
@@ -17,7 +17,7 @@ class KeptBytes:
         """Args: database: where it is counted; max_bytes: what a project may keep."""
         self._database, self.max_bytes = database, max_bytes
         self._found: dict[str, tuple[int, float]] = {}
-        """What each project was found to keep, and when."""
+        """Stored bytes of each project, and when they were counted."""
 
     def refuse_full(self, project: str) -> None:
         """Raise StorageQuotaError if a project keeps as much as it may."""

@@ -21,7 +21,7 @@ from models.sql.submissions import Accepted, Refused, Submission, add_experiment
 
 _MAX_GROUP = 100
 _MAX_RUNG = 100
-"""Of more cohorts than this nobody need be told at once: who has trained one asks for the next."""
+"""Maximum number of cohorts announced per submit: a worker that has trained one asks for the next by itself."""
 
 _Waiting = tuple[Submission, "asyncio.Future[Accepted]"]
 

@@ -72,7 +72,7 @@ _ALL = ("all", "")
 
 
 def _slots_of(project: str, url: str) -> dict[tuple[str, str], int]:
-    """What a delivery counts for, and how many of each there are."""
+    """Return the counters that a delivery is counted in, with the limit of each."""
     return {
         _ALL: AT_ONCE,
         ("project", project): AT_ONCE_PER_PROJECT,
@@ -115,8 +115,23 @@ class Messenger(threading.Thread):
         with self._database.reading() as session:
             if self._slots.are_all_taken() or not webhooks.are_deliveries_due(session):
                 return
-        with self._database.writing() as session:
-            deliveries = webhooks.claim_deliveries(session, self._slots.take, self._slots.give_back)
+        taken: list[tuple[str, str]] = []
+        deliveries: list[Delivery] = []
+
+        def take(project: str, url: str) -> bool:
+            if not self._slots.take(project, url):
+                return False
+            taken.append((project, url))
+            return True
+
+        try:
+            with self._database.writing() as session:
+                claimed = webhooks.claim_deliveries(session, take)
+            deliveries = claimed
+        finally:  # others were faster, or the transaction failed
+            unused = Counter(taken) - Counter((delivery.project, delivery.url) for delivery in deliveries)
+            for project, url in unused.elements():
+                self._slots.give_back(project, url)
         for delivery in deliveries:
             with contextlib.suppress(RuntimeError):  # the end has come: another process will tell
                 self._threads.submit(self._tell_in_slot, delivery)

@@ -226,7 +226,7 @@ def list_workers() -> Call[list[WorkerView]]:
 
 
 def get_usage() -> Call[UsageView]:
-    """What the key's project has and does, and how much it may."""
+    """Return stored bytes and unended trials of the key's project, with the limit of each."""
     return Call("GET", "/v1/usage", _reader(UsageView))
 
 

@@ -233,7 +233,7 @@ class AsyncClient:
         return await self._do(api_calls.list_workers())
 
     async def get_usage(self) -> UsageView:
-        """What the key's project has and does, and how much it may."""
+        """Return stored bytes and unended trials of the key's project, with the limit of each."""
         return await self._do(api_calls.get_usage())
 
     async def get_health(self) -> HealthView:

@@ -287,7 +287,7 @@ class Client:
         return self._do(api_calls.list_workers())
 
     def get_usage(self) -> UsageView:
-        """What the key's project has and does, and how much it may."""
+        """Return stored bytes and unended trials of the key's project, with the limit of each."""
         return self._do(api_calls.get_usage())
 
     def get_health(self) -> HealthView:

@@ -14,7 +14,7 @@ milliseconds, in which nothing else happens in a process."""
 
 
 class InvalidJsonError(ValueError):
-    """What was sent is no JSON, or none that is accepted; its text may be shown."""
+    """Invalid or unacceptable JSON; the message may be shown to the client."""
 
 
 def read_json(text: bytes, max_values: int | None = MAX_VALUES) -> Any:  # noqa: ANN401 - JSON
@@ -55,7 +55,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def said_twice(key: str) -> str:
-    """What is said of a key that stands twice."""
+    """Return the message for a key that occurs twice in one object."""
     return f"the key {key[:60]!r} stands twice in one object, so one of its values would be lost"
 
 

@@ -22,7 +22,7 @@ _FILLERS = "\u115f\u1160\u2800\u3164\uffa0"
 
 
 def invisible_fault(text: str) -> str | None:
-    """What is wrong with a text that is to be stored and shown; None if nothing is."""
+    """Return the fault of a text that is to be stored and shown, or None if it has none."""
     found = _INVISIBLE.search(text)
     if found is not None:
         character = found[0]

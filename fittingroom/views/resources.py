@@ -250,15 +250,15 @@ class WorkerView(View):
     is_idle: bool
     """Whether it trains nothing."""
     cohort_id: str | None
-    """What it is training; null while it is idle, or trains for another project."""
+    """Cohort in training; null while the worker is idle or trains for another project."""
 
 
 class UsageView(View):
-    """What a project has and does, and how much it may."""
+    """A project's stored bytes and unended trials, with the limit of each."""
 
     project: str
     stored_bytes: int
-    """What its datasets and the weights of its trials take in the storage."""
+    """Bytes of its datasets and of its trials' weights in the storage."""
     max_stored_bytes: int
     """With so many, nothing more is stored: uploads and submits answer 507."""
     unended_trials: int

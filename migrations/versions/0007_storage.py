@@ -1,5 +1,4 @@
-"""What datasets take in the storage, so that a project's can be bounded; why a trial has no weights;
-whose turn it is
+"""Storage quota, reasons for missing weights, project turns, worker instances
 
 Revision: 0007, after 0006
 """

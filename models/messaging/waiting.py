@@ -1,4 +1,4 @@
-"""What waits in the queues: cohorts, of which messages tell no more than that there are some."""
+"""Cohorts that wait in a queue; messages say no more than that there are some."""
 
 from dataclasses import dataclass
 

@@ -81,7 +81,7 @@ def create_key(  # noqa: PLR0913 - a row's columns
 
 
 def digest_of(key: str) -> str | None:
-    """What a key is stored and remembered by; None for a text that can be none."""
+    """Return the digest by which a key is stored and cached, or None for a text that cannot be a key."""
     return _digest(key) if _FORM.fullmatch(key) else None
 
 

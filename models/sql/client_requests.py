@@ -109,18 +109,19 @@ def is_paused(session: Session, experiment_id: str) -> bool:
 
 
 class StopRequest(Enum):
-    """What was asked for that ends the training of a whole cohort."""
+    """A reason to stop training a whole cohort."""
 
     CANCEL = auto()
     PAUSE = auto()
-    DELETE = auto()
+    GONE = auto()
+    """The experiment was deleted, or another worker has the cohort."""
 
 
 def find_stop_request(session: Session, claim: Claim) -> StopRequest | None:
-    """What was asked for, if something was, that a worker's claim on a cohort ends with."""
+    """Return the reason to end a worker's claim on a cohort, or None if there is none."""
     cohort = session.get(CohortTable, claim.cohort_id)
     if cohort is None:
-        return StopRequest.DELETE
+        return StopRequest.GONE
     running = (TrialTable.cohort_id == claim.cohort_id, TrialTable.state == TrialState.RUNNING)
     unasked = select(TrialTable.id).where(*running, TrialTable.cancel_requested_at.is_(None)).limit(1)
     if session.scalar(unasked) is None and session.scalar(select(TrialTable.id).where(*running).limit(1)) is not None:

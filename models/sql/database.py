@@ -9,38 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import (
-    URL,
-    Connection,
-    DateTime,
-    Dialect,
-    Engine,
-    ExceptionContext,
-    Float,
-    FunctionElement,
-    TypeDecorator,
-    create_engine,
-    event,
-    inspect,
-    literal,
-    make_url,
-    text,
-)
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import (
-    OperationalError,
-    SQLAlchemyError,
-)
+from sqlalchemy import Connection, DateTime, Dialect, Float, FunctionElement, TypeDecorator, inspect, literal, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.sql.compiler import SQLCompiler
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from models.errors import (
-    DatabaseUnavailableError,
-    NotMigratedError,
-    TooNewError,
-)
+from models.errors import DatabaseUnavailableError, NotMigratedError, TooNewError
+from models.sql.connections import create_engine_at
 from models.sql.driver_errors import translated
 
 if TYPE_CHECKING:
@@ -51,13 +28,8 @@ _Result = TypeVar("_Result")
 __all__ = ["Database", "Session", "UtcDateTime", "clock"]
 
 MIGRATIONS_DIR = Path(__file__).parents[2] / "migrations"
-_SILENT_SECONDS = 60
-"""How long PostgreSQL keeps the locks of a writer that says nothing more. By itself it would keep those of a machine
-that is gone for two hours, and nobody could take its cohorts over."""
 _MIGRATION_LOCK = 0x66697474
 """A number of our own among PostgreSQL's advisory locks."""
-_TOO_SILENT = "25P03"
-"""What PostgreSQL tells the writer then, if it is still there."""
 
 
 class UtcDateTime(TypeDecorator[dt.datetime]):
@@ -108,7 +80,7 @@ class Database:
         Args:
             location: SQLAlchemy's URL, `sqlite:///…` or `postgresql+psycopg://…`; or SQLite's file, whatever its name.
         """
-        self.engine = _create_engine(location)
+        self.engine = create_engine_at(location)
         # Several queries of one answer must see the same state; SQLite's transactions always do.
         options = {} if self.engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
         self._reading = sessionmaker(self.engine.execution_options(**options), expire_on_commit=False)
@@ -227,46 +199,3 @@ def _alembic_config() -> "Config":
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS_DIR))
     return config
-
-
-def _create_engine(location: str | Path) -> Engine:
-    url = make_url(location) if isinstance(location, str) else URL.create("sqlite", database=str(location))
-    return _sqlite_engine(url) if url.get_backend_name() == "sqlite" else _postgresql_engine(url)
-
-
-def _sqlite_engine(url: URL) -> Engine:
-    engine = create_engine(url, pool_size=10, max_overflow=20, connect_args={"timeout": 30})
-
-    @event.listens_for(engine, "connect")
-    def _on_connect(connection: DBAPIConnection, _: object) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves, below
-        cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
-
-    return engine
-
-
-def _postgresql_engine(url: URL) -> Engine:
-    engine = create_engine(url, pool_size=10, max_overflow=20, pool_pre_ping=True, pool_timeout=10)
-
-    @event.listens_for(engine, "connect")
-    def _on_connect(connection: DBAPIConnection, _: object) -> None:
-        cursor = connection.cursor()
-        cursor.execute(f"SET idle_in_transaction_session_timeout = '{_SILENT_SECONDS}s'")
-        cursor.close()
-        connection.commit()
-
-    @event.listens_for(engine, "handle_error")
-    def _on_error(context: ExceptionContext) -> None:
-        """The driver calls it an internal error, but it is a connection that was cut like any other."""
-        error = context.original_exception
-        if getattr(error, "sqlstate", None) == _TOO_SILENT:
-            raise OperationalError(context.statement, {}, error) from error
-
-    return engine

@@ -1,4 +1,4 @@
-"""What the drivers of the databases raise, as errors of the service: no other module needs to know them."""
+"""Translation of SQLAlchemy's and the drivers' exceptions into errors of the service."""
 
 from sqlalchemy.exc import (
     DatabaseError,

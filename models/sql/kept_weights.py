@@ -1,4 +1,4 @@
-"""What is written of the weights that a trial ends with."""
+"""Record of a completed trial's weights: file and epoch, or the reason why there are none."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ class KeptWeights:
     artifact: str | None = None
     """The file that holds them."""
     artifact_epoch: int | None = None
-    """Of which epoch they are."""
+    """Epoch that the weights are of."""
     artifact_fault: str | None = None
     """Why they were not kept."""
 

@@ -57,7 +57,7 @@ class Accepted:
     experiment_id: str
     created_at: dt.datetime
     cohorts: Sequence[WaitingCohort] = ()
-    """Of which workers are to be told after the commit."""
+    """Cohorts to announce to the workers after the commit."""
     is_repeated: bool = False
     """Whether an earlier submit with the same key has stored it."""
 

@@ -1,4 +1,4 @@
-"""Whose turn it is: which cohort a worker takes next, so that no project waits for all that another has queued.
+"""Fair choice of the next cohort to train: projects take turns, so that none waits for all that another has queued.
 
 The project that has the fewest cohorts in training comes first, and of equals the one that was served the longest ago;
 within a project the oldest cohort.

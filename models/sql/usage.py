@@ -1,4 +1,4 @@
-"""What a project has and does: its trials that have not ended, and its bytes in the storage."""
+"""Usage of a project: its unended trials, and its bytes in the storage."""
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -7,7 +7,7 @@ from models.lifecycle import TERMINAL
 from models.sql.tables import DatasetTable, ExperimentTable, TrialTable
 
 WEIGHT_BYTES = 4
-"""Of one parameter in an artifact, which holds the weights as float32."""
+"""Bytes of one parameter in an artifact, which holds the weights as float32."""
 
 
 def count_unended_trials(session: Session, project: str) -> int:
@@ -22,7 +22,7 @@ def count_unended_trials(session: Session, project: str) -> int:
 
 
 def count_stored_bytes(session: Session, project: str) -> int:
-    """What a project's datasets and the weights of its trials take in the storage, in bytes."""
+    """Return the bytes of a project's datasets and of its trials' weights in the storage."""
     of_datasets = select(func.coalesce(func.sum(DatasetTable.stored_bytes), 0)).where(DatasetTable.project == project)
     parameters = (
         select(func.coalesce(func.sum(TrialTable.parameter_count), 0))

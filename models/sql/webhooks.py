@@ -34,15 +34,13 @@ class Delivery:
     """From 1."""
 
 
-def claim_deliveries(
-    session: Session, take: Callable[[str, str], bool], give_back: Callable[[str, str], None]
-) -> list[Delivery]:
+def claim_deliveries(session: Session, take: Callable[[str, str], bool]) -> list[Delivery]:
     """Take the ends that are to be told now; nobody else will, for a while.
 
     Args:
         session: in which they are claimed.
-        take: whether there is room to tell a project's end to an address now; it is then counted.
-        give_back: undoes that.
+        take: whether there is room to tell a project's end to an address now; what is not claimed after all is the
+            caller's to give back.
     """
     unended = exists().where(TrialTable.experiment_id == WebhookTable.experiment_id, TrialTable.state.not_in(TERMINAL))
     place = func.row_number().over(partition_by=ExperimentTable.project, order_by=WebhookTable.next_attempt_at)
@@ -71,9 +69,7 @@ def claim_deliveries(
             .returning(WebhookTable.experiment_id)
             .execution_options(synchronize_session=False)
         )
-        if won is None:
-            give_back(project, row.url)
-        else:
+        if won is not None:
             claimed.append(Delivery(row.experiment_id, project, row.url, row.secret, attempt))
     return claimed
 

@@ -50,7 +50,7 @@ class Watchdog(threading.Thread):
         self._asked_at: float | None = None
         self._looked_at = 0.0
         self._requested: tuple[Claim, StopRequest, float] | None = None
-        """What was found asked for, of which claim, and when."""
+        """The request that was found, of which claim, and when."""
         self._signals, wakeup = os.pipe()
         os.set_blocking(wakeup, False)
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
@@ -121,8 +121,11 @@ class Watchdog(threading.Thread):
         if claim is None or time.monotonic() - self._looked_at < REQUEST_SECONDS:
             return
         self._looked_at = time.monotonic()
-        with self._database.reading() as session:
-            request = find_stop_request(session, claim)
+        if self._runner.lost is claim:
+            request: StopRequest | None = StopRequest.GONE
+        else:
+            with self._database.reading() as session:
+                request = find_stop_request(session, claim)
         if request is None:
             self._requested = None
             return

@@ -12,5 +12,5 @@ router = APIRouter(prefix="/v1", route_class=StrictRoute)
 
 @router.get("/usage", tags=["usage"], operation_id="get_usage", responses=problem_responses(503))
 def get_usage(service: ReadService) -> resources.UsageView:
-    """What your project keeps in the storage and has to do, and how much of each it may."""
+    """Return your project's stored bytes and unended trials, with the limit of each."""
     return service.get_usage()

@@ -13,12 +13,11 @@ from app.main import create_app
 from models.settings import Settings
 from models.sql.api_keys import Scope, create_key, revoke_key
 from models.sql.database import Database
-from tests.conftest import emptied
 from tests.factories import document
 from tests.serving import assert_problem, served
 
 OPEN_TO_ALL = {"/livez", "/readyz", "/", "/docs", "/openapi.json", "/static/plotly.min.js"}
-"""What may be asked without a key: nothing of a project's."""
+"""Routes without a key: they show nothing of a project."""
 BODIES = {"/v1/experiments": document(), "/v1/experiments/plan": document()}
 KEYS = ("none", "malformed", "never made", "revoked", "expired", "read", "submit", "admin", "other project")
 
@@ -34,23 +33,15 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def settings(sqlite_template: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    folder = tmp_path_factory.mktemp("routes")
-    settings = Settings(data_dir=folder / "data", database_url=emptied(f"sqlite:///{sqlite_template}", folder))
-    settings.make_folders()
-    return settings
-
-
-@pytest.fixture(scope="module")
-def application_routes(settings: Settings) -> list[APIRoute]:
-    contexts = iter_route_contexts(create_app(settings).routes)
+def application_routes(shared_settings: Settings) -> list[APIRoute]:
+    contexts = iter_route_contexts(create_app(shared_settings).routes)
     return [context.original_route for context in contexts if isinstance(context.original_route, APIRoute)]
 
 
 @pytest.fixture(scope="module")
-def keys(settings: Settings) -> dict[str, dict[str, str]]:
+def keys(shared_settings: Settings) -> dict[str, dict[str, str]]:
     """Request headers for each kind of key."""
-    database = Database(settings.database_location)
+    database = Database(shared_settings.database_location)
     with database.writing() as session:
 
         def make(scope: Scope, project: str = "one", expires: float | None = None) -> tuple[str, dict[str, str]]:
@@ -74,9 +65,9 @@ def keys(settings: Settings) -> dict[str, dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def http(settings: Settings, keys: dict[str, dict[str, str]]) -> Iterator[httpx.Client]:
+def http(shared_settings: Settings, keys: dict[str, dict[str, str]]) -> Iterator[httpx.Client]:
     del keys  # made first: without one, nobody needs one
-    with served(settings) as client:
+    with served(shared_settings) as client:
         yield client
 
 
@@ -116,7 +107,7 @@ def test_all_but_a_few_routes_ask_for_a_key(application_routes: list[APIRoute]) 
 
 
 def test_scopes_follow_from_what_a_route_does(places: list[Place]) -> None:
-    """Who may read changes nothing; what is gone for good needs an admin."""
+    """Read changes nothing; permanent removal needs admin."""
     asking = {"/v1/experiments/plan", "/v1/trials/{trial_id}/predict"}
     for place in places:
         is_read = place.method == "GET" or place.pattern in asking

@@ -1,4 +1,4 @@
-"""What a project keeps: counted, shown, and bounded."""
+"""Storage quota and usage of a project: counted, shown, enforced."""
 
 import io
 from collections.abc import Iterator

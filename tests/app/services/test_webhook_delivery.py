@@ -8,7 +8,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,7 +20,10 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from app.services import webhook_delivery
 from app.services.public_addresses import is_public
+from models.errors import DatabaseUnavailableError
 from models.settings import Settings
+from models.sql.database import Database, Session
+from models.sql.webhooks import Delivery
 from tests.e2e.service import until
 from tests.factories import WEBHOOK_SECRET as SECRET
 from tests.factories import document
@@ -207,6 +210,7 @@ def test_public_address_may_be_called(address: str) -> None:
     assert is_public(address)
 
 
+@pytest.mark.stores
 def test_silent_receivers_of_others_delay_nobody(
     database_url: str, tmp_path: Path, make_key: MakeKey, sweeps: Sweeps
 ) -> None:
@@ -236,6 +240,21 @@ def test_silent_receivers_of_others_delay_nobody(
 
 def _has_connection(listener: socket.socket) -> bool:
     return bool(select.select([listener], [], [], 0)[0])
+
+
+def test_failed_claim_gives_its_slots_back(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that fails again and again must not use up the slots."""
+    messenger = webhook_delivery.Messenger(database, lambda *_: {}, allow_private=True)
+
+    def fail(_: Session, take: Callable[[str, str], bool]) -> list[Delivery]:
+        assert take("one", "http://receiver.example/")
+        raise DatabaseUnavailableError("cut")
+
+    monkeypatch.setattr("models.sql.webhooks.are_deliveries_due", lambda _: True)
+    monkeypatch.setattr("models.sql.webhooks.claim_deliveries", fail)
+    for _ in range(2 * webhook_delivery.AT_ONCE):
+        with pytest.raises(DatabaseUnavailableError):
+            messenger.sweep()
 
 
 def test_slots_are_counted_by_project_and_receiver() -> None:

@@ -14,6 +14,7 @@ from models.messaging.broker import TRAIN, create_celery, ring
 from models.messaging.waiting import WaitingCohort
 from models.settings import Settings
 from tests.conftest import REDIS
+from tests.e2e.service import until
 
 
 def cohorts(count: int, queue: str = "any") -> Sequence[WaitingCohort]:
@@ -49,8 +50,7 @@ def test_nobody_sees_half_a_message(settings: Settings) -> None:
     reader = threading.Thread(target=read_all)
     reader.start()
     ring(create_celery(settings), cohorts(300), {"any": 300})
-    while len(read) < 300:
-        time.sleep(0.01)
+    until(lambda: len(read) >= 300)
     done.set()
     reader.join()
     assert broken == []

@@ -1,17 +1,19 @@
 """What the two kinds of database do that is not the same."""
 
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
 from sqlalchemy import text
 
 from models.errors import DatabaseUnavailableError
-from models.sql import database as module
+from models.sql import connections as module
 from models.sql.database import Database
 from models.sql.experiments import get_experiment
 from models.sql.leases import lock_experiment, set_version
 from tests.conftest import create_postgres_database, drop_postgres_database
 from tests.factories import store
-
-pytestmark = pytest.mark.stores
 
 
 @pytest.mark.servers
@@ -41,3 +43,15 @@ def test_who_falls_silent_within_a_write_gives_up_its_locks(monkeypatch: pytest.
     frozen.close()
     other.close()
     drop_postgres_database(url)
+
+
+def test_all_who_open_a_new_file_at_once_may_write(tmp_path: Path) -> None:
+    """SQLite refuses without waiting to turn a file to WAL that another connection has begun to write."""
+
+    def create_table(file: Path) -> None:
+        with contextlib.closing(Database(file)) as database, database.writing() as session:
+            session.execute(text("CREATE TABLE IF NOT EXISTS numbers (number INTEGER)"))
+
+    with ThreadPoolExecutor(6) as pool:
+        for number in range(50):
+            list(pool.map(create_table, [tmp_path / f"{number}.db"] * 6))

@@ -1,4 +1,4 @@
-"""Whose turn it is: projects take turns, and within one the oldest cohort comes first."""
+"""Fair choice of the next cohort: projects take turns, and within one the oldest cohort comes first."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What is known of compilers: a file that several workers share, be their processes' ids the same or not."""
+"""Cache of compiler choices: a file shared by workers, whether or not they have the same process id."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

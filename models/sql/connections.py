@@ -1,0 +1,77 @@
+"""Engines of SQLAlchemy for SQLite and PostgreSQL, with each one's settings."""
+
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
+from sqlalchemy.exc import OperationalError
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
+
+_WAIT_SECONDS = 30
+"""How long SQLite waits for another process's lock."""
+_SILENT_SECONDS = 60
+"""How long PostgreSQL keeps the locks of a writer that says nothing more. By itself it would keep those of a machine
+that is gone for two hours, and nobody could take its cohorts over."""
+_TOO_SILENT = "25P03"
+"""What PostgreSQL tells the writer then, if it is still there."""
+
+
+def create_engine_at(location: str | Path) -> Engine:
+    """Return an engine for SQLAlchemy's URL or SQLite's file; it connects when it is first used."""
+    url = make_url(location) if isinstance(location, str) else URL.create("sqlite", database=str(location))
+    return _sqlite_engine(url) if url.get_backend_name() == "sqlite" else _postgresql_engine(url)
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    engine = create_engine(url, pool_size=10, max_overflow=20, connect_args={"timeout": _WAIT_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: DBAPIConnection, _: object) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, below
+        cursor = connection.cursor()
+        _turn_to_wal(cursor)
+        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
+
+    return engine
+
+
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+
+
+@retry(
+    retry=retry_if_exception(_is_busy), stop=stop_after_delay(_WAIT_SECONDS), wait=wait_random(0, 0.05), reraise=True
+)
+def _turn_to_wal(cursor: DBAPICursor) -> None:
+    """Give the file a write-ahead log, which it then keeps.
+
+    SQLite does not wait for a lock here: of processes that open a new file at once, some are told that it is locked.
+    """
+    cursor.execute("PRAGMA journal_mode=WAL")
+
+
+def _postgresql_engine(url: URL) -> Engine:
+    engine = create_engine(url, pool_size=10, max_overflow=20, pool_pre_ping=True, pool_timeout=10)
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: DBAPIConnection, _: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{_SILENT_SECONDS}s'")
+        cursor.close()
+        connection.commit()
+
+    @event.listens_for(engine, "handle_error")
+    def _on_error(context: ExceptionContext) -> None:
+        """The driver calls it an internal error, but it is a connection that was cut like any other."""
+        error = context.original_exception
+        if getattr(error, "sqlstate", None) == _TOO_SILENT:
+            raise OperationalError(context.statement, {}, error) from error
+
+    return engine
