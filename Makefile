@@ -12,7 +12,7 @@ JS_BIN := $(JS)/node_modules/.bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check lint lint-js conformance faults soak newest nightly bench bench-backends bench-gpu bench-api bench-dashboard pictures lock clean
+.PHONY: help setup demo serve test check lint lint-js conformance faults soak newest nightly bench bench-backends bench-gpu bench-api bench-long bench-dashboard pictures lock clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -106,6 +106,9 @@ bench-gpu: $(READY) ## Measure 1 to 4,096 trials on a GPU against keras.fit ther
 
 bench-api: $(READY) ## Measure what the API bears: reads, submits, batches, long polls (some two minutes)
 	@$(BIN)/python -m benchmarks.api
+
+bench-long: $(READY) ## Measure reads of 1,000 trials of 10,000 epochs: first byte, memory, what others wait (ten minutes, 5 GB of disk)
+	@$(BIN)/python -m benchmarks.long_answers
 
 bench-dashboard: $(READY) ## Measure how long a hundred trials of a hundred epochs take to draw (needs Chromium)
 	@$(BIN)/python -m benchmarks.dashboard

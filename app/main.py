@@ -29,6 +29,7 @@ from app.api.web_origins import WebOrigins
 from app.services.artifacts import ArtifactService
 from app.services.cached_reads import Reading
 from app.services.datasets import Datasets
+from app.services.drawing_processes import DrawingProcesses
 from app.services.experiments import DEFAULT_PROJECT, Service
 from app.services.kept_bytes import KeptBytes
 from app.services.predictor_process import PredictorProcess
@@ -66,7 +67,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     submitter, versions = SubmissionWriter(database, celery), Versions(database)
     storage = Storage(settings.storage_location)
     own = Datasets(database, storage, settings.temporary_dir, settings.max_project_bytes, DEFAULT_PROJECT)
-    predictor = PredictorProcess()
+    predictor, drawing = PredictorProcess(), DrawingProcesses()
     trained = ArtifactService(database, predictor, settings.storage_location, settings.temporary_dir, DEFAULT_PROJECT)
     kept_bytes = KeptBytes(database, settings.max_project_bytes)
     service = Service(database, celery, submitter, storage, own, trained, kept_bytes, settings.memory_bytes)
@@ -86,6 +87,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         versions.close()
         submitter.close()
         predictor.close()
+        drawing.close()
         reaper.end()
         reaper.join(5.0)  # its connection goes back before all are closed
         database.close()
@@ -100,7 +102,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,  # Starlette's redirect repeats the Host
     )
-    app.state.service, app.state.versions = service, versions
+    app.state.service, app.state.versions, app.state.drawing = service, versions, drawing
     app.state.reading, app.state.gate, app.state.bodies = Reading(service, versions), Gate(database), Bodies()
     app.add_middleware(WebOrigins, allowed_hosts=settings.allowed_hosts)
     install_error_handlers(app)

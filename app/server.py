@@ -1,6 +1,7 @@
 """The API as a process: uvicorn, with its limits, and an end that makes nobody wait."""
 
 import gc
+import sys
 from types import FrameType
 
 import uvicorn
@@ -12,6 +13,8 @@ from app.services.version_watcher import Versions
 from models.settings import Settings
 
 GRACE_SECONDS = 5
+SWITCH_SECONDS = 0.001
+"""After so long a thread that reads a long answer lets another one compute; Python's own 5 ms add up to a wait."""
 
 
 class _Server(uvicorn.Server):
@@ -41,4 +44,5 @@ def run_server(settings: Settings, host: str, port: int) -> None:
     # What is there now stays: without it, each full collection would look through all of it, and hold up everybody.
     gc.collect()
     gc.freeze()
+    sys.setswitchinterval(SWITCH_SECONDS)
     server.run()

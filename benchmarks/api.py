@@ -95,6 +95,17 @@ class Server:
         pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
         return pages * resource.getpagesize() / 1e6
 
+    def forget_peak(self) -> None:
+        """Count the most memory from now on; see `clear_refs` in proc(5)."""
+        Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
+
+    @property
+    def peak_mb(self) -> float:
+        """The most it has had in memory."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        [kilobytes] = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
+        return int(kilobytes) * 1024 / 1e6
+
 
 class Experiment:
     """An experiment, and the worker that writes its epochs."""

@@ -1,12 +1,18 @@
-"""Commands and environments of child processes that run the service's own modules.
+"""Child processes that run the service's own modules, and how they are asked.
 
 `python -m` puts the current folder first on the import path, and so does `PYTHONPATH=.`: a folder with a `models` or
 `workers` of its own would stand in for ours.
 """
 
+import json
 import os
+import select
+import subprocess
 import sys
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 _ROOT = str(Path(__file__).parents[1])
 
@@ -21,3 +27,111 @@ def own_code_first() -> dict[str, str]:
     given = os.environ.get("PYTHONPATH", "")
     paths = [path for path in given.split(os.pathsep) if path not in {"", _ROOT}]
     return os.environ | {"PYTHONPATH": os.pathsep.join([_ROOT, *paths])}
+
+
+class AnsweringProcess:
+    """A child process that answers one question at a time: started with the first one, warm from then on."""
+
+    def __init__(self, module: str, seconds: float, environment: Mapping[str, str] | None = None) -> None:
+        """Start nothing yet.
+
+        Args:
+            module: what the process runs; it calls `answer_questions`.
+            seconds: how long an answer is waited for.
+            environment: further variables of its environment.
+        """
+        self._module, self._seconds, self._environment = module, seconds, environment or {}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def ask(self, question: Mapping[str, Any], body: bytes = b"") -> dict[str, Any] | None:
+        """Ask; blocks.
+
+        Args:
+            question: a line of JSON.
+            body: what follows it as it is.
+
+        Returns:
+            The answer, with an `error` if there was one; None if none came in time, or the process ended. Asking
+            again starts another.
+        """
+        line = json.dumps({**question, "body_bytes": len(body)}).encode() + b"\n"
+        with self._lock:
+            if self._process is not None and self._process.poll() is not None:  # of idleness, for instance
+                self._end()
+            answer = self._exchange(line + body)
+        found: dict[str, Any] | None = json.loads(answer) if answer else None
+        return found
+
+    def close(self) -> None:
+        """End the process, whatever it is asked."""
+        process = self._process
+        if process is not None:
+            process.kill()
+        with self._lock:
+            self._end()
+
+    def _exchange(self, question: bytes) -> bytes:
+        """One question, one answer; empty if the process ended, or was ended for its silence."""
+        process = self._process or self._start()
+        assert process.stdin is not None  # noqa: S101 - for mypy
+        assert process.stdout is not None  # noqa: S101 - for mypy
+        timer = threading.Timer(self._seconds, process.kill)
+        timer.start()
+        try:
+            process.stdin.write(question)
+            process.stdin.flush()
+            answer: bytes = process.stdout.readline()
+        except OSError:
+            answer = b""
+        finally:
+            timer.cancel()
+            timer.join()
+        if not answer.endswith(b"\n"):
+            self._end()
+            return b""
+        return answer
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._process = subprocess.Popen(  # noqa: S603 - our own module
+            module_command(self._module),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=own_code_first() | dict(self._environment),
+        )
+        return self._process
+
+    def _end(self) -> None:
+        if self._process is None:
+            return
+        self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        self._process.wait()
+        self._process = None
+
+
+def answer_questions(answer: Callable[[dict[str, Any], bytes], dict[str, Any]], idle_seconds: float) -> None:
+    """Answer, in the child, until the questions end or none has come for a while.
+
+    Args:
+        answer: from a question and its body to what is answered.
+        idle_seconds: after so long without a question the process ends and gives its memory back.
+    """
+    # What libraries print must not come between the answers.
+    with os.fdopen(os.dup(1), "wb") as answers:
+        os.dup2(2, 1)
+        questions = sys.stdin.buffer
+        while select.select([questions], [], [], idle_seconds)[0]:
+            line = questions.readline()
+            if not line:
+                return
+            question = json.loads(line)
+            body = questions.read(question.pop("body_bytes"))
+            try:
+                found = answer(question, body)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer to this question only
+                found = {"error": f"{type(error).__name__}: {error}"[:500]}
+            answers.write(json.dumps(found).encode() + b"\n")
+            answers.flush()

@@ -95,6 +95,10 @@ class PredictorUnavailableError(FittingRoomError):
     """The process that predicts cannot be had, or gave no answer."""
 
 
+class PlotUnavailableError(FittingRoomError):
+    """A picture takes too long or too much memory."""
+
+
 class DatabaseUnavailableError(FittingRoomError):
     """The database cannot be reached, is locked, or has cut the connection."""
 

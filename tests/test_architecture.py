@@ -1,6 +1,7 @@
 """The structure of the code: import contracts, unique names, and what each process loads."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -117,3 +118,16 @@ def test_worker_loads_only_its_backend(backend: str) -> None:
         "import pandas"
     )
     assert in_fresh_interpreter(code).split() == [backend]
+
+
+def pinned(lock: str) -> set[str]:
+    """`name==version` of each package in a lock file."""
+    return set(re.findall(r"^[a-z0-9._-]+==[^ ]+", Path(f"locks/{lock}.txt").read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("lock", ["api", "bench", "client", "worker", "worker-gpu", "worker-jax", "worker-jax-gpu"])
+def test_lock_files_pin_the_versions_that_are_tested(lock: str) -> None:
+    """So that one image can hold the API's packages and a worker's."""
+    tested = pinned("dev")
+    known = {pin.partition("==")[0] for pin in tested}
+    assert {pin for pin in pinned(lock) - tested if pin.partition("==")[0] in known} == set()

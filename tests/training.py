@@ -1,10 +1,15 @@
 """Epochs written to the database as a worker would, without training."""
 
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
 from fittingroom.views.states import StopReason
 from models.sql import experiments, transitions
-from models.sql.database import Database
+from models.sql.database import Database, Session
 from models.sql.epochs import BestEpoch, EpochRecord, mark_epochs
 from models.sql.leases import Claim
+from models.sql.tables import EpochTable
 
 
 def train(database: Database, experiment_id: str, losses: dict[int, list[float | str]]) -> None:
@@ -25,6 +30,18 @@ def train(database: Database, experiment_id: str, losses: dict[int, list[float |
             best = {trial.id: BestEpoch(epoch, value, {"loss": value, "val_loss": value})}
             assert mark_epochs(session, claim, records, best, 60)
             assert transitions.mark_completed(session, claim, trial.id, StopReason.EPOCHS)
+
+
+def list_epochs(
+    session: Session, *, trial_id: str | None = None, experiment_id: str | None = None, after_version: int = 0
+) -> Sequence[EpochTable]:
+    """Return the epochs of a trial or of an experiment as they are stored, in order."""
+    query = select(EpochTable).where(EpochTable.version > after_version)
+    if trial_id is not None:
+        query = query.where(EpochTable.trial_id == trial_id)
+    if experiment_id is not None:
+        query = query.where(EpochTable.experiment_id == experiment_id)
+    return session.scalars(query.order_by(EpochTable.trial_id, EpochTable.epoch)).all()
 
 
 class Writer:

@@ -1,16 +1,11 @@
 """Networks that have been trained, asked again: `python -m workers.predictor`, a process of its own beside the API.
 
-It reads questions from standard input, each a line and so many bytes after it, and answers each with one line, until
-its input ends or nobody has asked for a while.
+Questions come on standard input; see `answer_questions`.
 """
 
-import json
-import os
-import select
-import sys
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import IO, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -24,6 +19,7 @@ from fittingroom.specs.limits import MAX_FAULTS
 from fittingroom.specs.prediction import PredictBody
 from fittingroom.specs.strict_json import InvalidJsonError, read_json
 from fittingroom.views.history import to_wire
+from models.child_processes import answer_questions
 from models.storage import Storage
 from workers.builders.networks import build_network
 from workers.saving.artifacts import Artifact, read_artifact
@@ -135,25 +131,5 @@ def _with_scaling(model: keras.Model, artifact: Artifact) -> keras.Model:
     return keras.Model(inputs, model(scaled))
 
 
-def serve(questions: IO[bytes], answers: IO[bytes]) -> None:
-    """Answer until the questions end, or none has come for a while."""
-    predictor = Predictor()
-    while select.select([questions], [], [], IDLE_SECONDS)[0]:
-        line = questions.readline()
-        if not line:
-            return
-        question = json.loads(line)
-        body = questions.read(question["body_bytes"])
-        try:
-            answer = predictor.answer(question, body)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer to this question only
-            answer = {"error": f"{type(error).__name__}: {error}"[:500]}
-        answers.write(json.dumps(answer).encode() + b"\n")
-        answers.flush()
-
-
 if __name__ == "__main__":
-    # What libraries print must not come between the answers.
-    with os.fdopen(os.dup(1), "wb") as answers:
-        os.dup2(2, 1)
-        serve(sys.stdin.buffer, answers)
+    answer_questions(Predictor().answer, IDLE_SECONDS)

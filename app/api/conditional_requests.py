@@ -4,13 +4,17 @@ import base64
 import datetime as dt
 import json
 import re
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Query, Request, Response
+from fastapi.responses import StreamingResponse
 
 from app.api.problems import Responses
 from app.api.strict_route import refuse_parameter
-from app.services.cached_reads import CachedResponse
+from app.services.cached_reads import JSON, CachedResponse
+from app.services.histories import csv_pieces, json_pieces, next_piece
+from fittingroom.specs.limits import MAX_EPOCHS
 from models.identifiers import is_id
 from models.sql.experiment_list import Position, Sort
 
@@ -26,6 +30,16 @@ WaitSeconds = Annotated[
     float,
     Query(ge=0, le=MAX_WAIT_SECONDS, description="Wait so many seconds for a change before answering (long poll)."),
 ]
+Points = Annotated[
+    int | None,
+    Query(
+        ge=2,
+        le=MAX_EPOCHS,
+        description="Only about so many epochs of each trial, as a chart shows them: the first, the last, the best, "
+        "and those where a metric is lowest or highest among its neighbours. Where an experiment has more than 100,000 "
+        "epochs, evenly spaced ones are looked at.",
+    ),
+]
 Version = Annotated[
     int | None,
     Query(ge=0, le=MAX_VERSION, description="With `wait`: the version that is known; by default `If-None-Match`'s."),
@@ -37,7 +51,16 @@ def answered(request: Request, answer: CachedResponse) -> Response:
     if is_known(request, answer.etag):
         return not_modified(answer.etag)
     headers = {"ETag": answer.etag, "Cache-Control": "no-cache", "Vary": "Accept, Authorization"}
+    if answer.history is not None:
+        return StreamingResponse(_pieces_of(answer), media_type=answer.media_type, headers=headers)
     return Response(answer.body, media_type=answer.media_type, headers=headers)
+
+
+async def _pieces_of(answer: CachedResponse) -> AsyncIterator[bytes]:
+    assert answer.history is not None  # noqa: S101 - for mypy
+    pieces = (json_pieces if answer.media_type == JSON else csv_pieces)(answer.history)
+    while (piece := await next_piece(pieces)) is not None:
+        yield piece
 
 
 def is_known(request: Request, etag: str) -> bool:

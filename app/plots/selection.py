@@ -1,16 +1,34 @@
 """Selection of the curves of a plot, from one experiment or from trials of several."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.comparison.candidates import candidate_label
-from app.plots.drawing import Curve, FileFormat, PanelLayout, Reached, Scale, Seeds, draw_curves, draw_sweep
+from app.plots.pictures import (
+    Curve,
+    CurvesPicture,
+    FileFormat,
+    PanelLayout,
+    Picture,
+    Reached,
+    Scale,
+    Seeds,
+    SweepPicture,
+)
 from app.services.experiments import Service
+from app.services.histories import find_history, find_trial_histories
+from app.services.thinning import Thinning
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault, InvalidSpec
 from fittingroom.specs.metrics import recorded_metrics
 from fittingroom.views.history import History
 from fittingroom.views.resources import ExperimentView, TrialHistoryView, TrialSummaryView
+
+_POINTS = (20, 2_000)
+"""The fewest and the most epochs of a curve; a picture is about 1,000 pixels wide."""
+_POINTS_OF_ALL = 30_000
+"""Epochs of a picture that are read: so many take a second or two in the largest databases."""
 
 EPOCH = "epoch"
 """What curves go along, unless it is a hyperparameter."""
@@ -30,8 +48,8 @@ class Look:
     file_format: FileFormat = "svg"
 
 
-def draw_experiment(service: Service, view: ExperimentView, look: Look) -> bytes:
-    """A picture of all trials of an experiment.
+def picture_experiment(service: Service, view: ExperimentView, look: Look) -> Picture:
+    """Select what a picture of all trials of an experiment shows.
 
     Raises:
         InvalidSpec: it has no such metric, or no such hyperparameter.
@@ -46,22 +64,23 @@ def draw_experiment(service: Service, view: ExperimentView, look: Look) -> bytes
             if not allowed:
                 detail = "over a hyperparameter one metric is drawn, a dot a trial; leave this out, or x"
                 raise InvalidSpec([Fault(pointer=name, detail=detail, found=found)])
-        return _draw_sweep(view, trials, metrics, look)
+        return _picture_sweep(view, trials, metrics, look)
     leader = None if view.best_trial is None else view.best_trial.trial_id
-    histories = {history.trial_id: history for history in service.get_experiment_history(view.id).trials}
+    by_id = {trial.id: trial for trial in trials}
+    thinning = _thinning(len(trials), metrics, look)
+    history = find_history(service.database, service.project, view.id, thinning=thinning)
     curves = [
         curve
-        for trial in trials
-        if trial.id in histories
-        for curve in _curves(trial, histories[trial.id], metrics, is_leading=trial.id == leader)
+        for page in history.trials.pages()
+        for found in page
+        if found.trial_id in by_id
+        for curve in _curves(by_id[found.trial_id], found, metrics, is_leading=found.trial_id == leader)
     ]
-    return draw_curves(
-        view.name, curves, scale=look.scale, layout=look.layout, seeds=look.seeds, file_format=look.file_format
-    )
+    return _picture_curves(view.name, curves, look)
 
 
-def draw_trials(service: Service, trial_ids: Sequence[str], look: Look) -> bytes:
-    """A picture of chosen trials, whatever experiments they are of.
+def picture_trials(service: Service, trial_ids: Sequence[str], look: Look) -> Picture:
+    """Select what a picture of chosen trials shows, whatever experiments they are of.
 
     Raises:
         NotFoundError: there is no such trial.
@@ -75,18 +94,28 @@ def draw_trials(service: Service, trial_ids: Sequence[str], look: Look) -> bytes
     metrics = look.metrics or [next(iter(views.values())).objective.metric]
     for view in views.values():
         _metrics_of(view, metrics)
-    curves = []
+    curves: list[Curve] = []
     names = [view.name for view in views.values()]
-    for trial in trials:
+    thinning = _thinning(len(trials), metrics, look)
+    found = find_trial_histories(service.database, service.project, trial_ids, thinning)
+    histories = [history for page in found.pages() for history in page]
+    for trial, history in zip(trials, histories, strict=True):
         name = views[trial.experiment_id].name
         if names.count(name) > 1:
             name += f" ({trial.experiment_id[-6:]})"
-        before = f"{name}: " if len(views) > 1 else ""
-        curves += _curves(trial, service.get_trial_history(trial.id, 0), metrics, before=before)
-    title = ", ".join(view.name for view in views.values())
-    return draw_curves(
-        title[:120], curves, scale=look.scale, layout=look.layout, seeds=look.seeds, file_format=look.file_format
-    )
+        curves += _curves(trial, history, metrics, before=f"{name}: " if len(views) > 1 else "")
+    return _picture_curves(", ".join(names)[:120], curves, look)
+
+
+def _picture_curves(title: str, curves: list[Curve], look: Look) -> CurvesPicture:
+    return CurvesPicture(title, curves, look.scale, look.layout, look.seeds, look.file_format)
+
+
+def _thinning(trials: int, metrics: Sequence[str], look: Look) -> Thinning:
+    """As many epochs as a picture can show: of few trials every pixel's extremes, of many the course."""
+    points = max(_POINTS[0], min(_POINTS[1], _POINTS_OF_ALL // max(1, trials)))
+    # Of a band's seeds the same epochs are wanted.
+    return Thinning(points, metrics, _POINTS_OF_ALL, is_even=look.seeds == "band")
 
 
 def _metrics_of(view: ExperimentView, wanted: Sequence[str]) -> Sequence[str]:
@@ -108,14 +137,16 @@ def _curves(
     best = None if trial.best_epoch is None else trial.best_epoch.epoch
     return [
         Curve(
-            before + trial.label, before + candidate_label(trial), metric, _column(history.history, metric), best,
+            before + trial.label, before + candidate_label(trial), metric, *_points(history.history, metric), best,
             is_leading,
         )
         for metric in metrics
     ]  # fmt: skip
 
 
-def _draw_sweep(view: ExperimentView, trials: Sequence[TrialSummaryView], metrics: Sequence[str], look: Look) -> bytes:
+def _picture_sweep(
+    view: ExperimentView, trials: Sequence[TrialSummaryView], metrics: Sequence[str], look: Look
+) -> SweepPicture:
     swept = list(dict.fromkeys(name for trial in trials for name in trial.hyperparameters))
     if look.x not in swept:
         known = ", ".join([EPOCH, *swept])
@@ -129,16 +160,15 @@ def _draw_sweep(view: ExperimentView, trials: Sequence[TrialSummaryView], metric
         value = trial.best_epoch.metrics.get(metrics[0])
         rest = [f"{name.rpartition('.')[2]}={found}" for name, found in trial.hyperparameters.items() if name != look.x]
         series = ", ".join([*([trial.model] if trial.model else []), *rest])
-        if value is not None:
-            reached.append(Reached(trial.hyperparameters[look.x], float(value), series))
-    return draw_sweep(view.name, look.x, metrics[0], reached, scale=look.scale, file_format=look.file_format)
+        if value is not None and math.isfinite(float(value)):
+            x = trial.hyperparameters[look.x]
+            is_number = isinstance(x, int | float) and not isinstance(x, bool)
+            reached.append(Reached(float(x) if is_number else str(x), float(value), series))
+    return SweepPicture(view.name, look.x, metrics[0], reached, look.scale, look.file_format)
 
 
-def _column(history: History, metric: str) -> list[tuple[int, float]]:
-    """The points of a metric: epoch and value, NaN and infinities among them."""
-    values = history.get(metric, [])
-    return [
-        (int(epoch or 0), float(value))
-        for epoch, value in zip(history["epoch"], values, strict=False)
-        if value is not None
-    ]
+def _points(history: History, metric: str) -> tuple[list[int], list[float]]:
+    """The epochs and the values of a metric, where it is finite."""
+    pairs = zip(history["epoch"], history.get(metric, []), strict=False)
+    finite = [(int(epoch or 0), value) for epoch, value in pairs if isinstance(value, int | float)]
+    return [epoch for epoch, _ in finite], [value for _, value in finite]

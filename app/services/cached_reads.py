@@ -5,14 +5,24 @@ it is read once.
 """
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from anyio import to_thread
 
 from app.services.experiments import Service
+from app.services.histories import (
+    ExperimentHistory,
+    csv_pieces,
+    find_history,
+    get_trial_history,
+    json_pieces,
+    next_piece,
+)
+from app.services.thinning import Thinning
 from app.services.version_watcher import Versions
 from fittingroom.views import resources
 from fittingroom.views.history_formats import csv_of
@@ -23,6 +33,9 @@ from models.lifecycle import TERMINAL
 from models.sql.versions import ResourceVersion
 
 CAPACITY_BYTES = 32 * 1024**2
+LONG_BYTES = 1024**2
+LONG_SECONDS = 0.5
+"""A history that is longer than this, or takes longer to read, is not kept, but read as it is sent."""
 ROW_BYTES = 200
 """What an answer takes in memory beside its body."""
 
@@ -39,6 +52,8 @@ class CachedResponse:
     media_type: str = JSON
     has_ended: bool = False
     """Of a history: whether nothing more comes."""
+    history: ExperimentHistory | None = None
+    """What the body would be, where it is too long to be held: it is to be read as it is sent."""
 
 
 class AnswerCache:
@@ -67,6 +82,8 @@ class AnswerCache:
             made = await to_thread.run_sync(make)
         finally:
             self._being_made.pop((key, version), None)
+        if made.history is not None:
+            return made
         before = self._kept.pop(key, None)
         if before is not None:
             self._size -= len(before.body) + ROW_BYTES
@@ -150,36 +167,67 @@ class Reading:
         return await self._cache.get(("trial", trial_id), resource.version, make)
 
     async def experiment_history(
-        self, project: str, experiment_id: str, after: int, *, as_csv: bool = False
+        self, project: str, experiment_id: str, after: int, *, points: int | None = None, as_csv: bool = False
     ) -> CachedResponse:
-        """The histories of an experiment's trials, or what was written after a version."""
+        """The histories of an experiment's trials, or what was written after a version.
+
+        Args:
+            project: who asks.
+            experiment_id: which.
+            after: the version.
+            points: about how many epochs of each trial are wanted; by default all.
+            as_csv: as a table and not as JSON.
+        """
         resource = await self.resource(project, experiment_id)
 
         def make() -> CachedResponse:
-            view = self._service.of(project).get_experiment_history(experiment_id, after)
-            return _history(view.version, view, view.trials, as_csv=as_csv, has_ended=view.state in ENDED)
+            thinning = None if points is None else Thinning(points)
+            history = find_history(self._service.database, project, experiment_id, after, thinning)
+            version, has_ended = history.about.version, history.about.state in ENDED
+            etag, media_type = _history_format(version, as_csv=as_csv)
+            body, started = bytearray(), time.monotonic()
+            for piece in (csv_pieces if as_csv else json_pieces)(history):
+                body += piece
+                if len(body) > LONG_BYTES or time.monotonic() - started > LONG_SECONDS:
+                    return CachedResponse(version, etag, b"", media_type, has_ended, history)
+            return CachedResponse(version, etag, bytes(body), media_type, has_ended)
 
-        return await self._cache.get(("history", experiment_id, after, as_csv), resource.version, make)
+        return await self._cache.get(("history", experiment_id, after, points, as_csv), resource.version, make)
 
-    async def trial_history(self, project: str, trial_id: str, after: int, *, as_csv: bool = False) -> CachedResponse:
-        """A trial's history, or its epochs later than one."""
+    async def trial_history(
+        self, project: str, trial_id: str, after: int, *, points: int | None = None, as_csv: bool = False
+    ) -> CachedResponse:
+        """A trial's history, or its epochs later than one; see `experiment_history`."""
         resource = await self.resource(project, trial_id)
 
         def make() -> CachedResponse:
-            view = self._service.of(project).get_trial_history(trial_id, after)
-            return _history(view.version, view, [view], as_csv=as_csv, has_ended=view.state in TERMINAL)
+            thinning = None if points is None else Thinning(points)
+            view = get_trial_history(self._service.database, project, trial_id, after, thinning)
+            etag, media_type = _history_format(view.version, as_csv=as_csv)
+            body = csv_of([view]).encode() if as_csv else _json(view)
+            return CachedResponse(view.version, etag, body, media_type, view.state in TERMINAL)
 
-        return await self._cache.get(("history", trial_id, after, as_csv), resource.version, make)
+        return await self._cache.get(("history", trial_id, after, points, as_csv), resource.version, make)
 
     async def changes(self, project: str, experiment_id: str, version: int) -> AsyncIterator[CachedResponse]:
-        """What was written after a version, again and again, until the experiment has ended."""
+        """What was written after a version, again and again, until the experiment has ended.
+
+        A long answer comes in parts. All but the last, which has no trials, are at the version given, so that a client
+        whose connection breaks goes on from there.
+        """
         while not self._versions.is_closing:
             resource = await self.wait(project, experiment_id, version, seconds=15.0)
             if resource.version == version:
                 continue
             answer = await self.experiment_history(project, experiment_id, version)
-            version = answer.version
+            if answer.history is not None:
+                pages = answer.history.trials.pages()
+                while (page := await next_piece(pages)) is not None:
+                    part = answer.history.about.model_copy(update={"trials": page, "version": version})
+                    yield CachedResponse(version, etag_of(version), _json(part))
+                answer = replace(answer, body=_json(answer.history.about))
             yield answer
+            version = answer.version
             if answer.has_ended:
                 return
 
@@ -204,9 +252,6 @@ def _json(view: resources.View) -> bytes:
     return view.model_dump_json().encode()
 
 
-def _history(
-    version: int, view: resources.View, trials: list[resources.TrialHistoryView], *, as_csv: bool, has_ended: bool
-) -> CachedResponse:
-    if as_csv:
-        return CachedResponse(version, f'W/"{version}-csv"', csv_of(trials).encode(), CSV, has_ended)
-    return CachedResponse(version, etag_of(version), _json(view), JSON, has_ended)
+def _history_format(version: int, *, as_csv: bool) -> tuple[str, str]:
+    """The ETag and the media type of a history."""
+    return (f'W/"{version}-csv"', CSV) if as_csv else (etag_of(version), JSON)

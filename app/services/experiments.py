@@ -183,22 +183,6 @@ class Service:
             cohort = experiments.get_cohort(session, row.cohort_id)
         return presentation.trial(row, cohort)
 
-    def get_trial_history(self, trial_id: str, after_epoch: int) -> resources.TrialHistoryView:
-        """A trial's epochs later than one of them, or NotFoundError."""
-        with self.database.reading() as session:
-            row = experiments.get_trial(session, trial_id, self.project)
-            epochs = experiments.list_epochs(session, trial_id=trial_id, after_epoch=after_epoch)
-        return presentation.trial_history(row, epochs)
-
-    def get_experiment_history(self, experiment_id: str, after_version: int = 0) -> resources.ExperimentHistoryView:
-        """The trials that have changed after a version, and their epochs since, or NotFoundError."""
-        with self.database.reading() as session:
-            row = experiments.get_experiment(session, experiment_id, self.project)
-            progress = experiments.get_progress(session, [experiment_id])[experiment_id]
-            trials = [row for row in experiments.list_trials(session, experiment_id) if row.version > after_version]
-            epochs = experiments.list_epochs(session, experiment_id=experiment_id, after_version=after_version)
-        return presentation.experiment_history(row, progress, trials, epochs)
-
     def get_comparison(self, experiment_id: str) -> ComparisonView:
         """Which of its candidates fits, and what of that is luck; or NotFoundError."""
         # scipy takes as long to import as the rest of the API, and most processes never compare.

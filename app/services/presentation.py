@@ -1,6 +1,6 @@
 """From rows to views."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.search_space import fixed
@@ -14,8 +14,9 @@ from models.planning.cohorts import FormedCohort
 from models.planning.plan import ExperimentPlan
 from models.planning.sampling import resolved_objective
 from models.sql.experiments import Progress
+from models.sql.histories import EpochRow, TrialPosition
 from models.sql.submissions import Accepted
-from models.sql.tables import CohortTable, EpochTable, ExperimentTable, TrialTable, WebhookTable, WorkerTable
+from models.sql.tables import CohortTable, ExperimentTable, TrialTable, WebhookTable, WorkerTable
 
 
 def experiment_summary(
@@ -137,7 +138,7 @@ def trial(row: TrialTable, cohort: CohortTable) -> resources.TrialView:
     )
 
 
-def trial_history(row: TrialTable, epochs: Iterable[EpochTable]) -> resources.TrialHistoryView:
+def trial_history(row: TrialTable | TrialPosition, epochs: Iterable[EpochRow]) -> resources.TrialHistoryView:
     """A trial's history."""
     return resources.TrialHistoryView(
         trial_id=row.id,
@@ -147,22 +148,14 @@ def trial_history(row: TrialTable, epochs: Iterable[EpochTable]) -> resources.Tr
         stop_reason=StopReason(row.stop_reason) if row.stop_reason else None,
         epochs_completed=row.epochs_completed,
         version=row.version,
-        history=to_history((epoch.epoch, epoch.metrics) for epoch in epochs),
+        history=to_history(epochs),
     )
 
 
-def experiment_history(
-    row: ExperimentTable, progress: Progress, trials: Sequence[TrialTable], epochs: Iterable[EpochTable]
-) -> resources.ExperimentHistoryView:
-    """The histories of an experiment's trials."""
-    by_trial: dict[str, list[EpochTable]] = {}
-    for epoch in epochs:
-        by_trial.setdefault(epoch.trial_id, []).append(epoch)
+def experiment_history(row: ExperimentTable, progress: Progress) -> resources.ExperimentHistoryView:
+    """An experiment's history without those of its trials."""
     return resources.ExperimentHistoryView(
-        experiment_id=row.id,
-        state=experiment_state(progress.counts),
-        version=row.version,
-        trials=[trial_history(trial, by_trial.get(trial.id, [])) for trial in trials],
+        experiment_id=row.id, state=experiment_state(progress.counts), version=row.version, trials=[]
     )
 
 

@@ -148,12 +148,11 @@ def history(
 ) -> None:  # fmt: skip
     """Print all epochs of all trials, as CSV or JSON; or a sparkline of each metric."""
     with connected(url, key) as client:
+        if csv:
+            for piece in client.get_csv(experiment_id):
+                say(piece, ends_line=False)
+            return
         found = client.get_history(experiment_id)
-    if csv:
-        from fittingroom.views.history_formats import csv_of  # noqa: PLC0415
-
-        say(csv_of(found.trials), ends_line=False)
-        return
     from fittingroom.cli.tables import history_table  # noqa: PLC0415
 
     print_one(found, as_json=as_json, shown=lambda: history_table(found))

@@ -143,15 +143,20 @@ def get_trial(trial_id: str) -> Call[TrialView]:
     return Call("GET", _trial(trial_id), _reader(TrialView))
 
 
-def get_history(experiment_id: str, after: int = 0) -> Call[ExperimentHistoryView]:
+def get_history(experiment_id: str, after: int = 0, points: int | None = None) -> Call[ExperimentHistoryView]:
     """The histories of all trials, or what was written after a version."""
-    params = {"after": after}
+    params = _given(after=after, points=points)
     return Call("GET", _experiment(experiment_id, "/history"), _reader(ExperimentHistoryView), params=params)
 
 
 def get_trial_history(trial_id: str) -> Call[TrialHistoryView]:
     """A trial's history."""
     return Call("GET", _trial(trial_id, "/history"), _reader(TrialHistoryView))
+
+
+def stream_csv(experiment_id: str) -> Call[None]:
+    """The histories of all trials as a table; how it is read is the client's to know."""
+    return Call("GET", _experiment(experiment_id, "/history"), lambda _: None, headers={"Accept": "text/csv"})
 
 
 def stream(experiment_id: str, after: int) -> Call[None]:

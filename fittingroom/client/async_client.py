@@ -25,6 +25,7 @@ from fittingroom.views.resources import (
     ExperimentView,
     HealthView,
     PredictView,
+    TrialHistoryView,
     TrialSummaryView,
     TrialView,
     UsageView,
@@ -166,9 +167,26 @@ class AsyncClient:
         """One trial."""
         return await self._do(api_calls.get_trial(trial_id))
 
-    async def get_history(self, experiment_id: str, after: int = 0) -> ExperimentHistoryView:
-        """The histories of all trials, or what was written after a version."""
-        return await self._do(api_calls.get_history(experiment_id, after))
+    async def get_history(
+        self, experiment_id: str, after: int = 0, *, points: int | None = None
+    ) -> ExperimentHistoryView:
+        """The histories of all trials, or what was written after a version; thinned to so many points if given."""
+        return await self._do(api_calls.get_history(experiment_id, after, points))
+
+    async def get_histories(self, experiment_id: str) -> AsyncIterator[TrialHistoryView]:
+        """The histories of all trials, asked for one after the other: of any size, they take little memory."""
+        for trial in await self.list_trials(experiment_id):
+            yield await self._do(api_calls.get_trial_history(trial.id))
+
+    async def get_csv(self, experiment_id: str) -> AsyncIterator[str]:
+        """The histories of all trials as CSV, piece by piece: of any size, they take little memory."""
+        call = api_calls.stream_csv(experiment_id)
+        async with self._http.stream(call.method, call.path, headers=dict(call.headers)) as response:
+            if response.is_error:
+                await response.aread()
+                raise ProblemError(response)
+            async for piece in response.aiter_text():
+                yield piece
 
     async def history(self, trial_id: str) -> Floats:
         """A trial's history in Keras's shape."""

@@ -5,19 +5,21 @@ hundred megabytes along, and versions of pandas and pyarrow that are not ours.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import httpx
 
 from fittingroom.client.sync_client import Client
-from fittingroom.views.history_formats import as_floats, csv_of
+from fittingroom.views.history_formats import as_floats
 from fittingroom.views.resources import ExperimentView, TrialHistoryView, TrialSummaryView
 
 Kind = Literal["csv", "parquet", "tensorboard", "mlflow"]
 
 _MLFLOW = "/api/2.0/mlflow"
+_ROWS_OF_A_GROUP = 100_000
 _METRICS_AT_ONCE = 1_000
 _PARAMETERS_AT_ONCE = 100
 _ENDED = {"completed": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
@@ -43,12 +45,15 @@ def export_experiment(client: Client, experiment_id: str, kind: Kind, target: st
         ExportError: it could not be written.
     """
     view, trials = client.get_experiment(experiment_id), client.list_trials(experiment_id)
-    histories = client.get_history(experiment_id).trials
+    histories = client.get_histories(experiment_id)
     try:
         if kind == "csv":
-            Path(target).write_text(csv_of(histories), encoding="utf-8")
+            with _whole(Path(target)) as part, part.open("w", encoding="utf-8", newline="") as file:
+                file.writelines(client.get_csv(experiment_id))
         elif kind == "parquet":
-            _write_parquet(histories, Path(target))
+            metrics = _metrics_of(client.get_history(experiment_id, points=2).trials)
+            with _whole(Path(target)) as part:
+                _write_parquet(metrics, histories, part)
         elif kind == "tensorboard":
             _write_events(trials, histories, Path(target))
         else:
@@ -62,28 +67,44 @@ def export_experiment(client: Client, experiment_id: str, kind: Kind, target: st
     return target
 
 
-def _write_parquet(histories: Sequence[TrialHistoryView], file: Path) -> None:
+@contextmanager
+def _whole(file: Path) -> Iterator[Path]:
+    """Give the name of a file to write, which takes the place of the one that was asked for when it is whole."""
+    part = file.with_name(f"{file.name}.part")
+    try:
+        yield part
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _metrics_of(histories: Sequence[TrialHistoryView]) -> list[str]:
+    return list(dict.fromkeys(name for view in histories for name in view.history if name != "epoch"))
+
+
+def _write_parquet(metrics: Sequence[str], histories: Iterator[TrialHistoryView], file: Path) -> None:
     """One row an epoch, as in the CSV."""
     import pyarrow as pa  # noqa: PLC0415 - only who writes it needs it
     from pyarrow import parquet  # noqa: PLC0415
 
-    tables = []
-    for view in histories:
-        columns = as_floats(view)
-        rows = len(columns["epoch"])
-        about = {
-            "trial_id": [view.trial_id] * rows,
-            "trial": pa.array([view.number] * rows, pa.int64()),
-            "label": [view.label] * rows,
-            "epoch": pa.array(columns.pop("epoch"), pa.int64()),
-        }
-        tables.append(pa.table(about | {name: pa.array(values, pa.float64()) for name, values in columns.items()}))
-    if not tables:
-        raise ExportError("the experiment has no trials")
-    parquet.write_table(pa.concat_tables(tables, promote_options="default"), file)
+    about = [("trial_id", pa.string()), ("trial", pa.int64()), ("label", pa.string()), ("epoch", pa.int64())]
+    schema = pa.schema([*about, *((name, pa.float64()) for name in metrics)])
+    with parquet.ParquetWriter(file, schema) as writer:
+        gathered: list[pa.RecordBatch] = []
+        for view in histories:
+            columns = as_floats(view)
+            rows = len(columns["epoch"])
+            given = [[view.trial_id] * rows, [view.number] * rows, [view.label] * rows, columns["epoch"]]
+            given += [columns.get(name, [None] * rows) for name in metrics]
+            arrays = [pa.array(values, field.type) for values, field in zip(given, schema, strict=True)]
+            gathered.append(pa.RecordBatch.from_arrays(arrays, schema=schema))
+            if sum(batch.num_rows for batch in gathered) >= _ROWS_OF_A_GROUP:
+                writer.write_table(pa.Table.from_batches(gathered))
+                gathered = []
+        writer.write_table(pa.Table.from_batches(gathered, schema))
 
 
-def _write_events(trials: Sequence[TrialSummaryView], histories: Sequence[TrialHistoryView], folder: Path) -> None:
+def _write_events(trials: Sequence[TrialSummaryView], histories: Iterator[TrialHistoryView], folder: Path) -> None:
     """A run a trial, with the tags of Keras's own TensorBoard callback: `epoch_loss` in train and in validation."""
     from tensorboardX import SummaryWriter  # noqa: PLC0415 - only who writes it needs it
 
@@ -106,10 +127,9 @@ def _write_events(trials: Sequence[TrialSummaryView], histories: Sequence[TrialH
 
 
 def _log_to_mlflow(
-    view: ExperimentView, trials: Sequence[TrialSummaryView], histories: Sequence[TrialHistoryView], url: str
+    view: ExperimentView, trials: Sequence[TrialSummaryView], histories: Iterator[TrialHistoryView], url: str
 ) -> str:
     """An MLflow experiment of the same name, and a run a trial; runs that have ended are left alone."""
-    by_trial = {history.trial_id: history for history in histories}
     with httpx.Client(base_url=url, timeout=60.0) as http:
         name = f"{view.name} ({view.id})"
         found = http.get(f"{_MLFLOW}/experiments/get-by-name", params={"experiment_name": name})
@@ -117,8 +137,9 @@ def _log_to_mlflow(
             target = _asked(http, "experiments/create", {"name": name})["experiment_id"]
         else:
             target = found.raise_for_status().json()["experiment"]["experiment_id"]
-        for trial in trials:
-            _log_run(http, target, trial, by_trial[trial.id])
+        by_id = {trial.id: trial for trial in trials}
+        for history in histories:
+            _log_run(http, target, by_id[history.trial_id], history)
     return f"{url.rstrip('/')}/#/experiments/{target}"
 
 

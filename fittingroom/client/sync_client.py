@@ -27,6 +27,7 @@ from fittingroom.views.resources import (
     ExperimentView,
     HealthView,
     PredictView,
+    TrialHistoryView,
     TrialSummaryView,
     TrialView,
     UsageView,
@@ -223,9 +224,23 @@ class Client:
         """One trial."""
         return self._do(api_calls.get_trial(trial_id))
 
-    def get_history(self, experiment_id: str, after: int = 0) -> ExperimentHistoryView:
-        """The histories of all trials, or what was written after a version."""
-        return self._do(api_calls.get_history(experiment_id, after))
+    def get_history(self, experiment_id: str, after: int = 0, *, points: int | None = None) -> ExperimentHistoryView:
+        """The histories of all trials, or what was written after a version; thinned to so many points if given."""
+        return self._do(api_calls.get_history(experiment_id, after, points))
+
+    def get_histories(self, experiment_id: str) -> Iterator[TrialHistoryView]:
+        """The histories of all trials, asked for one after the other: of any size, they take little memory."""
+        for trial in self.list_trials(experiment_id):
+            yield self._do(api_calls.get_trial_history(trial.id))
+
+    def get_csv(self, experiment_id: str) -> Iterator[str]:
+        """The histories of all trials as CSV, piece by piece: of any size, they take little memory."""
+        call = api_calls.stream_csv(experiment_id)
+        with self._http.stream(call.method, call.path, headers=dict(call.headers)) as response:
+            if response.is_error:
+                response.read()
+                raise ProblemError(response)
+            yield from response.iter_text()
 
     def history(self, trial_id: str) -> Floats:
         """A trial's history in Keras's shape: `{"epoch": [1, 2], "loss": [0.7, 0.6], …}`."""

@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.views.resources import TrialHistoryView
@@ -21,17 +22,35 @@ def as_floats(view: TrialHistoryView) -> Floats:
     }
 
 
+def csv_lines(metrics: Sequence[str], pages: Iterable[Sequence[TrialHistoryView]]) -> Iterator[str]:
+    """Write a table: one line an epoch, a column a metric, the trial in front.
+
+    Args:
+        metrics: the names of the columns after `epoch`.
+        pages: histories, some at a time.
+
+    Yields:
+        The line of headings, then the lines of each page.
+    """
+    yield _csv([["trial_id", "trial", "label", "epoch", *metrics]])
+    for views in pages:
+        yield _csv(
+            [view.trial_id, view.number, view.label, *values]
+            for view in views
+            if view.history["epoch"]
+            for values in zip(*[view.history.get(name) or repeat(None) for name in ["epoch", *metrics]], strict=False)
+        )
+
+
 def csv_of(views: Sequence[TrialHistoryView]) -> str:
-    """A table: one line an epoch, a column a metric, the trial in front."""
-    names = list(dict.fromkeys(name for view in views for name in view.history))
+    """Write the same table at once."""
+    metrics = dict.fromkeys(name for view in views for name in view.history if name != "epoch")
+    return "".join(csv_lines(list(metrics), [views]))
+
+
+def _csv(rows: Iterable[Sequence[object]]) -> str:
     sheet = io.StringIO()
-    writer = csv.writer(sheet)
-    writer.writerow(["trial_id", "trial", "label", *names])
-    for view in views:
-        columns = [view.history.get(name, []) for name in names]
-        for line in range(len(view.history["epoch"])):
-            values = [column[line] if column else None for column in columns]
-            writer.writerow([view.trial_id, view.number, view.label, *values])
+    csv.writer(sheet).writerows(rows)
     return sheet.getvalue()
 
 

@@ -1,16 +1,16 @@
-"""The queries: experiments, cohorts, trials and epochs, as they are read."""
+"""The queries: experiments, cohorts and trials, as they are read."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from fittingroom.views.states import TrialState
 from models.errors import NotFoundError
 from models.identifiers import is_id
-from models.sql.tables import CohortTable, DeletionTable, EpochTable, ExperimentTable, TrialTable
+from models.sql.tables import CohortTable, DeletionTable, ExperimentTable, TrialTable
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,10 @@ def get_best_trial(session: Session, experiment: ExperimentTable) -> TrialTable 
 
 
 def list_trials(session: Session, experiment_id: str) -> Sequence[TrialTable]:
-    """An experiment's trials in the order of their numbers."""
+    """An experiment's trials in the order of their numbers, without what is long and not in a list of them."""
+    long = defer(TrialTable.spec), defer(TrialTable.model_summary), defer(TrialTable.environment)
     return session.scalars(
-        select(TrialTable).where(TrialTable.experiment_id == experiment_id).order_by(TrialTable.number)
+        select(TrialTable).options(*long).where(TrialTable.experiment_id == experiment_id).order_by(TrialTable.number)
     ).all()
 
 
@@ -133,23 +134,6 @@ def list_own_cohorts(session: Session, project: str, cohort_ids: Sequence[str]) 
         .where(CohortTable.id.in_(cohort_ids), ExperimentTable.project == project)
     )
     return set(session.scalars(query))
-
-
-def list_epochs(
-    session: Session, *, trial_id: str | None = None, experiment_id: str | None = None,
-    after_epoch: int = 0, after_version: int = 0,
-) -> Sequence[EpochTable]:  # fmt: skip
-    """The epochs of a trial or of an experiment, in order, later than an epoch or written after a version."""
-    query = select(EpochTable).order_by(EpochTable.trial_id, EpochTable.epoch)
-    if trial_id is not None:
-        query = query.where(EpochTable.trial_id == trial_id)
-    if experiment_id is not None:
-        query = query.where(EpochTable.experiment_id == experiment_id)
-    if after_epoch:
-        query = query.where(EpochTable.epoch > after_epoch)
-    if after_version:
-        query = query.where(EpochTable.version > after_version)
-    return session.scalars(query).all()
 
 
 def list_unclaimed_queues(session: Session, experiment_ids: Sequence[str]) -> dict[str, set[str]]:

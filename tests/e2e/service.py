@@ -33,7 +33,7 @@ def is_alive(process_id: int) -> bool:
         return False
 
 
-def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 180) -> Any:
     """Wait until something is so; gives what it is."""
     deadline = time.monotonic() + seconds
     while True:

@@ -64,7 +64,7 @@ class Cluster:
         until(self._answers)
         self.rescuer = self.worker()
         until(lambda: self.client.get_health().workers)
-        first = self.client.wait(self.client.submit(SWEEP).id, timeout=120)
+        first = self.client.wait(self.client.submit(SWEEP).id, timeout=300)
         self.undisturbed, self.undisturbed_weights = self.histories(first), self.weights(first.id)
         self.freeze(self.rescuer)
 
@@ -93,7 +93,7 @@ class Cluster:
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [sys.executable, *arguments], env=self.environment, check=False, capture_output=True, text=True, timeout=90
+            [sys.executable, *arguments], env=self.environment, check=False, capture_output=True, text=True, timeout=300
         )
 
     def worker(self, fault: str = "none", **settings: str) -> "subprocess.Popen[bytes]":
@@ -150,7 +150,7 @@ class Cluster:
         self, experiment_id: str, attempts: int | None = None, faults: int | None = None, *, weights: bool = True
     ) -> None:
         """It ends, with the history and the weights of an undisturbed run, and nothing else is left behind."""
-        view = self.client.wait(experiment_id, timeout=90)
+        view = self.client.wait(experiment_id, timeout=300)
         trials = self.trials(experiment_id)
         assert view.state.value == "completed", [trial.fault for trial in trials]
         assert self.histories(view) == self.undisturbed

@@ -293,7 +293,7 @@ def test_a_hundred_workers_race_for_one_cohort_and_reapers_for_its_lease(cluster
         )
         for number in range(4)
     ]
-    assert sum(int(racer.communicate(timeout=90)[0]) for racer in racers) == 1
+    assert sum(int(racer.communicate(timeout=300)[0]) for racer in racers) == 1
     # Nobody beats for this claim: the API's reaper and eight more find it expired at once.
     with cluster.database.writing() as session:
         session.execute(update(CohortTable).where(CohortTable.id == cohort_id).values(lease_expires_at=clock(-1.0)))
@@ -328,7 +328,7 @@ def test_cancel_racing_with_claim_completion_and_requeue(cluster: Cluster) -> No
             cluster.client.cancel(view.id)
             views.append(view)
         for view in views:
-            ended = cluster.client.wait(view.id, timeout=60)
+            ended = cluster.client.wait(view.id, timeout=180)
             assert ended.state.value in ("completed", "cancelled")
             for trial in cluster.client.get_history(view.id).trials:
                 assert trial.history["epoch"] == list(range(1, trial.epochs_completed + 1))
@@ -338,7 +338,7 @@ def test_cancel_racing_with_claim_completion_and_requeue(cluster: Cluster) -> No
     cluster.wait_for_epochs(view.id)
     worker.kill()
     assert cluster.client.cancel(view.id) == 2
-    assert cluster.client.wait(view.id, timeout=30).state.value == "cancelled"
+    assert cluster.client.wait(view.id, timeout=180).state.value == "cancelled"
 
 
 def test_pause_and_resume(cluster: Cluster) -> None:
@@ -346,7 +346,7 @@ def test_pause_and_resume(cluster: Cluster) -> None:
     worker = cluster.worker()
     cluster.wait_for_epochs(view.id)
     assert cluster.client.pause(view.id).paused_at is not None
-    until(lambda: {trial.state.value for trial in cluster.trials(view.id)} == {"queued"}, 5)
+    until(lambda: {trial.state.value for trial in cluster.trials(view.id)} == {"queued"})
     paused = cluster.client.get_experiment(view.id)
     time.sleep(2.5)
     assert cluster.client.get_experiment(view.id).version == paused.version
@@ -374,7 +374,7 @@ def test_a_loss_that_is_no_number(cluster: Cluster) -> None:
         )
     )
     with cluster.rescued():
-        cluster.client.wait(view.id, timeout=60)
+        cluster.client.wait(view.id, timeout=180)
     [trial] = cluster.trials(view.id)
     assert (trial.state.value, trial.stop_reason) == ("completed", "diverged")
 
@@ -385,7 +385,7 @@ POISONOUS = document(model=layers({"type": "dense", "units": 7}, DENSE_2))
 def test_poison_fails_with_what_is_known_and_others_go_on(cluster: Cluster) -> None:
     poisonous, healthy = cluster.client.submit(POISONOUS), cluster.client.submit(SWEEP)
     supervisor = cluster.start("-m", "tests.faults.supervised", "poison", FITTINGROOM_LEASE_SECONDS="60")
-    assert cluster.client.wait(poisonous.id, timeout=150).state.value == "failed"
+    assert cluster.client.wait(poisonous.id, timeout=300).state.value == "failed"
     [trial] = cluster.trials(poisonous.id)
     assert trial.fault is not None
     assert "given up after 3 faults" in trial.fault.message
@@ -397,7 +397,7 @@ def test_poison_fails_with_what_is_known_and_others_go_on(cluster: Cluster) -> N
 def test_memory_that_runs_out(cluster: Cluster) -> None:
     poisonous, healthy = cluster.client.submit(POISONOUS), cluster.client.submit(SWEEP)
     cluster.worker("out_of_memory")
-    assert cluster.client.wait(poisonous.id, timeout=90).state.value == "failed"
+    assert cluster.client.wait(poisonous.id, timeout=300).state.value == "failed"
     [trial] = cluster.trials(poisonous.id)
     assert trial.fault is not None
     assert "ran out of memory" in trial.fault.message
@@ -405,13 +405,13 @@ def test_memory_that_runs_out(cluster: Cluster) -> None:
 
 
 def test_an_epoch_that_never_ends(cluster: Cluster) -> None:
-    fit = {"epochs": 9, "validation_split": 0.3, "time_limit_seconds": 5}
+    fit = {"epochs": 9, "validation_split": 0.3, "time_limit_seconds": 15}
     view = cluster.client.submit(document(fit=fit))
     worker = cluster.worker("endless_epoch")
-    assert cluster.client.wait(view.id, timeout=60).state.value == "failed"
+    assert cluster.client.wait(view.id, timeout=180).state.value == "failed"
     [trial] = cluster.trials(view.id)
     assert trial.fault is not None
-    assert "time_limit_seconds allows 5" in trial.fault.message
+    assert "time_limit_seconds allows 15" in trial.fault.message
     until(lambda: any(each["process_id"] == worker.pid for each in cluster.workers()))
     assert worker.poll() is None
 
@@ -419,7 +419,7 @@ def test_an_epoch_that_never_ends(cluster: Cluster) -> None:
 @pytest.mark.parametrize("request_", ["cancel", "pause", "delete", "limit"])
 def test_a_compilation_that_never_ends_is_stopped(cluster: Cluster, request_: str) -> None:
     """Whatever a client asks for, or the limit on the first epoch, and the worker is there for the next experiment."""
-    limit = "4" if request_ == "limit" else "600"
+    limit = "15" if request_ == "limit" else "600"
     view = cluster.client.submit(SWEEP)
     cluster.worker("endless_compilation", FITTINGROOM_GRACE_SECONDS="1", FITTINGROOM_FIRST_EPOCH_SECONDS=limit)
     compiling = cluster.folder / "is_compiling"
@@ -439,7 +439,7 @@ def test_a_compilation_that_never_ends_is_stopped(cluster: Cluster, request_: st
     elif request_ == "limit":
         [fault, _] = [trial.fault for trial in cluster.trials(view.id)]
         assert fault is not None
-        assert "FITTINGROOM_FIRST_EPOCH_SECONDS allows 4" in fault.message
+        assert "FITTINGROOM_FIRST_EPOCH_SECONDS allows 15" in fault.message
 
 
 def test_a_deleted_experiment_whose_worker_still_runs(cluster: Cluster) -> None:

@@ -13,6 +13,7 @@ from models.sql.database import Database, clock
 from models.sql.tables import CohortTable
 from tests.factories import DENSE_2, layers
 from tests.factories import store as store_experiment
+from tests.training import list_epochs
 from tests.workers.engines.trials import fused_engine, reference_engine
 from workers.engines.base import CannotTrainError, Cohort, Engine, EpochDecision, Metrics, Report
 from workers.runner import Runner
@@ -50,14 +51,15 @@ def runner(engine: str, settings: Settings, database: Database) -> Runner:
 
 def trials(database: Database, experiment_id: str) -> list[Any]:
     with database.reading() as session:
-        return list(experiments.list_trials(session, experiment_id))
+        cohorts = experiments.list_cohorts(session, experiment_id)
+        return [trial for cohort in cohorts for trial in experiments.list_cohort_trials(session, cohort.id)]
 
 
 def epochs(database: Database, experiment_id: str) -> list[tuple[int, int, dict[str, Any]]]:
     """Trial's number, epoch, metrics."""
     numbers = {trial.id: trial.number for trial in trials(database, experiment_id)}
     with database.reading() as session:
-        rows = experiments.list_epochs(session, experiment_id=experiment_id)
+        rows = list_epochs(session, experiment_id=experiment_id)
     return sorted((numbers[row.trial_id], row.epoch, row.metrics) for row in rows)
 
 

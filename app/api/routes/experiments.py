@@ -11,6 +11,7 @@ from app.api.conditional_requests import (
     AS_CSV,
     MAX_VERSION,
     UNCHANGED,
+    Points,
     Version,
     WaitSeconds,
     answered,
@@ -151,18 +152,18 @@ async def get_history(
     after: Annotated[
         int, Query(ge=0, le=MAX_VERSION, description="Only what was written after this version.")
     ] = 0,
-    wait: WaitSeconds = 0.0,
+    points: Points = None, wait: WaitSeconds = 0.0,
 ) -> Response:  # fmt: skip
     """The histories of all trials, as JSON, or as CSV with `Accept: text/csv`.
 
     With `after`, the trials that have changed since, and their epochs since; with `wait` as well, as soon as there are
-    some.
+    some. A long answer is sent as it is read; if it breaks off, the experiment was deleted meanwhile.
     """
     if wait:
         known = after if "after" in request.query_params else known_version(request)
         await waited(request, caller, experiment_id, known, wait)
     history = await reading_of(request).experiment_history(
-        caller.project, experiment_id, after, as_csv=wants_csv(request)
+        caller.project, experiment_id, after, points=points, as_csv=wants_csv(request)
     )
     return answered(request, history)
 

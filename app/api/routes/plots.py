@@ -1,9 +1,10 @@
 """Pictures: the curves of an experiment, of chosen trials, and of a sweep."""
 
 import hashlib
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
@@ -11,6 +12,9 @@ from app.api.conditional_requests import UNCHANGED, is_known, not_modified
 from app.api.dependencies import ExperimentId, ReadService
 from app.api.problems import Responses, problem_responses
 from app.api.strict_route import StrictRoute, refuse_parameter
+from app.plots.pictures import Picture, write_picture
+from app.plots.selection import Look, picture_experiment, picture_trials
+from app.services.drawing_processes import DrawingProcesses
 from app.services.experiments import Service
 from fittingroom.specs.base import Visible
 from fittingroom.specs.limits import MAX_NAME_LENGTH
@@ -18,8 +22,6 @@ from fittingroom.specs.limits import MAX_NAME_LENGTH
 router = APIRouter(prefix="/v1", tags=["plots"], route_class=StrictRoute)
 
 MAX_METRICS, MAX_TRIALS = 4, 100
-_DRAWING = CapacityLimiter(1)
-"""matplotlib is not made for threads: one picture at a time; who waits for one keeps no thread."""
 _SVG: Responses = {200: {"content": {"image/svg+xml": {}}, "description": "A picture."}}
 _PNG: Responses = {200: {"content": {"image/png": {}}, "description": "A picture."}}
 
@@ -67,13 +69,8 @@ async def plot_experiment(  # noqa: PLR0913 - a query's parameters
     if is_known(request, etag):
         return not_modified(etag)
 
-    def draw() -> bytes:
-        # matplotlib takes longer to import than the rest of the API together, and most processes never draw.
-        from app.plots.selection import Look, draw_experiment  # noqa: PLC0415
-
-        return draw_experiment(service, view, Look(several, x, scale, layout, seeds, _format_of(request)))
-
-    return _picture(request, await to_thread.run_sync(draw, limiter=_DRAWING), etag)
+    look = Look(several, x, scale, layout, seeds, _format_of(request))
+    return await _drawn(request, service, etag, lambda: picture_experiment(service, view, look))
 
 
 @router.get(
@@ -98,13 +95,8 @@ async def plot_trials(  # noqa: PLR0913 - a query's parameters
     if is_known(request, etag):
         return not_modified(etag)
 
-    def draw() -> bytes:
-        from app.plots.selection import Look, draw_trials  # noqa: PLC0415
-
-        look = Look(several, scale=scale, layout=layout, seeds=seeds, file_format=_format_of(request))
-        return draw_trials(service, ids, look)
-
-    return _picture(request, await to_thread.run_sync(draw, limiter=_DRAWING), etag)
+    look = Look(several, scale=scale, layout=layout, seeds=seeds, file_format=_format_of(request))
+    return await _drawn(request, service, etag, lambda: picture_trials(service, ids, look))
 
 
 def _several(name: str, text: str | None, at_most: int) -> list[str]:
@@ -130,6 +122,8 @@ def _etag(request: Request, version: str) -> str:
     return f'W/"{asked}"'
 
 
-def _picture(request: Request, picture: bytes, etag: str) -> Response:
+async def _drawn(request: Request, service: Service, etag: str, select: Callable[[], Picture]) -> Response:
+    processes: DrawingProcesses = request.app.state.drawing
+    picture = await processes.draw(service.project, lambda: write_picture(select()))
     media_type = {"svg": "image/svg+xml", "png": "image/png"}[_format_of(request)]
     return Response(picture, media_type=media_type, headers={"ETag": etag, "Cache-Control": "no-cache"})

@@ -4,7 +4,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.api.conditional_requests import AS_CSV, UNCHANGED, Version, WaitSeconds, answered, known_version, wants_csv
+from app.api.conditional_requests import (
+    AS_CSV,
+    UNCHANGED,
+    Points,
+    Version,
+    WaitSeconds,
+    answered,
+    known_version,
+    wants_csv,
+)
 from app.api.dependencies import ReadingKey, SubmitService, TrialId, reading_of, waited
 from app.api.problems import problem_responses
 from app.api.strict_route import StrictRoute
@@ -39,9 +48,12 @@ async def get_trial(
 async def get_history(
     trial_id: TrialId, caller: ReadingKey, request: Request,
     after: Annotated[int, Query(ge=0, le=10**6, description="Only epochs later than this one.")] = 0,
+    points: Points = None,
 ) -> Response:  # fmt: skip
     """A trial's history in Keras's shape, as JSON, or as CSV with `Accept: text/csv`."""
-    history = await reading_of(request).trial_history(caller.project, trial_id, after, as_csv=wants_csv(request))
+    history = await reading_of(request).trial_history(
+        caller.project, trial_id, after, points=points, as_csv=wants_csv(request)
+    )
     return answered(request, history)
 
 

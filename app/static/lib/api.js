@@ -99,15 +99,21 @@ export async function download(path, name) {
 }
 
 /**
- * An experiment's events, again and again until it has ended; goes on where a connection was lost.
+ * An experiment's history so far, then its events until it has ended; goes on where a connection was lost.
  * @param {string} experimentId
+ * @param {`?points=${number}`} thinned the query for the history so far
  * @param {AbortSignal} signal
  * @returns {AsyncGenerator<Schemas["ExperimentHistoryView"], void, void>}
  */
-export async function* events(experimentId, signal) {
+export async function* events(experimentId, thinned, signal) {
   let last = 0;
   for (let pause = 500; ; pause = Math.min(2 * pause, 10_000)) {
     try {
+      if (last === 0) {
+        const soFar = await api(`/v1/experiments/${experimentId}/history${thinned}`, { signal });
+        last = soFar.version;
+        yield soFar;
+      }
       const headers = { "Last-Event-ID": String(last), Accept: "text/event-stream" };
       const response = await request(`/v1/experiments/${experimentId}/events`, { headers, signal });
       if (response.status === 204) return;

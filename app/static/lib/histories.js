@@ -3,6 +3,19 @@ import { number } from "./dom.js";
 
 /** @typedef {Record<string, (number | null)[]> & { epoch: number[] }} History */
 
+/** Epochs that a page holds of an experiment at most when it opens: as many as it can draw without delay. */
+const POINTS_OF_ALL = 100_000;
+
+/**
+ * The query for a history as a chart shows it.
+ * @param {Schemas["ProgressView"]} progress
+ * @returns {`?points=${number}`}
+ */
+export function thinned({ trials }) {
+  const count = Object.values(trials).reduce((sum, one) => sum + one, 0);
+  return `?points=${Math.min(2_000, Math.max(20, Math.floor(POINTS_OF_ALL / Math.max(1, count))))}`;
+}
+
 export class Histories {
   constructor() {
     /** @type {Map<string, History>} */
@@ -20,7 +33,7 @@ export class Histories {
       const mine = this.trials.get(id) ?? { epoch: [] };
       this.trials.set(id, mine);
       const last = mine.epoch.at(-1) ?? 0;
-      // The schema says that any column may have gaps; the epochs have none.
+      // The schema says that any column may have gaps; the epochs have no null.
       /** @type {number[]} */ (history.epoch ?? []).forEach((epoch, at) => {
         if (epoch <= last) return;
         mine.epoch.push(epoch);

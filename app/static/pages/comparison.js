@@ -4,7 +4,7 @@ import { candidatesTable } from "../components/candidates.js";
 import { Chart } from "../components/charts.js";
 import { api } from "../lib/api.js";
 import { el, stateOf } from "../lib/dom.js";
-import { Histories } from "../lib/histories.js";
+import { Histories, thinned } from "../lib/histories.js";
 
 /**
  * @param {HTMLElement} main
@@ -19,7 +19,9 @@ export async function showComparison(main, ids, leaving) {
       const [view, trials, history, comparison] = await Promise.all([
         api(path, { signal: leaving }),
         api(`${path}/trials`, { signal: leaving }),
-        api(`${path}/history`, { signal: leaving }),
+        api(path, { signal: leaving }).then(({ progress }) =>
+          api(`${path}/history${thinned(progress)}`, { signal: leaving }),
+        ),
         api(`${path}/comparison`, { signal: leaving }),
       ]);
       const histories = new Histories();

@@ -5,7 +5,7 @@ import { Chart } from "../components/charts.js";
 import { Table } from "../components/table.js";
 import { api, download, events } from "../lib/api.js";
 import { el, messageOf, number, shown, stateOf, throttled, time } from "../lib/dom.js";
-import { Histories } from "../lib/histories.js";
+import { Histories, thinned } from "../lib/histories.js";
 
 const ENDED = ["completed", "failed", "cancelled"];
 
@@ -335,7 +335,7 @@ export async function showExperiment(main, id, leaving) {
   leaving.addEventListener("abort", () => chart.close());
   refresh().catch(sayUntilRefreshed); // the curves do not wait for the comparison
   try {
-    for await (const event of events(id, leaving)) {
+    for await (const event of events(id, thinned(view.progress), leaving)) {
       histories.add(event.trials);
       draw();
       refreshSoon();

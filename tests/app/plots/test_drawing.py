@@ -8,10 +8,9 @@ import httpx
 import numpy as np
 import pytest
 
-from app.api.routes import plots
-from app.plots.drawing import Curve, Reached, draw_curves, draw_sweep
+from app.plots.drawing import draw
+from app.plots.pictures import Curve, CurvesPicture, Picture, Reached, SweepPicture
 from models.sql.database import Database
-from tests.e2e.service import until
 from tests.serving import submit
 from tests.training import train
 
@@ -125,10 +124,10 @@ def test_trials_that_are_not_there_are_not_drawn(shared_http: httpx.Client) -> N
 def test_the_leading_one_of_too_many_stands_out() -> None:
     def curves(leading: int) -> list[Curve]:
         return [
-            Curve(f"t{n}", f"t{n}", "loss", [(1, 1.0 + n), (2, 0.5 + n)], 2, is_leading=n == leading) for n in range(40)
+            Curve(f"t{n}", f"t{n}", "loss", [1, 2], [1.0 + n, 0.5 + n], 2, is_leading=n == leading) for n in range(40)
         ]
 
-    assert draw_curves("x", curves(0)) != draw_curves("x", curves(1))
+    assert draw(CurvesPicture("x", curves(0))) != draw(CurvesPicture("x", curves(1)))
 
 
 def test_many_pictures_at_once_are_the_same_pictures(shared_http: httpx.Client, trained: str) -> None:
@@ -145,35 +144,15 @@ def test_many_pictures_at_once_are_the_same_pictures(shared_http: httpx.Client, 
         assert all(threads.map(get, queries * 3))
 
 
-def test_pictures_are_drawn_one_at_a_time(
-    shared_http: httpx.Client, trained: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    borrowed: list[int] = []
-
-    def draw(*_: object) -> bytes:
-        limiter = plots._DRAWING.statistics()  # noqa: SLF001 - that it is used and how is what is tested
-        if not borrowed:  # the first one draws on until all others have come
-            until(lambda: plots._DRAWING.statistics().tasks_waiting == 5, 10)  # noqa: SLF001
-        borrowed.append(limiter.borrowed_tokens)
-        return b"<svg/>"
-
-    monkeypatch.setattr("app.plots.selection.draw_experiment", draw)
-    path = f"{shared_http.base_url}/v1/experiments/{trained}/plot.svg"
-    with ThreadPoolExecutor(6) as threads:
-        answers = list(threads.map(lambda _: httpx.get(path, timeout=60).content, range(6)))
-    assert answers == [b"<svg/>"] * 6
-    assert borrowed == [1] * 6
-
-
 def examples(folder: Path) -> None:
     """Pictures to look at: `python -m tests.app.plots.test_drawing` writes them."""
-    draw, epochs = np.random.default_rng(0), range(1, 21)
+    random, epochs = np.random.default_rng(0), range(1, 21)
 
     def runs(label: str, level: float, seeds: int, metric: str) -> list[Curve]:
         return [
             Curve(
                 f"{label}, seed={s}", label, metric,
-                [(e, level + 1.2 / e + draw.normal(0, 0.02)) for e in epochs], 17,
+                list(epochs), [level + 1.2 / e + random.normal(0, 0.02) for e in epochs], 17,
                 is_leading=(label, s) == ("model_2", 0),
             )
             for s in range(seeds)
@@ -184,31 +163,31 @@ def examples(folder: Path) -> None:
     seeds = runs("model_1", 0.6, 5, "val_loss") + runs("model_2", 0.5, 5, "val_loss")
     many = [curve for n in range(50) for curve in runs(f"model_{n}", 0.5 + n / 50, 1, "val_loss")]
     rates = [
-        Curve("0.01", "0.01", "loss", [(e, 0.6 + 1 / e) for e in epochs]),
-        Curve("1", "1", "loss", [(1, 15_000.0), (2, 0.7)]),
+        Curve("0.01", "0.01", "loss", list(epochs), [0.6 + 1 / e for e in epochs]),
+        Curve("1", "1", "loss", [1, 2], [15_000.0, 0.7]),
     ]
-    pictures = {
-        "two": draw_curves("Two networks", two, file_format="png"),
-        "together": draw_curves("Training and validation", validated, file_format="png"),
-        "apart": draw_curves("Training and validation", validated, layout="apart", file_format="png"),
-        "band": draw_curves("Five seeds each", seeds, seeds="band", file_format="png"),
-        "many": draw_curves("Fifty networks", many, file_format="png"),
-        "rates": draw_curves("A rate that explodes", rates, file_format="png"),
-        "none": draw_curves("Nothing yet", [], file_format="png"),
-        "sweep": draw_sweep(
+    pictures: dict[str, Picture] = {
+        "two": CurvesPicture("Two networks", two, file_format="png"),
+        "together": CurvesPicture("Training and validation", validated, file_format="png"),
+        "apart": CurvesPicture("Training and validation", validated, layout="apart", file_format="png"),
+        "band": CurvesPicture("Five seeds each", seeds, seeds="band", file_format="png"),
+        "many": CurvesPicture("Fifty networks", many, file_format="png"),
+        "rates": CurvesPicture("A rate that explodes", rates, file_format="png"),
+        "none": CurvesPicture("Nothing yet", [], file_format="png"),
+        "sweep": SweepPicture(
             "Which rate?", "optimizer.learning_rate", "val_loss",
-            [Reached(rate, (np.log10(rate) + 2) ** 2 / 8 + 0.5 + draw.normal(0, 0.02), name)
+            [Reached(rate, (np.log10(rate) + 2) ** 2 / 8 + 0.5 + random.normal(0, 0.02), name)
              for rate in (1e-4, 1e-3, 1e-2, 1e-1, 1.0) for name in ("model_1", "model_2") for _ in range(3)],
             file_format="png",
         ),
-        "names": draw_sweep(
+        "names": SweepPicture(
             "Which activation?", "model.layers.0.activation", "val_loss",
-            [Reached(name, 0.5 + draw.normal(0, 0.02), "all") for name in ("relu", "tanh", "selu") for _ in range(3)],
+            [Reached(name, 0.5 + random.normal(0, 0.02), "all") for name in ("relu", "tanh", "selu") for _ in range(3)],
             file_format="png",
         ),
     }  # fmt: skip
     for name, picture in pictures.items():
-        (folder / f"{name}.png").write_bytes(picture)
+        (folder / f"{name}.png").write_bytes(draw(picture))
 
 
 def test_the_pictures_to_look_at_can_be_drawn(tmp_path: Path) -> None:

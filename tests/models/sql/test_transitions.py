@@ -18,6 +18,7 @@ from models.sql.turns import find_next_cohorts
 from tests.claims import LEASE, SWEEP, claim_one, expire, record, states, version
 from tests.factories import DENSE_2, layers
 from tests.factories import store as store_experiment
+from tests.training import list_epochs
 
 pytestmark = pytest.mark.stores
 
@@ -57,7 +58,7 @@ def test_an_epoch_is_written_once(database: Database) -> None:
     assert record(database, claim, trial_id, 1, loss=0.5)
     assert record(database, claim, trial_id, 1, loss=0.7)
     with database.reading() as session:
-        [epoch] = experiments.list_epochs(session, trial_id=trial_id)
+        [epoch] = list_epochs(session, trial_id=trial_id)
     assert epoch.metrics == {"loss": 0.5}
 
 
@@ -68,7 +69,7 @@ def test_epochs_with_a_gap_are_refused_and_nothing_is_written(database: Database
     with pytest.raises(EpochGapError), database.writing() as session:
         mark_epochs(session, claim, records, {}, LEASE)
     with database.reading() as session:
-        assert experiments.list_epochs(session, experiment_id=claim.experiment_id) == []
+        assert list_epochs(session, experiment_id=claim.experiment_id) == []
 
 
 def test_every_change_raises_the_version(database: Database) -> None:
@@ -85,7 +86,7 @@ def test_every_change_raises_the_version(database: Database) -> None:
     seen.append(version(database, claim))
     assert all(later == earlier + 1 for earlier, later in itertools.pairwise(seen))
     with database.reading() as session:
-        epochs = experiments.list_epochs(session, experiment_id=claim.experiment_id, after_version=seen[1])
+        epochs = list_epochs(session, experiment_id=claim.experiment_id, after_version=seen[1])
     assert [epoch.epoch for epoch in epochs] == [2]
 
 
@@ -108,7 +109,7 @@ def test_numbers_that_json_lacks_are_stored(database: Database) -> None:
         records = [EpochRecord(trial_id, 1, 0.1, {"loss": "NaN", "val_loss": "Infinity"})]
         mark_epochs(session, claim, records, {}, LEASE)
     with database.reading() as session:
-        [epoch] = experiments.list_epochs(session, trial_id=trial_id)
+        [epoch] = list_epochs(session, trial_id=trial_id)
     assert epoch.metrics == {"loss": "NaN", "val_loss": "Infinity"}
 
 

@@ -1,0 +1,86 @@
+"""Descriptions of pictures: what is to be drawn, as the process that draws is told."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+FileFormat = Literal["svg", "png"]
+Scale = Literal["auto", "linear", "log"]
+PanelLayout = Literal["together", "apart"]
+Seeds = Literal["each", "band"]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One trial's values of one metric."""
+
+    label: str
+    candidate: str
+    """What it shares with the trials that differ from it by their seed alone."""
+    metric: str
+    epochs: list[int]
+    """From 1."""
+    values: list[float]
+    """One of each epoch, all finite."""
+    best_epoch: int | None = None
+    """The epoch to mark."""
+    is_leading: bool = False
+    """Whether it is the one to look at, where there are too many to tell apart."""
+
+
+@dataclass(frozen=True)
+class CurvesPicture:
+    """Metrics of several trials over the epochs."""
+
+    title: str
+    """Above the picture."""
+    curves: list[Curve]
+    """All metrics of all trials, in the order in which they are to be told apart."""
+    scale: Scale = "auto"
+    """Of the values; `auto` is logarithmic where the largest is a hundred times the smallest."""
+    layout: PanelLayout = "together"
+    """All metrics in one panel, or one panel a metric."""
+    seeds: Seeds = "each"
+    """A curve a trial, or a candidate's mean with a band from its lowest to its highest seed."""
+    file_format: FileFormat = "svg"
+    kind: Literal["curves"] = "curves"
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What one trial of a sweep has reached."""
+
+    x: float | str
+    """The value of the hyperparameter that is looked at."""
+    value: float
+    """The objective at the trial's best epoch."""
+    series: str
+    """What else it was trained with."""
+
+
+@dataclass(frozen=True)
+class SweepPicture:
+    """The objective against a hyperparameter: a dot a trial, and the means: on a line, if it is a number."""
+
+    title: str
+    hyperparameter: str
+    objective: str
+    reached: list[Reached]
+    scale: Scale = "auto"
+    file_format: FileFormat = "svg"
+    kind: Literal["sweep"] = "sweep"
+
+
+Picture = Annotated[CurvesPicture | SweepPicture, Field(discriminator="kind")]
+_PICTURE: TypeAdapter[Picture] = TypeAdapter(Picture)
+
+
+def write_picture(picture: Picture) -> bytes:
+    """Write a description as JSON."""
+    return _PICTURE.dump_json(picture)
+
+
+def read_picture(document: bytes) -> Picture:
+    """Read a description that was written as JSON."""
+    return _PICTURE.validate_json(document)
