@@ -133,5 +133,8 @@ def answer_questions(answer: Callable[[dict[str, Any], bytes], dict[str, Any]], 
                 found = answer(question, body)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer to this question only
                 found = {"error": f"{type(error).__name__}: {error}"[:500]}
-            answers.write(json.dumps(found).encode() + b"\n")
-            answers.flush()
+            try:
+                answers.write(json.dumps(found).encode() + b"\n")
+                answers.flush()
+            except BrokenPipeError:  # nobody is there to read it
+                os._exit(0)

@@ -89,9 +89,11 @@ def _small_disk() -> Iterator[Path]:
         command = ["/usr/bin/mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", name]
         is_mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
         print(f"data in {name}{'' if is_mounted else ', not mounted: the disk will not be full'}", flush=True)
-        yield Path(name)
-        if is_mounted:
-            subprocess.run(["/usr/bin/umount", "--lazy", name], check=True)
+        try:
+            yield Path(name)
+        finally:
+            if is_mounted:
+                subprocess.run(["/usr/bin/umount", "--lazy", name], check=True)
 
 
 class Soak:
@@ -103,7 +105,7 @@ class Soak:
         self._url = str(cluster.http.base_url)
         self._names = itertools.count()
         self._is_over = threading.Event()
-        cluster.environment |= {"FITTINGROOM_MAX_FAULTS": "1000", "FITTINGROOM_LEASE_SECONDS": "5"}
+        cluster.environment |= {"FITTINGROOM_MAX_FAULTS": "100", "FITTINGROOM_LEASE_SECONDS": "5"}
         cluster.rescuer.send_signal(signal.SIGCONT)
         self._expected = {
             kind: cluster.histories(cluster.client.wait(cluster.client.submit(spec).id, timeout=300))
