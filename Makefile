@@ -87,9 +87,11 @@ faults: $(READY) ## Break it in every way we know, on both stores, one line per 
 conformance: $(READY) ## Hold the API to its schema at length, on both stores (ten minutes)
 	scripts/with-servers $(BIN)/pytest -n 2 --servers --nightly -s tests/app/api/test_openapi.py
 
-soak: $(READY) ## Many experiments and random kills for half an hour, on both stores
+soak: $(READY) ## Many experiments and random kills for half an hour, on both stores; then a hostile world for a quarter
 	scripts/with-servers $(BIN)/python -m tests.faults.soak --minutes 30
 	scripts/with-servers $(BIN)/python -m tests.faults.soak --minutes 30 --server
+	scripts/with-servers $(BIN)/python -m tests.faults.hostile_soak --minutes 15
+	scripts/with-servers $(BIN)/python -m tests.faults.hostile_soak --minutes 15 --server
 
 BACKEND ?= tensorflow
 

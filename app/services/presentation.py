@@ -173,6 +173,7 @@ def plan(spec: ExperimentSpec, planned: ExperimentPlan) -> PlanView:
                 seed=trial.spec.seed,
                 parameter_count=planned.parameter_counts[trial.number],
                 epochs=fixed(trial.spec.fit.epochs),
+                memory_bytes=planned.memory_bytes[trial.number],
             )
             for trial in planned.trials
         ],

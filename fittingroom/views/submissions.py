@@ -18,6 +18,8 @@ class PlannedTrialView(View):
     seed: int
     parameter_count: int
     epochs: int
+    memory_bytes: int | None = None
+    """Estimate of the memory that training it takes, without the dataset; null from a service that makes none."""
 
 
 class PlannedCohortView(View):

@@ -1,20 +1,30 @@
-"""How much memory a trial takes at the least: what is refused for it could never have trained.
+"""Estimate of the memory that training takes, so that what cannot fit is refused before it is queued.
 
-What is counted is certain: weights, their gradient, and what the layers make of one batch. Optimizers, temporaries
-and the dataset come on top, and other trials that train beside it.
+The factors were fitted to measured peaks; `tests/workers/test_memory_estimate.py` measures them anew.
 """
 
 from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.faults import Fault, InvalidSpec
+from fittingroom.specs.optimizers import Optimizer
 from fittingroom.specs.search_space import fixed
 from fittingroom.specs.validation.dataset_checks import training_rows
 from fittingroom.specs.validation.shapes import Network
 
 _FLOAT_BYTES = 4
+_SLOTS = {"sgd": 0, "lion": 1, "adagrad": 1, "rmsprop": 1, "adam": 2, "adamw": 2, "nadam": 2}
 
 
-def least_bytes(trial: TrialSpec, network: Network, rows: int) -> int:
-    """The least that training takes.
+COPIES_OF_WEIGHTS = 4.3
+"""At the peak, on the device and on the host: among them the gradient and the weights of the best epoch."""
+COPIES_OF_SLOTS = 6.6
+COPIES_OF_ACTIVATIONS = 1.6
+"""What the layers make of one batch, and what of its gradient is there at a time."""
+PROGRAM_BYTES = 140_000_000
+"""Memory that making any program takes, however small. It is the worker's own and not in an estimate."""
+
+
+def estimated_bytes(trial: TrialSpec, network: Network, rows: int) -> int:
+    """Estimate what training one trial takes beyond a worker that has trained something small.
 
     Args:
         trial: every value fixed.
@@ -22,20 +32,28 @@ def least_bytes(trial: TrialSpec, network: Network, rows: int) -> int:
         rows: of its dataset.
     """
     batch = min(fixed(trial.fit.batch_size), training_rows(trial.dataset.rows or rows, trial.fit.validation_split))
-    return _FLOAT_BYTES * (2 * network.parameters + batch * network.numbers_per_row)
+    of_weights = COPIES_OF_WEIGHTS + COPIES_OF_SLOTS * slots_per_weight(trial.optimizer)
+    of_activations = COPIES_OF_ACTIVATIONS * batch * network.numbers_per_row
+    return round(_FLOAT_BYTES * (of_weights * network.parameters + of_activations))
 
 
-def refuse_too_large(trial: TrialSpec, network: Network, rows: int, memory_bytes: int) -> None:
+def slots_per_weight(optimizer: Optimizer) -> int:
+    """Return how many numbers an optimizer keeps of each weight."""
+    further = [getattr(optimizer, name, 0) for name in ("momentum", "amsgrad", "centered")]
+    return _SLOTS[optimizer.name] + sum(1 for given in further if fixed(given))
+
+
+def refuse_too_large(trial: TrialSpec, network: Network, needed_bytes: int, memory_bytes: int) -> None:
     """Refuse what cannot fit into a worker's memory.
 
     Raises:
         InvalidSpec: it cannot.
     """
-    needed = least_bytes(trial, network, rows)
-    if needed > memory_bytes:
+    if needed_bytes > memory_bytes:
         detail = (
-            f"training takes at least {needed / 1e9:.1f} GB ({network.parameters:,} parameters with their gradient, "
-            f"and {network.numbers_per_row:,} numbers for each row of a batch); a worker may use "
-            f"{memory_bytes / 1e9:.1f} GB (FITTINGROOM_MEMORY_BYTES). Take a smaller batch_size or fewer units"
+            f"training takes about {needed_bytes / 1e9:.1f} GB ({network.parameters:,} parameters with gradient, "
+            f"optimizer state and best weights, and {network.numbers_per_row:,} numbers for each row of a batch); a "
+            f"worker may use {memory_bytes / 1e9:.1f} GB (FITTINGROOM_MEMORY_BYTES). Take a smaller batch_size or "
+            "fewer units"
         )
         raise InvalidSpec([Fault(pointer="/fit/batch_size", detail=detail, found=str(fixed(trial.fit.batch_size)))])

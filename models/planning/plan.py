@@ -7,7 +7,7 @@ from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.validation.trainability import check_experiment, check_trial
 from models.planning.cohorts import FormedCohort, form_cohorts
-from models.planning.memory import refuse_too_large
+from models.planning.memory import estimated_bytes, refuse_too_large
 from models.planning.sampling import SampledTrial, sample
 
 
@@ -19,6 +19,8 @@ class ExperimentPlan:
     cohorts: list[FormedCohort]
     parameter_counts: dict[int, int]
     """Parameters of each trial's network, by the trial's number."""
+    memory_bytes: dict[int, int]
+    """Estimate of what training each trial takes, by the trial's number."""
 
 
 def plan_experiment(
@@ -39,11 +41,12 @@ def plan_experiment(
     schema = check_experiment(spec, datasets)
     trials = sample(_with_content(spec, datasets))
     networks = {trial.number: check_trial(trial.spec, schema, trial.place) for trial in trials}
+    needed = {trial.number: estimated_bytes(trial.spec, networks[trial.number], schema.rows) for trial in trials}
     if memory_bytes is not None:
         for trial in trials:
-            refuse_too_large(trial.spec, networks[trial.number], schema.rows, memory_bytes)
+            refuse_too_large(trial.spec, networks[trial.number], needed[trial.number], memory_bytes)
     counts = {number: network.parameters for number, network in networks.items()}
-    return ExperimentPlan(trials, form_cohorts(trials, spec.device), counts)
+    return ExperimentPlan(trials, form_cohorts(trials, spec.device), counts, needed)
 
 
 def _with_content(spec: ExperimentSpec, datasets: Mapping[str, DatasetSchema]) -> ExperimentSpec:

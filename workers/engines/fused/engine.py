@@ -58,7 +58,7 @@ class FusedEngine:
         data = self.residence.get(cohort.arrays)
         method = self.programs.method(cohort.trials[0].spec, cohort.arrays)
         lanes = _first_lanes(method, [trial.spec for trial in cohort.trials], features=data.training.x.shape[1])
-        together = max(1, self._state_bytes // lanes[0].nbytes)
+        together = max(1, self._state_bytes // (lanes[0].nbytes + 2 * method.activation_bytes))
         parts = [slice(first, first + together) for first in range(0, len(lanes), together)]
         saved = cohort.checkpoint
         members = [[trial.id for trial in cohort.trials[part]] for part in parts]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.losses import target_form
 from fittingroom.specs.search_space import fixed
+from fittingroom.specs.validation.shapes import measure
 from workers.builders.losses import build_loss
 from workers.builders.metrics import build_metrics
 from workers.builders.networks import build_network
@@ -78,6 +79,7 @@ class Method:
         key: tells it from other methods.
         can_map: whether it pays to map it over trials, as far as is known.
         multiplications: what a row takes, once through the network.
+        activation_bytes: what the layers make of a batch, in float32.
         batch_size: rows of a batch.
         learning_rate_slot: where among the slots the learning rate is; None with a schedule.
     """
@@ -95,6 +97,7 @@ class Method:
         self._model = build_network(spec, features, backend.LAYERS)
         self.can_map = backend.maps_well(self._model)
         self.multiplications = sum(multiplications(self._model))
+        self.activation_bytes = 4 * self.batch_size * measure(spec.model, features).numbers_per_row
         self._optimizer = backend.without_variables(build_optimizer(spec.optimizer))
         self._optimizer.build(self._model.trainable_variables)
         self._slots: dict[float | None, list[NDArray[Any]]] = {}
