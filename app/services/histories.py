@@ -57,7 +57,7 @@ class TrialHistories:
         for first in range(0, len(self.positions), TRIALS_AT_ONCE):
             ids = [position.id for position in self.positions[first : first + TRIALS_AT_ONCE]]
             with self.database.reading() as session:
-                found = read_epochs(session, dict.fromkeys(ids, 1), only=[1])
+                found = read_epochs(session, dict.fromkeys(ids, (0, 1)), only=[1])
             names |= dict.fromkeys(name for rows in found.values() for _, metrics in rows for name in metrics)
         return list(names)
 
@@ -97,12 +97,12 @@ class TrialHistories:
                 epoch for position in group for epoch in (position.best_epoch, position.epochs_completed) if epoch
             }
             only = {*spaced_epochs(self._longest, self._rows_each), *marked}
-        ends = {position.id: position.epochs_completed for position in group}
+        spans = {position.id: (starts[position.id], position.epochs_completed) for position in group}
         with self.database.reading() as session:
-            found = read_epochs(session, ends, after_epoch=min(starts[trial_id] for trial_id in ends), only=only)
+            found = read_epochs(session, spans, only=only)
         views = []
         for position in group:
-            rows = [row for row in found[position.id] if row[0] > starts[position.id]]
+            rows = found[position.id]
             last = rows[-1][0] if rows else starts[position.id]
             if last < position.epochs_completed:
                 raise NotFoundError("trial", position.id)
@@ -148,7 +148,7 @@ def get_trial_history(
     """Read a trial's epochs later than one of them; or raise NotFoundError."""
     with database.reading() as session:
         row = experiments.get_trial(session, trial_id, project)
-        epochs = read_epochs(session, {trial_id: row.epochs_completed}, after_epoch=after_epoch)[trial_id]
+        epochs = read_epochs(session, {trial_id: (after_epoch, row.epochs_completed)})[trial_id]
     kept = epochs if thinning is None else thinning.apply(epochs, row.best_epoch, row.epochs_completed)
     return presentation.trial_history(row, kept)
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from pydantic_core import from_json
-from sqlalchemy import Text, cast, func, select
+from sqlalchemy import Text, and_, cast, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from fittingroom.views.history import WireNumber
@@ -17,6 +17,8 @@ from models.sql.tables import EpochTable, TrialTable
 
 EpochRow = tuple[int, Mapping[str, WireNumber]]
 """An epoch's number, from 1, and its metrics."""
+Span = tuple[int, int]
+"""Epochs later than the first number, up to the second."""
 
 
 @dataclass(frozen=True)
@@ -66,24 +68,28 @@ def last_epochs_at(session: Session, trial_ids: Collection[str], version: int) -
 
 
 def read_epochs(
-    session: Session, last_epochs: Mapping[str, int], *, after_epoch: int = 0, only: Collection[int] | None = None
+    session: Session, spans: Mapping[str, Span], *, only: Collection[int] | None = None
 ) -> dict[str, list[EpochRow]]:
     """Read epochs of some trials.
 
     Args:
         session: an open session.
-        last_epochs: the last epoch to read, of each trial.
-        after_epoch: read later ones than this.
-        only: read these epochs and no others.
+        spans: which epochs of each trial.
+        only: of these, read those with such a number and no others.
 
     Returns:
         Of each trial the epochs found, in order.
     """
-    found: dict[str, list[EpochRow]] = {trial_id: [] for trial_id in last_epochs}
+    found: dict[str, list[EpochRow]] = {trial_id: [] for trial_id in spans}
     columns = EpochTable.__table__.c
+    by_start: dict[int, list[str]] = {}
+    for trial_id, (after, _) in spans.items():
+        by_start.setdefault(after, []).append(trial_id)
+    # Each trial from its own start: from the earliest of all, far more might be read than is wanted.
+    wanted = [and_(columns.trial_id.in_(ids), columns.epoch > after) for after, ids in by_start.items()]
     query = (
         select(columns.trial_id, columns.epoch, cast(columns.metrics, Text))
-        .where(columns.trial_id.in_(last_epochs), columns.epoch > after_epoch)
+        .where(or_(false(), *wanted))
         .order_by(columns.trial_id, columns.epoch)
     )
     if only is not None:
@@ -92,6 +98,6 @@ def read_epochs(
     # One document for all takes a fifth of the time of one for each.
     all_metrics = from_json(f"[{','.join(text for _, _, text in rows)}]")
     for (trial_id, epoch, _), metrics in zip(rows, all_metrics, strict=True):
-        if epoch <= last_epochs[trial_id]:
+        if epoch <= spans[trial_id][1]:
             found[trial_id].append((epoch, metrics))
     return found

@@ -8,6 +8,7 @@ from functools import partialmethod
 from typing import Any
 
 import httpx
+import pydantic_core
 import pytest
 
 from app.services import histories
@@ -111,6 +112,30 @@ def test_epochs_that_are_written_while_a_history_is_read_are_not_in_it(
         writer.write(*range(6))
     assert lengths == [3] * 6
     assert history.about.version < histories.find_history(database, "default", experiment_id).about.version
+
+
+@pytest.mark.stores
+def test_no_more_is_read_than_was_written_since(
+    http: httpx.Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trials that are far ahead are not read from where one begins that is behind."""
+    writer = Writer(database, submit(http, **RATES, fit=FIT))
+    for _ in range(30):
+        writer.write(*range(5))
+    version = histories.find_history(database, "default", writer.trials[0].experiment_id).about.version
+    writer.write(*range(6))
+    parsed: list[int] = []
+
+    def from_json(text: str) -> Any:
+        found = pydantic_core.from_json(text)
+        parsed.append(len(found))
+        return found
+
+    monkeypatch.setattr("models.sql.histories.from_json", from_json)
+    history = histories.find_history(database, "default", writer.trials[0].experiment_id, version)
+    [page] = history.trials.pages()
+    assert {trial.number: trial.history["epoch"] for trial in page} == {n: [31] for n in range(1, 6)} | {6: [1]}
+    assert sum(parsed) == 6
 
 
 @pytest.mark.usefixtures("short_pieces")
