@@ -75,7 +75,7 @@ class DatasetTable(Base):
     project: Mapped[str] = mapped_column(_PROJECT)
     name: Mapped[str] = mapped_column(String(200))
     sha256: Mapped[str] = mapped_column(String(64), index=True)
-    stored_bytes: Mapped[int] = mapped_column(BigInteger)
+    stored_bytes: Mapped[int] = mapped_column(BigInteger, server_default="0")
     document: Mapped[dict[str, Any]]
     created_at: Mapped[dt.datetime]
 

@@ -1,6 +1,7 @@
 """Migrations make exactly the tables of `models.sql.tables`, and unmake them."""
 
 import contextlib
+import datetime as dt
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,12 +11,13 @@ import alembic.command
 import alembic.config
 import pytest
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import MetaData, inspect, text
 
 from models.errors import TooNewError
 from models.sql.database import MIGRATIONS_DIR, Database, known_versions
 from models.sql.tables import Base
 from tests.conftest import create_postgres_database, drop_postgres_database
+from tests.factories import document
 
 pytestmark = pytest.mark.stores
 
@@ -137,3 +139,40 @@ def test_size_of_datasets_follows_from_rows_and_features(empty: Database) -> Non
     empty.migrate()
     with empty.reading() as session:
         assert session.execute(text("SELECT stored_bytes FROM datasets")).scalar_one() == 891 * 48
+
+
+_DOCUMENT = document(rows=1, features=1)
+"""A value for each column of JSON: a spec, and what a dataset has."""
+_VALUES = {object: _DOCUMENT, dict: _DOCUMENT, str: "x", int: 1, float: 1.0, bool: True}
+
+
+def fill(database: Database) -> set[str]:
+    """Put one row into each table, with a value in each column; all keys are the same, so each row refers to others."""
+    tables = MetaData()
+    tables.reflect(database.engine)
+    now = dt.datetime(2026, 1, 1)  # noqa: DTZ001 - as SQLite has it
+    with database.engine.begin() as connection:
+        for table in tables.sorted_tables:
+            if table.name != "alembic_version":
+                values = {
+                    column.name: now if column.type.python_type is dt.datetime else _VALUES[column.type.python_type]
+                    for column in table.columns
+                }
+                connection.execute(table.insert().values(values))
+    return {table.name for table in tables.sorted_tables} - {"alembic_version"}
+
+
+@pytest.mark.parametrize("version", known_versions())
+def test_rows_outlast_an_upgrade_and_a_downgrade(empty: Database, version: str) -> None:
+    """SQLite refuses to make a table anew to which rows refer; an empty one it does not."""
+    run(empty, "upgrade", version)
+    names = fill(empty)
+
+    def counts() -> set[int]:
+        with empty.engine.connect() as connection:
+            return {connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one() for name in names}  # noqa: S608
+
+    empty.migrate()
+    assert counts() == {1}
+    run(empty, "downgrade", version)
+    assert counts() == {1}
