@@ -1,18 +1,21 @@
 """The API as a process: uvicorn, with its limits, and an end that makes nobody wait."""
 
 import gc
+import resource
 import sys
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
-from app.api.connection_limits import GuardedProtocol
+from app.api.connection_limits import MAX_CONNECTIONS, GuardedProtocol
 from app.main import create_app
 from app.services.version_watcher import Versions
 from models.settings import Settings
 
 GRACE_SECONDS = 5
+FURTHER_FILES = 500
+"""Open files beside those of connections: of the database, of uploads, of child processes."""
 SWITCH_SECONDS = 0.001
 """After so long a thread that reads a long answer lets another one compute; Python's own 5 ms add up to a wait."""
 
@@ -36,6 +39,15 @@ def configuration(application: FastAPI, host: str, port: int) -> uvicorn.Config:
     )  # fmt: skip
 
 
+def _allow_many_files() -> None:
+    """Allow as many open files as connections need; by default a process has 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_CONNECTIONS + FURTHER_FILES
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def run_server(settings: Settings, host: str, port: int) -> None:
     """Serve until a signal ends it."""
     application = create_app(settings)
@@ -45,4 +57,5 @@ def run_server(settings: Settings, host: str, port: int) -> None:
     gc.collect()
     gc.freeze()
     sys.setswitchinterval(SWITCH_SECONDS)
+    _allow_many_files()
     server.run()

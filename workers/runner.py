@@ -80,6 +80,8 @@ class Runner:
         self.reporter: Reporter | None = None
         self.releasing = threading.Event()
         self.lost: Claim | None = None
+        self._has_put_back = False
+        """Whether the last cohort was put back for a fault that may pass."""
 
     @property
     def is_worn(self) -> bool:
@@ -99,6 +101,8 @@ class Runner:
             if not offered:
                 return
             lost = 0 if any(self.train_cohort(cohort_id) for cohort_id in offered) else lost + 1
+            if self._has_put_back:  # the fault may be this worker's: others are told first
+                return
 
     def train_cohort(self, cohort_id: str) -> bool:
         """Train a cohort if nobody else does; a race that is lost changes nothing, and is answered False."""
@@ -112,7 +116,7 @@ class Runner:
             return False
         log = _log.bind(cohort=cohort_id, attempt=claim.attempt)
         log.info("cohort_claimed")
-        self.claim, self.claimed_at = claim, time.monotonic()
+        self.claim, self.claimed_at, self._has_put_back = claim, time.monotonic(), False
         checkpoints = Checkpoints(self._storage, claim, mine)
         try:
             self._train(claim, checkpoints)
@@ -245,9 +249,9 @@ class Runner:
                     transitions.mark_failed(session, claim, {"kind": "usage", "message": str(error)})
                 case _ if isinstance(error, MemoryError) or backend.is_out_of_memory(error):
                     detail = f"attempt {claim.attempt}: worker {self._worker_id} ran out of memory"
-                    transitions.mark_faulted(session, claim, max_faults, detail)
+                    self._has_put_back = transitions.mark_faulted(session, claim, max_faults, detail)
                 case DatabaseUnavailableError() | OSError():  # the database, the disk, the network
-                    transitions.mark_faulted(session, claim, max_faults, detail)
+                    self._has_put_back = transitions.mark_faulted(session, claim, max_faults, detail)
                 case _:
                     message = f"the service failed ({type(error).__name__}); its log names cohort {claim.cohort_id}"
                     transitions.mark_failed(session, claim, {"kind": "fatal", "message": message})

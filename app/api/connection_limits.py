@@ -22,6 +22,7 @@ class GuardedProtocol(HttpToolsProtocol):
     """uvicorn's protocol, which refuses what is too much, too long or too slow."""
 
     _head_bytes = 0
+    """Bytes that came since the request began; after its head, since the last piece of its body."""
     _is_in_head = True
     _is_refused = False
     _timer: asyncio.TimerHandle | None = None
@@ -46,15 +47,25 @@ class GuardedProtocol(HttpToolsProtocol):
         """Take what has come, unless it is more than a head may be."""
         if self._is_refused:
             return
-        if self._is_in_head:
-            self._head_bytes += len(data)
+        self._head_bytes += len(data)
         super().data_received(data)
-        if self._is_in_head and self._head_bytes > MAX_HEAD_BYTES:
+        # After the head these are a body's trailers, and what stands in a chunk's line beside its size.
+        if self._head_bytes > MAX_HEAD_BYTES and not self._is_refused:
             self._refuse_long_head()
+        elif self._is_waiting:  # empty lines begin no request, but they end the wait for one
+            self._expect_head()
+
+    @property
+    def _is_waiting(self) -> bool:
+        """Whether nothing is being answered, and nothing would end the wait for the next request."""
+        is_answered = self.cycle is None or self.cycle.response_complete
+        has_timer = self._timer is not None or self.timeout_keep_alive_task is not None
+        return is_answered and not self.pipeline and not has_timer and not self._is_refused
 
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
+        self._unset_keepalive_if_required()  # what began with the end of another request's body, too
         self._head_bytes = 0
         self._is_in_head = True
         if self._timer is None:
@@ -71,6 +82,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of its body."""
+        self._head_bytes = 0
         if not self._is_refused:
             super().on_body(body)
 
@@ -89,8 +101,14 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """A request is answered, be its body there or not."""
         super().on_response_complete()
+        if self.transport.is_closing():
+            self._close()
         if not self.pipeline and self.cycle.response_complete and self.cycle.more_body and self._timer is None:
-            self._timer = self.loop.call_later(_DRAIN_SECONDS, self.transport.close)
+            self._timer = self.loop.call_later(_DRAIN_SECONDS, self._close)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """No further request has come."""
+        self._close()
 
     def pause_writing(self) -> None:
         """The client reads more slowly than it is answered."""
@@ -142,4 +160,9 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.write("\r\n".join([*lines, "", ""]).encode() + body)
             if self.transport.can_write_eof():
                 self.transport.write_eof()
-            self.loop.call_later(_DRAIN_SECONDS, self.transport.close)
+            self.loop.call_later(_DRAIN_SECONDS, self._close)
+
+    def _close(self) -> None:
+        """Close the connection when all is sent; a client that does not read does not keep it open."""
+        self.transport.close()
+        self.loop.call_later(UNREAD_SECONDS, self.transport.abort)

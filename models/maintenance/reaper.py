@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection
 import structlog
 from celery import Celery
 
-from models.errors import FittingRoomError
 from models.maintenance.retention import tidy
 from models.messaging.broker import ring
 from models.settings import Settings
@@ -53,7 +52,7 @@ class Reaper(threading.Thread):
                     self._tidied_at = time.monotonic()
                     for sentence in tidy(self._database, Storage(self._settings.storage_location), self._settings):
                         _log.info("tidied", what=sentence)
-            except (FittingRoomError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - each storage has errors of its own, and none may end the sweeps
                 _log.warning("sweep_missed", error=type(error).__name__)
 
     def sweep(self) -> None:

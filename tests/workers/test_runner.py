@@ -11,13 +11,14 @@ from models.settings import Settings
 from models.sql import client_requests, experiments, transitions
 from models.sql.database import Database, clock
 from models.sql.tables import CohortTable
+from models.storage import Storage
 from tests.factories import DENSE_2, layers
 from tests.factories import store as store_experiment
 from tests.training import list_epochs
 from tests.workers.engines.trials import fused_engine, reference_engine
 from workers.engines.base import CannotTrainError, Cohort, Engine, EpochDecision, Metrics, Report
 from workers.runner import Runner
-from workers.saving.artifacts import ArtifactWriter
+from workers.saving.artifacts import ArtifactWriter, read_artifact
 
 pytestmark = pytest.mark.stores
 
@@ -290,3 +291,27 @@ def test_a_cancel_that_comes_while_another_trial_ends(
     assert (long.state, long.artifact) == ("cancelled", None)
     assert long.epochs_completed == 3
     assert [epoch for number, epoch, _ in epochs(database, experiment_id) if number == long.number] == [1, 2, 3]
+
+
+def test_worker_with_a_fault_of_its_own_leaves_what_waits_to_others(runner: Runner, database: Database) -> None:
+    """A full disk of one worker would use up the attempts of one cohort after the other."""
+    stored = [store_experiment(database, name=f"number {number}") for number in range(3)]
+
+    def fail() -> None:
+        raise OSError("this worker's disk is full")
+
+    runner.engines = {name: Interrupted(engine, 1, fail) for name, engine in runner.engines.items()}
+    runner.train_waiting(["any"])
+    attempts = [trial.attempt for experiment_id, _ in stored for trial in trials(database, experiment_id)]
+    assert sorted(attempts) == [0, 0, 1]
+
+
+def test_trials_that_end_after_the_same_epoch_one_by_one_keep_their_weights(
+    settings: Settings, database: Database
+) -> None:
+    runner = runner_with("reference", settings, database)
+    experiment_id, [message] = store_experiment(database, **SWEEP)
+    runner.train_cohort(message.cohort_id)
+    storage = Storage(settings.storage_location)
+    for trial in trials(database, experiment_id):
+        assert read_artifact(storage, trial.artifact, trial.id).weights

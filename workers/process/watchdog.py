@@ -111,9 +111,10 @@ class Watchdog(threading.Thread):
 
     def _fail(self, claim: Claim, message: str) -> None:
         with self._database.writing() as session:
-            transitions.mark_failed(session, claim, {"kind": "usage", "message": message})
-        _log.warning("time_limit_passed", cohort=claim.cohort_id)
-        self._leave()
+            has_failed = transitions.mark_failed(session, claim, {"kind": "usage", "message": message})
+        if has_failed:  # or else it has ended meanwhile, and the worker may have begun with another one
+            _log.warning("time_limit_passed", cohort=claim.cohort_id)
+            self._leave()
 
     def _watch_requests(self) -> None:
         """Do what clients have asked for if no epoch ends within the grace: until then the engine does it better."""
@@ -134,11 +135,15 @@ class Watchdog(threading.Thread):
         waited = time.monotonic() - self._requested[2]
         if min(waited, self._runner.silent_seconds) < self._settings.grace_seconds:
             return
+        is_held = True
         if request is StopRequest.CANCEL:
             with self._database.writing() as session:
-                transitions.mark_cancelled(session, claim, sorted(transitions.list_cancel_requests(session, claim)))
+                asked = sorted(transitions.list_cancel_requests(session, claim))
+                is_held = transitions.mark_cancelled(session, claim, asked)
         elif request is StopRequest.PAUSE:
-            self._runner.release(claim)
+            is_held = self._runner.release(claim)
+        if not is_held or self._runner.claim is not claim:
+            return
         _log.warning("stopped_within_an_epoch", cohort=claim.cohort_id, request=request.name.lower())
         self._leave()
 

@@ -1,7 +1,8 @@
 """The report function that an engine is given: it times, records, saves, and answers which trials must stop."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from enum import Enum, auto
 from typing import Any
 
@@ -73,6 +74,7 @@ class Reporter:
         self._is_leaving = False
         self.is_saving = False
         """Whether what takes time is the storage, and no epoch."""
+        self._patience_seconds = ARTIFACT_PATIENCE_SECONDS
         self._reported_at = self._saved_at = time.monotonic()
         self.lease_status: Callable[[], LeaseStatus] = lambda: LeaseStatus.HELD
         """Asked after each epoch; the runner says."""
@@ -130,17 +132,27 @@ class Reporter:
             ReleasedError: the worker is to end; another one will train what came after the last checkpoint.
         """
         attempts = Retrying(
-            stop=stop_after_delay(ARTIFACT_PATIENCE_SECONDS),
+            stop=stop_after_delay(self._patience_seconds),
             wait=wait_exponential(multiplier=0.2, max=10.0),
             before_sleep=self._look_around,
         )
-        self.is_saving = True
         try:
-            return attempts(self._artifacts.save, self._epoch, weights), None
+            with self._saving():
+                return attempts(self._artifacts.save, self._epoch, weights), None
         except RetryError as error:
+            self._patience_seconds = 0.0  # what others of the cohort end with is tried once
             cause = error.last_attempt.exception()
             return None, f"they could not be written: {type(cause).__name__}: {cause}"[:200]
+
+    @contextmanager
+    def _saving(self) -> Iterator[None]:
+        """While the storage takes its time, which counts for no epoch and for no time limit."""
+        began = time.monotonic()
+        self.is_saving = True
+        try:
+            yield
         finally:
+            self._reported_at += time.monotonic() - began
             self.is_saving = False
 
     def _look_around(self, attempt: RetryCallState) -> None:
@@ -157,7 +169,8 @@ class Reporter:
         """Keep a checkpoint; one that finds no room is missed, and the one before stands."""
         watches = {trial_id: self._watches[trial_id].state() for trial_id in self._unended}
         try:
-            self._checkpoints.save(SavedCohort(self._engine[0], checkpoint, watches))
+            with self._saving():
+                self._checkpoints.save(SavedCohort(self._engine[0], checkpoint, watches))
         except Exception as error:  # noqa: BLE001 - every storage has exceptions of its own, and none may end training
             _log.warning("checkpoint_missed", error=f"{type(error).__name__}: {error}")
         self._saved_at = time.monotonic()

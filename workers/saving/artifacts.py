@@ -66,7 +66,8 @@ class ArtifactWriter:
             arrays |= {"mean": scaling.mean, "deviation": scaling.deviation}
         for trial_id, values in weights.items():
             arrays |= {f"{trial_id}/{index}": value for index, value in enumerate(values)}
-        name = f"{self._folder}/{self._prefix}-{epoch:06}.npz"
+        # With a trial in it, as trials that train one after the other may end after the same epoch.
+        name = f"{self._folder}/{self._prefix}-{epoch:06}-{min(weights)}.npz"
         with tempfile.NamedTemporaryFile() as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]  # names are our own
             file.flush()

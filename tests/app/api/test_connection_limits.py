@@ -167,3 +167,60 @@ def test_answer_that_nobody_reads_ends_its_connection(
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         connection.sendall(b"GET /static/plotly.min.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 4)
         assert is_cut_off(connection)
+
+
+GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def test_empty_line_after_an_answer_keeps_no_connection(
+    shared_http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins no request, but it ends the wait for one."""
+    with connected(shared_http) as connection:
+        connection.sendall(GET)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+        monkeypatch.setattr(connection_limits, "HEAD_SECONDS", 0.2)
+        connection.sendall(b"\r\n")
+        assert all_from(connection).startswith(b"HTTP/1.1 408")
+
+
+def test_trailers_of_a_body_are_counted(shared_http: httpx.Client) -> None:
+    head = (
+        b"POST /v1/experiments/plan HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n"
+    )
+    line = b"X-Trailer: " + b"x" * 1_000 + b"\r\n"
+    sent = 0
+    with connected(shared_http) as connection:
+        connection.sendall(head + b"1\r\n{\r\n0\r\n")
+        try:
+            while sent < 50 * connection_limits.MAX_HEAD_BYTES:
+                connection.sendall(line)
+                sent += len(line)
+        except OSError:  # it is cut off
+            return
+        answer = all_from(connection)
+    assert answer.startswith(b"HTTP/1.1 431"), answer[:100]
+
+
+def test_body_in_small_pieces_is_no_long_head(shared_http: httpx.Client) -> None:
+    head = (
+        b"POST /v1/experiments/plan HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n"
+    )
+    piece = b"400\r\n" + b" " * 1_024 + b"\r\n"
+    with connected(shared_http) as connection:
+        connection.sendall(head + piece * 200 + b"%x\r\n%s\r\n0\r\n\r\n" % (len(SPEC), SPEC.encode()))
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+
+
+def test_request_that_follows_a_refused_ones_body_is_answered(shared_http: httpx.Client) -> None:
+    """The wait for a next request must not end while one is being answered."""
+    with connected(shared_http) as connection:
+        body = b" " * 2_000
+        connection.sendall(head("/v1/nowhere", len(body)) + body[:10])
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 404")
+        experiment = httpx.post(shared_http.base_url.join("/v1/experiments"), content=SPEC, headers=JSON).json()["id"]
+        path = f"/v1/experiments/{experiment}?wait=7".encode()
+        connection.sendall(body[10:] + b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
