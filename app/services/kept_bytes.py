@@ -8,6 +8,8 @@ from models.sql.usage import count_stored_bytes
 
 BELIEVED_SECONDS = 60.0
 """For how long it is believed what a project keeps."""
+BELIEVED_FULL_SECONDS = 1.0
+"""The same where it is too much: who deletes something as he is told may go on at once."""
 
 
 class KeptBytes:
@@ -22,7 +24,8 @@ class KeptBytes:
     def refuse_full(self, project: str) -> None:
         """Raise StorageQuotaError if a project keeps as much as it may."""
         found, found_at = self._found.get(project, (0, float("-inf")))
-        if time.monotonic() - found_at > BELIEVED_SECONDS:
+        believed_seconds = BELIEVED_SECONDS if found < self.max_bytes else BELIEVED_FULL_SECONDS
+        if time.monotonic() - found_at > believed_seconds:
             with self._database.reading() as session:
                 found = count_stored_bytes(session, project)
             self._found[project] = found, time.monotonic()

@@ -5,9 +5,9 @@ What it has answered is committed; workers are told afterwards.
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 
 from celery import Celery
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
@@ -86,7 +86,12 @@ class SubmissionWriter:
 
         Without a broker it is accepted all the same: the rows are queued, and a reaper tells those who are idle.
         """
-        chosen = list(islice(cohorts, _MAX_RUNG))
+        by_queue: Counter[str] = Counter()
+        chosen = []
+        for cohort in cohorts:
+            by_queue[cohort.queue] += 1
+            if by_queue[cohort.queue] <= _MAX_RUNG:
+                chosen.append(cohort)
         if chosen:
             self._bell.submit(self._ring, chosen)
 

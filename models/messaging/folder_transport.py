@@ -30,9 +30,13 @@ class FolderChannel(filesystem.Channel):
         folder = Path(self.data_folder_out)
         unique = uuid.uuid4()
         unfinished = folder / f".{unique}.unfinished"
-        unfinished.write_bytes(str_to_bytes(dumps(payload)))
-        # The wall clock orders messages across restarts of the machine; the transport's own monotonic one does not.
-        unfinished.replace(folder / f"{time.time_ns():020d}_{unique}.{queue}.msg")
+        try:
+            unfinished.write_bytes(str_to_bytes(dumps(payload)))
+            # The wall clock orders messages across restarts of the machine; the transport's own monotonic one does not.
+            unfinished.replace(folder / f"{time.time_ns():020d}_{unique}.{queue}.msg")
+        except OSError:
+            unfinished.unlink(missing_ok=True)  # a full disk is to stay as full as it was
+            raise
 
 
 class FolderTransport(ForgivingTransport, filesystem.Transport):
