@@ -1,6 +1,7 @@
 """Descriptions of pictures: what is to be drawn, as the process that draws is told."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
@@ -73,14 +74,19 @@ class SweepPicture:
 
 
 Picture = Annotated[CurvesPicture | SweepPicture, Field(discriminator="kind")]
-_PICTURE: TypeAdapter[Picture] = TypeAdapter(Picture)
+
+
+@cache
+def _adapter() -> TypeAdapter[Picture]:
+    """Made when it is first needed: most processes never draw."""
+    return TypeAdapter(Picture)
 
 
 def write_picture(picture: Picture) -> bytes:
     """Write a description as JSON."""
-    return _PICTURE.dump_json(picture)
+    return _adapter().dump_json(picture)
 
 
 def read_picture(document: bytes) -> Picture:
     """Read a description that was written as JSON."""
-    return _PICTURE.validate_json(document)
+    return _adapter().validate_json(document)

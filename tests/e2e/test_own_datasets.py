@@ -33,12 +33,12 @@ def upload(service: Service, name: str, content: str, target: str, ignore: str) 
 
 
 def test_classes_and_numbers_of_ones_own_are_learned(service: Service) -> None:
-    upload(service, "homes", table(400, 0, gaps=True), "high", "price")
-    upload(service, "homes-test", table(100, 1, gaps=False), "high", "price")
+    upload(service, "own-homes", table(400, 0, gaps=True), "high", "price")
+    upload(service, "own-homes-test", table(100, 1, gaps=False), "high", "price")
     upload(service, "prices", table(400, 0, gaps=False), "price", "high")
     hidden = {"type": "dense", "units": 16, "activation": "relu"}
     classes = document(
-        dataset={"name": "homes", "standardize": True, "validation": "homes-test"},
+        dataset={"name": "own-homes", "standardize": True, "validation": "own-homes-test"},
         model=layers(hidden, {"type": "dense", "units": 2, "activation": "softmax"}),
         optimizer={"name": "adam", "learning_rate": 0.01},
         fit={"epochs": 30, "class_weight": {"1": 2.0}},

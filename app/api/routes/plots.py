@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
@@ -12,12 +12,13 @@ from app.api.conditional_requests import UNCHANGED, is_known, not_modified
 from app.api.dependencies import ExperimentId, ReadService
 from app.api.problems import Responses, problem_responses
 from app.api.strict_route import StrictRoute, refuse_parameter
-from app.plots.pictures import Picture, write_picture
-from app.plots.selection import Look, picture_experiment, picture_trials
 from app.services.drawing_processes import DrawingProcesses
 from app.services.experiments import Service
 from fittingroom.specs.base import Visible
 from fittingroom.specs.limits import MAX_NAME_LENGTH
+
+if TYPE_CHECKING:
+    from app.plots.pictures import Picture
 
 router = APIRouter(prefix="/v1", tags=["plots"], route_class=StrictRoute)
 
@@ -69,8 +70,12 @@ async def plot_experiment(  # noqa: PLR0913 - a query's parameters
     if is_known(request, etag):
         return not_modified(etag)
 
-    look = Look(several, x, scale, layout, seeds, _format_of(request))
-    return await _drawn(request, service, etag, lambda: picture_experiment(service, view, look))
+    def select() -> "Picture":
+        from app.plots.selection import Look, picture_experiment  # noqa: PLC0415 - most processes never draw
+
+        return picture_experiment(service, view, Look(several, x, scale, layout, seeds, _format_of(request)))
+
+    return await _drawn(request, service, etag, select)
 
 
 @router.get(
@@ -95,8 +100,13 @@ async def plot_trials(  # noqa: PLR0913 - a query's parameters
     if is_known(request, etag):
         return not_modified(etag)
 
-    look = Look(several, scale=scale, layout=layout, seeds=seeds, file_format=_format_of(request))
-    return await _drawn(request, service, etag, lambda: picture_trials(service, ids, look))
+    def select() -> "Picture":
+        from app.plots.selection import Look, picture_trials  # noqa: PLC0415 - most processes never draw
+
+        look = Look(several, scale=scale, layout=layout, seeds=seeds, file_format=_format_of(request))
+        return picture_trials(service, ids, look)
+
+    return await _drawn(request, service, etag, select)
 
 
 def _several(name: str, text: str | None, at_most: int) -> list[str]:
@@ -122,8 +132,13 @@ def _etag(request: Request, version: str) -> str:
     return f'W/"{asked}"'
 
 
-async def _drawn(request: Request, service: Service, etag: str, select: Callable[[], Picture]) -> Response:
+async def _drawn(request: Request, service: Service, etag: str, select: Callable[[], "Picture"]) -> Response:
+    def selected() -> bytes:
+        from app.plots.pictures import write_picture  # noqa: PLC0415 - most processes never draw
+
+        return write_picture(select())
+
     processes: DrawingProcesses = request.app.state.drawing
-    picture = await processes.draw(service.project, lambda: write_picture(select()))
+    picture = await processes.draw(service.project, selected)
     media_type = {"svg": "image/svg+xml", "png": "image/png"}[_format_of(request)]
     return Response(picture, media_type=media_type, headers={"ETag": etag, "Cache-Control": "no-cache"})
