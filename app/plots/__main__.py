@@ -10,7 +10,7 @@ from models.child_processes import answer_questions
 
 IDLE_SECONDS = 600.0
 MEMORY_BYTES = 2 * 1024**3
-"""Of addresses: what drawing may take."""
+"""Limit on the addresses of a process that draws."""
 
 
 def _answer(question: dict[str, Any], body: bytes) -> dict[str, Any]:

@@ -18,7 +18,7 @@ class Curve:
 
     label: str
     candidate: str
-    """What it shares with the trials that differ from it by their seed alone."""
+    """The label without its seed, shared by trials that differ by their seed alone."""
     metric: str
     epochs: list[int]
     """From 1."""
@@ -39,7 +39,7 @@ class CurvesPicture:
     curves: list[Curve]
     """All metrics of all trials, in the order in which they are to be told apart."""
     scale: Scale = "auto"
-    """Of the values; `auto` is logarithmic where the largest is a hundred times the smallest."""
+    """Scale of the values; `auto` is logarithmic where the largest is a hundred times the smallest."""
     layout: PanelLayout = "together"
     """All metrics in one panel, or one panel a metric."""
     seeds: Seeds = "each"
@@ -50,14 +50,14 @@ class CurvesPicture:
 
 @dataclass(frozen=True)
 class Reached:
-    """What one trial of a sweep has reached."""
+    """Best value of one trial of a sweep."""
 
     x: float | str
     """The value of the hyperparameter that is looked at."""
     value: float
     """The objective at the trial's best epoch."""
     series: str
-    """What else it was trained with."""
+    """Its other hyperparameters, as a label."""
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class CachedResponse:
     has_ended: bool = False
     """Of a history: whether nothing more comes."""
     history: ExperimentHistory | None = None
-    """What the body would be, where it is too long to be held: it is to be read as it is sent."""
+    """The history to read while it is sent, where the body would be too long to hold."""
 
 
 class AnswerCache:
@@ -210,7 +210,7 @@ class Reading:
         return await self._cache.get(("history", trial_id, after, points, as_csv), resource.version, make)
 
     async def changes(self, project: str, experiment_id: str, version: int) -> AsyncIterator[CachedResponse]:
-        """What was written after a version, again and again, until the experiment has ended.
+        """Yield what was written after a version, again and again, until the experiment has ended.
 
         A long answer comes in parts. All but the last, which has no trials, are at the version given, so that a client
         whose connection breaks goes on from there.

@@ -18,7 +18,7 @@ COPIES_OF_WEIGHTS = 4.3
 """At the peak, on the device and on the host: among them the gradient and the weights of the best epoch."""
 COPIES_OF_SLOTS = 6.6
 COPIES_OF_ACTIVATIONS = 1.6
-"""What the layers make of one batch, and what of its gradient is there at a time."""
+"""Outputs of all layers for one batch, and the part of its gradient that is there at a time."""
 PROGRAM_BYTES = 140_000_000
 """Memory that making any program takes, however small. It is the worker's own and not in an estimate."""
 

@@ -14,7 +14,7 @@ _SILENT_SECONDS = 60
 """How long PostgreSQL keeps the locks of a writer that says nothing more. By itself it would keep those of a machine
 that is gone for two hours, and nobody could take its cohorts over."""
 _TOO_SILENT = "25P03"
-"""What PostgreSQL tells the writer then, if it is still there."""
+"""SQLSTATE that PostgreSQL tells the writer then, if it is still there."""
 
 
 def create_engine_at(location: str | Path) -> Engine:

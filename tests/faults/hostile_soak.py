@@ -50,7 +50,7 @@ _FAULTS_IN_LOG = re.compile(r"Traceback \(most recent call last\)|unforeseen|\" 
 
 @dataclass
 class Ledger:
-    """What was accepted, and what was answered."""
+    """Accepted experiments, and counts of answers."""
 
     accepted: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Project and kind of each experiment."""
@@ -249,7 +249,7 @@ class Soak:
             self._ledger.blows["queue lost"] += 1
 
     def _judge(self) -> list[str]:
-        """What is wrong."""
+        """Return one sentence for each thing that is wrong."""
         wrong = list(self._strangers.wrong)
         for experiment_id, (project, kind) in list(self._ledger.accepted.items()):
             client = self._clients[project]

@@ -15,7 +15,7 @@ GIANT = b'{"name": "' + b"x" * (2 * 1024**2) + b'"}'
 TWICE = b"{" + b",".join(b'"%d": 0' % number for number in range(20_000)) + b', "0": 1}'
 NESTED = b"[" * 100_000
 _UNAVAILABLE = {408, 429, 503, 507}
-"""What anything may be answered with while the service is being hurt."""
+"""Statuses that any request may get while the service is being hurt."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What cannot fit into a worker's memory is refused at submit, with what it would take."""
+"""Networks that cannot fit into a worker's memory are refused at submit, with the estimate."""
 
 import pytest
 
