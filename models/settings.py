@@ -38,8 +38,9 @@ class Settings(BaseSettings):
     """How often a cohort in training is saved, so that another worker can go on with it."""
     grace_seconds: Annotated[float, Field(gt=0, le=86_400)] = 20.0
     """How long a worker waits for an epoch to end when it, or what it trains, is to stop, before it stops at once."""
-    first_epoch_seconds: Annotated[float, Field(gt=0, le=30 * 86_400)] = 3_600.0
-    """How long training may take, compiling included, until its first epoch ends; after that it has failed."""
+    epoch_timeout_seconds: Annotated[float, Field(gt=0, le=30 * 86_400)] = 3_600.0
+    """Timeout of one epoch, the first with its compiling, of loading the data, and of one save. A first epoch that
+    exceeds it fails its trials; anything else counts as a fault of the worker."""
     retention_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
     """After how many days an experiment that has ended is deleted; by default never."""
     memory_bytes: Annotated[int, Field(ge=64 * 1024**2)] = 4 * 1024**3

@@ -4,7 +4,6 @@ Celery runs it with the solo pool, so that what Keras computes with is never for
 """
 
 import argparse
-import os
 import socket
 import sys
 import warnings
@@ -12,19 +11,18 @@ from importlib.util import find_spec
 
 import structlog
 from celery import Celery, signals
-from celery.exceptions import SecurityWarning
+from celery.exceptions import SecurityWarning, WorkerShutdown
 
 from models.errors import FittingRoomError, UsageFault
-from models.identifiers import new_id
 from models.logs import configure_logs
 from models.maintenance.reaper import Reaper
 from models.messaging.broker import create_celery
 from models.messaging.queues import DEVICES, queues_of
 from models.settings import Settings, read_settings
-from models.sql import transitions, worker_registry
 from models.sql.database import Database, Session
-from models.supervision import end_with_parent, take_predecessor, this_instance
+from models.supervision import end_with_parent
 from workers.process.lazy_imports import only_what_is_needed
+from workers.process.registration import Registration, take_over_from_dead_workers
 
 _log = structlog.get_logger()
 
@@ -47,9 +45,9 @@ def main() -> None:
 
 
 def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | None) -> None:
-    """Announce this worker, listen to its queues, and say goodbye at the end."""
+    """Register this worker, listen to its queues, and sign off at the end."""
     database = Database(settings.database_location)
-    _answer_for_predecessor(settings, database)
+    _check(settings, database)
     # These load the backend: only here, in the process that trains.
     with only_what_is_needed(settings.backend):
         from workers.devices import library_versions  # noqa: PLC0415
@@ -60,34 +58,28 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
 
     devices = _devices(asked_queues, gpu)
     queues = queues_of(_served(asked_queues, devices), settings.backend)
-    try:
-        database.refuse_other_version()
-    except FittingRoomError as error:
-        sys.exit(str(error))
     celery = create_celery(settings)
-    worker_id = new_id("wrk")
+    registration = Registration(settings, database)
+    worker_id = registration.worker_id
     runner = Runner(settings, database, worker_id, devices)
     register_tasks(celery, runner, queues)
 
     def idle_queues(_: Session) -> list[str]:
         return [] if runner.claim is not None or runner.releasing.is_set() else queues
 
-    def say_goodbye() -> None:
-        with database.writing() as session:
-            worker_registry.update_worker(session, worker_id, cohort_id=None, stopped=True)
-
     threads = (
         Heartbeat(settings, database, worker_id, runner),
         Reaper(settings, database, celery, idle_queues),
-        Watchdog(settings, database, runner, say_goodbye),
+        Watchdog(settings, database, runner, registration.sign_off),
     )
 
     def on_ready(**_: object) -> None:
-        with database.writing() as session:
-            worker_registry.add_worker(
-                session, worker_id, host=socket.gethostname(), process_id=os.getpid(), instance=this_instance(),
-                queues=queues, devices=devices, versions=library_versions(),
-            )  # fmt: skip
+        try:
+            registration.register(queues, devices, library_versions())
+        except Exception as error:
+            # Celery logs what a signal's receiver raises and goes on: a worker that no one knows, and no heartbeat.
+            _log.exception("worker_not_registered", worker=worker_id)
+            raise WorkerShutdown(1) from error
         for thread in threads:
             thread.start()
         _log.info("worker_ready", worker=worker_id, queues=queues, devices=devices)
@@ -103,25 +95,22 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
         for thread in threads:
             thread.end()
         try:
-            say_goodbye()
+            registration.sign_off()
         except FittingRoomError as error:  # the database went first; its lease runs out, if it had one
-            _log.warning("goodbye_not_said", worker=worker_id, error=str(error))
+            _log.warning("sign_off_failed", worker=worker_id, error=str(error))
         database.close()
     if runner.is_worn and not runner.releasing.is_set():
         _log.info("worker_begins_anew", worker=worker_id)
         begin_anew()
 
 
-def _answer_for_predecessor(settings: Settings, database: Database) -> None:
-    """Put back what a worker held that died, in whose place this one was started: nobody need wait for its lease."""
-    died = take_predecessor()
-    if died is None:
-        return
-    with database.writing() as session:
-        for worker_id in worker_registry.list_unstopped(session, died.instance):
-            cohorts = transitions.mark_worker_lost(session, worker_id, settings.max_faults, died.how)
-            worker_registry.update_worker(session, worker_id, cohort_id=None, stopped=True)
-            _log.warning("predecessor_lost", worker=worker_id, how=died.how, cohorts=cohorts)
+def _check(settings: Settings, database: Database) -> None:
+    """End with a sentence if the database is not there or not of this version; take over from who died here."""
+    try:
+        database.refuse_other_version()
+        take_over_from_dead_workers(settings, database)
+    except FittingRoomError as error:
+        sys.exit(str(error))
 
 
 def _devices(asked_queues: list[str] | None, gpu: int | None) -> list[str]:

@@ -15,7 +15,7 @@ SEEN_SECONDS = 15.0
 
 
 def list_workers(session: Session, *, seen_within_seconds: float = SEEN_SECONDS) -> Sequence[WorkerTable]:
-    """The workers that were heard of lately and have not said goodbye."""
+    """The workers that were heard of lately and have not signed off."""
     return session.scalars(
         select(WorkerTable)
         .where(WorkerTable.stopped_at.is_(None), WorkerTable.seen_at > clock(-seen_within_seconds))
@@ -33,14 +33,21 @@ def count_listeners(session: Session) -> Counter[str]:
     return Counter(queue for worker in list_workers(session) for queue in worker.queues)
 
 
-def list_unstopped(session: Session, instance: str) -> list[str]:
-    """The workers of a supervised process that have not said goodbye, heard of or not."""
-    of_process = (WorkerTable.instance == instance, WorkerTable.stopped_at.is_(None))
-    return list(session.scalars(select(WorkerTable.id).where(*of_process)))
+def list_of_instance(session: Session, instance: str) -> list[str]:
+    """Return the ids of the workers that a supervised process has been, stopped or not."""
+    return list(session.scalars(select(WorkerTable.id).where(WorkerTable.instance == instance)))
+
+
+def mark_stopped(session: Session, worker_id: str) -> bool:
+    """Write that a worker has stopped. False if it had, or is not known."""
+    values = {"seen_at": clock(), "stopped_at": clock(), "cohort_id": None}
+    unstopped = (WorkerTable.id == worker_id, WorkerTable.stopped_at.is_(None))
+    stopped = update(WorkerTable).where(*unstopped).values(values).returning(WorkerTable.id)
+    return session.scalar(stopped) is not None
 
 
 def remove_stopped(session: Session, older_than_seconds: float) -> int:
-    """Forget the workers that have long been silent, whether they said goodbye or not; gives how many they were."""
+    """Forget the workers that have long been silent, whether they signed off or not; gives how many they were."""
     forgotten = session.execute(
         delete(WorkerTable).where(WorkerTable.seen_at < clock(-older_than_seconds)).returning(WorkerTable.id)
     )
@@ -68,9 +75,7 @@ def add_worker(  # noqa: PLR0913 - a row's columns
     )  # fmt: skip
 
 
-def update_worker(session: Session, worker_id: str, *, cohort_id: str | None, stopped: bool = False) -> None:
-    """Say that a worker is alive and what it does, or that it has stopped."""
-    values: dict[str, Any] = {"seen_at": clock(), "cohort_id": cohort_id}
-    if stopped:
-        values["stopped_at"] = clock()
+def update_worker(session: Session, worker_id: str, *, cohort_id: str | None) -> None:
+    """Write that a worker is alive, and what it trains."""
+    values = {"seen_at": clock(), "cohort_id": cohort_id}
     session.execute(update(WorkerTable).where(WorkerTable.id == worker_id).values(values))

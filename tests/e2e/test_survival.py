@@ -1,7 +1,9 @@
 """What was accepted ends, whatever dies."""
 
+import contextlib
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Callable
 from typing import Any
@@ -122,3 +124,35 @@ def test_a_worker_begins_anew_after_so_many_programs_and_loses_nothing(start: Ca
         return [worker["process_id"] for worker in workers] == [process] and workers[0]["id"] != first
 
     until(is_another)  # the last one begins anew after the answer: for a moment nobody is there
+
+
+def test_a_worker_started_on_the_same_machine_takes_over_without_waiting_for_the_lease(
+    start: Callable[..., Service],
+) -> None:
+    """As a container that restarts by itself, or a service of systemd: nobody passes on an exit code."""
+    service = start("--workers", "0", FITTINGROOM_LEASE_SECONDS="3600")
+    service.wait_until_ready(workers=0)
+    killed = service.start_worker()
+    view = service.client.submit(SWEEP)
+    wait_for_epochs(service, view.id, 50)
+    killed.kill()
+    killed.wait()
+    again = service.start_worker()
+    try:
+        assert service.client.wait(view.id, timeout=90).state.value == "completed"
+        trials = service.client.list_trials(view.id)
+        assert max(trial.attempt for trial in trials) == 2
+    finally:
+        again.terminate()
+        again.wait(30)
+
+
+def test_a_worker_that_cannot_register_ends(start: Callable[..., Service]) -> None:
+    """Celery would go on, with a worker that trains but has no heartbeat."""
+    service = start("--workers", "0")
+    service.wait_until_ready(workers=0)
+    with contextlib.closing(sqlite3.connect(service.folder / "data" / "fittingroom.db")) as connection:
+        connection.execute("CREATE TRIGGER full BEFORE INSERT ON workers BEGIN SELECT RAISE(ABORT, 'no workers'); END")
+    worker = service.start_worker()
+    assert worker.wait(90) == 1
+    assert "worker_not_registered" in (service.folder / "worker.log").read_text()

@@ -421,7 +421,7 @@ def test_a_compilation_that_never_ends_is_stopped(cluster: Cluster, request_: st
     """Whatever a client asks for, or the limit on the first epoch, and the worker is there for the next experiment."""
     limit = "15" if request_ == "limit" else "600"
     view = cluster.client.submit(SWEEP)
-    cluster.worker("endless_compilation", FITTINGROOM_GRACE_SECONDS="1", FITTINGROOM_FIRST_EPOCH_SECONDS=limit)
+    cluster.worker("endless_compilation", FITTINGROOM_GRACE_SECONDS="1", FITTINGROOM_EPOCH_TIMEOUT_SECONDS=limit)
     compiling = cluster.folder / "is_compiling"
     until(compiling.exists)
     compiling.unlink()
@@ -439,7 +439,14 @@ def test_a_compilation_that_never_ends_is_stopped(cluster: Cluster, request_: st
     elif request_ == "limit":
         [fault, _] = [trial.fault for trial in cluster.trials(view.id)]
         assert fault is not None
-        assert "FITTINGROOM_FIRST_EPOCH_SECONDS allows 15" in fault.message
+        assert "FITTINGROOM_EPOCH_TIMEOUT_SECONDS allows 15" in fault.message
+
+
+@pytest.mark.parametrize("fault", ["hangs_while_loading", "hangs_while_saving", "hangs_within_an_epoch"])
+def test_a_worker_that_hangs_gives_its_cohort_back(cluster: Cluster, fault: str) -> None:
+    view = cluster.client.submit(SWEEP)
+    cluster.worker(fault, FITTINGROOM_EPOCH_TIMEOUT_SECONDS="15")
+    cluster.assert_kept(view.id, attempts=2, faults=1)
 
 
 def test_a_deleted_experiment_whose_worker_still_runs(cluster: Cluster) -> None:

@@ -195,10 +195,38 @@ def endless_compilation() -> None:
         Path("is_compiling").touch()
         _block_for(600)
 
-    if "HAS_BEGUN_ANEW" in os.environ:  # the next one is trained as it should be, on a busy machine, too
-        os.environ["FITTINGROOM_FIRST_EPOCH_SECONDS"] = "600"
+    in_the_first_life(lambda: before(Training, "_train_epoch", block))
+
+
+def hangs_while_loading() -> None:
+    """The folder of the data is on a mount that does not answer."""
+    from workers import runner
+
+    in_the_first_life(lambda: before(runner, "prepare", lambda: _block_for(600)))
+
+
+def hangs_while_saving() -> None:
+    """The storage takes what it is given and never answers."""
+    from models.storage import Storage
+    from workers.process import watchdog
+
+    watchdog.ARTIFACT_PATIENCE_SECONDS = 1.0
+    in_the_first_life(lambda: before(Storage, "write", lambda: _block_for(600)))
+
+
+def hangs_within_an_epoch() -> None:
+    """The device never answers, and nothing else limits the epoch."""
+    from workers.engines.fused.training import Training
+
+    in_the_first_life(lambda: before(Training, "_train_epoch", lambda: _block_for(600), call=3))
+
+
+def in_the_first_life(arrange: Callable[[], None]) -> None:
+    """Let the fault be met once: begun anew, the worker trains as it should, and on a busy machine too."""
+    if "HAS_BEGUN_ANEW" in os.environ:
+        os.environ["FITTINGROOM_EPOCH_TIMEOUT_SECONDS"] = "600"
     else:
-        before(Training, "_train_epoch", block)
+        arrange()
     os.environ["HAS_BEGUN_ANEW"] = "1"
 
 
@@ -259,7 +287,7 @@ FAULTS = {
         killed_before_the_claim, killed_after_the_claim, killed_within_an_epoch, killed_before_the_write,
         killed_before_the_mark, killed_within_a_checkpoint, killed_after_a_checkpoint, disk_full_on_checkpoint,
         killed_after_an_artifact, disk_full_on_artifact,
-        disk_full_for_a_while, endless_compilation,
+        disk_full_for_a_while, endless_compilation, hangs_while_loading, hangs_while_saving, hangs_within_an_epoch,
         poison, out_of_memory, clock_an_hour_ahead, endless_epoch, slow_epochs, claim_lost_on_the_way, none,
     )
 }  # fmt: skip

@@ -21,6 +21,7 @@ from models.sql import transitions
 from models.sql.client_requests import StopRequest, find_stop_request
 from models.sql.database import Database
 from models.sql.leases import Claim
+from workers.reporting.reporter import ARTIFACT_PATIENCE_SECONDS
 from workers.runner import Runner
 
 INTERVAL_SECONDS = 0.2
@@ -35,17 +36,17 @@ _log = structlog.get_logger()
 class Watchdog(threading.Thread):
     """Looks five times a second."""
 
-    def __init__(self, settings: Settings, database: Database, runner: Runner, say_goodbye: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, database: Database, runner: Runner, sign_off: Callable[[], None]) -> None:
         """Begin to listen to signals; to be called in the main thread.
 
         Args:
             settings: the grace.
             database: where a cohort is given back.
             runner: what is watched.
-            say_goodbye: called before the process ends.
+            sign_off: called before the process ends.
         """
         super().__init__(name="watchdog", daemon=True)
-        self._settings, self._database, self._runner, self._say_goodbye = settings, database, runner, say_goodbye
+        self._settings, self._database, self._runner, self._sign_off = settings, database, runner, sign_off
         self._ending = threading.Event()
         self._asked_at: float | None = None
         self._looked_at = 0.0
@@ -65,7 +66,7 @@ class Watchdog(threading.Thread):
             try:
                 self._watch_grace()
                 self._watch_time_limit()
-                self._watch_first_epoch()
+                self._watch_timeout()
                 self._watch_requests()
             except FittingRoomError as error:
                 _log.warning("watchdog_missed", error=type(error).__name__)
@@ -82,7 +83,7 @@ class Watchdog(threading.Thread):
         if claim is not None:
             self._runner.release(claim)
             _log.warning("cohort_released_within_an_epoch", cohort=claim.cohort_id)
-        self._say_goodbye()
+        self._sign_off()
         os._exit(0)
 
     def _watch_time_limit(self) -> None:
@@ -98,16 +99,35 @@ class Watchdog(threading.Thread):
         )
         self._fail(claim, message)
 
-    def _watch_first_epoch(self) -> None:
-        """Fail trials that do not come to the end of a first epoch: what compiles for so long may never end."""
-        claim, reporter, limit = self._runner.claim, self._runner.reporter, self._settings.first_epoch_seconds
-        if claim is None or reporter is None or reporter.has_begun or reporter.silent_seconds < limit:
+    def _watch_timeout(self) -> None:
+        """Give up what makes no progress: a first epoch, which may compile for ever, or a worker that hangs."""
+        claim, reporter, timeout = self._runner.claim, self._runner.reporter, self._settings.epoch_timeout_seconds
+        seconds = self._runner.silent_seconds
+        if claim is None or seconds < timeout:
             return
-        message = (
-            f"no epoch had ended {reporter.silent_seconds:.0f} seconds after training began, compiling included, and "
-            f"FITTINGROOM_FIRST_EPOCH_SECONDS allows {limit:g}; use fewer layers, fewer rows, or raise it"
-        )
-        self._fail(claim, message)
+        if reporter is None:
+            self._give_back(claim, f"its data was not loaded after {seconds:.0f} seconds")
+        elif reporter.is_saving:
+            if seconds >= timeout + ARTIFACT_PATIENCE_SECONDS:
+                self._give_back(claim, f"nothing was saved after {seconds:.0f} seconds")
+        elif reporter.has_begun:
+            self._give_back(claim, f"an epoch had not ended after {seconds:.0f} seconds")
+        else:
+            message = (
+                f"no epoch had ended {seconds:.0f} seconds after training began, compiling included, and "
+                f"FITTINGROOM_EPOCH_TIMEOUT_SECONDS allows {timeout:g}; use fewer layers, fewer rows, or raise it"
+            )
+            self._fail(claim, message)
+
+    def _give_back(self, claim: Claim, detail: str) -> None:
+        """Count a fault of this worker, which another one, or this one begun anew, may not have."""
+        with self._database.writing() as session:
+            was_held = transitions.mark_faulted(
+                session, claim, self._settings.max_faults, f"attempt {claim.attempt}: {detail}"
+            )
+        if was_held:
+            _log.warning("worker_hangs", cohort=claim.cohort_id, detail=detail)
+            self._leave()
 
     def _fail(self, claim: Claim, message: str) -> None:
         with self._database.writing() as session:
@@ -148,7 +168,7 @@ class Watchdog(threading.Thread):
         self._leave()
 
     def _leave(self) -> Never:
-        self._say_goodbye()
+        self._sign_off()
         begin_anew()
 
 

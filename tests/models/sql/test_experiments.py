@@ -147,7 +147,8 @@ def test_workers_are_listed_while_they_are_heard_of(database: Database) -> None:
         assert [worker.id for worker in worker_registry.list_workers(session, seen_within_seconds=60)] == [worker_id]
         assert worker_registry.list_workers(session, seen_within_seconds=-1) == []
     with database.writing() as session:
-        worker_registry.update_worker(session, worker_id, cohort_id=None, stopped=True)
+        assert worker_registry.mark_stopped(session, worker_id)
+        assert not worker_registry.mark_stopped(session, worker_id)
     with database.reading() as session:
         assert worker_registry.list_workers(session, seen_within_seconds=60) == []
 
@@ -161,6 +162,6 @@ def test_worker_is_not_known_by_its_host_and_process(database: Database) -> None
                 versions={},
             )  # fmt: skip
     with database.reading() as session:
-        [found] = worker_registry.list_unstopped(session, "one")
+        [found] = worker_registry.list_of_instance(session, "one")
         assert session.get_one(WorkerTable, found).instance == "one"
-        assert worker_registry.list_unstopped(session, "three") == []
+        assert worker_registry.list_of_instance(session, "three") == []
