@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO
@@ -21,6 +22,8 @@ _LOOK_BYTES = 4 * 1024**2
 """After so many bytes it is looked again whether the disk has room."""
 MAX_GATHERED_BYTES = 64 * 1024**2
 """Memory limit for the bodies of all requests of a process together, in bytes."""
+_PROJECT_SHARE = 0.75
+"""Share of that limit that one project may take: its slow bodies leave room for others."""
 
 
 class BodyTooLargeError(FittingRoomError):
@@ -110,15 +113,21 @@ async def spool(request: Request, file: IO[bytes], max_bytes: int, folder: Path)
 
 
 class Bodies:
-    """Holds the bodies of all requests of a process, within a limit."""
+    """Holds the bodies of all requests of a process, within a limit for all and one for each project."""
 
     def __init__(self, max_bytes: int = MAX_GATHERED_BYTES) -> None:
         """Args: max_bytes: what they may take together."""
         self._max_bytes, self._held = max_bytes, 0
+        self._held_by: Counter[str] = Counter()
 
     @contextlib.asynccontextmanager
-    async def gather(self, request: Request, max_bytes: int) -> AsyncIterator[bytes]:
+    async def gather(self, request: Request, max_bytes: int, project: str) -> AsyncIterator[bytes]:
         """Receive a body into memory, where it counts until the block ends.
+
+        Args:
+            request: whose body.
+            max_bytes: maximum size.
+            project: whose share of the memory it takes.
 
         Raises:
             TooManyBodiesError: there is no room for it beside the others.
@@ -130,9 +139,13 @@ class Bodies:
             async for piece in pieces_of(request, max_bytes):
                 size += len(piece)
                 self._held += len(piece)
-                if self._held > self._max_bytes:
+                self._held_by[project] += len(piece)
+                if self._held > self._max_bytes or self._held_by[project] > _PROJECT_SHARE * self._max_bytes:
                     raise TooManyBodiesError
                 pieces.append(piece)
             yield b"".join(pieces)
         finally:
             self._held -= size
+            self._held_by[project] -= size
+            if not self._held_by[project]:
+                del self._held_by[project]

@@ -1,6 +1,7 @@
 """Routes that ask who is there before they read, and refuse what they do not understand."""
 
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from typing import Any, NoReturn, cast
 
 from anyio import CapacityLimiter, to_thread
@@ -16,6 +17,7 @@ from fittingroom.specs.faults import Fault, InvalidSpec, faults_of
 from fittingroom.specs.hints import nearest_hint
 from fittingroom.specs.limits import MAX_BODY_BYTES
 from fittingroom.specs.strict_json import InvalidJsonError, read_json
+from models.sql.api_keys import ApiKey
 
 _READ_AT_ONCE = CapacityLimiter(2)
 """Documents that are read at once: each holds Python's lock for some milliseconds at a time."""
@@ -60,7 +62,7 @@ class StrictRoute(APIRoute):
             if self.body_field is None:
                 return await handler(request)
             refuse_other_media(request)
-            async with bodies_of(request).gather(request, MAX_BODY_BYTES) as body:
+            async with gathered(request, MAX_BODY_BYTES) as body:
                 if len(body) <= _SMALL_BYTES:
                     document = self._read(body)
                 else:
@@ -95,10 +97,11 @@ def find_admission(dependant: Dependant) -> Admission | None:
     return next(filter(None, map(find_admission, dependant.dependencies)), None)
 
 
-def bodies_of(request: Request) -> Bodies:
-    """Return the application's store of request bodies."""
+def gathered(request: Request, max_bytes: int) -> AbstractAsyncContextManager[bytes]:
+    """Receive the body of an admitted request; see `Bodies.gather`."""
     bodies: Bodies = request.app.state.bodies
-    return bodies
+    caller: ApiKey = request.state.caller
+    return bodies.gather(request, max_bytes, caller.project)
 
 
 def refuse_other_media(request: Request) -> None:

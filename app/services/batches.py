@@ -116,9 +116,8 @@ def submit_each(service: Service, batch: Batch) -> Iterator[BatchItemView]:
 def _stored(service: Service, submissions: Sequence[Submission]) -> Sequence[Accepted | FittingRoomError]:
     """Store a chunk; what cannot be stored now is answered so, and the chunks after it are tried all the same."""
     try:
-        service.kept_bytes.refuse_full(service.project)
         return service.submitter.store(submissions)
-    except (StorageQuotaError, DatabaseUnavailableError) as error:
+    except DatabaseUnavailableError as error:
         return [error] * len(submissions)
     except Exception as error:  # noqa: BLE001 - the other chunks are stored all the same
         return [_unforeseen(error)] * len(submissions)
@@ -147,7 +146,6 @@ def submit_together(service: Service, batch: Batch) -> Iterator[BatchItemView]:
         faults = [Fault(pointer="", detail=f"at most {MAX_TOGETHER:,} experiments can be stored together, found more")]
     if faults:
         raise InvalidSpec(faults[:MAX_FAULTS])
-    service.kept_bytes.refuse_full(service.project)
     return iter(
         [
             _answer(index, stored)

@@ -84,7 +84,8 @@ class Service:
         Raises:
             InvalidSpec: it cannot train.
         """
-        return presentation.plan(spec, self.submission(spec).plan)
+        known, _ = self.datasets.named_in(spec.dataset)
+        return presentation.plan(spec, plan_experiment(spec, self.memory_bytes, known))
 
     def submission(self, spec: ExperimentSpec, idempotency_key: str | None = None) -> Submission:
         """An experiment as it would be stored.
@@ -94,7 +95,10 @@ class Service:
         """
         known, dataset_ids = self.datasets.named_in(spec.dataset)
         plan = plan_experiment(spec, self.memory_bytes, known)
-        return Submission(self.project, spec, plan, idempotency_key, dataset_ids, self.max_unended_trials)
+        storage_fault = self.kept_bytes.find_fault(self.project)
+        return Submission(
+            self.project, spec, plan, idempotency_key, dataset_ids, self.max_unended_trials, storage_fault
+        )
 
     async def submit(
         self, spec: ExperimentSpec, idempotency_key: str | None = None
@@ -110,12 +114,7 @@ class Service:
             StorageQuotaError: the project keeps as much as it may; nothing was stored.
             KeyReusedError: the key was used for another spec; nothing was stored.
         """
-
-        def prepare() -> Submission:
-            self.kept_bytes.refuse_full(self.project)
-            return self.submission(spec, idempotency_key)
-
-        submission = await to_thread.run_sync(prepare)
+        submission = await to_thread.run_sync(self.submission, spec, idempotency_key)
         accepted = await self.submitter.submit(submission)
         served = await to_thread.run_sync(self.list_served_queues)
         return presentation.submitted(spec, submission.plan, accepted, served), accepted.is_repeated

@@ -13,7 +13,7 @@ BELIEVED_FULL_SECONDS = 1.0
 
 
 class KeptBytes:
-    """Refuses what a project submits that keeps as much as it may."""
+    """Finds whether a project keeps as much as it may."""
 
     def __init__(self, database: Database, max_bytes: int) -> None:
         """Args: database: where it is counted; max_bytes: what a project may keep."""
@@ -21,13 +21,12 @@ class KeptBytes:
         self._found: dict[str, tuple[int, float]] = {}
         """Stored bytes of each project, and when they were counted."""
 
-    def refuse_full(self, project: str) -> None:
-        """Raise StorageQuotaError if a project keeps as much as it may."""
+    def find_fault(self, project: str) -> StorageQuotaError | None:
+        """Return why a project may submit nothing more, or None if it may."""
         found, found_at = self._found.get(project, (0, float("-inf")))
         believed_seconds = BELIEVED_SECONDS if found < self.max_bytes else BELIEVED_FULL_SECONDS
         if time.monotonic() - found_at > believed_seconds:
             with self._database.reading() as session:
                 found = count_stored_bytes(session, project)
             self._found[project] = found, time.monotonic()
-        if found >= self.max_bytes:
-            raise StorageQuotaError(found, 1, self.max_bytes)
+        return StorageQuotaError(found, 1, self.max_bytes) if found >= self.max_bytes else None

@@ -44,6 +44,7 @@ class SubmissionWriter:
             KeyReusedError: its idempotency key was used for another spec.
             DatasetGoneError: its dataset was deleted meanwhile.
             QuotaError: its project has too much to do already.
+            StorageQuotaError: its project keeps as much as it may.
             DatabaseUnavailableError: the database does not answer; nothing was stored.
         """
         loop = asyncio.get_running_loop()

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.search_space import fixed
 from fittingroom.views.states import TrialState
-from models.errors import DatasetGoneError, KeyReusedError, QuotaError
+from models.errors import DatasetGoneError, KeyReusedError, QuotaError, StorageQuotaError
 from models.identifiers import new_id
 from models.messaging.queues import queue_of
 from models.messaging.waiting import WaitingCohort
@@ -48,6 +48,8 @@ class Submission:
     """The uploaded datasets that it trains on."""
     max_unended_trials: int | None = None
     """How many trials of the project may wait or run, its own included."""
+    storage_fault: StorageQuotaError | None = None
+    """Why the project may store nothing more; a submit that only repeats an earlier one is answered all the same."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Accepted:
     """Whether an earlier submit with the same key has stored it."""
 
 
-Refused = KeyReusedError | DatasetGoneError | QuotaError
+Refused = KeyReusedError | DatasetGoneError | QuotaError | StorageQuotaError
 """Why an experiment was not stored."""
 
 
@@ -71,7 +73,7 @@ def add_experiments(session: Session, submissions: Sequence[Submission]) -> list
 
     Returns:
         For each, in order, what became of it; those whose key was used for another spec, whose dataset is gone, or
-        which are more than their project may have, are not stored.
+        which are more than their project may have or keep, are not stored.
 
     Raises:
         DuplicateRowError: another process has just used one of the keys; do it again. Raised by `Database.writing`.
@@ -97,6 +99,9 @@ def add_experiments(session: Session, submissions: Sequence[Submission]) -> list
                 continue
         if not there.issuperset(submission.dataset_ids):
             answers.append(DatasetGoneError())
+            continue
+        if submission.storage_fault is not None:
+            answers.append(submission.storage_fault)
             continue
         if submission.max_unended_trials is not None:
             before, wanted = unended[submission.project], len(submission.plan.trials)

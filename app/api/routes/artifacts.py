@@ -10,7 +10,7 @@ from starlette.background import BackgroundTask
 
 from app.api.dependencies import ReadService, TrialId
 from app.api.problems import Responses, problem_responses
-from app.api.strict_route import StrictRoute, bodies_of, refuse_other_media
+from app.api.strict_route import StrictRoute, gathered, refuse_other_media
 from fittingroom.specs.prediction import MAX_PREDICT_BYTES
 from fittingroom.views import resources
 
@@ -71,5 +71,5 @@ async def predict(trial_id: TrialId, service: ReadService, request: Request) -> 
     trained = await to_thread.run_sync(service.artifacts.find_trained, trial_id)
     refuse_other_media(request)
     # Megabytes of numbers are read by the process that predicts: here they would hold up everybody.
-    async with bodies_of(request).gather(request, MAX_PREDICT_BYTES) as body:
+    async with gathered(request, MAX_PREDICT_BYTES) as body:
         return await to_thread.run_sync(service.artifacts.predict, trained, body, limiter=_ASKING)

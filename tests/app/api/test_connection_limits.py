@@ -114,7 +114,7 @@ def _answers(connections: list[socket.socket]) -> Iterator[bytes]:
 
 
 def test_room_is_given_back() -> None:
-    bodies = Bodies(10)
+    bodies = Bodies(20)
 
     async def receive() -> Message:
         return {"type": "http.request", "body": b"x" * 8, "more_body": False}
@@ -123,12 +123,17 @@ def test_room_is_given_back() -> None:
         return Request({"type": "http", "method": "POST", "headers": []}, receive)
 
     async def gather() -> None:
-        async with bodies.gather(request(), 100) as body:
+        async with bodies.gather(request(), 100, "one") as body:
             assert body == b"x" * 8
             with pytest.raises(TooManyBodiesError):
-                async with bodies.gather(request(), 100):
+                async with bodies.gather(request(), 100, "one"):
                     pass
-        async with bodies.gather(request(), 100) as body:
+            async with bodies.gather(request(), 100, "two") as of_another:
+                assert of_another == b"x" * 8, "no project takes all of it"
+                with pytest.raises(TooManyBodiesError):
+                    async with bodies.gather(request(), 100, "three"):
+                        pass
+        async with bodies.gather(request(), 100, "one") as body:
             assert body == b"x" * 8
 
     asyncio.run(gather())

@@ -78,7 +78,10 @@ def test_submit_of_a_full_project_answers_507(
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(kept_bytes, "time", clock)
-    assert small.post("/v1/experiments", json=document()).status_code == 202
+    once = {"Idempotency-Key": "once"}
+    stored = small.post("/v1/experiments", json=document(), headers=once)
+    assert stored.status_code == 202
+    assert small.post("/v1/experiments/batch", json=[document()], headers={"Idempotency-Key": "bulk"}).json()["items"]
     with database.writing() as session:
         session.execute(update(TrialTable).values(artifact="x.npz", parameter_count=MAX_BYTES))
     clock.advance(kept_bytes.BELIEVED_SECONDS + 1)
@@ -88,6 +91,12 @@ def test_submit_of_a_full_project_answers_507(
     bulk = small.post("/v1/experiments/batch", json=[document(), document()]).json()
     assert [item["status"] for item in bulk["items"]] == [507, 507]
     assert_problem(small.post("/v1/experiments/batch?atomic=true", json=[document()]), 507)
+    repeated = small.post("/v1/experiments", json=document(), headers=once)
+    assert (repeated.status_code, repeated.json()["id"]) == (202, stored.json()["id"]), "it stores nothing"
+    bulk = small.post(
+        "/v1/experiments/batch", json=[document(), document()], headers={"Idempotency-Key": "bulk"}
+    ).json()
+    assert [item["status"] for item in bulk["items"]] == [202, 507]
     assert small.post("/v1/experiments/plan", json=document()).status_code == 200
 
 
