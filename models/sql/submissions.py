@@ -97,18 +97,10 @@ def add_experiments(session: Session, submissions: Sequence[Submission]) -> list
             if key in earlier:
                 answers.append(_repeated(earlier[key], digest, submission.idempotency_key))
                 continue
-        if not there.issuperset(submission.dataset_ids):
-            answers.append(DatasetGoneError())
+        refused = _refusal(submission, there, unended)
+        if refused is not None:
+            answers.append(refused)
             continue
-        if submission.storage_fault is not None:
-            answers.append(submission.storage_fault)
-            continue
-        if submission.max_unended_trials is not None:
-            before, wanted = unended[submission.project], len(submission.plan.trials)
-            if before + wanted > submission.max_unended_trials:
-                answers.append(QuotaError(before, wanted, submission.max_unended_trials))
-                continue
-            unended[submission.project] += wanted
         accepted = _add_rows(rows, submission, now)
         if submission.idempotency_key is not None:
             row = {
@@ -137,6 +129,20 @@ def _count_unended(session: Session, submissions: Sequence[Submission]) -> dict[
     if projects:
         session.execute(select(ApiKeyTable.id).where(ApiKeyTable.project.in_(projects)).with_for_update())
     return {project: count_unended_trials(session, project) for project in projects}
+
+
+def _refusal(submission: Submission, there: set[str], unended: dict[str, int]) -> Refused | None:
+    """Say why an experiment is not stored, or count its trials in `unended`."""
+    if not there.issuperset(submission.dataset_ids):
+        return DatasetGoneError()
+    if submission.storage_fault is not None:
+        return submission.storage_fault
+    if submission.max_unended_trials is not None:
+        before, wanted = unended[submission.project], len(submission.plan.trials)
+        if before + wanted > submission.max_unended_trials:
+            return QuotaError(before, wanted, submission.max_unended_trials)
+        unended[submission.project] += wanted
+    return None
 
 
 def _add_rows(rows: dict[Any, list[dict[str, Any]]], submission: Submission, now: dt.datetime) -> Accepted:
@@ -172,6 +178,7 @@ def _add_rows(rows: dict[Any, list[dict[str, Any]]], submission: Submission, now
             {
                 "id": cohort_id,
                 "experiment_id": experiment_id,
+                "project": submission.project,
                 "number": formed.number,
                 "queue": queue,
                 "engine": formed.engine,

@@ -6,13 +6,15 @@ Queries are in the other modules of `models.sql`; `models.sql.transitions` alone
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, MetaData, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from models.sql.database import UtcDateTime
 
 _ID = String(40)
 _PROJECT = String(64)
+_WAITING = text("finished_at IS NULL AND lease_owner IS NULL")
+"""The cohorts that wait."""
 
 
 class Base(DeclarativeBase):
@@ -108,10 +110,20 @@ class CohortTable(Base):
     """Trials that train together: the unit of queueing and leasing."""
 
     __tablename__ = "cohorts"
-    __table_args__ = (Index("ix_cohorts_finished_at_lease_expires_at", "finished_at", "lease_expires_at"),)
+    __table_args__ = (
+        Index("ix_cohorts_finished_at_lease_expires_at", "finished_at", "lease_expires_at"),
+        Index(
+            "ix_cohorts_waiting",
+            "finished_at", "lease_owner",  # always null here; without them SQLite takes the other index
+            "project", "created_at", "experiment_id", "number", "queue",
+            sqlite_where=_WAITING, postgresql_where=_WAITING,
+        ),
+    )  # fmt: skip
 
     id: Mapped[str] = mapped_column(_ID, primary_key=True)
     experiment_id: Mapped[str] = mapped_column(_ID, ForeignKey("experiments.id"), index=True)
+    project: Mapped[str] = mapped_column(_PROJECT, server_default="default")
+    """The experiment's: workers choose between projects without looking at experiments."""
     number: Mapped[int]
     queue: Mapped[str] = mapped_column(String(20))
     engine: Mapped[str] = mapped_column(String(40))

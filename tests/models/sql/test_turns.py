@@ -1,13 +1,15 @@
 """Fair choice of the next cohort: projects take turns, and within one the oldest cohort comes first."""
 
 import time
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.event import listen, remove
 
 from models.planning.plan import plan_experiment
 from models.sql import client_requests, transitions
-from models.sql.database import Database
+from models.sql.database import Database, clock
 from models.sql.leases import Claim
 from models.sql.submissions import Accepted, Submission, add_experiments
 from models.sql.tables import CohortTable, ExperimentTable
@@ -112,3 +114,44 @@ def test_next_cohort_is_found_soon_among_many(database: Database) -> None:
         offered = find_next_cohorts(session, QUEUES)
     assert time.monotonic() - started < 5
     assert {project_of(database, cohort_id) for cohort_id in offered} == {"bulk", "small"}
+
+
+def test_paused_projects_are_passed_over(database: Database) -> None:
+    """The choice between projects does not look at experiments; those of which all is paused are passed over."""
+    for number in range(5):
+        store(database, f"paused_{number}")
+    with database.writing() as session:
+        session.execute(update(ExperimentTable).values(paused_at=clock()))
+    [waiting] = store(database, "small")
+    with database.reading() as session:
+        assert find_next_cohorts(session, QUEUES) == [waiting]
+
+
+def test_choice_reads_one_index_and_sorts_nothing(database: Database) -> None:
+    """A project may have tens of thousands of cohorts waiting, and each claim asks anew."""
+    statements: list[tuple[str, Any]] = []
+
+    def note(*arguments: Any) -> None:
+        statements.append(arguments[2:4])
+
+    store(database, "one")
+    store(database, "two")
+    listen(database.engine, "before_cursor_execute", note)
+    with database.reading() as session:
+        find_next_cohorts(session, QUEUES)
+    remove(database.engine, "before_cursor_execute", note)
+    chosen = [(sql, values) for sql, values in statements if "cohorts.queue IN" in sql]
+    assert len(chosen) == 3, "the projects, and the oldest cohorts of each"
+    explain = "EXPLAIN QUERY PLAN"
+    with database.engine.connect() as connection:
+        if database.engine.dialect.name == "postgresql":
+            explain = "EXPLAIN"
+            # It would read so small a table whole.
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
+        for sql, values in chosen:
+            plan = "\n".join(str(row) for row in connection.exec_driver_sql(f"{explain} {sql}", values))
+            assert "ix_cohorts_waiting" in plan, plan
+            assert "ix_cohorts_finished_at" not in plan, plan
+            assert "TEMP B-TREE" not in plan, plan
+            assert "Sort" not in plan, plan
