@@ -27,7 +27,8 @@ def keep_reserve(folder: str | Path, wanted_bytes: int = 0) -> None:
     """
     disk = os.statvfs(folder)
     free, size = disk.f_bavail * disk.f_frsize - wanted_bytes, disk.f_blocks * disk.f_frsize
-    if free < min(RESERVE_BYTES, size // _MAX_PART):
+    # Some network file systems say nothing of their size.
+    if size and free < min(RESERVE_BYTES, size // _MAX_PART):
         raise DiskFullError(errno.ENOSPC, "the disk is full but for what the database needs", str(folder))
     if disk.f_files and disk.f_favail < min(RESERVE_FILES, disk.f_files // _MAX_PART):
         raise DiskFullError(errno.ENOSPC, "the disk takes no more files but those the database needs", str(folder))

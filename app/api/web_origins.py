@@ -18,6 +18,7 @@ from app.api.security_headers import SECURITY_HEADERS
 _HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 _MAX_HOST = 300
 """A longer host is none of ours."""
+_PORTS = {"http": ":80", "https": ":443"}
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
@@ -99,4 +100,7 @@ def _is_foreign(headers: Headers, hosts: Collection[str]) -> bool:
     if origin is None:
         return headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}
     # Behind a proxy that passes the Host on, the scheme may be another; who has the same name and port is the same.
-    return origin.partition("://")[2].lower() not in {host.strip().lower() for host in hosts}
+    scheme, _, own = origin.lower().partition("://")
+    # An origin leaves out its scheme's own port, and a Host may name it.
+    port = _PORTS.get(scheme, "")
+    return own not in {host.strip().lower().removesuffix(port) for host in hosts}
