@@ -57,9 +57,10 @@ def test_settings_list_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 FOREIGN_PAGES = [
-    {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Origin": "http://localhost:1"}, {"Origin": "https://localhost"},
+    {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Origin": "http://localhost:1"},
+    {"Origin": "https://localhost"},
     {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "file://"}, {"Origin": ""},
-    {"Origin": "http://localhost", "Host": "localhost:443"}, {"Origin": "https://localhost:4430", "Host": "localhost:443"},
+    {"Origin": "http://localhost", "Host": "localhost:443"}, {"Origin": "https://localhost:1", "Host": "localhost:443"},
 ]  # fmt: skip
 
 
@@ -83,7 +84,8 @@ def test_own_page_may_change_things(shared_http: httpx.Client) -> None:
     for headers in (
         {"Origin": own}, {"Origin": own, "Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"},
         {"Origin": own.replace("http:", "https:")},
-        {"Origin": "https://localhost", "Host": "localhost:443"}, {"Origin": "http://localhost", "Host": "localhost:80"},
+        {"Origin": "https://localhost", "Host": "localhost:443"},
+        {"Origin": "http://localhost", "Host": "localhost:80"},
     ):  # fmt: skip
         assert shared_http.post("/v1/experiments/plan", json=document(), headers=headers).status_code == 200
 
