@@ -7,16 +7,21 @@ import re
 from collections.abc import AsyncIterator
 from typing import Annotated
 
+import structlog
 from fastapi import Query, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Send
 
 from app.api.problems import Responses
 from app.api.strict_route import refuse_parameter
 from app.services.cached_reads import JSON, CachedResponse
 from app.services.histories import csv_pieces, json_pieces, next_piece
 from fittingroom.specs.limits import MAX_EPOCHS
+from models.errors import FittingRoomError
 from models.identifiers import is_id
 from models.sql.experiment_list import Position, Sort
+
+_log = structlog.get_logger()
 
 CSV = "text/csv"
 AS_CSV: Responses = {
@@ -52,8 +57,19 @@ def answered(request: Request, answer: CachedResponse) -> Response:
         return not_modified(answer.etag)
     headers = {"ETag": answer.etag, "Cache-Control": "no-cache", "Vary": "Accept, Authorization"}
     if answer.history is not None:
-        return StreamingResponse(_pieces_of(answer), media_type=answer.media_type, headers=headers)
+        return _LongResponse(_pieces_of(answer), media_type=answer.media_type, headers=headers)
     return Response(answer.body, media_type=answer.media_type, headers=headers)
+
+
+class _LongResponse(StreamingResponse):
+    """A streamed answer that breaks off with a line in the log if the rest of it cannot be read."""
+
+    async def stream_response(self, send: Send) -> None:
+        """Leave out the end: no status can say it any more, but the connection is closed on an answer not whole."""
+        try:
+            await super().stream_response(send)
+        except FittingRoomError as error:
+            _log.warning("answer_broke_off", error=str(error))
 
 
 async def _pieces_of(answer: CachedResponse) -> AsyncIterator[bytes]:

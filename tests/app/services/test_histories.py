@@ -140,7 +140,7 @@ def test_no_more_is_read_than_was_written_since(
 
 @pytest.mark.usefixtures("short_pieces")
 def test_history_of_what_is_deleted_meanwhile_breaks_off(
-    http: httpx.Client, trained: str, monkeypatch: pytest.MonkeyPatch
+    http: httpx.Client, trained: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     is_deleted = threading.Event()
     reads: list[None] = []
@@ -160,6 +160,7 @@ def test_history_of_what_is_deleted_meanwhile_breaks_off(
         is_deleted.set()
         with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
             list(pieces)
+    assert "Traceback" not in caplog.text
 
 
 @pytest.mark.usefixtures("short_pieces")
