@@ -91,7 +91,8 @@ def _write(database: Database, experiment_id: str) -> None:
         sys.stderr.write(f"\r{first + 99:,} epochs of each trial written, {time.perf_counter() - started:.0f} s")
     sys.stderr.write("\n")
     ended = {
-        "epochs_completed": EPOCHS, "version": 1 + EPOCHS, "best_epoch": EPOCHS, "best_metrics": METRICS,
+        "epochs_completed": EPOCHS, "version": 1 + EPOCHS, "best_metrics": METRICS,
+        "best_epoch": 1 + TrialTable.number * 7_919 % EPOCHS,  # another one of each trial, as it would be
         "best_value": METRICS["val_loss"], "state": TrialState.RUNNING,
     }  # fmt: skip
     with database.writing() as session:

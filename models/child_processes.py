@@ -44,6 +44,13 @@ class AnsweringProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
+    def start(self) -> None:
+        """Start the process if it does not run: it loads what it needs while its question is being prepared."""
+        with self._lock:
+            self._end_if_gone()
+            if self._process is None:
+                self._start()
+
     def ask(self, question: Mapping[str, Any], body: bytes = b"") -> dict[str, Any] | None:
         """Ask; blocks.
 
@@ -57,8 +64,7 @@ class AnsweringProcess:
         """
         line = json.dumps({**question, "body_bytes": len(body)}).encode() + b"\n"
         with self._lock:
-            if self._process is not None and self._process.poll() is not None:  # of idleness, for instance
-                self._end()
+            self._end_if_gone()
             answer = self._exchange(line + body)
         found: dict[str, Any] | None = json.loads(answer) if answer else None
         return found
@@ -100,6 +106,11 @@ class AnsweringProcess:
             env=own_code_first() | dict(self._environment),
         )
         return self._process
+
+    def _end_if_gone(self) -> None:
+        """Forget a process that has ended, of idleness for instance."""
+        if self._process is not None and self._process.poll() is not None:
+            self._end()
 
     def _end(self) -> None:
         if self._process is None:

@@ -37,6 +37,7 @@ class DrawingProcesses:
         def make() -> bytes:
             process = self._idle.pop()
             try:
+                process.start()
                 answer = process.ask({}, select())
             finally:
                 self._idle.append(process)

@@ -1,6 +1,6 @@
 """Histories as they are answered: some trials at a time, so that one of any length takes little memory."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -91,15 +91,18 @@ class TrialHistories:
             yield group
 
     def _read(self, group: Sequence[TrialPosition], starts: Mapping[str, int]) -> list[TrialHistoryView]:
-        only: set[int] | None = None
+        only: Collection[int] | None = None
+        marked: dict[str, list[int]] = {}
         if self._is_long(group[0]):
+            only = spaced_epochs(self._longest, self._rows_each)
+            # Of their own trial alone: the best epochs of a hundred trials are a hundred.
             marked = {
-                epoch for position in group for epoch in (position.best_epoch, position.epochs_completed) if epoch
+                position.id: [epoch for epoch in (position.best_epoch, position.epochs_completed) if epoch]
+                for position in group
             }
-            only = {*spaced_epochs(self._longest, self._rows_each), *marked}
         spans = {position.id: (starts[position.id], position.epochs_completed) for position in group}
         with self.database.reading() as session:
-            found = read_epochs(session, spans, only=only)
+            found = read_epochs(session, spans, only=only, marked=marked)
         views = []
         for position in group:
             rows = found[position.id]

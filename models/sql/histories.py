@@ -7,6 +7,7 @@ would let SQLite's write-ahead log grow.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 
 from pydantic_core import from_json
 from sqlalchemy import Text, and_, cast, false, func, or_, select
@@ -68,7 +69,11 @@ def last_epochs_at(session: Session, trial_ids: Collection[str], version: int) -
 
 
 def read_epochs(
-    session: Session, spans: Mapping[str, Span], *, only: Collection[int] | None = None
+    session: Session,
+    spans: Mapping[str, Span],
+    *,
+    only: Collection[int] | None = None,
+    marked: Mapping[str, Collection[int]] | None = None,
 ) -> dict[str, list[EpochRow]]:
     """Read epochs of some trials.
 
@@ -76,6 +81,7 @@ def read_epochs(
         session: an open session.
         spans: which epochs of each trial.
         only: of these, read those with such a number and no others.
+        marked: numbers that are read of one trial beside `only`.
 
     Returns:
         Of each trial the epochs found, in order.
@@ -86,15 +92,17 @@ def read_epochs(
     for trial_id, (after, _) in spans.items():
         by_start.setdefault(after, []).append(trial_id)
     # Each trial from its own start: from the earliest of all, far more might be read than is wanted.
-    wanted = [and_(columns.trial_id.in_(ids), columns.epoch > after) for after, ids in by_start.items()]
-    query = (
-        select(columns.trial_id, columns.epoch, cast(columns.metrics, Text))
-        .where(or_(false(), *wanted))
-        .order_by(columns.trial_id, columns.epoch)
-    )
-    if only is not None:
-        query = query.where(columns.epoch.in_(only))
-    rows = session.execute(query).all()
+    wanted = []
+    for after, ids in by_start.items():
+        # Not both conditions on the epoch: SQLite would go through all later ones.
+        chosen = columns.epoch > after if only is None else columns.epoch.in_([one for one in only if one > after])
+        wanted.append(and_(columns.trial_id.in_(ids), chosen))
+    for trial_id, epochs in (marked or {}).items():
+        later = [epoch for epoch in epochs if epoch > spans[trial_id][0]]
+        wanted.append(and_(columns.trial_id == trial_id, columns.epoch.in_(later)))
+    query = select(columns.trial_id, columns.epoch, cast(columns.metrics, Text)).where(or_(false(), *wanted))
+    # Mostly in order already; the database would sort them with their documents.
+    rows = sorted(session.execute(query).all(), key=itemgetter(0, 1))
     # One document for all takes a fifth of the time of one for each.
     all_metrics = from_json(f"[{','.join(text for _, _, text in rows)}]")
     for (trial_id, epoch, _), metrics in zip(rows, all_metrics, strict=True):

@@ -27,6 +27,8 @@ class Held:
 
     def __init__(self, *_: object) -> None: ...
 
+    def start(self) -> None: ...
+
     def ask(self, _: Mapping[str, Any], body: bytes = b"") -> dict[str, Any]:
         self.asked.append(body)
         assert self.release.wait(30)
