@@ -1,6 +1,6 @@
 """How the fused engine goes about it: programs that are kept, trials that stop, memory that is kept to."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import pytest
 from tests.factories import DENSE_2, digits, document, layers
 from tests.workers.engines.trials import (
     TWO_CORES,
+    OneCompiler,
     Recording,
     cohort_of,
     fused_engine,
@@ -18,11 +19,13 @@ from tests.workers.engines.trials import (
     trial_spec,
     trial_specs,
 )
+from workers.engines import compile_cost
 from workers.engines.backends.chosen import backend
 from workers.engines.backends.seam import GPU
-from workers.engines.base import CannotTrainError, Cohort, EpochDecision, Metrics, Weights
+from workers.engines.base import CannotTrainError, Cohort, Engine, EpochDecision, Metrics, Weights
 from workers.engines.fused import layout
 from workers.engines.fused.compilers import KnownCompilers
+from workers.engines.fused.engine import FusedEngine
 from workers.engines.fused.layout import Workload, arrange, is_worth_shrinking
 from workers.engines.reference import ReferenceEngine
 
@@ -153,6 +156,18 @@ def test_datasets_that_were_not_used_for_long_make_room() -> None:
     for cohort in (one, one, other, one):
         trained(engine, cohort)
     assert engine.residence.hits == 1
+
+
+@pytest.mark.parametrize("make", [FusedEngine, ReferenceEngine])
+@pytest.mark.parametrize(("depth", "compiler"), [(1, "xla"), (2, "graph")])
+def test_many_normalisation_layers_are_not_given_to_xla(
+    monkeypatch: pytest.MonkeyPatch, make: Callable[[OneCompiler], Engine], depth: int, compiler: str
+) -> None:
+    """XLA's time grows with their square: ninety of them held a worker for a quarter of an hour."""
+    monkeypatch.setattr(compile_cost, "MAX_XLA_NORMALIZATIONS", 1)
+    normalized = layers(TANH, *[{"type": "batch_normalization"}] * depth, DENSE_2)
+    cohort = cohort_of(trial_specs(document(model=normalized, fit=FIT | {"epochs": 1})))
+    assert trained(make(OneCompiler("xla")), cohort).records[0]["compiler"] == compiler
 
 
 @pytest.mark.nightly

@@ -22,6 +22,7 @@ from workers.builders.networks import build_network
 from workers.builders.optimizers import build_optimizer
 from workers.engines.backends.chosen import backend
 from workers.engines.backends.seam import Tensor, Tree
+from workers.engines.compile_cost import takes_long_in_xla
 from workers.engines.fused.hyperparameters import set_numbers
 
 EVALUATION_ROWS = 512
@@ -81,6 +82,7 @@ class Method:
         multiplications: what a row takes, once through the network.
         activation_bytes: what the layers make of a batch, in float32.
         batch_size: rows of a batch.
+        takes_long_in_xla: see `workers.engines.compile_cost`.
         learning_rate_slot: where among the slots the learning rate is; None with a schedule.
     """
 
@@ -94,6 +96,7 @@ class Method:
         """
         self.key = key
         self.batch_size = fixed(spec.fit.batch_size)
+        self.takes_long_in_xla = takes_long_in_xla(spec)
         self._model = build_network(spec, features, backend.LAYERS)
         self.can_map = backend.maps_well(self._model)
         self.multiplications = sum(multiplications(self._model))

@@ -94,6 +94,8 @@ class ProgramCache:
         graph_per_xla = None
         if len(backend.COMPILERS) == 1:
             return Program(compiled, backend.COMPILERS[0], None, time.perf_counter() - started)
+        if method.takes_long_in_xla:
+            return Program(compiled, "graph", None, time.perf_counter() - started)
         if key not in self._compilers:
             *before, course = arguments
             few = _some_batches(course)
