@@ -1,4 +1,4 @@
-"""What compiling a network costs, as far as it decides which compiler may try."""
+"""Compile cost of a network, as far as it decides which compiler is tried."""
 
 from fittingroom.specs.experiment import TrialSpec
 

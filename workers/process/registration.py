@@ -1,4 +1,4 @@
-"""How a worker is known to others: by its row in SQL, and by a lock file on its machine."""
+"""Registration of a worker: its row in SQL, and a lock file on its machine."""
 
 import os
 import socket
