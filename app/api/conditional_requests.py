@@ -33,21 +33,25 @@ MAX_VERSION = 2**53
 
 WaitSeconds = Annotated[
     float,
-    Query(ge=0, le=MAX_WAIT_SECONDS, description="Wait so many seconds for a change before answering (long poll)."),
+    Query(ge=0, le=MAX_WAIT_SECONDS, description="Long poll: maximum time to wait for a change, in seconds."),
 ]
 Points = Annotated[
     int | None,
     Query(
         ge=2,
         le=MAX_EPOCHS,
-        description="Only about so many epochs of each trial, as a chart shows them: the first, the last, the best, "
-        "and those where a metric is lowest or highest among its neighbours. Where an experiment has more than 100,000 "
-        "epochs, evenly spaced ones are looked at.",
+        description="Downsampling for charts: approximate number of epochs per trial. Kept are the first, the last, "
+        "the best, and local minima and maxima of each metric. In experiments of more than 100,000 epochs, evenly "
+        "spaced epochs are read.",
     ),
 ]
 Version = Annotated[
     int | None,
-    Query(ge=0, le=MAX_VERSION, description="With `wait`: the version that is known; by default `If-None-Match`'s."),
+    Query(
+        ge=0,
+        le=MAX_VERSION,
+        description="With `wait`: the version known to the client. Default: `If-None-Match`.",
+    ),
 ]
 
 

@@ -1,4 +1,4 @@
-"""The commands of the service; each imports what it needs itself, so that all start fast."""
+"""Commands of the service; each imports what it needs itself, so that all start fast."""
 
 import contextlib
 import functools
@@ -51,7 +51,7 @@ def serve(
     data_dir: DataDir = None,
     workers: Annotated[int, typer.Option(min=0, max=64, help="Worker processes.")] = 1,
 ) -> None:
-    """Run the API and its workers together, until Ctrl-C. Needs no server."""
+    """Run the API and workers in one go, until Ctrl-C. Needs no database server or broker."""
     _use(data_dir)
     _refuse_unsafe(host)
     _refuse_taken(host, port)
@@ -68,7 +68,7 @@ def serve(
 @commands.command()
 @_in_a_sentence
 def api(host: Host = "127.0.0.1", port: Port = 8000, data_dir: DataDir = None) -> None:
-    """Run the API alone."""
+    """Run only the API."""
     _use(data_dir)
     _refuse_unsafe(host)
 
@@ -97,11 +97,13 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, data_dir: DataDir = None) -
 @commands.command()
 @_in_a_sentence
 def worker(
-    queues: Annotated[str | None, typer.Option(help="cpu, gpu or cpu,gpu; by default what this machine has.")] = None,
-    gpu: Annotated[int | None, typer.Option(help="Number of the GPU to use; -1 for none.")] = None,
+    queues: Annotated[
+        str | None, typer.Option(help="Queues to serve: cpu, gpu or cpu,gpu. [default: by device]")
+    ] = None,
+    gpu: Annotated[int | None, typer.Option(help="Index of the GPU to use; -1 for none.")] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Run one worker: it trains one cohort at a time. Start one for each GPU."""
+    """Run one worker, which trains one cohort at a time. Start one per GPU."""
     _use(data_dir)
     if find_spec("workers") is None:  # as in an image of the API alone
         raise ModuleNotFoundError(name="workers")
@@ -114,7 +116,7 @@ def worker(
 @commands.command()
 @_in_a_sentence
 def migrate(data_dir: DataDir = None) -> None:
-    """Bring the database's tables to this version."""
+    """Create or upgrade the database tables."""
     _use(data_dir)
 
     from models.settings import read_settings  # noqa: PLC0415
@@ -131,10 +133,10 @@ def migrate(data_dir: DataDir = None) -> None:
 def doctor(
     data_dir: DataDir = None,
     *,
-    mend: Annotated[bool, typer.Option("--mend", help="Mend what can be mended.")] = False,
+    mend: Annotated[bool, typer.Option("--mend", help="Repair what can be repaired.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Look for what is left over or stuck, in the database and among the files. Mends nothing without --mend."""
+    """Check database and storage for orphaned files and stuck work. Changes nothing without --mend."""
     _use(data_dir)
 
     from app.commands.doctor import run_doctor  # noqa: PLC0415
@@ -142,30 +144,32 @@ def doctor(
     sys.exit(run_doctor(mend=mend, as_json=as_json))
 
 
-keys = typer.Typer(
-    help="Who may use the service: from the first key on, nobody gets in without one.", no_args_is_help=True
-)
+keys = typer.Typer(help="Manage API keys. Once there is a key, every request needs one.", no_args_is_help=True)
 commands.add_typer(keys, name="keys")
 
 
 @keys.command("create")
 @_in_a_sentence
 def create_key(  # noqa: PLR0913 - options
-    name: Annotated[str, typer.Argument(help="Who it is for.")],
+    name: Annotated[str, typer.Argument(help="Name of the key, e.g. of its user.")],
     *,
     project: Annotated[
-        str, typer.Option(help="Whose experiments it sees: each project sees its own only.")
+        str, typer.Option(help="Project of the key. A project sees only its own experiments.")
     ] = "default",
-    scope: Annotated[str, typer.Option(help="read, submit (and read), or admin (and submit, and delete).")] = "submit",
-    expires_in_days: Annotated[float | None, typer.Option(min=0.001, help="By default never.")] = None,
-    requests_per_minute: Annotated[int | None, typer.Option(min=1, help="By default as many as it likes.")] = None,
+    scope: Annotated[
+        str, typer.Option(help="read; submit, which includes read; or admin, which includes submit and may delete.")
+    ] = "submit",
+    expires_in_days: Annotated[
+        float | None, typer.Option(min=0.001, help="Days until the key expires. [default: never]")
+    ] = None,
+    requests_per_minute: Annotated[int | None, typer.Option(min=1, help="Rate limit. [default: none]")] = None,
     max_unended_trials: Annotated[
-        int | None, typer.Option(min=1, help="How many trials of its project may wait or run when it submits.")
+        int | None, typer.Option(min=1, help="Quota of queued and running trials of the project. [default: none]")
     ] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key. It is shown this once; what is stored is its hash."""
+    """Create an API key. It is shown once; only its hash is stored."""
     _use(data_dir)
 
     from app.commands.api_keys import create  # noqa: PLC0415
@@ -176,7 +180,7 @@ def create_key(  # noqa: PLR0913 - options
 @keys.command("list")
 @_in_a_sentence
 def list_keys(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Show all keys, but for the secret in them."""
+    """List API keys, without their secrets."""
     _use(data_dir)
 
     from app.commands.api_keys import show  # noqa: PLC0415
@@ -187,12 +191,12 @@ def list_keys(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
 @keys.command("revoke")
 @_in_a_sentence
 def revoke_key(
-    key_id: Annotated[str, typer.Argument(help="As `list` shows it: key_…")],
+    key_id: Annotated[str, typer.Argument(help="Key id, as `keys list` prints it: key_…")],
     *,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key worthless, within two seconds, for good."""
+    """Revoke an API key. Takes effect within two seconds; cannot be undone."""
     _use(data_dir)
 
     from app.commands.api_keys import revoke  # noqa: PLC0415
@@ -204,9 +208,9 @@ def revoke_key(
 @_in_a_sentence
 def demo(
     data_dir: DataDir = None,
-    url: Annotated[str | None, typer.Option(help="A running service to use; by default one is started.")] = None,
+    url: Annotated[str | None, typer.Option(help="URL of a running service. [default: start one]")] = None,
 ) -> None:
-    """Train the six exercises over HTTP, with live progress, and show what came of them."""
+    """Train the six exercises over HTTP with live progress, and show the results."""
     _use(data_dir)
 
     from app.commands.demo import run_demo  # noqa: PLC0415

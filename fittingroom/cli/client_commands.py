@@ -29,29 +29,27 @@ if TYPE_CHECKING:
     from fittingroom.views.resources import ExperimentView
 
 commands = typer.Typer()
-datasets = typer.Typer(help="What there is to train on: show, upload, delete.", no_args_is_help=True)
+datasets = typer.Typer(help="Manage datasets: list, upload, delete.", no_args_is_help=True)
 commands.add_typer(datasets, name="datasets")
 
 _PATIENCE_SECONDS = 60.0
-"""For how long a service that starts again is waited for while one watches."""
+"""Retry period of `watch`, in seconds, while the service restarts."""
 
-Url = Annotated[str, typer.Option(envvar="FITTINGROOM_URL", help="Where the service is.")]
-Key = Annotated[
-    str | None, typer.Option(envvar="FITTINGROOM_KEY", show_envvar=True, help="An API key, where one is needed.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-Id = Annotated[str, typer.Argument(help="An experiment: exp_…")]
-Files = Annotated[list[Path], typer.Argument(help="Specs, JSON or YAML; `-` reads standard input.", allow_dash=True)]
+Url = Annotated[str, typer.Option(envvar="FITTINGROOM_URL", help="URL of the service.")]
+Key = Annotated[str | None, typer.Option(envvar="FITTINGROOM_KEY", show_envvar=True, help="API key.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Id = Annotated[str, typer.Argument(help="Experiment id: exp_…")]
+Files = Annotated[list[Path], typer.Argument(help="Spec files, JSON or YAML; `-` for standard input.", allow_dash=True)]
 DEFAULT_URL = "http://127.0.0.1:8000"
 """As `fittingroom.client.sync_client` has it, which is not imported to show help."""
 
 
 @commands.command()
 def submit(
-    files: Files, *, watch: Annotated[bool, typer.Option("--watch", help="Stay, and show it train.")] = False,
+    files: Files, *, watch: Annotated[bool, typer.Option("--watch", help="Show progress until they end.")] = False,
     as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None,
 ) -> None:  # fmt: skip
-    """Submit experiments, one a file. What is refused is said, and the others are submitted all the same."""
+    """Submit experiments, one per file. A refused one is reported, and the others are submitted."""
     refused, submitted = 0, []
     with connected(url, key) as client:
         import httpx  # noqa: PLC0415
@@ -84,10 +82,10 @@ def submit(
 
 @commands.command()
 def plan(
-    file: Annotated[Path, typer.Argument(help="A spec, JSON or YAML; `-` reads standard input.", allow_dash=True)],
+    file: Annotated[Path, typer.Argument(help="Spec file, JSON or YAML; `-` for standard input.", allow_dash=True)],
     *, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None,
 ) -> None:  # fmt: skip
-    """Say which trials an experiment would have and what would train them; submits nothing."""
+    """Show the trials and engines that an experiment would have (dry run); submits nothing."""
     with connected(url, key) as client:
         found = client.plan(read_spec(file))
     from fittingroom.cli.tables import plan_table  # noqa: PLC0415
@@ -97,7 +95,7 @@ def plan(
 
 @commands.command()
 def watch(experiment_id: Id, *, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """Show an experiment train until it ends; with --json, one line for each change."""
+    """Show the progress of an experiment until it ends; with --json, one line per change."""
     with connected(url, key, patience=_PATIENCE_SECONDS) as client:
         if as_json:
             for event in client.stream(experiment_id):
@@ -111,13 +109,15 @@ def watch(experiment_id: Id, *, as_json: AsJson = False, url: Url = DEFAULT_URL,
 
 @commands.command("list")
 def list_experiments(  # noqa: PLR0913 - options
-    *, state: Annotated[str | None, typer.Option(help="queued, running, completed, failed or cancelled.")] = None,
-    tag: Annotated[str | None, typer.Option(help="Only those with this tag.")] = None,
-    name: Annotated[str | None, typer.Option(help="Only those with exactly this name.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    *, state: Annotated[
+        str | None, typer.Option(help="Filter by state: queued, running, completed, failed or cancelled.")
+    ] = None,
+    tag: Annotated[str | None, typer.Option(help="Filter by tag.")] = None,
+    name: Annotated[str | None, typer.Option(help="Filter by exact name.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of experiments.")] = 20,
     as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None,
 ) -> None:  # fmt: skip
-    """List experiments, newest first; with --json, one a line."""
+    """List experiments, newest first; with --json, one per line."""
     with connected(url, key) as client:
         found = list(itertools.islice(client.list_experiments(state=state, tag=tag, name=name), limit))
     from fittingroom.cli.tables import experiments_table  # noqa: PLC0415
@@ -143,10 +143,10 @@ def show(experiment_id: Id, *, as_json: AsJson = False, url: Url = DEFAULT_URL, 
 
 @commands.command()
 def history(
-    experiment_id: Id, *, csv: Annotated[bool, typer.Option("--csv", help="Print CSV: one line an epoch.")] = False,
+    experiment_id: Id, *, csv: Annotated[bool, typer.Option("--csv", help="Print CSV: one line per epoch.")] = False,
     as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None,
 ) -> None:  # fmt: skip
-    """Print all epochs of all trials, as CSV or JSON; or a sparkline of each metric."""
+    """Print the histories of all trials as CSV or JSON, or as sparklines."""
     with connected(url, key) as client:
         if csv:
             for piece in client.get_csv(experiment_id):
@@ -160,7 +160,7 @@ def history(
 
 @commands.command()
 def compare(experiment_id: Id, *, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """Say which candidate fits, and whether that is more than luck."""
+    """Compare candidates: ranking, confidence intervals, and whether the lead is significant."""
     with connected(url, key) as client:
         found = client.compare(experiment_id)
     from fittingroom.cli.tables import comparison_table  # noqa: PLC0415
@@ -171,16 +171,18 @@ def compare(experiment_id: Id, *, as_json: AsJson = False, url: Url = DEFAULT_UR
 @commands.command()
 def plot(  # noqa: PLR0913 - options
     experiment_id: Id,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write: .svg or .png.")],
-    *, metric: Annotated[str | None, typer.Option(help="Or several with commas; by default the objective.")] = None,
-    x: Annotated[str, typer.Option(help="epoch, or a hyperparameter such as optimizer.learning_rate.")] = "epoch",
-    seeds: Annotated[str, typer.Option(help="each, or band: mean, lowest and highest over seeds.")] = "each",
-    scale: Annotated[str, typer.Option(help="auto, linear or log.")] = "auto",
-    layout: Annotated[str, typer.Option(help="together, or apart: a panel for each metric.")] = "together",
+    output: Annotated[Path, typer.Option("--output", "-o", help="Output file: .svg or .png.")],
+    *, metric: Annotated[
+        str | None, typer.Option(help="Metric, or several separated by commas. [default: the objective]")
+    ] = None,
+    x: Annotated[str, typer.Option(help="x axis: epoch, or a hyperparameter: optimizer.learning_rate.")] = "epoch",
+    seeds: Annotated[str, typer.Option(help="each: a curve per seed; band: mean, lowest and highest.")] = "each",
+    scale: Annotated[str, typer.Option(help="Scale of the y axis: auto, linear or log.")] = "auto",
+    layout: Annotated[str, typer.Option(help="together: one panel; apart: a panel per metric.")] = "together",
     as_json: AsJson = False,
     url: Url = DEFAULT_URL, key: Key = None,
 ) -> None:  # fmt: skip
-    """Draw an experiment's curves, or what was reached over a hyperparameter, into a file."""
+    """Plot the curves of an experiment, or best values over a hyperparameter, to a file."""
     file_format = output.suffix.lower().removeprefix(".")
     if file_format not in {"svg", "png"}:
         refuse(f"{output}: expected a file that ends in .svg or .png")
@@ -194,7 +196,7 @@ def plot(  # noqa: PLR0913 - options
 
 @commands.command()
 def cancel(experiment_id: Id, *, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """Cancel an experiment: what is queued at once, what runs at the end of its epoch."""
+    """Cancel an experiment: queued trials at once, running trials at the end of their epoch."""
     with connected(url, key) as client:
         count = client.cancel(experiment_id)
     say(json.dumps({"trials_cancelled": count}) if as_json else f"{count} trials cancelled or asked to stop")
@@ -202,7 +204,7 @@ def cancel(experiment_id: Id, *, as_json: AsJson = False, url: Url = DEFAULT_URL
 
 @commands.command()
 def usage(*, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """Show what your project keeps and has to do, and how much of each it may."""
+    """Show usage and quotas of your project."""
     with connected(url, key) as client:
         found = client.get_usage()
     most = "" if found.max_unended_trials is None else f" of {found.max_unended_trials:,}"
@@ -216,13 +218,13 @@ def usage(*, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -
 @commands.command()
 def export(
     experiment_id: Id,
-    target: Annotated[str, typer.Argument(help="A file, for tensorboard a folder, for mlflow its server's URL.")],
+    target: Annotated[str, typer.Argument(help="File; for tensorboard a folder; for mlflow the URL of its server.")],
     *, to: Annotated[
-        Literal["csv", "parquet", "tensorboard", "mlflow"], typer.Option(help="What to write.")
+        Literal["csv", "parquet", "tensorboard", "mlflow"], typer.Option(help="Export format.")
     ],
     as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None,
 ) -> None:  # fmt: skip
-    """Hand an experiment to what you already use: CSV, Parquet, TensorBoard or an MLflow server."""
+    """Export an experiment to CSV, Parquet, TensorBoard or an MLflow server."""
     with connected(url, key) as client:
         from fittingroom.client.export import ExportError, export_experiment  # noqa: PLC0415
 
@@ -235,7 +237,7 @@ def export(
 
 @datasets.command("list")
 def list_datasets(*, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """Show what there is to train on."""
+    """List datasets."""
     with connected(url, key) as client:
         found = client.list_datasets()
     from fittingroom.cli.tables import datasets_table  # noqa: PLC0415
@@ -245,13 +247,13 @@ def list_datasets(*, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key =
 
 @datasets.command("upload")
 def upload_dataset(  # noqa: PLR0913 - options
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV, Parquet or NPZ.")],
-    *, name: Annotated[str, typer.Option(help="What specs are to call it.")],
-    target: Annotated[str | None, typer.Option(help="The column to be predicted; by default `target`.")] = None,
-    task: Annotated[str, typer.Option(help="auto, classification or regression.")] = "auto",
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV, Parquet or NPZ file.")],
+    *, name: Annotated[str, typer.Option(help="Name by which specs refer to the dataset.")],
+    target: Annotated[str | None, typer.Option(help="Target column. [default: target]")] = None,
+    task: Annotated[str, typer.Option(help="Type of the target: auto, classification or regression.")] = "auto",
     as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None,
 ) -> None:  # fmt: skip
-    """Upload a table of your own."""
+    """Upload a dataset."""
     with connected(url, key) as client:
         found = client.upload_dataset(file, name, target=target, task=task)
     line = f"{found.name}: {found.rows:,} rows of {found.features} features"
@@ -260,20 +262,20 @@ def upload_dataset(  # noqa: PLR0913 - options
 
 @datasets.command("delete")
 def delete_dataset(
-    name: Annotated[str, typer.Argument(help="Which.")],
+    name: Annotated[str, typer.Argument(help="Name of the dataset.")],
     *,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     key: Key = None,
 ) -> None:
-    """Forget a dataset that nothing needs."""
+    """Delete a dataset that no unfinished experiment uses."""
     with connected(url, key) as client:
         client.delete_dataset(name)
     say(json.dumps({"deleted": name}) if as_json else f"{name} is deleted")
 
 
 def _watch(client: "Client", experiment_id: str, *, quiet: bool = False) -> "ExperimentView":
-    """Show an experiment until it has ended; off a terminal, its end alone."""
+    """Show an experiment until it has ended; without a terminal, only the end."""
     from rich.live import Live  # noqa: PLC0415
 
     from fittingroom.cli.tables import Curves, extend, watched  # noqa: PLC0415

@@ -12,12 +12,12 @@ import typer
 
 SERVICE_COMMANDS = {
     "serve": "Run the API and its workers together.",
-    "api": "Run the API alone.",
+    "api": "Run only the API.",
     "worker": "Run one worker.",
-    "migrate": "Bring the database's tables to this version.",
+    "migrate": "Create or upgrade the database tables.",
     "doctor": "Check database, broker and storage.",
     "keys": "Create, list and revoke API keys.",
-    "demo": "Train the six exercises and show what came of them.",
+    "demo": "Train the six exercises and show the results.",
 }
 """Names and summaries, for machines that have the client alone."""
 

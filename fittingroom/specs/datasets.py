@@ -1,4 +1,4 @@
-"""Datasets as the API knows them: their schema, not their numbers; and the schemas of the built-in ones.
+"""Schemas of datasets: everything but the numbers; and those of the built-in datasets.
 
 `workers.datasets` loads the numbers.
 """
@@ -12,55 +12,55 @@ Task = Literal["classification", "regression"]
 
 
 class DatasetColumn(BaseModel):
-    """A column of a table as it was uploaded."""
+    """A column of an uploaded table."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     name: str
     kind: Literal["number", "boolean", "category"]
-    """A category becomes one feature for each of its values: 1 in the row that has it, else 0."""
+    """Column type. A category is one-hot encoded: one feature per value."""
     missing: int = 0
-    """In how many rows it is empty."""
+    """Number of rows with no value."""
     minimum: float | None = None
     maximum: float | None = None
     mean: float | None = None
     categories: list[str] = []
-    """What occurs in it, sorted."""
+    """Distinct values of a category, sorted."""
 
 
 class DatasetSchema(BaseModel):
-    """What can be known of a dataset without reading it."""
+    """Schema of a dataset."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     name: str
-    """What a spec calls it."""
+    """Name by which a spec refers to the dataset."""
     description: str
-    """What it holds."""
+    """Description."""
     source: str
-    """Where its numbers come from."""
+    """Source of the data."""
     task: Task = "classification"
-    """Whether the target is a class or a number."""
+    """`classification` if the target is a class, `regression` if it is a number."""
     rows: int
-    """How many rows it has."""
+    """Number of rows."""
     features: int
-    """How many numbers a row has."""
+    """Number of features per row, after one-hot encoding."""
     classes: int | None
-    """How many classes the target has; null where it is a number."""
+    """Number of classes; null for regression."""
     feature_names: list[str]
-    """The features' names, in order; empty where they have none, as pixels."""
+    """Feature names in order; empty if they have none, like pixels."""
     class_names: list[str]
-    """The classes' names, in order of their numbers."""
+    """Class names, in the order of the class numbers."""
     target: str | None = None
-    """The column that is to be predicted, where the dataset was uploaded as a table."""
+    """Name of the target column of an uploaded table."""
     columns: list[DatasetColumn] = []
-    """The other columns, where it was."""
+    """Other columns of an uploaded table."""
     preview: list[list[str | None]] = []
-    """Its first rows as they were uploaded, the target last."""
+    """First rows as uploaded, the target last."""
     sha256: str | None = None
-    """What tells its content from any other; null where it is built in, and never changes."""
+    """SHA-256 of the content; null for built-in datasets, which never change."""
     first_use_downloads: bool = False
-    """Whether the numbers are fetched from the internet when first needed."""
+    """True if the data is downloaded on first use."""
 
 
 _DIGITS = [str(digit) for digit in range(10)]

@@ -1,6 +1,6 @@
 """The experiment that a client submits, and the trial that a worker trains.
 
-What no single field can tell, such as whether the last layer fits the dataset, is judged in
+Checks that span several fields, such as whether the last layer fits the dataset, are in
 `fittingroom.specs.validation.trainability`.
 """
 
@@ -46,90 +46,91 @@ class DatasetReference(Spec):
     name: Name
     """A dataset's name, as `GET /v1/datasets` lists it."""
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
-    """The content that is meant; by default what the name stands for when the experiment is submitted."""
+    """SHA-256 of the content. Default: the content that the name refers to at submit."""
 
 
 class Dataset(DatasetReference):
-    """Which rows are trained on."""
+    """Training rows."""
 
     rows: Annotated[Int, Field(ge=2)] | None = None
-    """Take only so many rows, the first after a seeded shuffle; by default all, in their own order."""
+    """Number of rows to use: the first ones after a seeded shuffle. Default: all rows, in their own order."""
     standardize: Bool = False
-    """Give each feature mean 0 and deviation 1, measured on the training rows only."""
+    """Scale each feature to mean 0 and standard deviation 1, measured on the training rows only."""
     validation: Annotated[
         DatasetReference | None, BeforeValidator(named, json_schema_input_type=Name | DatasetReference | None)
     ] = None
-    """Another dataset, all of whose rows are for validation, in the place of `fit.validation_split`."""
+    """Another dataset used for validation, in place of `fit.validation_split`."""
 
 
 InputShape = Annotated[list[Annotated[Int, Field(ge=1, le=MAX_AXIS_LENGTH)]], Field(min_length=1, max_length=4)]
 
 
 class Model(Spec):
-    """A network: its layers, first to last; the last one is its output."""
+    """A network: its layers in order; the last layer is the output."""
 
     input_shape: InputShape | None = None
-    """The shape in which the numbers of a row are laid out for the first layer; by default they are in a line."""
+    """Input shape without the batch axis, e.g. `[28, 28, 1]`. Default: a flat vector."""
     layers: list[Layer] = Field(min_length=1, max_length=MAX_LAYERS)
-    """The layers, first to last. Each takes what the one before it gives, unless it says otherwise."""
+    """Layers in order. The input of each is the output of the one before, unless it has `inputs`."""
 
 
 class KerasModel(Spec):
-    """A network as `model.to_json()` of Keras 3 gives it: Sequential or Functional, of layers that are known here.
+    """A network as Keras 3 writes it with `model.to_json()`: Sequential or Functional, of supported layers.
 
-    It is translated into layers, and shown as these from then on.
+    It is stored and shown as `layers`.
     """
 
     keras: dict[str, Any] | str
-    """The JSON, as an object or as the text it came in."""
+    """The JSON document, as an object or as a string."""
 
 
 AnyModel = Annotated[Model, BeforeValidator(from_keras, json_schema_input_type=Model | KerasModel)]
 
 
 class GridSampler(Spec):
-    """Every combination of the choices."""
+    """Grid search: every combination of the choices."""
 
     name: Literal["grid"]
 
 
 class RandomSampler(Spec):
-    """Combinations drawn at random, the same ones for the same seed."""
+    """Random search: combinations drawn at random, reproducible by seed."""
 
     name: Literal["random"]
     trials: Annotated[Int, Field(ge=1, le=MAX_TRIALS)]
-    """How many combinations are drawn for each model."""
+    """Number of combinations per model."""
     seed: Seed = 0
-    """Where the drawing starts."""
+    """Random seed of the sampler."""
 
 
 Sampler = Annotated[GridSampler | RandomSampler, Field(discriminator="name")]
 
 
 class _Training(Spec):
-    """What an experiment and each of its trials have in common."""
+    """Fields shared by an experiment and its trials."""
 
     dataset: Dataset
-    """Which rows are trained on."""
+    """Training data: a dataset's name, and options."""
     optimizer: Optimizer
-    """How the weights are moved: a name, or a document with a name and its hyperparameters."""
+    """Optimizer: a Keras name, or an object with `name` and hyperparameters."""
     loss: Loss
-    """What is made small: a name, or a document with a name and its options."""
+    """Loss function: a Keras name, or an object with `name` and options."""
     metrics: list[Metric] = Field(default=[], max_length=MAX_METRICS)
-    """What is recorded beside the loss after each epoch."""
+    """Metrics recorded after each epoch, beside the loss."""
     fit: Fit = Fit()
-    """Epochs, batch size, validation."""
+    """Arguments of `model.fit`: epochs, batch size, validation split and others."""
     early_stopping: EarlyStopping | None = None
-    """When to end a trial early; by default never."""
+    """Early stopping, as `keras.callbacks.EarlyStopping`. Default: none."""
     reduce_lr_on_plateau: ReduceLROnPlateau | None = None
-    """When to lower the learning rate; by default never. The history then has it as `learning_rate`."""
+    """Learning-rate reduction, as `keras.callbacks.ReduceLROnPlateau`. Default: none. The history then has
+    `learning_rate`."""
     precision: Precision = "float32"
-    """How precisely to multiply: `float32`; `tf32`, which multiplies matrices rounded to 10 bits on a GPU that has it;
-    or `mixed_bfloat16`, Keras's policy of that name, whose layers compute in bfloat16 while weights stay float32."""
+    """Numeric precision: `float32`; `tf32`, which rounds factors of matrix products to 10 bits on GPUs that support it;
+    or `mixed_bfloat16`, Keras's policy of that name: computation in bfloat16, weights in float32."""
 
     @property
     def is_validated(self) -> bool:
-        """Whether there are rows for validation."""
+        """True if there are validation rows."""
         return self.fit.validation_split > 0 or self.dataset.validation is not None
 
     @field_validator("metrics")
@@ -149,11 +150,11 @@ class ExperimentSpec(_Training):
     """
 
     name: Name
-    """What people call it."""
+    """Display name."""
     tags: list[Tag] = Field(default=[], max_length=MAX_TAGS)
-    """Words to find it by."""
+    """Labels to filter experiments by."""
     model: AnyModel | None = None
-    """The network; give this or `models`."""
+    """The network. Give either `model` or `models`."""
     models: (
         Annotated[
             dict[ModelName, AnyModel],
@@ -162,23 +163,23 @@ class ExperimentSpec(_Training):
         ]
         | None
     ) = None
-    """Several networks by name, to be compared; give this or `model`."""
+    """Several networks to compare, by name. Give either `model` or `models`."""
     seeds: list[Seed] = Field(default=[0], min_length=1, max_length=MAX_SEEDS)
-    """Every trial is repeated for each seed; the same seed means the same first weights and the same batches."""
+    """Random seeds. Every trial is repeated for each; equal seeds give equal initial weights and batches."""
     sampler: Sampler = GridSampler(name="grid")
-    """How values are taken from the search spaces."""
+    """Search algorithm: `grid` or `random`."""
     objective: Objective | None = None
-    """What trials are compared by; by default `val_loss`, or `loss` where nothing is validated."""
+    """Metric by which trials are compared. Default: `val_loss`, or `loss` without validation."""
     device: Device = "any"
-    """Where to train: `any`, `cpu` or `gpu`."""
+    """Device to train on: `any`, `cpu` or `gpu`."""
     backend: Backend | None = None
-    """Which of Keras's backends to train with, as histories differ between them: other first weights for the same
-    seed. By default that of the worker that begins; all trials then stay with it."""
+    """Keras backend. Histories differ between backends: the same seed gives other initial weights. Default: the
+    backend of the first worker; all trials of the experiment then use it."""
     webhook: Webhook | None = None
-    """Who is told when the experiment has ended; by default nobody."""
+    """Webhook called when the experiment has ended. Default: none."""
 
     def shown(self) -> dict[str, Any]:
-        """What was submitted, as it is stored and shown: without the webhook, which has a secret."""
+        """Return the submitted document as it is stored and shown: without the webhook, which has a secret."""
         return self.model_dump(mode="json", exclude_unset=True, exclude={"webhook"})
 
     def to_document(self) -> dict[str, Any]:
@@ -212,6 +213,6 @@ class TrialSpec(_Training):
     model: Model
     """The network."""
     seed: Seed
-    """Where first weights and batch order come from."""
+    """Seed of weight initialisation and batch shuffling."""
     objective: Objective
-    """What the best epoch is chosen by."""
+    """Metric that selects the best epoch."""

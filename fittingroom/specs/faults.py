@@ -1,4 +1,4 @@
-"""Faults of a document: where, what was found, what was expected."""
+"""Faults of a document: the place, the value found, and what was expected."""
 
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,16 +19,16 @@ _ABOUT_A_KEY = {"missing", "unknown_key", "extra_forbidden"}
 
 
 class Fault(BaseModel):
-    """One thing that is wrong with a document."""
+    """One fault of a document."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     pointer: str
-    """JSON Pointer (RFC 6901) to the place in the client's document."""
+    """JSON Pointer (RFC 6901) into the client's document."""
     detail: str
-    """What was expected, and where it helps, how to mend it."""
+    """Expected value, and how to fix it."""
     found: str | None = None
-    """What stands there, shortened."""
+    """Value found, shortened."""
 
 
 class InvalidSpec(ValueError):
@@ -44,7 +44,7 @@ class InvalidSpec(ValueError):
 
 
 def pointer(path: Iterable[str | int]) -> str:
-    """A JSON Pointer (RFC 6901)."""
+    """Return a JSON Pointer (RFC 6901)."""
     return "".join("/" + _shortened(str(part)).replace("~", "~0").replace("/", "~1") for part in path)
 
 
@@ -53,12 +53,12 @@ def _shortened(part: str) -> str:
 
 
 def faults_in(error: ValidationError, document: Any) -> list[Fault]:  # noqa: ANN401 - JSON
-    """Pydantic's errors as faults of the client's own document."""
+    """Convert Pydantic's errors to faults of the client's document."""
     return faults_of(error.errors(include_url=False), document)
 
 
 def faults_of(errors: Iterable[ErrorDetails], document: Any) -> list[Fault]:  # noqa: ANN401 - JSON
-    """The same for a bare list of pydantic's errors; one that many branches of a union repeat is named once."""
+    """Convert a list of Pydantic's errors; an error repeated by several branches of a union is listed once."""
     faults = [
         Fault(
             pointer=pointer(_path_in(document, _location(error), about_a_key=error["type"] in _ABOUT_A_KEY)),
@@ -71,7 +71,7 @@ def faults_of(errors: Iterable[ErrorDetails], document: Any) -> list[Fault]:  # 
 
 
 def _location(error: ErrorDetails) -> tuple[str | int, ...]:
-    """Where it is; a document whose kind is unknown is at fault in the key that says its kind."""
+    """Return the location of an error; an unknown kind of document is a fault of the key that names the kind."""
     if error["type"] == "union_tag_invalid" and isinstance(error["input"], dict):
         return (*error["loc"], error["ctx"]["discriminator"].strip("'"))
     return error["loc"]

@@ -1,4 +1,4 @@
-"""How a network is trained: epochs and batches, when to stop early, and what counts as better."""
+"""Training options: epochs and batches, early stopping, learning-rate reduction, objective."""
 
 from typing import Annotated, Literal
 
@@ -15,67 +15,68 @@ MetricName = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH), Vis
 
 
 class Fit(Spec):
-    """The arguments of `model.fit`, and how long it may take."""
+    """Arguments of `model.fit`, and a time limit."""
 
     epochs: SearchableInt[Annotated[Int, Field(ge=1, le=MAX_EPOCHS)]] = 1
-    """How many times the training rows are passed."""
+    """Number of epochs."""
     batch_size: SearchableInt[Annotated[Int, Field(ge=1, le=MAX_BATCH_SIZE)]] = 32
-    """How many rows make one step of the optimizer."""
+    """Number of rows per optimizer step."""
     validation_split: Annotated[Real, Field(ge=0, lt=1)] = 0.0
-    """The part of the rows, taken from the end, that is kept for validation."""
+    """Fraction of the rows, the last ones, used for validation."""
     shuffle: SearchableName[Bool] = True
-    """Whether each epoch sees the training rows in another order, drawn from the seed."""
+    """True to shuffle the training rows before each epoch, by the seed."""
     class_weight: (
         Annotated[_ClassWeights, Field(min_length=1, max_length=MAX_CLASSES), refuse_early(_ClassWeights, MAX_CLASSES)]
         | None
     ) = None
-    """How much each class counts in the training loss, by its number: `{"0": 1, "1": 5}`; by default 1 each."""
+    """Weight of each class in the training loss, by class number: `{"0": 1, "1": 5}`. Default: 1 each."""
     time_limit_seconds: Annotated[Real, Field(gt=0, le=MAX_TIME_LIMIT_SECONDS)] | None = None
-    """A trial ends with the epoch in which it has trained for so long; by default never. Waiting does not count."""
+    """Time limit per trial, in seconds of training without waiting; the trial ends with the epoch in which it is
+    exceeded. Default: none."""
 
 
 class EarlyStopping(Spec):
-    """Ends a trial when a metric has ceased to improve (`keras.callbacks.EarlyStopping`)."""
+    """Stops a trial when a metric has stopped improving (`keras.callbacks.EarlyStopping`)."""
 
     monitor: MetricName = "val_loss"
-    """The metric to watch."""
+    """Metric to monitor."""
     min_delta: Annotated[Real, Field(ge=0, le=1e6)] = 0.0
-    """The least change that counts as an improvement."""
+    """Minimum change that counts as an improvement."""
     patience: SearchableInt[Annotated[Int, Field(ge=0, le=MAX_EPOCHS)]] = 0
-    """How many epochs without improvement are borne."""
+    """Number of epochs without improvement after which training stops."""
     mode: Literal["auto", "min", "max"] = "auto"
-    """Whether less or more is better; `auto` knows by the metric's name."""
+    """Direction of improvement; `auto` infers it from the metric's name."""
     baseline: Real | None = None
-    """A value the metric must beat for the patience to start anew."""
+    """Baseline: patience is reset only by values better than this."""
     restore_best_weights: Bool = False
-    """Whether the trial ends with the weights of its best epoch in place of its last."""
+    """True to end with the weights of the best epoch instead of the last."""
     start_from_epoch: Annotated[Int, Field(ge=0, le=MAX_EPOCHS)] = 0
-    """How many epochs pass before watching begins."""
+    """Number of epochs before monitoring starts."""
 
 
 class ReduceLROnPlateau(Spec):
-    """Lowers the learning rate when a metric has ceased to improve (`keras.callbacks.ReduceLROnPlateau`)."""
+    """Reduces the learning rate when a metric has stopped improving (`keras.callbacks.ReduceLROnPlateau`)."""
 
     monitor: MetricName = "val_loss"
-    """The metric to watch."""
+    """Metric to monitor."""
     factor: Annotated[Real, Field(gt=0, lt=1)] = 0.1
-    """What the learning rate is multiplied by."""
+    """Factor by which the learning rate is multiplied."""
     patience: SearchableInt[Annotated[Int, Field(ge=0, le=MAX_EPOCHS)]] = 10
-    """How many epochs without improvement are borne."""
+    """Number of epochs without improvement after which the learning rate is reduced."""
     mode: Literal["auto", "min", "max"] = "auto"
-    """Whether less or more is better; `auto` knows by the metric's name."""
+    """Direction of improvement; `auto` infers it from the metric's name."""
     min_delta: Annotated[Real, Field(ge=0, le=1e6)] = 1e-4
-    """The least change that counts as an improvement."""
+    """Minimum change that counts as an improvement."""
     cooldown: Annotated[Int, Field(ge=0, le=MAX_EPOCHS)] = 0
-    """How many epochs pass after a reduction before watching goes on."""
+    """Number of epochs after a reduction before monitoring resumes."""
     min_lr: Annotated[Real, Field(ge=0, le=1e6)] = 0.0
-    """The learning rate is not made smaller than this."""
+    """Lower bound of the learning rate."""
 
 
 class Objective(Spec):
-    """What trials are compared by: the best epoch of each, in this metric."""
+    """Metric and direction by which trials are compared, at the best epoch of each."""
 
     metric: MetricName
-    """`loss`, `accuracy`, `val_loss`, …: a metric that the trials record."""
+    """Name of a recorded metric: `loss`, `accuracy`, `val_loss`, …"""
     direction: Direction | None = None
-    """`minimize` or `maximize`; by default the one that fits the metric."""
+    """`minimize` or `maximize`. Default: inferred from the metric."""

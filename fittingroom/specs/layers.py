@@ -1,4 +1,4 @@
-"""The layers a network is made of, under Keras's names and with Keras's defaults.
+"""Layers, with the names and defaults of Keras.
 
 Shapes are computed in `fittingroom.specs.validation.shapes`.
 """
@@ -36,143 +36,143 @@ Sides: TypeAlias = SearchableInt[Size] | tuple[Size, Size]
 
 
 class Regularizer(Spec):
-    """A penalty on the size of the weights, added to the loss (`keras.regularizers.L1L2`)."""
+    """Weight penalty added to the loss (`keras.regularizers.L1L2`)."""
 
     l1: SearchableReal[Penalty] = 0.0
-    """Factor of the sum of absolute weights."""
+    """L1 factor: multiplies the sum of absolute weights."""
     l2: SearchableReal[Penalty] = 0.0
-    """Factor of the sum of squared weights."""
+    """L2 factor: multiplies the sum of squared weights."""
 
 
 class _Layer(Spec):
-    """What all layers share."""
+    """Fields of all layers."""
 
     name: LayerName | None = None
-    """What later layers call it among their inputs, and Keras in its summary."""
+    """Layer name, for `inputs` of later layers and for Keras's summary."""
     inputs: list[LayerName] | None = Field(default=None, min_length=1, max_length=MAX_LAYERS)
-    """The names of the layers it takes from, `input` for the rows themselves; by default the layer before it."""
+    """Names of the input layers; `input` is the network's input. Default: the layer before."""
 
 
 class _Weighted(_Layer):
-    """What layers with a kernel share."""
+    """Fields of layers with a kernel."""
 
     activation: SearchableName[ActivationName] = "linear"
-    """What is applied to the output; `linear` changes nothing."""
+    """Activation function; `linear` is the identity."""
     use_bias: SearchableName[Bool] = True
-    """Whether a bias is added to the output."""
+    """True to add a bias."""
     kernel_initializer: SearchableName[InitializerName] = "glorot_uniform"
-    """How the kernel starts."""
+    """Initializer of the kernel."""
     bias_initializer: SearchableName[InitializerName] = "zeros"
-    """How the bias starts."""
+    """Initializer of the bias."""
     kernel_regularizer: Regularizer | None = None
-    """Penalty on the kernel."""
+    """Regularizer of the kernel."""
     bias_regularizer: Regularizer | None = None
-    """Penalty on the bias."""
+    """Regularizer of the bias."""
 
 
 class Dense(_Weighted):
-    """Every output sees every input (`keras.layers.Dense`)."""
+    """Fully connected layer (`keras.layers.Dense`)."""
 
     type: Literal["dense"]
     units: SearchableInt[Annotated[Int, Field(ge=1, le=MAX_UNITS)]]
-    """How many outputs; in the last layer, one for each class."""
+    """Number of outputs; in the last layer, one per class."""
 
 
 class Dropout(_Layer):
-    """Sets a random part of its inputs to 0 while training (`keras.layers.Dropout`)."""
+    """Sets a random fraction of its inputs to 0 during training (`keras.layers.Dropout`)."""
 
     type: Literal["dropout"]
     rate: SearchableReal[Rate]
-    """The part that is set to 0, from 0 to below 1."""
+    """Fraction of inputs set to 0, from 0 to below 1."""
 
 
 class BatchNormalization(_Layer):
-    """Centres and scales by the batch's own statistics (`keras.layers.BatchNormalization`)."""
+    """Batch normalization (`keras.layers.BatchNormalization`)."""
 
     type: Literal["batch_normalization"]
     momentum: SearchableReal[Rate] = 0.99
-    """How slowly the moving averages follow."""
+    """Momentum of the moving averages."""
     epsilon: SearchableReal[Epsilon] = 1e-3
-    """Added to the variance, so that nothing is divided by 0."""
+    """Small number added to the variance to avoid division by zero."""
     center: SearchableName[Bool] = True
-    """Whether a learned offset is added."""
+    """True to add a learned offset (beta)."""
     scale: SearchableName[Bool] = True
-    """Whether a learned factor is applied."""
+    """True to multiply by a learned factor (gamma)."""
 
 
 class LayerNormalization(_Layer):
-    """Centres and scales each row by itself (`keras.layers.LayerNormalization`)."""
+    """Layer normalization (`keras.layers.LayerNormalization`)."""
 
     type: Literal["layer_normalization"]
     epsilon: SearchableReal[Epsilon] = 1e-3
-    """Added to the variance, so that nothing is divided by 0."""
+    """Small number added to the variance to avoid division by zero."""
     center: SearchableName[Bool] = True
-    """Whether a learned offset is added."""
+    """True to add a learned offset (beta)."""
     scale: SearchableName[Bool] = True
-    """Whether a learned factor is applied."""
+    """True to multiply by a learned factor (gamma)."""
 
 
 class Activation(_Layer):
-    """Applies a function to each number (`keras.layers.Activation`)."""
+    """Element-wise activation function (`keras.layers.Activation`)."""
 
     type: Literal["activation"]
     activation: SearchableName[ActivationName]
-    """The function's name."""
+    """Name of the function."""
 
 
 class Flatten(_Layer):
-    """Lays all axes of a row end to end (`keras.layers.Flatten`)."""
+    """Flattens each row to a vector (`keras.layers.Flatten`)."""
 
     type: Literal["flatten"]
 
 
 class Reshape(_Layer):
-    """Gives the numbers of a row another shape (`keras.layers.Reshape`)."""
+    """Reshapes each row (`keras.layers.Reshape`)."""
 
     type: Literal["reshape"]
     target_shape: list[Annotated[Int, Field(ge=-1, le=MAX_AXIS_LENGTH)]] = Field(
         min_length=1, max_length=MAX_RESHAPE_RANK
     )
-    """The new shape without the batch axis; one axis may be -1 and takes what is left."""
+    """Target shape without the batch axis; one axis may be -1 and is inferred."""
 
 
 class Conv2D(_Weighted):
-    """Slides small filters over an image of height, width, channels (`keras.layers.Conv2D`)."""
+    """2D convolution over height, width, channels (`keras.layers.Conv2D`)."""
 
     type: Literal["conv2d"]
     filters: SearchableInt[Annotated[Int, Field(ge=1, le=MAX_FILTERS)]]
-    """How many filters, so how many output channels."""
+    """Number of filters, i.e. output channels."""
     kernel_size: Sides
-    """Height and width of a filter, or one number for both."""
+    """Height and width of the kernel, or one number for both."""
     strides: Sides = 1
-    """How far a filter moves, along height and width."""
+    """Stride along height and width, or one number for both."""
     padding: SearchableName[Padding] = "valid"
-    """`same` pads with zeros so that only strides make the image smaller."""
+    """`valid` for no padding, `same` for zero padding that keeps the size when the stride is 1."""
 
 
 class MaxPooling2D(_Layer):
-    """Keeps the largest number of each window (`keras.layers.MaxPooling2D`)."""
+    """2D max pooling (`keras.layers.MaxPooling2D`)."""
 
     type: Literal["max_pooling2d"]
     pool_size: Sides = 2
     """Height and width of the window, or one number for both."""
     strides: Sides | None = None
-    """How far the window moves; by default its own size."""
+    """Stride of the window. Default: `pool_size`."""
     padding: SearchableName[Padding] = "valid"
-    """`same` pads so that only strides make the image smaller."""
+    """`valid` for no padding, `same` for padding that keeps the size when the stride is 1."""
 
 
 class GlobalAveragePooling2D(_Layer):
-    """The mean of each channel over the whole image (`keras.layers.GlobalAveragePooling2D`)."""
+    """Global average pooling: mean of each channel (`keras.layers.GlobalAveragePooling2D`)."""
 
     type: Literal["global_average_pooling2d"]
 
 
 class Merging(_Layer):
-    """Makes one of several inputs of the same shape, number by number."""
+    """Merges several inputs of the same shape, element by element."""
 
     type: Literal["add", "subtract", "multiply", "average", "maximum", "minimum", "concatenate"]
-    """What is done to them (`keras.layers.Add` and its like); `concatenate` lays their last axes end to end."""
+    """Operation (`keras.layers.Add` and others); `concatenate` joins along the last axis."""
 
 
 Layer = Annotated[

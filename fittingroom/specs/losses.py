@@ -1,4 +1,4 @@
-"""The losses, and which form of the target each of them is trained on."""
+"""Loss functions, and the form of the target that each takes."""
 
 from typing import Annotated, Literal
 
@@ -9,58 +9,57 @@ from fittingroom.specs.named import named
 from fittingroom.specs.search_space import SearchableReal
 
 TargetForm = Literal["one_hot", "index", "number"]
-"""How a target reaches the loss: a row of 0 and 1, the class's number to count by, or one number to come close to (of
-two classes 0 or 1)."""
+"""Form of a target: a one-hot row, the class number, or a single number (0 or 1 of two classes)."""
 
 Smoothing = Annotated[Real, Field(ge=0, lt=1)]
 
 
 class CategoricalCrossentropy(Spec):
-    """For one output per class, with one-hot targets (`keras.losses.CategoricalCrossentropy`)."""
+    """Cross-entropy with one output per class and one-hot targets (`keras.losses.CategoricalCrossentropy`)."""
 
     name: Literal["categorical_crossentropy"]
     from_logits: Bool = False
-    """Whether the last layer's outputs are not yet probabilities."""
+    """True if the outputs are logits rather than probabilities."""
     label_smoothing: SearchableReal[Smoothing] = 0.0
-    """How much of the target is spread over all classes."""
+    """Label smoothing: fraction of the target spread evenly over all classes."""
 
 
 class SparseCategoricalCrossentropy(Spec):
-    """For one output per class, with the class's number as target (`keras.losses.SparseCategoricalCrossentropy`)."""
+    """Cross-entropy with class numbers as targets (`keras.losses.SparseCategoricalCrossentropy`)."""
 
     name: Literal["sparse_categorical_crossentropy"]
     from_logits: Bool = False
-    """Whether the last layer's outputs are not yet probabilities."""
+    """True if the outputs are logits rather than probabilities."""
 
 
 class BinaryCrossentropy(Spec):
-    """For yes or no, with one output; or with one output per class (`keras.losses.BinaryCrossentropy`)."""
+    """Binary cross-entropy with one output, or one output per class (`keras.losses.BinaryCrossentropy`)."""
 
     name: Literal["binary_crossentropy"]
     from_logits: Bool = False
-    """Whether the last layer's outputs are not yet probabilities."""
+    """True if the outputs are logits rather than probabilities."""
     label_smoothing: SearchableReal[Smoothing] = 0.0
-    """How much of the target is drawn towards one half."""
+    """Label smoothing: fraction by which the target is drawn towards 0.5."""
 
 
 class MeanSquaredError(Spec):
-    """The mean of squared differences (`keras.losses.MeanSquaredError`)."""
+    """Mean squared error (`keras.losses.MeanSquaredError`)."""
 
     name: Literal["mse"]
 
 
 class MeanAbsoluteError(Spec):
-    """The mean of absolute differences (`keras.losses.MeanAbsoluteError`)."""
+    """Mean absolute error (`keras.losses.MeanAbsoluteError`)."""
 
     name: Literal["mae"]
 
 
 class Huber(Spec):
-    """Squared for small differences, absolute for large ones (`keras.losses.Huber`)."""
+    """Huber loss: quadratic for small errors, linear for large ones (`keras.losses.Huber`)."""
 
     name: Literal["huber"]
     delta: SearchableReal[Annotated[Real, Field(gt=0, le=1e6)]] = 1.0
-    """Where squared turns into absolute."""
+    """Error at which the loss turns from quadratic to linear."""
 
 
 _InFull = Annotated[
@@ -79,7 +78,7 @@ Loss = Annotated[_InFull, BeforeValidator(named, json_schema_input_type=_Name | 
 
 
 def target_form(loss: Loss, units: int) -> TargetForm:
-    """The form of the target for a loss and a last layer of `units` outputs.
+    """Return the form of the target for a loss and a last layer of `units` outputs.
 
     Holds for specs that passed `fittingroom.specs.validation.trainability`: there, one output means two classes or a
     number.

@@ -1,4 +1,4 @@
-"""The metrics a trial can record per epoch, and which direction is better."""
+"""Metrics recorded per epoch, and the direction in which each improves."""
 
 import math
 from typing import Annotated, Literal
@@ -13,53 +13,53 @@ Threshold = Annotated[Real, Field(ge=0, le=1)]
 
 
 class Accuracy(Spec):
-    """The part of the rows whose class is right (`accuracy`)."""
+    """Accuracy: fraction of rows classified correctly (`accuracy`)."""
 
     name: Literal["accuracy"]
 
 
 class TopK(Spec):
-    """The part of the rows whose class is among the k likeliest (`top_k`)."""
+    """Top-k accuracy: fraction of rows whose class is among the k most likely (`top_k`)."""
 
     name: Literal["top_k"]
     k: Annotated[Int, Field(ge=1, le=10_000)] = 5
-    """How many of the likeliest classes count."""
+    """Number of most likely classes considered."""
 
 
 class AUC(Spec):
-    """The area under the ROC or precision-recall curve (`auc`)."""
+    """Area under the ROC or precision-recall curve (`auc`)."""
 
     name: Literal["auc"]
     curve: Literal["ROC", "PR"] = "ROC"
-    """Which curve."""
+    """Curve: `ROC`, or `PR` for precision-recall."""
     num_thresholds: Annotated[Int, Field(ge=2, le=1_000)] = 200
-    """With how many points the curve is drawn."""
+    """Number of thresholds at which the curve is evaluated."""
 
 
 class Precision(Spec):
-    """Of what was called positive, the part that is (`precision`)."""
+    """Precision: true positives / predicted positives (`precision`)."""
 
     name: Literal["precision"]
     thresholds: Threshold = 0.5
-    """From which output on a row is called positive."""
+    """Output above which a row is predicted positive."""
 
 
 class Recall(Spec):
-    """Of what is positive, the part that was called so (`recall`)."""
+    """Recall: true positives / actual positives (`recall`)."""
 
     name: Literal["recall"]
     thresholds: Threshold = 0.5
-    """From which output on a row is called positive."""
+    """Output above which a row is predicted positive."""
 
 
 class MAE(Spec):
-    """The mean absolute difference between target and output (`mae`)."""
+    """Mean absolute error (`mae`)."""
 
     name: Literal["mae"]
 
 
 class RootMeanSquaredError(Spec):
-    """The root of the mean squared difference (`rmse`)."""
+    """Root mean squared error (`rmse`)."""
 
     name: Literal["rmse"]
 
@@ -84,14 +84,14 @@ _DIRECTIONS: dict[str, Direction] = {
 
 
 def better_direction(metric: str) -> Direction:
-    """Whether less or more of the metric is better; `val_` before its name changes nothing."""
+    """Return the direction in which a metric improves, with or without the prefix `val_`."""
     return _DIRECTIONS[metric.removeprefix("val_")]
 
 
 def recorded_metrics(metrics: list[Metric], *, validated: bool, rate_changes: bool = False) -> list[str]:
-    """The names that a history will have, in Keras's order: `loss`, the metrics, then the same with `val_`.
+    """Return the names in a history, in Keras's order: `loss`, the metrics, then the same with `val_`.
 
-    Where the learning rate is lowered on the way, it is recorded too, and comes last.
+    With a learning rate that changes, `learning_rate` comes last.
     """
     names = ["loss", *(metric.name for metric in metrics)]
     names += [f"val_{name}" for name in names] if validated else []
@@ -99,7 +99,7 @@ def recorded_metrics(metrics: list[Metric], *, validated: bool, rate_changes: bo
 
 
 def is_better(value: float, best: float | None, direction: Direction) -> bool:
-    """Whether a value beats the best so far; NaN never does."""
+    """True if a value is better than the best so far; NaN never is."""
     if math.isnan(value):
         return False
     if best is None:

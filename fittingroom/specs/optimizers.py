@@ -1,4 +1,4 @@
-"""The optimizers and learning-rate schedules, under Keras's names and with Keras's defaults."""
+"""Optimizers and learning-rate schedules, with the names and defaults of Keras."""
 
 from typing import Annotated, Literal, Self
 
@@ -16,43 +16,43 @@ Steps = Annotated[Int, Field(ge=1, le=10**9)]
 
 
 class ExponentialDecay(Spec):
-    """Multiplies the rate by `decay_rate` every `decay_steps` batches (Keras: `schedules.ExponentialDecay`)."""
+    """Exponential decay by `decay_rate` every `decay_steps` batches (Keras: `schedules.ExponentialDecay`)."""
 
     schedule: Literal["exponential_decay"]
     initial_learning_rate: SearchableReal[Positive]
-    """The rate of the first batch."""
+    """Learning rate of the first batch."""
     decay_steps: SearchableInt[Steps]
-    """After how many batches the rate has been multiplied once."""
+    """Number of batches after which the rate has been multiplied by `decay_rate`."""
     decay_rate: SearchableReal[Annotated[Real, Field(gt=0, le=1)]]
-    """The factor."""
+    """Decay factor."""
     staircase: SearchableName[Bool] = False
-    """Whether the rate falls in steps instead of smoothly."""
+    """True to decay in steps instead of continuously."""
 
 
 class CosineDecay(Spec):
-    """Lets the rate fall along half a cosine wave (Keras: `schedules.CosineDecay`)."""
+    """Cosine decay with optional warm-up (Keras: `schedules.CosineDecay`)."""
 
     schedule: Literal["cosine_decay"]
     initial_learning_rate: SearchableReal[NotNegative]
-    """The rate of the first batch (0 is usual with a warm-up)."""
+    """Learning rate of the first batch (often 0 with a warm-up)."""
     decay_steps: SearchableInt[Steps]
-    """After how many batches the rate has reached its end."""
+    """Number of batches of the decay."""
     alpha: SearchableReal[NotNegative] = 0.0
-    """The end, as a part of the start."""
+    """Final learning rate as a fraction of the initial one."""
     warmup_target: SearchableReal[Positive] | None = None
-    """The rate to rise to before the fall; none for no warm-up."""
+    """Learning rate at the end of the warm-up. Default: no warm-up."""
     warmup_steps: SearchableInt[Annotated[Int, Field(ge=0, le=10**9)]] = 0
-    """How many batches the rise takes."""
+    """Number of batches of the warm-up."""
 
 
 class PiecewiseConstantDecay(Spec):
-    """One rate up to each boundary (Keras: `schedules.PiecewiseConstantDecay`)."""
+    """Constant learning rate between boundaries (Keras: `schedules.PiecewiseConstantDecay`)."""
 
     schedule: Literal["piecewise_constant_decay"]
     boundaries: list[Steps] = Field(min_length=1, max_length=MAX_BOUNDARIES)
-    """Batches at which the rate changes, rising."""
+    """Batch numbers at which the rate changes, in ascending order."""
     values: list[Positive] = Field(min_length=2, max_length=MAX_BOUNDARIES + 1)
-    """The rates: one more than there are boundaries."""
+    """Learning rates: one more than there are boundaries."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -70,18 +70,18 @@ LearningRate = SearchableRealOr[Positive, Schedule]
 
 
 class _Optimizer(Spec):
-    """What all optimizers share."""
+    """Fields of all optimizers."""
 
     learning_rate: LearningRate = 0.001
-    """How far a step goes; a number, a search space or a schedule."""
+    """Learning rate: a number, a search space, or a learning-rate schedule."""
     weight_decay: SearchableReal[NotNegative] | None = None
-    """Part of each weight taken away per step."""
+    """Weight decay: fraction of each weight subtracted per step."""
     clipnorm: SearchableReal[Positive] | None = None
-    """Each gradient's norm is cut to this."""
+    """Maximum norm of each gradient; larger ones are scaled down."""
     clipvalue: SearchableReal[Positive] | None = None
-    """Each number of a gradient is cut to plus or minus this."""
+    """Maximum absolute value of each element of a gradient; larger ones are clipped."""
     global_clipnorm: SearchableReal[Positive] | None = None
-    """The norm of all gradients together is cut to this."""
+    """Maximum norm of all gradients together; larger ones are scaled down."""
 
     @model_validator(mode="after")
     def _one_clipping(self) -> Self:
@@ -92,34 +92,34 @@ class _Optimizer(Spec):
 
 
 class _Adaptive(_Optimizer):
-    """What the Adam family shares."""
+    """Fields of the Adam family."""
 
     beta_1: SearchableReal[Fraction] = 0.9
-    """How slowly the mean of the gradients follows."""
+    """Exponential decay rate of the first moment (mean of gradients)."""
     beta_2: SearchableReal[Fraction] = 0.999
-    """How slowly the mean of their squares follows."""
+    """Exponential decay rate of the second moment (mean of squared gradients)."""
     epsilon: SearchableReal[Positive] = 1e-7
-    """Added to the divisor, so that nothing is divided by 0."""
+    """Small number added to the divisor to avoid division by zero."""
 
 
 class SGD(_Optimizer):
-    """Gradient descent (`keras.optimizers.SGD`)."""
+    """Stochastic gradient descent with optional momentum (`keras.optimizers.SGD`)."""
 
     name: Literal["sgd"]
     learning_rate: LearningRate = 0.01
-    """How far a step goes; a number, a search space or a schedule."""
+    """Learning rate: a number, a search space, or a learning-rate schedule."""
     momentum: SearchableReal[Annotated[Real, Field(ge=0, le=1)]] = 0.0
-    """How much of the last step is kept."""
+    """Momentum: fraction of the previous step added to this one."""
     nesterov: SearchableName[Bool] = False
-    """Whether the gradient is taken where the momentum leads."""
+    """True to use Nesterov momentum."""
 
 
 class Adam(_Adaptive):
-    """Adaptive moments (`keras.optimizers.Adam`)."""
+    """Adam: adaptive moment estimation (`keras.optimizers.Adam`)."""
 
     name: Literal["adam"]
     amsgrad: SearchableName[Bool] = False
-    """Whether the largest past square is kept."""
+    """True to use the AMSGrad variant: the maximum of past second moments."""
 
 
 class AdamW(_Adaptive):
@@ -127,33 +127,33 @@ class AdamW(_Adaptive):
 
     name: Literal["adamw"]
     weight_decay: SearchableReal[NotNegative] = 0.004
-    """Part of each weight taken away per step."""
+    """Weight decay: fraction of each weight subtracted per step."""
     amsgrad: SearchableName[Bool] = False
-    """Whether the largest past square is kept."""
+    """True to use the AMSGrad variant: the maximum of past second moments."""
 
 
 class RMSprop(_Optimizer):
-    """Steps divided by a running root mean square (`keras.optimizers.RMSprop`)."""
+    """RMSprop: gradients divided by a moving root mean square (`keras.optimizers.RMSprop`)."""
 
     name: Literal["rmsprop"]
     rho: SearchableReal[Fraction] = 0.9
-    """How slowly the mean square follows."""
+    """Decay rate of the moving mean square."""
     momentum: SearchableReal[Annotated[Real, Field(ge=0, le=1)]] = 0.0
-    """How much of the last step is kept."""
+    """Momentum: fraction of the previous step added to this one."""
     epsilon: SearchableReal[Positive] = 1e-7
-    """Added to the divisor, so that nothing is divided by 0."""
+    """Small number added to the divisor to avoid division by zero."""
     centered: SearchableName[Bool] = False
-    """Whether the variance is used in place of the mean square."""
+    """True to normalise by the estimated variance instead of the mean square."""
 
 
 class Adagrad(_Optimizer):
-    """Steps that shrink with all past gradients (`keras.optimizers.Adagrad`)."""
+    """Adagrad: steps shrink with the sum of squared gradients (`keras.optimizers.Adagrad`)."""
 
     name: Literal["adagrad"]
     initial_accumulator_value: SearchableReal[NotNegative] = 0.1
-    """Where the sum of squares starts."""
+    """Initial value of the sum of squares."""
     epsilon: SearchableReal[Positive] = 1e-7
-    """Added to the divisor, so that nothing is divided by 0."""
+    """Small number added to the divisor to avoid division by zero."""
 
 
 class Nadam(_Adaptive):
@@ -163,13 +163,13 @@ class Nadam(_Adaptive):
 
 
 class Lion(_Optimizer):
-    """Steps by the sign of the momentum (`keras.optimizers.Lion`)."""
+    """Lion: steps by the sign of the momentum (`keras.optimizers.Lion`)."""
 
     name: Literal["lion"]
     beta_1: SearchableReal[Annotated[Real, Field(gt=0, le=1)]] = 0.9
-    """How the gradient and the momentum are mixed."""
+    """Weight of the momentum in the update, against the current gradient."""
     beta_2: SearchableReal[Fraction] = 0.99
-    """How slowly the momentum follows."""
+    """Exponential decay rate of the momentum."""
 
 
 _InFull = Annotated[SGD | Adam | AdamW | RMSprop | Adagrad | Nadam | Lion, Field(discriminator="name")]

@@ -1,4 +1,4 @@
-"""Rows that a trained network is asked about."""
+"""Request body of a prediction."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from fittingroom.specs.base import Real, Spec
 
 MAX_ROWS = 10_000
 MAX_PREDICT_BYTES = 8 * 1024**2
-"""How large the document may be."""
+"""Maximum size of the body, in bytes."""
 
 
 class PredictBody(Spec):
@@ -18,5 +18,5 @@ class PredictBody(Spec):
         list[Annotated[list[Real | None], Field(min_length=1, max_length=1_000_000)]],
         Field(min_length=1, max_length=MAX_ROWS, examples=[[[3, 22, 1, 0, 7.25, 1, 0, 0, 0, 1]]]),
     ]
-    """Each row's features in the order of the dataset's `feature_names`, not standardized; null where one is
-    missing."""
+    """Features of each row in the order of the dataset's `feature_names`, not standardized; null for a missing
+    value."""

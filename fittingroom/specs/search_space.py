@@ -1,6 +1,6 @@
-"""Search spaces: what may stand where a number or a name would stand.
+"""Search spaces, which may stand in place of a number or a name.
 
-Values are drawn in `models.planning.sampling`.
+Values are sampled in `models.planning.sampling`.
 """
 
 from collections.abc import Callable
@@ -15,19 +15,19 @@ T = TypeVar("T")
 
 
 class _Space(Spec):
-    """What the spaces share."""
+    """Base class of search spaces."""
 
     # Pydantic reads docstrings from the source each time a generic class gets its bounds: half a second at import.
     model_config = ConfigDict(use_attribute_docstrings=False)
 
     @classmethod
     def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
-        """What it is called in the API's schema, and in the clients that are generated from that."""
+        """Name of the space in the API's schema, and in clients generated from it."""
         return f"{cls.__name__}Of{_name_of(params[0])}"
 
 
 def _name_of(value: Any) -> str:  # noqa: ANN401 - types as values
-    """A name for the values of a space: `IntFrom1To64`, `NumberAbove0`, `ReluAndOthers`."""
+    """Return a name for the values of a space: `IntFrom1To64`, `NumberAbove0`, `ReluAndOthers`."""
     if get_origin(value) is Literal:
         words = [str(name) for name in get_args(value)]
         first = words[1] if words[0] == "linear" else words[0]
@@ -58,7 +58,7 @@ class Choice(_Space, Generic[T]):
 
 
 class Uniform(_Space, Generic[T]):
-    """Any number between the two, each as likely as the other. Needs the `random` sampler."""
+    """Uniform distribution between two numbers. Needs the `random` sampler."""
 
     uniform: tuple[T, T] = Field(description="Lowest and highest value.")
 
@@ -68,7 +68,7 @@ class Uniform(_Space, Generic[T]):
 
 
 class LogUniform(_Space, Generic[T]):
-    """Any number between the two, each order of magnitude as likely as the other. Needs the `random` sampler."""
+    """Log-uniform distribution: every order of magnitude is equally likely. Needs the `random` sampler."""
 
     log_uniform: tuple[T, T] = Field(description="Lowest and highest value, both above 0.")
 
@@ -81,7 +81,7 @@ class LogUniform(_Space, Generic[T]):
 
 
 class IntUniform(_Space, Generic[T]):
-    """Any whole number from the first to the second, both included. The grid takes them all."""
+    """Integers from the first to the second number, both included. The `grid` sampler tries all of them."""
 
     int_uniform: tuple[T, T] = Field(description="Lowest and highest value.")
 

@@ -1,6 +1,6 @@
-"""Who is to be told when an experiment has ended.
+"""Webhook that is called when an experiment has ended.
 
-Whether an address may be called is judged when it is.
+The address is checked when it is called, not at submit.
 """
 
 import base64
@@ -17,13 +17,12 @@ _LEAST_BYTES, _MOST_BYTES = 24, 64  # as Standard Webhooks asks
 
 
 class Webhook(Spec):
-    """An address that is told of the end, signed as Standard Webhooks says (standardwebhooks.com)."""
+    """Webhook called at the end of the experiment, signed as in Standard Webhooks (standardwebhooks.com)."""
 
     url: Annotated[str, Field(min_length=1, max_length=2_000, json_schema_extra={"format": "uri"}), Visible()]
-    """An `https` address outside private networks. It is sent a POST; 2xx means that it was heard, anything else is
-    tried again for two days."""
+    """`https` URL outside private networks. It receives a POST; answers other than 2xx are retried for two days."""
     secret: SecretStr = Field(json_schema_extra={"examples": ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]})
-    """`whsec_` and 24 to 64 bytes in base64, of your own: what is sent is signed with it. It is never shown again."""
+    """Signing secret: `whsec_` and 24 to 64 random bytes in base64. Write-only: it is never returned."""
 
     @field_validator("url")
     @classmethod

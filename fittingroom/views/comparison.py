@@ -1,4 +1,4 @@
-"""The views of a comparison: which candidate fits best, and what of that is luck."""
+"""Views of a comparison: candidates ranked by the objective, with confidence intervals and significance."""
 
 from typing import Any
 
@@ -7,78 +7,78 @@ from fittingroom.views.states import ExperimentState
 
 
 class IntervalView(View):
-    """An interval that holds the true mean in so many of a hundred experiments (Student's t)."""
+    """Confidence interval of a mean (Student's t)."""
 
     low: float
     high: float
     confidence: float
-    """0.95: in 95 of 100 experiments."""
+    """Confidence level: 0.95."""
 
 
 class SeedValueView(View):
-    """What one trial of a candidate has reached."""
+    """Best value of one trial of a candidate."""
 
     trial_id: str
     seed: int
     epoch: int
-    """Its best epoch by the objective, not its last."""
+    """Best epoch by the objective, not the last."""
     value: float
-    """The objective then."""
+    """Objective at that epoch."""
 
 
 class AgainstLeaderView(View):
-    """The leader beside this candidate, seed by seed: the same seed means the same initial weights and batches."""
+    """Paired comparison of the leader with this candidate: equal seeds give equal initial weights and batches."""
 
     pairs: int
-    """Seeds that both have trained with."""
+    """Number of seeds that both were trained with."""
     wins: int
-    """In how many of these the leader is better."""
+    """Number of pairs in which the leader is better."""
     ties: int
     advantage: float | None
-    """By how much the leader's objective is better, in the mean over the pairs; null without a pair."""
+    """Mean advantage of the leader over the pairs, in units of the objective; null without a pair."""
     interval: IntervalView | None
-    """Of the advantage; null if there are fewer than two pairs, or all differ by the very same amount."""
+    """Confidence interval of the advantage; null with fewer than two pairs, or if all differ by the same amount."""
     probability: float | None
-    """That the leader is truly better, judged from these pairs alone (Student's t, no prior opinion)."""
+    """Probability that the leader is better, from these pairs alone (Student's t, flat prior)."""
     is_shown: bool
-    """Whether the seeds show a difference, at 95 % for all pairs of candidates together, as the leader was chosen by
-    looking (Bonferroni). Never before all trials of both have ended."""
+    """True if the difference is significant at the 5 % level after Bonferroni correction over all pairs of candidates.
+    False until all trials of both have ended."""
     seeds_needed: int | None
-    """How many seeds would show a difference as large as this one in 80 of 100 experiments, at the same level; null if
-    it is shown, or more than 10,000 would be needed, or it cannot be told."""
+    """Number of seeds needed to detect a difference of this size with 80 % power at the same level; null if it is
+    significant already, if more than 10,000 would be needed, or if it is unknown."""
     sentence: str
-    """The same in words."""
+    """The result as a sentence."""
 
 
 class CandidateView(View):
-    """Trials that differ by their seed alone."""
+    """A candidate: trials that differ by seed alone."""
 
     rank: int
-    """From 1, by the mean over seeds; those without a value come last."""
+    """Rank from 1, by the mean over seeds; candidates without a value come last."""
     label: str
     model: str | None
     hyperparameters: dict[str, Any]
     parameter_count: int
     trials: int
-    """How many there are, one for each seed, whether or not they have reached anything yet."""
+    """Number of trials, one per seed."""
     unended: int
-    """How many of them still wait or train."""
+    """Number of trials queued or running."""
     values: list[SeedValueView]
-    """What they have reached; without those that failed, were cancelled, or never had a finite value."""
+    """Best value of each trial, except those that failed, were cancelled, or never had a finite value."""
     mean: float | None
     standard_deviation: float | None
-    """Over seeds; null if there are fewer than two."""
+    """Standard deviation over seeds; null with fewer than two."""
     interval: IntervalView | None
-    """Of the mean."""
+    """Confidence interval of the mean."""
     generalization_gap: float | None
-    """How much worse the objective's metric is in validation than in training at the best epochs, in the mean; null
-    where nothing was validated."""
+    """Mean difference between validation and training metric at the best epochs, positive if validation is worse; null
+    without validation."""
     epochs_to_best: float | None
-    """In the mean."""
+    """Mean number of the best epoch."""
     training_seconds: float
-    """In the mean over its trials."""
+    """Mean training time per trial, in seconds."""
     against_leader: AgainstLeaderView | None
-    """Null for the leader itself, and where there is nothing to compare yet."""
+    """Comparison with the leader; null for the leader itself, and before there is anything to compare."""
 
 
 class ComparisonView(View):
@@ -90,5 +90,5 @@ class ComparisonView(View):
     version: int
     objective: ObjectiveView
     sentence: str
-    """Which fits, and whether that is more than luck."""
+    """The result as a sentence: which candidate leads, and whether the lead is significant."""
     candidates: list[CandidateView]

@@ -1,4 +1,4 @@
-"""A trial's epochs in Keras's own shape, and numbers that JSON lacks."""
+"""Histories in Keras's shape, and numbers that JSON lacks."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -6,14 +6,14 @@ from typing import Literal
 
 NotFinite = Literal["NaN", "Infinity", "-Infinity"]
 WireNumber = float | NotFinite
-"""A number as it is stored and sent: JSON has no NaN and no infinities, so these travel as strings."""
+"""A number as stored and sent. JSON has no NaN and no infinities, so these are strings."""
 
 History = dict[str, list[int] | list[WireNumber | None]]
 """`{"epoch": [1, 2], "loss": […], …}`; epochs count from 1, as Keras prints them."""
 
 
 def to_wire(value: float) -> WireNumber:
-    """A number as JSON can hold it."""
+    """Return a number as JSON can hold it."""
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):

@@ -1,4 +1,4 @@
-"""The views: what the API answers, as Pydantic documents."""
+"""Views: the API's answers, as Pydantic documents."""
 
 import datetime as dt
 from typing import Any, Generic, TypeVar
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class View(BaseModel):
-    """A document that the API answers."""
+    """Base class of the API's answers."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, protected_namespaces=())
 
@@ -31,43 +31,43 @@ class ListView(View, Generic[T]):
         """Name of the list in the API's schema, and in clients generated from it."""
         return f"{params[0].__name__.removesuffix('View')}List"
 
-    items: list[T] = Field(description="The page.")
+    items: list[T] = Field(description="Items of this page.")
     next_cursor: str | None = Field(
-        default=None, description="Give this as `cursor` to get the next page; null on the last one."
+        default=None, description="Pass as `cursor` to get the next page; null on the last page."
     )
 
 
 class ObjectiveView(View):
-    """What trials are compared by."""
+    """Objective: the metric by which trials are compared."""
 
     metric: str
-    """A recorded metric."""
+    """Name of a recorded metric."""
     direction: Direction
-    """Which way is better."""
+    """Direction of improvement: `minimize` or `maximize`."""
 
 
 class ProgressView(View):
-    """How far an experiment is."""
+    """Progress of an experiment."""
 
     epochs_completed: int
-    """Epochs written, over all trials."""
+    """Completed epochs of all trials together."""
     epochs_planned: int
-    """Epochs if no trial stops early."""
+    """Planned epochs of all trials together, if none stops early."""
     trials: dict[TrialState, int]
-    """How many trials are in each state."""
+    """Number of trials in each state."""
 
 
 class BestEpochView(View):
-    """A trial's best epoch by the objective; not its last."""
+    """Best epoch of a trial by the objective, not the last."""
 
     epoch: int
-    """Counted from 1."""
+    """Epoch number, from 1."""
     metrics: dict[str, WireNumber]
-    """All metrics of that epoch."""
+    """Metrics of that epoch."""
 
 
 class BestTrialView(BestEpochView):
-    """The trial that leads an experiment, at its best epoch."""
+    """Best trial of an experiment, at its best epoch."""
 
     trial_id: str
     number: int
@@ -75,124 +75,124 @@ class BestTrialView(BestEpochView):
 
 
 class ExperimentSummaryView(View):
-    """An experiment in a list."""
+    """Summary of an experiment, as in lists."""
 
     id: str
     name: str
     tags: list[str]
     state: ExperimentState
-    """Derived from its trials: failed if one of them failed, once all have ended."""
+    """State, derived from the trials: `failed` if any of them failed, once all have ended."""
     version: int
-    """Grows with every change to the experiment, its trials and their epochs; also the ETag."""
+    """Version, increased by every change to the experiment, its trials and their epochs. Also the ETag."""
     created_at: dt.datetime
     started_at: dt.datetime | None
     finished_at: dt.datetime | None
     cancel_requested_at: dt.datetime | None
     paused_at: dt.datetime | None
-    """Since when nothing more of it is begun; null unless it is paused."""
+    """Time of the pause; null unless paused."""
     device: Device
     objective: ObjectiveView
     progress: ProgressView
     waiting_for: str | None
-    """Why nothing happens, where that is known: for instance that no worker serves the device asked for."""
+    """Reason why the experiment waits, if known, e.g. that no worker serves the requested device."""
 
 
 class ExperimentView(ExperimentSummaryView):
     """An experiment."""
 
     best_trial: BestTrialView | None
-    """The best trial so far."""
+    """Best trial so far."""
     spec: dict[str, Any]
-    """What was submitted."""
+    """The spec as submitted."""
 
 
 class FaultView(View):
-    """Why a trial failed."""
+    """Cause of a trial's failure."""
 
     kind: str
-    """`usage`: the spec's fault; `transient`: given up after several attempts; `fatal`: the service's fault."""
+    """`usage`: error in the spec; `transient`: gave up after several attempts; `fatal`: error of the service."""
     message: str
 
 
 class EngineView(View):
-    """What trains a trial."""
+    """Engine that trains a trial."""
 
     name: str
     reason: str
-    """Why this engine and no other."""
+    """Reason for choosing this engine."""
     program: dict[str, Any] | None = None
-    """How it trains, once it does: how many trials share a program, which compiler was found faster (`xla` or `graph`),
-    whether the program was known to the worker from an earlier cohort, and what making it took."""
+    """Compiled program, once training has begun: trials per program, compiler (`xla` or `graph`), whether it was cached
+    from an earlier cohort, and compile time."""
 
 
 class TrialSummaryView(View):
-    """A trial in a list."""
+    """Summary of a trial, as in lists."""
 
     id: str
     experiment_id: str
     number: int
-    """From 1, within the experiment."""
+    """Number within the experiment, from 1."""
     label: str
-    """What tells it apart from the experiment's other trials."""
+    """Label that distinguishes the trial within the experiment."""
     model: str | None
-    """Its name under `models`, if it has one."""
+    """Name of the model under `models`; null with `model`."""
     hyperparameters: dict[str, Any]
-    """The values taken from the search spaces, by dotted path."""
+    """Sampled hyperparameters, by dotted path."""
     seed: int
     state: TrialState
     stop_reason: StopReason | None
-    """Why a completed trial ended: `epochs` (all of them), `early_stopping`, `diverged` (the loss was no number) or
-    `time_limit`."""
+    """Reason why a completed trial ended: `epochs` (all planned ones), `early_stopping`, `diverged` (the loss became
+    NaN or infinite) or `time_limit`."""
     fault: FaultView | None
-    """Why a failed trial failed."""
+    """Cause of the failure; null unless the trial failed."""
     version: int
     created_at: dt.datetime
     started_at: dt.datetime | None
     finished_at: dt.datetime | None
     cancel_requested_at: dt.datetime | None
     attempt: int
-    """How many times a worker has begun with it."""
+    """Number of times that a worker has claimed the trial."""
     engine: EngineView
     parameter_count: int
-    """Weights of the network, trainable or not."""
+    """Number of parameters of the network, trainable or not."""
     epochs_planned: int
     epochs_completed: int
     training_seconds: float
-    """Time from epoch to epoch, building and compiling the network included."""
+    """Training time in seconds, building and compiling included."""
     best_epoch: BestEpochView | None
     weights_epoch: int | None = None
-    """Of which epoch the weights were kept: they can be downloaded, and predict. Null until the trial has completed."""
+    """Epoch of the stored weights, for download and prediction; null until the trial has completed."""
     weights_fault: str | None = None
-    """Why a trial that has completed has no weights."""
+    """Reason why a completed trial has no weights; null if it has."""
 
 
 class TrialView(TrialSummaryView):
     """A trial."""
 
     model_summary: str | None
-    """What Keras's `model.summary()` prints."""
+    """Output of Keras's `model.summary()`."""
     environment: dict[str, Any] | None
-    """Device and library versions it was trained with."""
+    """Device and library versions used for training."""
     spec: dict[str, Any]
-    """Everything it is trained by, no search space left."""
+    """Spec of this trial, with sampled values in place of search spaces."""
 
 
 class PredictView(View):
-    """What a trained network says."""
+    """Predictions of a trained network."""
 
     trial_id: str
     epoch: int
-    """Of which epoch its weights are."""
+    """Epoch of the weights."""
     predictions: list[str | WireNumber]
-    """For each row the likeliest class, or the number where numbers are predicted."""
+    """Most likely class of each row, or the predicted number in regression."""
     outputs: list[list[WireNumber]]
-    """For each row what the network gives: probabilities of the classes, where the loss is a cross-entropy."""
+    """Raw outputs of each row: class probabilities if the loss is a cross-entropy."""
     class_names: list[str]
-    """The classes in the order of the outputs; empty where numbers are predicted."""
+    """Class names in the order of the outputs; empty in regression."""
 
 
 class TrialHistoryView(View):
-    """A trial's history, in Keras's shape."""
+    """History of a trial, in Keras's shape."""
 
     trial_id: str
     number: int
@@ -202,99 +202,100 @@ class TrialHistoryView(View):
     epochs_completed: int
     version: int
     history: dict[str, list[int] | list[WireNumber | None]]
-    """`epoch` counts from 1; numbers that JSON lacks are the strings "NaN", "Infinity" and "-Infinity"."""
+    """One list per metric, and `epoch`, from 1. Numbers that JSON lacks are the strings "NaN", "Infinity" and
+    "-Infinity"."""
 
 
 class ExperimentHistoryView(View):
-    """The histories of all trials of an experiment."""
+    """Histories of all trials of an experiment."""
 
     experiment_id: str
     state: ExperimentState
     version: int
-    """Give this as `after` to get what was written since."""
+    """Pass as `after` to get only what was written since."""
     trials: list[TrialHistoryView]
-    """Those that have changed after the version given; without one, all."""
+    """Trials changed since `after`; all trials without it."""
 
 
 class WebhookView(View):
-    """Whether an experiment's end was told."""
+    """Delivery status of a webhook."""
 
     url: str
     attempts: int
-    """How often it was tried."""
+    """Number of delivery attempts."""
     delivered_at: dt.datetime | None
-    """When it was heard; null until then."""
+    """Time of successful delivery; null until then."""
     next_attempt_at: dt.datetime | None
-    """When it is tried (again); null once it was heard, or given up."""
+    """Time of the next attempt; null once delivered or given up."""
     last_answer: str | None
 
 
 class CancelView(View):
-    """What a cancel has done."""
+    """Result of a cancel request."""
 
     experiment_id: str
     trials_cancelled: int
-    """Trials that this call cancelled or newly asked to stop; 0 if there was nothing left to do."""
+    """Number of trials that this call cancelled or asked to stop; 0 if none was left."""
 
 
 class WorkerView(View):
-    """A worker that is alive."""
+    """A live worker."""
 
     id: str
     host: str
     process_id: int
     queues: list[str]
-    """What it listens to."""
+    """Queues that it serves."""
     devices: list[str]
-    """What it trains on, first choice first."""
+    """Devices, in order of preference."""
     versions: dict[str, str]
     started_at: dt.datetime
     seen_at: dt.datetime
-    """When it last said that it is alive."""
+    """Time of the last heartbeat."""
     is_idle: bool
-    """Whether it trains nothing."""
+    """True if it trains nothing."""
     cohort_id: str | None
     """Cohort in training; null while the worker is idle or trains for another project."""
 
 
 class UsageView(View):
-    """A project's stored bytes and unended trials, with the limit of each."""
+    """Usage and quotas of a project."""
 
     project: str
     stored_bytes: int
-    """Bytes of its datasets and of its trials' weights in the storage."""
+    """Stored bytes of datasets and trained weights."""
     max_stored_bytes: int
-    """With so many, nothing more is stored: uploads and submits answer 507."""
+    """Storage quota in bytes. Once it is reached, uploads and submits are answered 507."""
     unended_trials: int
-    """How many of its trials wait or run."""
+    """Number of trials queued or running."""
     max_unended_trials: int | None
-    """How many may when this key submits; null for no limit."""
+    """Quota of queued and running trials for submits with this key; null for none."""
 
 
 class HealthView(View):
-    """Whether the service can do its work."""
+    """Health of the service."""
 
     status: str
     database: str
     broker: str
-    """`unreachable` does not refuse work: it is stored, and sent when the broker is back."""
+    """`ok` or `unreachable`. Submits are accepted without a broker, and announced when it is back."""
     storage: str
-    """`ok`, or why it takes no checkpoints, weights and uploads; rows are written all the same."""
+    """`ok`, or the reason why checkpoints, weights and uploads cannot be written."""
     workers: int
-    """How many workers are alive."""
+    """Number of live workers."""
 
 
 class Problem(View):
-    """What went wrong (RFC 9457)."""
+    """Problem document (RFC 9457)."""
 
     type: str = "about:blank"
     title: str
-    """The kind of problem."""
+    """Phrase of the HTTP status."""
     status: int
-    """The HTTP status."""
+    """HTTP status."""
     detail: str
-    """What happened, and how to mend it."""
+    """Explanation, and how to fix it."""
     instance: str
-    """The path that was asked for."""
+    """Path of the request."""
     errors: list[Fault] = []
-    """Each fault of the document, with a pointer to its place; faults in the query have their name instead."""
+    """Faults of the body, each with a JSON pointer; faults of the query have the parameter's name instead."""

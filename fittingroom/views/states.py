@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class TrialState(StrEnum):
-    """Where a trial is, and where it can go from there.
+    """State of a trial, and its transitions.
 
     ::
 
@@ -28,7 +28,7 @@ class TrialState(StrEnum):
 
 
 class StopReason(StrEnum):
-    """Why a completed trial ended."""
+    """Reason why a completed trial ended."""
 
     EPOCHS = "epochs"
     EARLY_STOPPING = "early_stopping"
@@ -37,7 +37,7 @@ class StopReason(StrEnum):
 
 
 class ExperimentState(StrEnum):
-    """Where an experiment is; never stored, always derived from its trials."""
+    """State of an experiment: derived from its trials, never stored."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -47,4 +47,4 @@ class ExperimentState(StrEnum):
 
 
 ENDED = frozenset({ExperimentState.COMPLETED, ExperimentState.FAILED, ExperimentState.CANCELLED})
-"""The states of an experiment that has nothing left to do."""
+"""Final states of an experiment."""

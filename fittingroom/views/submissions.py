@@ -1,4 +1,4 @@
-"""The views of what is submitted: what an experiment would be, and what became of a batch of them."""
+"""Views of submissions: the plan of an experiment, and the results of a bulk submit."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from fittingroom.views.resources import EngineView, ObjectiveView, View
 
 
 class PlannedTrialView(View):
-    """A trial as it would be."""
+    """A planned trial."""
 
     number: int
     label: str
@@ -19,22 +19,22 @@ class PlannedTrialView(View):
     parameter_count: int
     epochs: int
     memory_bytes: int | None = None
-    """Estimate of the memory that training it takes, without the dataset; null from a service that makes none."""
+    """Estimated memory for training, in bytes, without the dataset."""
 
 
 class PlannedCohortView(View):
-    """Trials that would train together."""
+    """A planned cohort: trials that would train together."""
 
     number: int
     trials: list[int]
-    """The trials' numbers."""
+    """Trial numbers."""
     queue: str
-    """Which workers may take it: by the device, and by the backend where the spec says one."""
+    """Queue, by device, and by backend if the spec names one."""
     engine: EngineView
 
 
 class PlanView(View):
-    """What an experiment would be; nothing was stored."""
+    """Plan of an experiment; nothing is stored."""
 
     objective: ObjectiveView
     trials: list[PlannedTrialView]
@@ -42,25 +42,25 @@ class PlanView(View):
 
 
 class BatchItemView(View):
-    """What became of one experiment of a batch."""
+    """Result of one experiment of a bulk submit."""
 
     index: int
-    """Its place in what was sent, from 0."""
+    """Index in the request, from 0."""
     status: int
-    """As a submit of its own would have been answered: 202, 422, 429 or 503."""
+    """Status that a submit of its own would have had: 202, 422, 429, 503 or 507."""
     id: str | None = None
-    """The experiment, if it was stored."""
+    """Id of the stored experiment; null if refused."""
     location: str | None = None
     detail: str | None = None
-    """Why it was not stored."""
+    """Reason for the refusal."""
     errors: list[Fault] = Field(default=[])
-    """Each fault, with a pointer into this experiment's document."""
+    """Faults, each with a JSON pointer into this experiment's document."""
 
 
 class BatchView(View):
-    """What became of a batch."""
+    """Results of a bulk submit."""
 
     items: list[BatchItemView]
-    """In the order in which they were sent."""
+    """Results in the order of the request."""
     accepted: int
     refused: int

@@ -17,7 +17,7 @@ from fittingroom.views import resources
 router = APIRouter(prefix="/v1/trials", tags=["trials"], route_class=StrictRoute)
 
 _ASKING = CapacityLimiter(1)
-"""One question at a time: others wait for their turn without keeping a thread."""
+"""One prediction at a time; others wait without holding a thread."""
 _KERAS = "application/x-keras"
 _FILE: Responses = {
     200: {"content": {_KERAS: {"schema": {"type": "string", "format": "binary"}}}, "description": "A `.keras` file."}
@@ -40,7 +40,7 @@ _BODY: dict[str, Any] = {
     responses=_TEXT | problem_responses(404, 409, 503),
 )
 def get_summary(trial_id: TrialId, service: ReadService) -> str:
-    """What Keras's `model.summary()` prints of a trial's network."""
+    """Return the output of Keras's `model.summary()` for a trial's network."""
     return service.artifacts.get_summary(trial_id)
 
 
@@ -51,10 +51,10 @@ def get_summary(trial_id: TrialId, service: ReadService) -> str:
     responses=_FILE | problem_responses(404, 409, 503),
 )
 async def get_artifact(trial_id: TrialId, service: ReadService) -> FileResponse:
-    """Download a completed trial's network with the weights of its best epoch: `keras.saving.load_model` opens it.
+    """Download the trained network of a completed trial, with the weights of its best epoch.
 
-    Where the dataset was standardized, the file begins with the layer that does it, so that it takes rows as the
-    dataset has them.
+    The file opens with `keras.saving.load_model`. If the dataset was standardized, the network begins with the
+    normalization layer, so it takes rows as they are in the dataset.
     """
     file: Path = await to_thread.run_sync(service.artifacts.save, trial_id, limiter=_ASKING)
     return FileResponse(file, media_type=_KERAS, filename=f"{trial_id}.keras", background=BackgroundTask(file.unlink))
@@ -67,7 +67,7 @@ async def get_artifact(trial_id: TrialId, service: ReadService) -> FileResponse:
     openapi_extra=_BODY,
 )
 async def predict(trial_id: TrialId, service: ReadService, request: Request) -> resources.PredictView:
-    """Let a completed trial's network, with the weights of its best epoch, say what rows are."""
+    """Predict with the network of a completed trial, using the weights of its best epoch."""
     trained = await to_thread.run_sync(service.artifacts.find_trained, trial_id)
     refuse_other_media(request)
     # Megabytes of numbers are read by the process that predicts: here they would hold up everybody.

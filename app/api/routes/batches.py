@@ -1,4 +1,4 @@
-"""Batches: thousands of experiments in one call."""
+"""Bulk submit: thousands of experiments in one call."""
 
 import tempfile
 from collections.abc import Iterator
@@ -48,16 +48,16 @@ _BODY: dict[str, Any] = {
     openapi_extra=_BODY,
     response_class=Response,
     description=f"""\
-Submit up to {MAX_ITEMS:,} experiments: a JSON array, or one document a line (`{NDJSON}`). Each is answered on its own,
-in order, with the status that a submit of its own would have had; with `Accept: {NDJSON}` one answer a line as they are
-stored. With `atomic=true` (up to {MAX_TOGETHER:,}) all are stored or none. An `Idempotency-Key` makes the call safe to
-repeat, whole or cut off.""",
+Submit up to {MAX_ITEMS:,} experiments: a JSON array, or one document per line (`{NDJSON}`). The answer has one result
+per experiment, in order, with the status that a submit of its own would have had; with `Accept: {NDJSON}`, one result
+per line as they are stored. With `atomic=true` (up to {MAX_TOGETHER:,}), all are stored or none. An `Idempotency-Key`
+makes the call safe to repeat, also after a broken connection.""",
 )
 async def submit_batch(
     request: Request,
     service: SubmitService,
     *,
-    atomic: Annotated[bool, Query(description="Store all or none.")] = False,
+    atomic: Annotated[bool, Query(description="Store all experiments or none.")] = False,
     idempotency_key: Annotated[
         str | None, Header(alias="Idempotency-Key", min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")
     ] = None,

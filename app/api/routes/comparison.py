@@ -18,9 +18,9 @@ router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=S
     responses=UNCHANGED | problem_responses(404, 503),
 )
 async def compare(experiment_id: ExperimentId, caller: ReadingKey, request: Request) -> Response:
-    """Its candidates, best first, by the objective at each trial's best epoch; and what the seeds show.
+    """Compare the candidates of an experiment, ranked by the objective at each trial's best epoch.
 
-    Trials that differ by their seed alone are one candidate. The leader is compared with every other one seed by seed,
-    as the same seed means the same initial weights and batches.
+    A candidate is the trials that differ by seed alone. The leader is compared with every other candidate by a paired
+    t test over seeds: equal seeds give equal initial weights and batches.
     """
     return answered(request, await reading_of(request).comparison(caller.project, experiment_id))

@@ -1,4 +1,4 @@
-"""The dashboard at `/`: files of this machine alone, which ask the public API like any other client."""
+"""Dashboard at `/`: local static files that use the public API like any other client."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +23,7 @@ def mount_dashboard(app: FastAPI) -> None:
 
 @router.get("/")
 async def dashboard() -> FileResponse:
-    """The one page."""
+    """The dashboard's page."""
     return FileResponse(
         STATIC / "index.html", headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"}
     )

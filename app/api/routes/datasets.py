@@ -1,4 +1,4 @@
-"""Datasets: those there are, and uploads of one's own."""
+"""Datasets: list, show, upload, delete."""
 
 import csv
 import tempfile
@@ -23,7 +23,7 @@ from fittingroom.views import resources
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=StrictRoute)
 
 _READERS = CapacityLimiter(1)
-"""One upload is read at a time: each may take some gigabytes."""
+"""One upload is parsed at a time: each may take some gigabytes of memory."""
 _FORMATS: dict[str, Format] = {
     "text/csv": "csv",
     "application/vnd.apache.parquet": "parquet",
@@ -49,13 +49,13 @@ _REPEATED: Responses = {200: {"model": DatasetSchema, "description": "It was the
 
 @router.get("", operation_id="list_datasets", responses=problem_responses(503))
 def list_datasets(service: ReadService) -> resources.ListView[DatasetSchema]:
-    """All datasets: those built in, then your own by name."""
+    """List all datasets: built-in ones, then uploaded ones by name."""
     return resources.ListView(items=service.datasets.list_schemas())
 
 
 @router.get("/{name}", operation_id="get_dataset", responses=problem_responses(404, 503))
 def get_dataset(name: str, service: ReadService) -> DatasetSchema:
-    """One dataset: its rows, features and classes, and its first rows."""
+    """Return the schema of a dataset: rows, features, classes, and a preview."""
     return service.datasets.get_schema(name)
 
 
@@ -66,10 +66,10 @@ def get_dataset(name: str, service: ReadService) -> DatasetSchema:
     responses=_REPEATED | problem_responses(408, 409, 413, 415, 422, 503, 507),
     openapi_extra=_BODY,
     description=f"""\
-Upload a table to train on, of up to {MAX_FILE_BYTES // 1024**2} MiB: CSV whose first line names the columns, Parquet,
-or a NumPy archive with the arrays `x` and `y` (`{_ANYTHING}` is recognised by its content). Texts become one feature
-for each of their values; where a number is missing, the mean of the training rows is put, and a feature
-`…_was_missing` says so. The same upload again changes nothing.""",
+Upload a table of up to {MAX_FILE_BYTES // 1024**2} MiB: CSV with a header line, Parquet, or a NumPy archive with the
+arrays `x` and `y` (the format of `{_ANYTHING}` is detected from the content). Text columns are one-hot encoded. Missing
+numbers are replaced by the mean of the training rows, and a feature `…_was_missing` marks them. Repeating an upload
+changes nothing.""",
 )
 async def upload_dataset(  # noqa: PLR0913 - a query's parameters
     service: SubmitService,
@@ -78,25 +78,25 @@ async def upload_dataset(  # noqa: PLR0913 - a query's parameters
     *,
     name: Annotated[
         str,
-        Query(max_length=64, pattern=NAME_PATTERN, description="What specs are to call it."),
+        Query(max_length=64, pattern=NAME_PATTERN, description="Name by which specs refer to the dataset."),
     ],
     target: Annotated[
         Annotated[str, Field(max_length=MAX_NAME_LENGTH), Visible()] | None,
         Query(
-            description="The column to be predicted; by default the one called `target`.",
+            description="Target column. Default: the column named `target`.",
         ),
     ] = None,
     task: Annotated[
         Literal["auto", "classification", "regression"],
-        Query(description="Whether the target is a class; `auto` takes texts and few whole numbers for classes."),
+        Query(description="Type of the target; `auto` takes text and columns of few distinct integers for classes."),
     ] = "auto",
-    ignore: Annotated[_Columns | None, Query(description="Columns to leave out, separated by commas.")] = None,
+    ignore: Annotated[_Columns | None, Query(description="Columns to exclude, separated by commas.")] = None,
     categorical: Annotated[
         _Columns | None,
-        Query(description="Columns of numbers that name categories, separated by commas."),
+        Query(description="Numeric columns to treat as categories, separated by commas."),
     ] = None,
     description: Annotated[
-        Annotated[str, Field(max_length=1_000), Visible()], Query(description="What it holds.")
+        Annotated[str, Field(max_length=1_000), Visible()], Query(description="Description of the dataset.")
     ] = "",
 ) -> DatasetSchema:
     """Upload a dataset."""
@@ -120,7 +120,7 @@ async def upload_dataset(  # noqa: PLR0913 - a query's parameters
     "/{name}", status_code=204, operation_id="delete_dataset", responses=problem_responses(404, 409, 422, 503)
 )
 def delete_dataset(name: str, service: AdminService) -> None:
-    """Forget a dataset. Refused while an experiment on it has not ended."""
+    """Delete a dataset. Refused while an unfinished experiment uses it."""
     service.datasets.delete(name)
 
 

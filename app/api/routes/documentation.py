@@ -1,4 +1,4 @@
-"""The docs page, from files of this machine alone: it works with no internet."""
+"""API documentation page, from local files: works without internet."""
 
 import base64
 import hashlib
@@ -50,5 +50,5 @@ async def docs() -> HTMLResponse:
 
 @router.get("/openapi.json")
 async def openapi(request: Request) -> JSONResponse:
-    """The schema; the first time, it takes a second to be made."""
+    """Return the OpenAPI document; building it takes a second, once."""
     return JSONResponse(await to_thread.run_sync(request.app.openapi))

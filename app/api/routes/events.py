@@ -1,4 +1,4 @@
-"""Server-sent events: an experiment's history as it is written."""
+"""Server-sent events: the history of an experiment while it trains."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -37,13 +37,13 @@ _STREAM: Responses = {
 async def stream(
     experiment_id: ExperimentId, caller: ReadingKey, request: Request,
     last_event_id: Annotated[
-        int, Header(alias="Last-Event-ID", ge=0, le=MAX_VERSION, description="Where to go on: the last `id` received.")
+        int, Header(alias="Last-Event-ID", ge=0, le=MAX_VERSION, description="Id of the last event received.")
     ] = 0,
 ) -> Response:  # fmt: skip
-    """Its history as it is written, as server-sent events.
+    """Stream the history of an experiment as server-sent events while it trains.
 
-    Each event `history` is what `history?after=…` answers since the one before, under the version as its id; a browser
-    that loses the connection goes on where it was. The event `end` comes last.
+    Each event `history` has the answer of `history?after=…` since the previous event, with the version as event id, so
+    that a browser resumes after a lost connection. The last event is `end`.
     """
     now = await reading_of(request).experiment_history(caller.project, experiment_id, last_event_id)
     if now.has_ended and now.version == last_event_id:

@@ -36,7 +36,7 @@ router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=S
 
 
 def _from_text(text: str) -> dt.datetime:
-    """A time as RFC 3339 writes it, and nothing else that Python would take for one."""
+    """Accept a time in RFC 3339 format only; Python would accept others."""
     if re.fullmatch(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", text) is None:
         raise ValueError("expected a time with its zone, such as 2026-11-24T08:00:00Z")
     try:
@@ -57,8 +57,8 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[\x21-\x7e]+$",
-        description="Any text of your own, new for each experiment. The same submit under the same key, within 24 "
-        "hours, is answered as the first one was and makes no second experiment.",
+        description="Unique text per experiment. A repeated submit with the same key within 24 hours gets the answer "
+        "of the first one and creates no second experiment.",
     ),
 ]
 
@@ -69,9 +69,9 @@ IdempotencyKey = Annotated[
 async def submit(
     spec: SpecBody, service: SubmitService, response: Response, idempotency_key: IdempotencyKey = None
 ) -> resources.ExperimentView:
-    """Submit an experiment: it is checked, expanded into trials, stored and queued.
+    """Submit an experiment. It is validated, expanded into trials, stored and queued.
 
-    What is answered 202 is never lost: it trains as soon as a worker is free.
+    After the answer 202 it is never lost: it trains as soon as a worker is free.
     """
     view, is_repeated = await service.submit(spec, idempotency_key)
     response.headers["Location"] = f"/v1/experiments/{view.id}"
@@ -83,7 +83,7 @@ async def submit(
 
 @router.post("/plan", operation_id="plan_experiment", responses=problem_responses(408, 413, 415, 422, 503))
 def plan(spec: SpecBody, service: ReadService) -> PlanView:
-    """Say which trials and cohorts an experiment would have, and what would train them. Stores nothing."""
+    """Return the trials, cohorts and engines that an experiment would have (dry run). Stores nothing."""
     return service.plan(spec)
 
 
@@ -93,17 +93,17 @@ def list_experiments(  # noqa: PLR0913 - a query's parameters
     request: Request,
     response: Response,
     *,
-    limit: Annotated[int, Query(ge=1, le=100, description="At most so many.")] = 20,
-    cursor: Annotated[str | None, Query(max_length=1_000, description="`next_cursor` of the page before.")] = None,
-    sort: Annotated[Sort, Query(description="What comes first; `-` turns it around.")] = "-created_at",
-    state: Annotated[ExperimentState | None, Query(description="Only those in this state.")] = None,
-    name: Annotated[Name | None, Query(description="Only those with exactly this name.")] = None,
-    tag: Annotated[Tag | None, Query(description="Only those with this tag.")] = None,
-    dataset: Annotated[Name | None, Query(description="Only those on this dataset.")] = None,
-    created_after: Annotated[Time | None, Query(description="Only those created later, RFC 3339.")] = None,
-    created_before: Annotated[Time | None, Query(description="Only those created earlier, RFC 3339.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="Maximum number of items.")] = 20,
+    cursor: Annotated[str | None, Query(max_length=1_000, description="`next_cursor` of the previous page.")] = None,
+    sort: Annotated[Sort, Query(description="Sort key; `-` for descending order.")] = "-created_at",
+    state: Annotated[ExperimentState | None, Query(description="Filter by state.")] = None,
+    name: Annotated[Name | None, Query(description="Filter by exact name.")] = None,
+    tag: Annotated[Tag | None, Query(description="Filter by tag.")] = None,
+    dataset: Annotated[Name | None, Query(description="Filter by dataset.")] = None,
+    created_after: Annotated[Time | None, Query(description="Filter: created after this time (RFC 3339).")] = None,
+    created_before: Annotated[Time | None, Query(description="Filter: created before this time (RFC 3339).")] = None,
 ) -> resources.ListView[resources.ExperimentSummaryView]:
-    """Experiments, newest first. `Link` and `next_cursor` lead to the next page."""
+    """List experiments, newest first. `Link` and `next_cursor` lead to the next page."""
     after = from_cursor(cursor, sort) if cursor is not None else None
     filters = Filters(None, state, name, tag, dataset, created_after, created_before)
     items, ended_at = service.list_experiments(filters, limit, sort, after)
@@ -123,7 +123,7 @@ async def get_experiment(
     experiment_id: ExperimentId, caller: ReadingKey, request: Request,
     wait: WaitSeconds = 0.0, version: Version = None,
 ) -> Response:  # fmt: skip
-    """Where an experiment is: state, progress, the best trial so far."""
+    """Return the state of an experiment, its progress, and the best trial so far."""
     if wait:
         known = version if version is not None else known_version(request)
         await waited(request, caller, experiment_id, known, wait)
@@ -137,7 +137,7 @@ async def get_experiment(
     responses=UNCHANGED | problem_responses(404, 503),
 )
 async def list_trials(experiment_id: ExperimentId, caller: ReadingKey, request: Request) -> Response:
-    """An experiment's trials, all of them, by number."""
+    """List all trials of an experiment by number."""
     return answered(request, await reading_of(request).trials(caller.project, experiment_id))
 
 
@@ -150,14 +150,14 @@ async def list_trials(experiment_id: ExperimentId, caller: ReadingKey, request: 
 async def get_history(
     experiment_id: ExperimentId, caller: ReadingKey, request: Request,
     after: Annotated[
-        int, Query(ge=0, le=MAX_VERSION, description="Only what was written after this version.")
+        int, Query(ge=0, le=MAX_VERSION, description="Return only changes after this version.")
     ] = 0,
     points: Points = None, wait: WaitSeconds = 0.0,
 ) -> Response:  # fmt: skip
-    """The histories of all trials, as JSON, or as CSV with `Accept: text/csv`.
+    """Return the histories of all trials, as JSON, or as CSV with `Accept: text/csv`.
 
-    With `after`, the trials that have changed since, and their epochs since; with `wait` as well, as soon as there are
-    some. A long answer is sent as it is read; if it breaks off, the experiment was deleted meanwhile.
+    With `after`, only trials changed since that version and their epochs since; with `wait` as well, as soon as there
+    are any (long poll). Long answers are streamed; an incomplete one means that the experiment was deleted meanwhile.
     """
     if wait:
         known = after if "after" in request.query_params else known_version(request)
@@ -170,7 +170,7 @@ async def get_history(
 
 @router.get("/{experiment_id}/webhook", operation_id="get_webhook", responses=problem_responses(404, 503))
 def get_webhook(experiment_id: ExperimentId, service: ReadService) -> resources.WebhookView:
-    """Whether the end of an experiment was told to whom its spec says, and what they answered."""
+    """Return the delivery status of an experiment's webhook, and the receiver's last answer."""
     return service.get_webhook(experiment_id)
 
 
@@ -181,7 +181,7 @@ def get_webhook(experiment_id: ExperimentId, service: ReadService) -> resources.
     responses=problem_responses(404, 503),
 )
 def cancel(experiment_id: ExperimentId, service: SubmitService) -> resources.CancelView:
-    """Cancel what is queued, and ask what runs to stop at the end of its epoch. Again changes nothing."""
+    """Cancel an experiment: queued trials at once, running trials at the end of their epoch. Idempotent."""
     return service.cancel_experiment(experiment_id)
 
 
@@ -192,7 +192,7 @@ def cancel(experiment_id: ExperimentId, service: SubmitService) -> resources.Can
     responses=problem_responses(404, 409, 503),
 )
 def pause(experiment_id: ExperimentId, service: SubmitService) -> resources.ExperimentView:
-    """Begin nothing more of it; what runs is saved and put back at the end of its epoch. Again changes nothing."""
+    """Pause an experiment: no trial starts, and running ones are saved and requeued after their epoch. Idempotent."""
     return service.pause_experiment(experiment_id)
 
 
@@ -203,7 +203,7 @@ def pause(experiment_id: ExperimentId, service: SubmitService) -> resources.Expe
     responses=problem_responses(404, 503),
 )
 def resume(experiment_id: ExperimentId, service: SubmitService) -> resources.ExperimentView:
-    """Go on where it was paused. Again changes nothing."""
+    """Resume a paused experiment. Idempotent."""
     return service.resume_experiment(experiment_id)
 
 
@@ -211,5 +211,5 @@ def resume(experiment_id: ExperimentId, service: SubmitService) -> resources.Exp
     "/{experiment_id}", status_code=204, operation_id="delete_experiment", responses=problem_responses(404, 503)
 )
 def delete(experiment_id: ExperimentId, service: AdminService) -> None:
-    """Remove an experiment, its trials, epochs and files, for good. What it has in training ends."""
+    """Delete an experiment, its trials, epochs and files permanently. Running trials are stopped."""
     service.delete_experiment(experiment_id)

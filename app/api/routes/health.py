@@ -1,4 +1,4 @@
-"""Is the process up, and can it do its work?"""
+"""Liveness and readiness probes."""
 
 from fastapi import APIRouter, Request
 
@@ -13,12 +13,12 @@ router = APIRouter(tags=["health"], route_class=StrictRoute)
 
 @router.get("/livez", operation_id="live")
 async def live() -> dict[str, str]:
-    """The process answers."""
+    """Liveness: the process answers."""
     return {"status": "alive"}
 
 
 @router.get("/readyz", operation_id="ready", responses=problem_responses(503, 507))
 def ready(request: Request) -> resources.HealthView:
-    """The database can be written; what it says of the broker, the storage and the workers is for information."""
+    """Readiness: the database can be written. Broker, storage and workers are for information."""
     service: Service = request.app.state.service
     return check_readiness(service.database, service.storage, service.celery)

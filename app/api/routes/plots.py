@@ -1,4 +1,4 @@
-"""Pictures: the curves of an experiment, of chosen trials, and of a sweep."""
+"""Plots: curves of an experiment or of chosen trials, and results over a hyperparameter."""
 
 import hashlib
 from collections.abc import Callable
@@ -23,28 +23,33 @@ if TYPE_CHECKING:
 router = APIRouter(prefix="/v1", tags=["plots"], route_class=StrictRoute)
 
 MAX_METRICS, MAX_TRIALS = 4, 100
-_SVG: Responses = {200: {"content": {"image/svg+xml": {}}, "description": "A picture."}}
-_PNG: Responses = {200: {"content": {"image/png": {}}, "description": "A picture."}}
+_SVG: Responses = {200: {"content": {"image/svg+xml": {}}, "description": "The plot."}}
+_PNG: Responses = {200: {"content": {"image/png": {}}, "description": "The plot."}}
 
 Metrics = Annotated[
     Annotated[str, Field(max_length=4 * MAX_NAME_LENGTH), Visible()] | None,
     Query( examples=["loss,val_loss"],
-        description="Which metric, or several with commas between; by default the objective's.",
+        description="Metric, or several separated by commas. Default: the objective's.",
     ),
 ]  # fmt: skip
 X = Annotated[
     Annotated[str, Field(max_length=MAX_NAME_LENGTH), Visible()],
     Query( examples=["optimizer.learning_rate"],
-        description="`epoch`, or a hyperparameter: then the best epoch of each trial is drawn over its value.",
+        description="x axis: `epoch`, or a hyperparameter, over which the best value of each trial is drawn.",
     ),
 ]  # fmt: skip
 Scale = Annotated[
-    Literal["auto", "linear", "log"], Query(description="Of the values; `auto` takes `log` where they span much.")
+    Literal["auto", "linear", "log"],
+    Query(description="Scale of the y axis; `auto` is `log` if the values span two orders of magnitude."),
 ]
-Layout = Annotated[Literal["together", "apart"], Query(description="Several metrics in one panel, or one panel each.")]
+Layout = Annotated[
+    Literal["together", "apart"], Query(description="All metrics in one panel, or one panel per metric.")
+]
 Seeds = Annotated[
     Literal["each", "band"],
-    Query(description="A curve a trial, or a candidate's mean in a band from its lowest to its highest seed."),
+    Query(
+        description="One curve per trial, or per candidate the mean with a band from the lowest to the highest seed."
+    ),
 ]
 
 
@@ -60,9 +65,9 @@ async def plot_experiment(  # noqa: PLR0913 - a query's parameters
     experiment_id: ExperimentId, service: ReadService, request: Request, *,
     metric: Metrics = None, x: X = "epoch", scale: Scale = "auto", layout: Layout = "together", seeds: Seeds = "each",
 ) -> Response:  # fmt: skip
-    """All trials of an experiment in one picture: a metric over the epochs, or what was reached over a hyperparameter.
+    """Plot all trials of an experiment: metrics over epochs, or best values over a hyperparameter.
 
-    Each trial's best epoch is marked. Of more than twelve trials only the leading one has a colour.
+    The best epoch of each trial is marked. With more than twelve trials, only the leading one is coloured.
     """
     several = _several("metric", metric, MAX_METRICS)
     view = await to_thread.run_sync(service.get_experiment, experiment_id)
@@ -89,12 +94,12 @@ async def plot_experiment(  # noqa: PLR0913 - a query's parameters
 async def plot_trials(  # noqa: PLR0913 - a query's parameters
     trials: Annotated[
         Annotated[str, Field(max_length=40 * MAX_TRIALS), Visible()],
-        Query(description="Ids of trials, with commas between.")
+        Query(description="Trial ids, separated by commas.")
     ],
     service: ReadService, request: Request, *,
     metric: Metrics = None, scale: Scale = "auto", layout: Layout = "together", seeds: Seeds = "each",
 ) -> Response:  # fmt: skip
-    """Chosen trials, of whatever experiments, in one picture."""
+    """Plot chosen trials, of any experiments."""
     ids, several = _several("trials", trials, MAX_TRIALS), _several("metric", metric, MAX_METRICS)
     etag = _etag(request, await to_thread.run_sync(_versions, service, ids))
     if is_known(request, etag):

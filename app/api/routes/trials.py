@@ -32,7 +32,7 @@ async def get_trial(
     trial_id: TrialId, caller: ReadingKey, request: Request,
     wait: WaitSeconds = 0.0, version: Version = None,
 ) -> Response:  # fmt: skip
-    """A trial: its hyperparameters, its network, its best epoch."""
+    """Return a trial: hyperparameters, network, best epoch."""
     if wait:
         known = version if version is not None else known_version(request)
         await waited(request, caller, trial_id, known, wait)
@@ -47,10 +47,10 @@ async def get_trial(
 )
 async def get_history(
     trial_id: TrialId, caller: ReadingKey, request: Request,
-    after: Annotated[int, Query(ge=0, le=10**6, description="Only epochs later than this one.")] = 0,
+    after: Annotated[int, Query(ge=0, le=10**6, description="Return only epochs after this one.")] = 0,
     points: Points = None,
 ) -> Response:  # fmt: skip
-    """A trial's history in Keras's shape, as JSON, or as CSV with `Accept: text/csv`."""
+    """Return the history of a trial in Keras's shape, as JSON, or as CSV with `Accept: text/csv`."""
     history = await reading_of(request).trial_history(
         caller.project, trial_id, after, points=points, as_csv=wants_csv(request)
     )
@@ -59,5 +59,5 @@ async def get_history(
 
 @router.post("/{trial_id}/cancel", status_code=202, operation_id="cancel_trial", responses=problem_responses(404, 503))
 def cancel(trial_id: TrialId, service: SubmitService) -> resources.CancelView:
-    """Cancel this trial: at once if it is queued, at the end of its epoch if it runs. Again changes nothing."""
+    """Cancel a trial: at once if queued, at the end of its epoch if running. Idempotent."""
     return service.cancel_trial(trial_id)

@@ -1,4 +1,4 @@
-"""Usage: what a project has and does, and how much it may."""
+"""Usage and quotas of a project."""
 
 from fastapi import APIRouter
 
@@ -12,5 +12,5 @@ router = APIRouter(prefix="/v1", route_class=StrictRoute)
 
 @router.get("/usage", tags=["usage"], operation_id="get_usage", responses=problem_responses(503))
 def get_usage(service: ReadService) -> resources.UsageView:
-    """Return your project's stored bytes and unended trials, with the limit of each."""
+    """Return stored bytes and unfinished trials of your project, with the quota of each."""
     return service.get_usage()

@@ -1,4 +1,4 @@
-"""Workers: who is alive."""
+"""Live workers."""
 
 from fastapi import APIRouter
 
@@ -12,5 +12,5 @@ router = APIRouter(prefix="/v1", route_class=StrictRoute)
 
 @router.get("/workers", tags=["workers"], operation_id="list_workers", responses=problem_responses(503))
 def list_workers(service: ReadService) -> resources.ListView[resources.WorkerView]:
-    """The workers that are alive: on which devices, serving which queues, doing what."""
+    """List live workers with their devices, queues and current work."""
     return resources.ListView(items=service.list_workers())
