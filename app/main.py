@@ -73,7 +73,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     service = Service(database, celery, submitter, storage, own, trained, kept_bytes, settings.memory_bytes)
 
     def ended(project: str, experiment_id: str) -> dict[str, object]:
-        """What a webhook tells of an experiment."""
+        """Return the webhook's payload."""
         return service.of(project).get_experiment(experiment_id).model_dump(mode="json", exclude={"spec"})
 
     messenger = Messenger(database, ended, allow_private=settings.allow_private_webhooks)

@@ -17,7 +17,7 @@ GRACE_SECONDS = 5
 FURTHER_FILES = 500
 """Open files beside those of connections: of the database, of uploads, of child processes."""
 SWITCH_SECONDS = 0.001
-"""After so long a thread that reads a long answer lets another one compute; Python's own 5 ms add up to a wait."""
+"""Thread switch interval, in seconds: with Python's 5 ms, long answers delay short ones."""
 
 
 class _Server(uvicorn.Server):
@@ -32,7 +32,7 @@ class _Server(uvicorn.Server):
 
 
 def configuration(application: FastAPI, host: str, port: int) -> uvicorn.Config:
-    """How uvicorn is to serve the application."""
+    """Return uvicorn's configuration."""
     return uvicorn.Config(
         application, host=host, port=port, http=GuardedProtocol, ws="none", log_config=None, access_log=False,
         timeout_graceful_shutdown=GRACE_SECONDS,

@@ -18,7 +18,7 @@ LONGEST_PAUSE_SECONDS = 30.0
 STEADY_SECONDS = 60.0
 """A child that lived so long starts again after the first, short pause."""
 GRACE_SECONDS = 30.0
-"""How long a child may take to end before it is killed."""
+"""Grace period of a child process, in seconds, before SIGKILL."""
 
 _log = structlog.get_logger()
 
@@ -36,7 +36,7 @@ class Child:
     instance: str = ""
     """Identifier of its process."""
     died: dict[str, str] = field(default_factory=dict)
-    """What its next process is told of its last one."""
+    """Environment variables that describe the previous process to the next one."""
 
 
 class Supervisor:

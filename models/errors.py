@@ -1,4 +1,4 @@
-"""What can go wrong between a client and its result, apart from a bad spec.
+"""Errors of the service, apart from invalid specs.
 
 `app.api.problems` gives each of these its status.
 """

@@ -16,5 +16,5 @@ def new_id(kind: Kind) -> str:
 
 
 def is_id(kind: str, text: str) -> bool:
-    """Whether a text can be an id of this kind at all."""
+    """True if a text has the form of an id of this kind."""
     return _SHAPE.fullmatch(text) is not None and text.startswith(kind)

@@ -26,31 +26,30 @@ class Settings(BaseSettings):
     broker_url: SecretStr | None = None
     """Celery broker, such as `redis://host:6379/0`; by default a folder in the data folder."""
     storage_url: str | None = None
-    """Where checkpoints, weights and datasets are kept: a folder, or `s3://bucket/prefix`; by default in the data
-    folder."""
+    """Storage of checkpoints, weights and datasets: a folder, or `s3://bucket/prefix`. Default: in the data folder."""
     lease_seconds: Annotated[float, Field(gt=0, le=86_400)] = 30.0
-    """How long a silent worker keeps its cohort before another one may take it."""
+    """Lease duration, in seconds, after which the cohort of a silent worker is requeued."""
     resend_seconds: Annotated[float, Field(gt=0, le=86_400)] = 5.0
-    """How often idle workers are told again of what waits."""
+    """Interval, in seconds, at which idle workers are notified again of queued work."""
     max_faults: Annotated[int, Field(ge=1, le=100)] = 3
-    """How many faults of workers a cohort survives; after so many it has failed."""
+    """Number of worker faults after which a cohort fails."""
     checkpoint_seconds: Annotated[float, Field(gt=0, le=86_400)] = 30.0
-    """How often a cohort in training is saved, so that another worker can go on with it."""
+    """Interval between checkpoints of a running cohort, in seconds."""
     grace_seconds: Annotated[float, Field(gt=0, le=86_400)] = 20.0
-    """How long a worker waits for an epoch to end when it, or what it trains, is to stop, before it stops at once."""
+    """Grace period, in seconds, for the current epoch to end when a worker or a cohort is stopped."""
     epoch_timeout_seconds: Annotated[float, Field(gt=0, le=30 * 86_400)] = 3_600.0
     """Timeout of one epoch, the first with its compiling, of loading the data, and of one save. A first epoch that
     exceeds it fails its trials; anything else counts as a fault of the worker."""
     retention_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
-    """After how many days an experiment that has ended is deleted; by default never."""
+    """Retention of ended experiments, in days. Default: unlimited."""
     memory_bytes: Annotated[int, Field(ge=64 * 1024**2)] = 4 * 1024**3
-    """What a worker may use for datasets that stay on its device and for the state of trials that train together."""
+    """Memory of a worker, in bytes, for datasets on its device and for the state of trials that train together."""
     max_project_bytes: Annotated[int, Field(ge=1)] = 100 * 10**9
     """Storage quota per project in bytes, for datasets and trained weights."""
     keras_backend: Backend | None = None
-    """What Keras computes with in a worker; by default TensorFlow where it is installed, or else JAX."""
+    """Keras backend of a worker. Default: TensorFlow if installed, otherwise JAX."""
     max_programs: Annotated[int, Field(ge=1)] = 64
-    """After how many compiled programs a worker begins anew: TensorFlow never gives their memory back."""
+    """Number of compiled programs after which a worker restarts: TensorFlow never frees their memory."""
     allow_remote: bool = False
     """Let the API listen on more than loopback, though it asks nobody for a key; only behind something that does."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
@@ -96,13 +95,13 @@ class Settings(BaseSettings):
 
     @property
     def backend(self) -> str:
-        """What Keras is to compute with."""
+        """Keras backend."""
         is_jax_alone = find_spec("jax") is not None and find_spec("tensorflow") is None
         return self.keras_backend or ("jax" if is_jax_alone else "tensorflow")
 
     @property
     def queue_dir(self) -> Path:
-        """Where messages lie when the broker is a folder."""
+        """Folder of the messages when the broker is a folder."""
         return self.data_dir / "queue"
 
     @property
@@ -112,12 +111,12 @@ class Settings(BaseSettings):
 
     @property
     def downloads_dir(self) -> Path:
-        """Where datasets are kept that come from the internet."""
+        """Folder of downloaded datasets."""
         return self.data_dir / "downloads"
 
     @property
     def compilers_file(self) -> Path:
-        """Which compiler was found faster on this machine, by program."""
+        """File with the faster compiler of each program on this machine."""
         return self.data_dir / "compilers.json"
 
     def make_folders(self) -> None:

@@ -1,7 +1,7 @@
-"""Where files are kept that outlive a process: a folder, or an S3-compatible store, by URL.
+"""Storage of files: a folder, or an S3-compatible store, by URL.
 
-Names are made of ids, with `/` between folders: `exp_…/checkpoints/coh_…/00000400-1.npz`; so all that belongs to an
-experiment lies under its id.
+Names consist of ids, with `/` between folders: `exp_…/checkpoints/coh_…/00000400-1.npz`. All files of an experiment are
+under its id.
 """
 
 import contextlib
@@ -87,10 +87,10 @@ class Storage:
             keep_reserve(self._root)
 
     def read(self, name: str) -> bytes:
-        """What a file holds.
+        """Read a file.
 
         Raises:
-            OSError: it is not there, or cannot be read.
+            OSError: it is missing, or cannot be read.
         """
         data: bytes = self._files.cat_file(self._path(name))
         return data
@@ -106,7 +106,7 @@ class Storage:
             yield file
 
     def touched_at(self, name: str) -> dt.datetime | None:
-        """When a file was last written; None if it is not there."""
+        """Return the modification time of a file; None if it is missing."""
         self._files.invalidate_cache()
         with contextlib.suppress(FileNotFoundError):
             found: dt.datetime = self._files.modified(self._path(name))

@@ -1,4 +1,4 @@
-"""What a process knows of the one that started it, and of the one in whose place it was started."""
+"""Supervision: links of a process to its supervisor and to its predecessor."""
 
 import os
 import signal
@@ -28,17 +28,17 @@ class Predecessor(NamedTuple):
 
     instance: str
     how: str
-    """How it ended, in words that complete "the worker …"."""
+    """Cause of its end, in words that complete "the worker …"."""
 
 
 def take_predecessor() -> Predecessor | None:
-    """In whose place this process was started, if in anybody's. Tells it once: who it starts or becomes is not told."""
+    """Return the process that this one replaces, if any, and clear it from the environment."""
     instance, _, code = os.environ.pop(PREDECESSOR, "").partition(":")
     return Predecessor(instance, _in_words(int(code))) if instance else None
 
 
 def predecessor(instance: str, exit_code: int) -> dict[str, str]:
-    """What to put into the environment of its successor."""
+    """Return environment variables for the successor."""
     return {PREDECESSOR: f"{instance}:{exit_code}"}
 
 
@@ -56,7 +56,7 @@ def _in_words(exit_code: int) -> str:
 
 
 def end_with_parent() -> None:
-    """If this process is supervised, ask it to end politely as soon as its parent is gone."""
+    """End this process by SIGTERM as soon as its supervisor is gone, if it has one."""
     if os.environ.get(SUPERVISED) == "1":
         threading.Thread(target=_wait_for_parent, name="end-with-parent", daemon=True).start()
 

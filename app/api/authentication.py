@@ -1,6 +1,6 @@
-"""Who is asking, what they may do, and how often.
+"""Authentication by API key, scopes, and rate limits.
 
-As long as no key was made everybody is let in, which is why the service then listens on this machine only.
+Without any key, authentication is disabled, which is why the service then listens on loopback only.
 """
 
 import asyncio
@@ -25,9 +25,9 @@ from models.sql.api_keys import ApiKey, Scope, digest_of, find_key, is_key_neede
 from models.sql.database import Database
 
 BELIEVED_SECONDS = 2.0
-"""For how long a key that was found valid is not looked up again: so long a revoked one may still work."""
+"""API-key cache TTL, in seconds. A revoked key may keep working for this long."""
 CHECK_SECONDS = 1.0
-"""How often the keys of those who wait or listen are looked up again."""
+"""Interval, in seconds, at which the keys of long polls and streams are checked again."""
 _MAX_REMEMBERED = 10_000
 _NOT_VALID = (
     "this key is not valid: it was never made, was revoked, or has expired; `fittingroom keys create` makes one"
@@ -38,7 +38,7 @@ _log = structlog.get_logger()
 T = TypeVar("T")
 
 EVERYBODY = ApiKey("", DEFAULT_PROJECT, frozenset(Scope), None, None)
-"""Who asks where no keys are needed."""
+"""Key used when authentication is disabled (no API key exists)."""
 
 
 class UnauthorizedError(FittingRoomError):

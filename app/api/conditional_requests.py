@@ -84,7 +84,7 @@ async def _pieces_of(answer: CachedResponse) -> AsyncIterator[bytes]:
 
 
 def is_known(request: Request, etag: str) -> bool:
-    """Whether the client says that it has this version already."""
+    """True if `If-None-Match` has this ETag."""
     known = request.headers.get("if-none-match")
     if known is None:
         return False
@@ -105,7 +105,7 @@ def not_modified(etag: str) -> Response:
 
 
 def wants_csv(request: Request) -> bool:
-    """Whether the client asks for CSV and not, or later, for JSON."""
+    """True if the client prefers CSV to JSON (`Accept`)."""
     kinds = [kind.split(";")[0].strip() for kind in request.headers.get("accept", "").split(",")]
     return CSV in kinds and ("application/json" not in kinds or kinds.index(CSV) < kinds.index("application/json"))
 
@@ -117,10 +117,10 @@ def to_cursor(sort: Sort, position: Position) -> str:
 
 
 def from_cursor(cursor: str, sort: Sort) -> Position:
-    """Where a page ended.
+    """Decode a cursor.
 
     Raises:
-        RequestValidationError: it is none of ours, or of a list in another order.
+        RequestValidationError: it is malformed, or belongs to another sort order.
     """
     try:
         document = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))

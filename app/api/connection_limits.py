@@ -13,7 +13,7 @@ MAX_CONNECTIONS = 2_000
 MAX_HEAD_BYTES = 65_536
 HEAD_SECONDS = 15.0
 UNREAD_SECONDS = 60.0
-"""For how long a client may leave unread what is answered."""
+"""Timeout, in seconds, of a client that does not read its answer."""
 _DRAIN_SECONDS = 1.0
 """Time for which input is still read after a refusal: a connection closed at once loses the answer with it."""
 
@@ -57,7 +57,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     @property
     def _is_waiting(self) -> bool:
-        """Whether nothing is being answered, and nothing would end the wait for the next request."""
+        """True if the connection is idle and no timer would close it."""
         is_answered = self.cycle is None or self.cycle.response_complete
         has_timer = self._timer is not None or self.timeout_keep_alive_task is not None
         return is_answered and not self.pipeline and not has_timer and not self._is_refused
@@ -72,7 +72,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._expect_head()
 
     def on_headers_complete(self) -> None:
-        """Its head is there."""
+        """Stop the timer of the head."""
         self._is_in_head = False
         self._stop_timer()
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD_BYTES:
@@ -116,7 +116,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._write_timer = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """It has read on."""
+        """Stop the timer of an unread answer."""
         self._stop_write_timer()
         super().resume_writing()
 

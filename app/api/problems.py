@@ -71,10 +71,10 @@ _ANSWERS: dict[type[FittingRoomError], tuple[int, Mapping[str, str]]] = {
     TooNewError: (503, _SOON),
     DatabaseUnavailableError: (503, _SOON),
 }
-"""What each of the service's own errors is answered with."""
+"""Status of each of the service's errors."""
 
 Responses = dict[int | str, dict[str, Any]]
-"""What a route may answer, for its OpenAPI entry."""
+"""Responses of a route, for its OpenAPI entry."""
 
 _DESCRIPTIONS = {
     401: "A valid key is needed.",
@@ -98,7 +98,7 @@ _DETAILS = {
 
 
 def problem_responses(*statuses: int) -> Responses:
-    """For a route's OpenAPI entry: the problems it can answer with."""
+    """Return OpenAPI entries of the problems that a route can answer with."""
     everywhere = (401, 403, 429)  # what may be answered wherever a key is asked for
     return {status: {"model": Problem, "description": _DESCRIPTIONS[status]} for status in (*everywhere, *statuses)}
 

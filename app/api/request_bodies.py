@@ -15,11 +15,11 @@ from models.disk_reserve import keep_reserve
 from models.errors import FittingRoomError
 
 BODY_SECONDS = 30.0
-"""How long a client may be silent in the middle of a body, and how long a body without bytes may take."""
+"""Timeout between two chunks of a request body, and of a body without bytes, in seconds."""
 MIN_BYTES_PER_SECOND = 32_768
 """Each so many bytes buy a body another second."""
 _LOOK_BYTES = 4 * 1024**2
-"""After so many bytes it is looked again whether the disk has room."""
+"""Bytes between two checks of the free disk space."""
 MAX_GATHERED_BYTES = 64 * 1024**2
 """Memory limit for the bodies of all requests of a process together, in bytes."""
 _PROJECT_SHARE = 0.75

@@ -33,7 +33,7 @@ class _ReadRequest(Request):
         self._body_bytes, self._document = body, document
 
     async def body(self) -> bytes:
-        """As it was received."""
+        """Return the raw body."""
         return self._body_bytes
 
     async def json(self) -> Any:  # noqa: ANN401 - the route's own type

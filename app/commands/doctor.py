@@ -24,18 +24,18 @@ _WELL = "well"
 
 @dataclass
 class Diagnosis:
-    """How the service is."""
+    """State of the service's parts, and inconsistencies found."""
 
     parts: dict[str, str]
-    """Of each part `well`, or what is wrong."""
+    """`well` or the fault, by part."""
     workers: int | None = None
-    """How many are alive; None if the database cannot be asked."""
+    """Number of live workers; None without a database."""
     findings: list[dict[str, object]] = field(default_factory=list)
-    """`what` was found, whether it `is_mended`, whether it `can_be_mended`."""
+    """Inconsistencies: `what` was found, `is_mended`, `can_be_mended`."""
 
     @property
     def is_well(self) -> bool:
-        """Whether nothing is left to be done."""
+        """True if every part is well and no inconsistency is left."""
         return set(self.parts.values()) == {_WELL} and all(found["is_mended"] for found in self.findings)
 
 

@@ -1,9 +1,9 @@
-"""Which candidate fits best, and what of that is luck: candidates ranked, and the leader beside each other one.
+"""Ranking of candidates, and paired comparison of the leader with each other candidate.
 
-Takes half a second to import, as scipy does, so only who compares does.
+Importing SciPy takes half a second, so this module is imported on the first comparison.
 
-Intervals are Student's: a percentile or BCa bootstrap of three to twenty seeds holds the truth in 70 to 92 of 100 cases
-instead of 95; `tests/app/comparison/test_ranking.py` simulates what is promised here.
+Intervals are Student's: a percentile or BCa bootstrap of three to twenty seeds covers the true mean in 70 to 92 % of
+cases instead of 95 %; `tests/app/comparison/test_ranking.py` simulates the coverage.
 """
 
 import math
@@ -26,7 +26,7 @@ _NOT_COMPARED = frozenset({TrialState.FAILED, TrialState.CANCELLED})
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came of it."""
+    """Result of a comparison."""
 
     sentence: str
     candidates: Sequence[CandidateView]
@@ -102,7 +102,7 @@ def _candidate(
 
 
 def _gap(objective: ObjectiveView, trial: TrialSummaryView) -> float | None:
-    """How much worse the objective's metric is in validation than in training, at the best epoch."""
+    """Return the generalization gap at the best epoch: positive if validation is worse than training."""
     base = objective.metric.removeprefix("val_")
     metrics = {} if trial.best_epoch is None else trial.best_epoch.metrics
     if base not in metrics or f"val_{base}" not in metrics:
@@ -140,7 +140,7 @@ def _against_leader(objective: ObjectiveView, ranked: Sequence[CandidateView]) -
 
 
 def _advantages(objective: ObjectiveView, leader: CandidateView, other: CandidateView) -> Values:
-    """By how much the leader is better, for each seed that both have."""
+    """Return the leader's advantage for each seed that both have."""
     theirs = {found.seed: found.value for found in other.values}
     sign = -1 if objective.direction == "minimize" else 1
     pairs = [sign * (found.value - theirs[found.seed]) for found in leader.values if found.seed in theirs]

@@ -1,4 +1,4 @@
-"""What of a difference is luck: Student's t, over many samples at once.
+"""Significance tests for paired results (Student's t), vectorised over samples.
 
 Student, "The probable error of a mean", Biometrika 6, 1908.
 """
@@ -12,7 +12,7 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 POWER = 0.8
-"""How surely the number of pairs that is advised would show a difference as large as the one seen."""
+"""Statistical power of the advised number of pairs."""
 MAX_PAIRS = 10_000
 
 Values = NDArray[np.float64]
@@ -20,19 +20,19 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a sample tells of the mean it was drawn around."""
+    """Inference on the mean of a sample."""
 
     low: float
-    """Of the interval that holds the mean in CONFIDENCE of all cases."""
+    """Lower bound of the confidence interval at level CONFIDENCE."""
     high: float
     p_value: float
-    """How often a sample with mean 0 would lie at least as far from it, to either side."""
+    """Two-sided p-value against a mean of 0."""
     probability: float
-    """That the mean is above 0, judged from the sample alone: the part of the t distribution there."""
+    """Probability that the mean is above 0 under a flat prior: the t distribution's mass there."""
 
 
 def estimate(samples: Sequence[Values]) -> list[Estimate | None]:
-    """What each sample tells; None of one with fewer than two values, or without spread."""
+    """Return an estimate per sample; None with fewer than two values, or without spread."""
     found: list[Estimate | None] = [None] * len(samples)
     for places in _of_one_length(samples):
         tested = stats.ttest_1samp(np.stack([samples[place] for place in places]), 0.0, axis=1)
@@ -45,14 +45,14 @@ def estimate(samples: Sequence[Values]) -> list[Estimate | None]:
 
 
 def pairs_needed(samples: Sequence[Values], alpha: float) -> list[int | None]:
-    """How many values would show a mean as large as each sample's, in POWER of all cases.
+    """Return the sample size at which a mean like each sample's is significant with probability POWER.
 
     The power of the two-sided t test, by the noncentral t distribution (Cohen, "Statistical Power Analysis for the
     Behavioral Sciences", 2nd ed. 1988, ch. 2).
 
     Args:
         samples: differences.
-        alpha: how often a difference may be shown where there is none.
+        alpha: significance level.
 
     Returns:
         None of a sample without spread, and where more than MAX_PAIRS would be needed.

@@ -1,5 +1,5 @@
-"""From an uploaded file to a dataset: a program of its own, `python -m app.ingestion`, that may fail or be ended.
+"""Conversion of an uploaded file to a dataset, in a process of its own: `python -m app.ingestion`.
 
-The API never imports this package; it starts it for each upload, with limits on memory and time, so that whatever
-strangers send can only harm the process that reads it.
+The API never imports this package. It starts a process per upload, with limits on memory and time, so that a hostile
+file can only harm the process that parses it.
 """

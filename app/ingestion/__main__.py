@@ -18,7 +18,7 @@ from fittingroom.specs.faults import Fault
 from models.disk_reserve import NO_ROOM, keep_reserve
 
 MEMORY_BYTES = 4 * 1024**3
-"""Of addresses: what reading one file may take."""
+"""Limit on the address space of the process, in bytes."""
 CPU_SECONDS = 120
 _READERS = {"csv": read_csv, "parquet": read_parquet}
 
@@ -93,7 +93,7 @@ def _write(output: Path, encoded: Encoded, document: Mapping[str, Any]) -> None:
 
 
 def _digest(encoded: Encoded, document: Mapping[str, Any]) -> str:
-    """Of all that training sees: the same for the same numbers, however they were written down."""
+    """Return a digest of all that training sees: equal for equal numbers in any notation."""
     digest = hashlib.sha256(json.dumps([document, encoded.x.shape, str(encoded.y.dtype)]).encode())
     for array in (encoded.x, encoded.y):
         digest.update(np.ascontiguousarray(array).view(np.uint8).data)

@@ -1,4 +1,4 @@
-"""From columns to features and a target: numbers as they are, categories one-hot, what is missing marked."""
+"""Encoding of columns as features and a target: numbers unchanged, categories one-hot, missing values marked."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -146,7 +146,7 @@ def encode_target(name: str, values: pa.ChunkedArray, task: str) -> tuple[NDArra
 def _features(
     name: str, values: pa.ChunkedArray, *, is_category: bool
 ) -> tuple[DatasetColumn, list[tuple[str, Floats]]]:
-    """What a column becomes: features by name."""
+    """Encode a column as features, by name."""
     values = _plain(name, values)
     missing = int(values.null_count)
     if missing == len(values):
@@ -208,13 +208,13 @@ def _is_text(values: pa.ChunkedArray) -> bool:
 
 
 def _texts(values: pa.ChunkedArray) -> NDArray[Any]:
-    """As texts; what is missing is an empty one."""
+    """Convert to texts; missing values become empty."""
     texts = values if _is_text(values) else values.cast(pa.string())
     return np.asarray(pc.fill_null(texts, "").to_numpy(zero_copy_only=False), dtype=object)
 
 
 def _finite(name: str, values: pa.ChunkedArray) -> NDArray[np.float64]:
-    """As numbers; what is missing is NaN, and nothing is infinite or beyond float32."""
+    """Convert to numbers; missing values become NaN. Infinite values and those beyond float32 are refused."""
     numbers = np.asarray(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
     beyond = np.abs(numbers) > _LARGEST
     if beyond.any():

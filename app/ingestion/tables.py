@@ -14,7 +14,7 @@ from fittingroom.specs.visible_text import invisible_fault
 
 _MAX_UNPACKED_BYTES = 2 * 1024**3
 _EMPTY = ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "?"]
-"""What stands in a CSV file where nothing is known."""
+"""Texts that mark a missing value in CSV."""
 
 
 def read_csv(file: Path) -> pa.Table:

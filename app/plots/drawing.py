@@ -159,7 +159,7 @@ def _draw_bands(axes: Axes, curves: Sequence[Curve], metrics: Sequence[str]) -> 
 
 
 def _look(number: int) -> dict[str, Any]:
-    """What tells one curve from the others, in colour and without."""
+    """Return colour, line style and marker of a curve."""
     return {
         "color": _COLOURS[number % len(_COLOURS)],
         "linestyle": _STYLES[number % len(_STYLES)],

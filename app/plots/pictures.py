@@ -21,13 +21,13 @@ class Curve:
     """The label without its seed, shared by trials that differ by their seed alone."""
     metric: str
     epochs: list[int]
-    """From 1."""
+    """Epoch numbers, from 1."""
     values: list[float]
     """One of each epoch, all finite."""
     best_epoch: int | None = None
     """The epoch to mark."""
     is_leading: bool = False
-    """Whether it is the one to look at, where there are too many to tell apart."""
+    """True for the curve highlighted among many."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Reached:
     value: float
     """The objective at the trial's best epoch."""
     series: str
-    """Its other hyperparameters, as a label."""
+    """Label of the other hyperparameters."""
 
 
 @dataclass(frozen=True)

@@ -31,15 +31,15 @@ _POINTS_OF_ALL = 30_000
 """Epochs of a picture that are read: so many take a second or two in the largest databases."""
 
 EPOCH = "epoch"
-"""What curves go along, unless it is a hyperparameter."""
+"""Default x axis."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """What is wanted of a picture."""
+    """Options of a plot."""
 
     metrics: Sequence[str] = ()
-    """By default the objective's."""
+    """Metrics to plot. Default: the objective's."""
     x: str = EPOCH
     """`epoch`, or a hyperparameter."""
     scale: Scale = "auto"
@@ -112,7 +112,7 @@ def _picture_curves(title: str, curves: list[Curve], look: Look) -> CurvesPictur
 
 
 def _thinning(trials: int, metrics: Sequence[str], look: Look) -> Thinning:
-    """As many epochs as a picture can show: of few trials every pixel's extremes, of many the course."""
+    """Return the downsampling of a plot: extremes per pixel for few trials, coarser for many."""
     points = max(_POINTS[0], min(_POINTS[1], _POINTS_OF_ALL // max(1, trials)))
     # Of a band's seeds the same epochs are wanted.
     return Thinning(points, metrics, _POINTS_OF_ALL, is_even=look.seeds == "band")

@@ -29,11 +29,11 @@ class ArtifactService:
     project: str
 
     def of(self, project: str) -> Self:
-        """As another project sees them."""
+        """Return the artifacts of another project."""
         return replace(self, project=project)
 
     def get_summary(self, trial_id: str) -> str:
-        """What Keras says of a trial's network, or NotFoundError, or NoWeightsError as long as none was built."""
+        """Return Keras's summary of a trial's network; NotFoundError, or NoWeightsError before it was built."""
         with self.database.reading() as session:
             row = experiments.get_trial(session, trial_id, self.project)
         if row.model_summary is None:

@@ -31,8 +31,7 @@ from models.sql.submissions import Accepted, Submission
 
 CHUNK = 100
 _CHUNK_TRIALS = 1_000
-"""With so many a chunk is full: PostgreSQL ends a transaction in which too long nothing is written, while they are
-planned."""
+"""Maximum number of trials per chunk: PostgreSQL ends a transaction that idles while more are planned."""
 MAX_ITEMS = 20_000
 _MAX_LINES = 2 * MAX_ITEMS
 """An empty line for each experiment, and one more."""
@@ -44,20 +43,20 @@ _log = structlog.get_logger()
 
 
 Unaccepted = InvalidSpec | UnforeseenError | DatabaseUnavailableError
-"""Why an item is no experiment that could be stored."""
+"""Reasons why an item is not stored."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What a client sent, spooled to a file."""
+    """Request of a bulk submit, spooled to a file."""
 
     file: IO[bytes]
     has_lines: bool
-    """Whether it is NDJSON, or else an array."""
+    """True for NDJSON, False for an array."""
     idempotency_key: str | None = None
 
     def read(self) -> Iterator[ExperimentSpec | Unaccepted]:
-        """Its experiments from the first to the last; of each that is none, its faults."""
+        """Yield the experiments in order, or the faults of each that is invalid."""
         self.file.seek(0)
         documents = self._lines() if self.has_lines else read_items(self.file, MAX_BODY_BYTES)
         number = 0

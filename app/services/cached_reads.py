@@ -37,7 +37,7 @@ LONG_BYTES = 1024**2
 LONG_SECONDS = 0.5
 """A history that is longer than this, or takes longer to read, is not kept, but read as it is sent."""
 ROW_BYTES = 200
-"""What an answer takes in memory beside its body."""
+"""Memory overhead of a cached answer, in bytes."""
 
 JSON, CSV = "application/json", "text/csv; charset=utf-8"
 
@@ -51,7 +51,7 @@ class CachedResponse:
     body: bytes
     media_type: str = JSON
     has_ended: bool = False
-    """Of a history: whether nothing more comes."""
+    """True for the history of an ended experiment."""
     history: ExperimentHistory | None = None
     """The history to read while it is sent, where the body would be too long to hold."""
 
@@ -104,7 +104,7 @@ class Reading:
         self._cache = AnswerCache()
 
     async def resource(self, project: str, resource_id: str) -> ResourceVersion:
-        """Where an experiment or a trial stands, or NotFoundError."""
+        """Return the version and state of an experiment or a trial; NotFoundError."""
         # What cannot be an id is not looked for.
         known = await self._versions.get(resource_id) if is_id(resource_id[:3], resource_id) else None
         return _seen_by(project, resource_id, known)
@@ -147,7 +147,7 @@ class Reading:
         return await self._cache.get(("trials", experiment_id), resource.version, make)
 
     async def comparison(self, project: str, experiment_id: str) -> CachedResponse:
-        """Which of an experiment's candidates fits."""
+        """Return the comparison of an experiment's candidates."""
         resource = await self.resource(project, experiment_id)
 
         def make() -> CachedResponse:

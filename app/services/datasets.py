@@ -30,7 +30,7 @@ MAX_FILE_BYTES = 256 * 1024**2
 MAX_GROWTH, ALWAYS_STORED_BYTES = 50, 64 * 1024**2
 """A file becomes at most so many times as many bytes as it has, or so many in any case."""
 READING_SECONDS = 180.0
-"""For how long one file may be read."""
+"""Timeout of parsing one file, in seconds."""
 
 _log = structlog.get_logger()
 
@@ -41,7 +41,7 @@ Format = Literal["csv", "parquet", "npz"]
 
 @dataclass(frozen=True)
 class Upload:
-    """What a client says of a file."""
+    """Options of an upload."""
 
     name: str
     format: Format
@@ -58,14 +58,14 @@ class Datasets:
 
     database: Database
     storage: Storage
-    """Where the numbers are."""
+    """Storage of the arrays."""
     temporary_dir: Path
     max_stored_bytes: int
     """Storage quota of the project, its trials' weights included, in bytes."""
     project: str
 
     def of(self, project: str) -> Self:
-        """As another project sees them."""
+        """Return the datasets of another project."""
         return replace(self, project=project)
 
     def list_schemas(self) -> list[DatasetSchema]:
@@ -82,7 +82,7 @@ class Datasets:
         return known[name]
 
     def named_in(self, dataset: Dataset) -> tuple[Mapping[str, DatasetSchema], tuple[str, ...]]:
-        """What a spec may mean by its datasets: schemas by name, and the ids of those that were uploaded."""
+        """Return the schemas of a spec's datasets by name, and the ids of those that were uploaded."""
         names = datasets.names_in(dataset)
         known, ids = self._find(names)
         if not known.keys() >= set(names):  # so that the client is told which there are

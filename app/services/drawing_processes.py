@@ -10,7 +10,7 @@ from models.errors import PlotUnavailableError
 
 PROCESSES = 2
 DRAWING_SECONDS = 20.0
-"""How long a picture may take; the first of a process takes a second more, as Matplotlib is loaded."""
+"""Timeout of a plot, in seconds; the first of a process also loads Matplotlib."""
 
 
 class DrawingProcesses:

@@ -1,6 +1,6 @@
-"""What the API does: submit, plan, cancel, and read. Each call is one transaction.
+"""Use cases of the API: submit, plan, cancel, read. Each call is one transaction.
 
-A message is sent only after the commit.
+Messages are sent after the commit.
 """
 
 import time
@@ -32,16 +32,16 @@ from models.sql.webhooks import find_webhook
 from models.storage import Storage
 
 ATTENDANCE_SECONDS = 1.0
-"""For how long it is believed which queues are served."""
+"""Cache TTL, in seconds, of the set of served queues."""
 DEFAULT_PROJECT = "default"
-"""Whose everything is, where nobody needs a key."""
+"""Project used when authentication is disabled (no API key exists)."""
 
 _log = structlog.get_logger()
 
 
 @dataclass
 class Attendance:
-    """Which queues some live worker serves, as it was found lately."""
+    """Cache of the queues that live workers serve."""
 
     served: frozenset[str] = frozenset()
     found_at: float = float("-inf")
@@ -53,19 +53,19 @@ class Service:
 
     database: Database
     celery: Celery
-    """How workers are told."""
+    """Celery application, to notify workers."""
     submitter: SubmissionWriter
     storage: Storage
-    """Where checkpoints are."""
+    """Storage of checkpoints."""
     datasets: Datasets
     artifacts: ArtifactService
     kept_bytes: KeptBytes
     memory_bytes: int
-    """What a worker may use."""
+    """Memory limit of a worker, in bytes."""
     project: str = DEFAULT_PROJECT
     """Nothing of another project is seen or changed."""
     max_unended_trials: int | None = None
-    """How many trials of the project may wait or run, that of a new experiment included."""
+    """Quota: maximum unfinished trials per project, including the experiment being submitted."""
     _attendance: Attendance = field(default_factory=Attendance)
 
     def of(self, project: str, max_unended_trials: int | None = None) -> Self:
@@ -183,7 +183,7 @@ class Service:
         return presentation.trial(row, cohort)
 
     def get_comparison(self, experiment_id: str) -> ComparisonView:
-        """Which of its candidates fits, and what of that is luck; or NotFoundError."""
+        """Compare the candidates of an experiment; NotFoundError."""
         # scipy takes as long to import as the rest of the API, and most processes never compare.
         from app.comparison.ranking import compare  # noqa: PLC0415
 
@@ -201,7 +201,7 @@ class Service:
         )
 
     def get_webhook(self, experiment_id: str) -> resources.WebhookView:
-        """Whether an experiment's end was told, or NotFoundError."""
+        """Return the delivery status of an experiment's webhook; NotFoundError."""
         with self.database.reading() as session:
             experiments.get_experiment(session, experiment_id, self.project)
             row = find_webhook(session, experiment_id)

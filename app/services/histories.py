@@ -23,7 +23,7 @@ ROWS_AT_ONCE = 10_000
 """Epochs of a page; a trial's are never parted, and it has at most `MAX_EPOCHS`."""
 TRIALS_AT_ONCE = 100
 _READ_AT_ONCE = CapacityLimiter(2)
-"""So that what is made of long answers at a time takes little memory, and leaves time for short ones."""
+"""Number of long answers read at a time, which bounds memory and leaves time for short ones."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from models.sql.database import Database
 from models.sql.usage import count_stored_bytes
 
 BELIEVED_SECONDS = 60.0
-"""For how long it is believed what a project keeps."""
+"""Cache TTL, in seconds, of a project's stored bytes."""
 BELIEVED_FULL_SECONDS = 1.0
 """The same where it is too much: who deletes something as he is told may go on at once."""
 

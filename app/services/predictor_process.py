@@ -9,7 +9,7 @@ from models.child_processes import AnsweringProcess
 from models.errors import PredictorUnavailableError
 
 ANSWER_SECONDS = 60.0
-"""How long an answer is waited for; the first takes some seconds, as Keras is loaded."""
+"""Timeout of a prediction, in seconds; the first one also loads Keras."""
 
 
 class PredictorProcess:

@@ -1,4 +1,4 @@
-"""From rows to views."""
+"""Conversion of rows to views."""
 
 from collections.abc import Collection, Iterable
 
@@ -160,7 +160,7 @@ def experiment_history(row: ExperimentTable, progress: Progress) -> resources.Ex
 
 
 def plan(spec: ExperimentSpec, planned: ExperimentPlan) -> PlanView:
-    """What an experiment would be."""
+    """Return the plan of an experiment."""
     objective = resolved_objective(spec)
     return PlanView(
         objective=resources.ObjectiveView.model_validate(objective, from_attributes=True),
@@ -209,7 +209,7 @@ def worker(row: WorkerTable, own_cohorts: Collection[str]) -> resources.WorkerVi
 def _waiting_for(
     row: ExperimentTable, progress: Progress, unclaimed: Collection[str], served: Collection[str]
 ) -> str | None:
-    """Why nothing happens, if that is known."""
+    """Return the reason why an experiment waits, if known."""
     if row.paused_at is not None and progress.finished_at is None:
         return f"it is paused; POST /v1/experiments/{row.id}/resume lets it go on"
     unserved = sorted(set(unclaimed) - set(served))
@@ -224,7 +224,7 @@ def _waiting_for(
 
 
 def webhook(row: WebhookTable) -> resources.WebhookView:
-    """Whether an end was told."""
+    """Return the delivery status of a webhook."""
     return resources.WebhookView(
         url=row.url,
         attempts=row.attempts,

@@ -1,4 +1,4 @@
-"""Which addresses belong to the public internet."""
+"""Detection of public IP addresses."""
 
 import ipaddress
 
@@ -16,7 +16,7 @@ _SPECIAL = [
 
 
 def is_public(text: str) -> bool:
-    """Whether an address is one of a single machine on the public internet, and stands for no other address."""
+    """True for a global unicast address that embeds no other address."""
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address) and address not in _IPV6_UNICAST:
         return False

@@ -18,16 +18,16 @@ def spaced_epochs(longest: int, count: int) -> range:
 
 @dataclass(frozen=True)
 class Thinning:
-    """How many epochs of each trial to keep, and by which metrics."""
+    """Downsampling: number of epochs kept per trial, and the metrics that decide."""
 
     points: int
     """About so many, at least two."""
     metrics: Sequence[str] = ()
-    """By default all."""
+    """Metrics whose extremes are kept. Default: all."""
     read_at_most: int = 100_000
     """Epochs of all trials together that are read; of longer histories evenly spaced ones."""
     is_even: bool = False
-    """Whether evenly spaced epochs are wanted, the same of each trial, and not those with extreme values."""
+    """True for evenly spaced epochs, the same of each trial, instead of extremes."""
 
     def apply(self, rows: Sequence[EpochRow], best_epoch: int | None, longest: int) -> list[EpochRow]:
         """Keep, of equally long stretches of a trial's epochs, those where a metric is lowest or highest.

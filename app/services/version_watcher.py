@@ -1,4 +1,4 @@
-"""Who asks for a version shares one query with all who ask meanwhile; who waits for a change shares one per tick."""
+"""Batches concurrent version look-ups into one query, and serves all long polls with one query per tick."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from models.sql.database import Database
 from models.sql.versions import ResourceVersion, find_versions
 
 TICK_SECONDS = 0.05
-"""How often it is looked whether something changed that somebody waits for."""
+"""Polling interval of long polls, in seconds."""
 
 _log = structlog.get_logger()
 
@@ -39,7 +39,7 @@ class Versions:
         self._is_closing = False
 
     async def get(self, resource_id: str) -> ResourceVersion | None:
-        """Where a resource stands now; None if it does not exist.
+        """Return the version of a resource; None if it does not exist.
 
         Raises:
             DatabaseUnavailableError: the database does not answer.
@@ -80,7 +80,7 @@ class Versions:
 
     @property
     def is_closing(self) -> bool:
-        """Whether nobody is to wait any longer."""
+        """True at shutdown: long polls end."""
         return self._is_closing
 
     def release(self) -> None:

@@ -26,14 +26,13 @@ from models.sql.webhooks import Delivery
 
 INTERVAL_SECONDS = 1.0
 ANSWER_SECONDS = 10.0
-"""For how long each part of an answer is waited for."""
+"""Timeout of each read of an answer, in seconds."""
 DELIVERY_SECONDS = 20.0
-"""For how long a delivery may take in all, less than it is claimed for. A receiver that answers byte by byte would keep
-its slot."""
+"""Total timeout of a delivery, in seconds, shorter than its claim. Bounds receivers that answer byte by byte."""
 AT_ONCE = 32
 AT_ONCE_PER_PROJECT = 8
 AT_ONCE_PER_RECEIVER = 2
-"""So many deliveries go on at once: who does not answer keeps few of them, and nobody else waits for them."""
+"""Maximum concurrent deliveries: in all, per project, and per receiver, so that silent receivers delay nobody else."""
 
 _log = structlog.get_logger()
 
@@ -64,7 +63,7 @@ class Slots:
             self._taken = +self._taken
 
     def are_all_taken(self) -> bool:
-        """Whether there is none for anybody."""
+        """True if no slot is free."""
         return self._taken[_ALL] >= AT_ONCE
 
 
@@ -164,7 +163,7 @@ class Messenger(threading.Thread):
         _log.info("webhook", experiment=delivery.experiment_id, attempt=delivery.attempt, answer=answer)
 
     def _deliver(self, delivery: Delivery) -> tuple[str, bool, bool]:
-        """What came of it, in few words; whether it was heard; whether there is no use in trying again."""
+        """Deliver; return the outcome in words, True if delivered, and True if retrying is pointless."""
         now = dt.datetime.now(dt.UTC)
         body = json.dumps(
             {

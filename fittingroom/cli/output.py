@@ -1,4 +1,4 @@
-"""How a command speaks to a service, and to a person or a program."""
+"""Output and errors of commands, for people and for programs."""
 
 import contextlib
 import json

@@ -142,7 +142,7 @@ def comparison_table(found: ComparisonView) -> RenderableType:
 
 
 def plan_table(plan: PlanView) -> RenderableType:
-    """What an experiment would be."""
+    """Table of a plan."""
     table = _table("trial", "label", "epochs", "parameters", "cohort")
     cohort_of = {number: cohort.number for cohort in plan.cohorts for number in cohort.trials}
     for trial in plan.trials[:_TRIALS_AT_MOST]:
@@ -157,7 +157,7 @@ def plan_table(plan: PlanView) -> RenderableType:
 
 
 def datasets_table(schemas: Sequence[DatasetSchema]) -> Table:
-    """What there is to train on."""
+    """Table of datasets."""
     table = _table("dataset", "rows", "features", "target", "description")
     for schema in schemas:
         target = "a number" if schema.classes is None else f"{schema.classes} classes"

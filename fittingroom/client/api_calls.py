@@ -1,4 +1,4 @@
-"""What a client can ask of the API: each call's path and parameters, and how its answer is read.
+"""Calls of the API: path, parameters, and parsing of each answer.
 
 `fittingroom.client.sync_client` and `fittingroom.client.async_client` send these.
 """
@@ -77,9 +77,9 @@ class Call(Generic[T]):
     json: Any = None
     content: bytes | None = None
     is_repeatable: bool = True
-    """Whether it may be sent again when no answer came: it then does no more than once."""
+    """True if the call is idempotent, so that it may be retried."""
     at_least_seconds: float = 0.0
-    """How long the service may take to answer, because it was asked to wait."""
+    """Minimum read timeout, in seconds, of a call that asks the service to wait."""
 
 
 def _reader(kind: type[T]) -> Callable[[httpx.Response], T]:
@@ -115,12 +115,12 @@ def submit(spec: SpecLike, idempotency_key: str | None = None) -> Call[Experimen
 
 
 def plan(spec: SpecLike) -> Call[PlanView]:
-    """What an experiment would be."""
+    """Return the plan of an experiment."""
     return Call("POST", "/v1/experiments/plan", _reader(PlanView), json=_document(spec))
 
 
 def get_experiment(experiment_id: str, version: int | None = None, wait: float = 0.0) -> Call[ExperimentView]:
-    """Where an experiment is; with `wait`, once it has left a version."""
+    """Return the state of an experiment; with `wait`, once its version has changed."""
     params = _given(version=version, wait=wait) if wait else {}
     return Call("GET", _experiment(experiment_id), _reader(ExperimentView), params=params, at_least_seconds=wait)
 
@@ -165,7 +165,7 @@ def stream(experiment_id: str, after: int) -> Call[None]:
 
 
 def compare(experiment_id: str) -> Call[ComparisonView]:
-    """Which candidate fits, and what of that is luck."""
+    """Compare the candidates of an experiment."""
     return Call("GET", _experiment(experiment_id, "/comparison"), _reader(ComparisonView))
 
 
@@ -176,7 +176,7 @@ def get_plot(experiment_id: str, metric: str | None, file_format: str, look: Map
 
 
 def predict(trial_id: str, rows: Sequence[Sequence[float | None]]) -> Call[PredictView]:
-    """What a trained network says of rows."""
+    """Predict with a trained network."""
     body = {"rows": [[None if value is None else float(value) for value in row] for row in rows]}
     return Call("POST", _trial(trial_id, "/predict"), _reader(PredictView), json=body, at_least_seconds=60)
 
@@ -207,7 +207,7 @@ def delete(experiment_id: str) -> Call[None]:
 
 
 def list_datasets() -> Call[list[DatasetSchema]]:
-    """What there is to train on."""
+    """List datasets."""
     return Call("GET", "/v1/datasets", _items(DatasetSchema))
 
 
@@ -226,7 +226,7 @@ def delete_dataset(name: str) -> Call[None]:
 
 
 def list_workers() -> Call[list[WorkerView]]:
-    """Who is alive."""
+    """List live workers."""
     return Call("GET", "/v1/workers", _items(WorkerView))
 
 
@@ -236,5 +236,5 @@ def get_usage() -> Call[UsageView]:
 
 
 def get_health() -> Call[HealthView]:
-    """Whether the service can do its work. Not asked again: the answer is what is wanted, not a good one."""
+    """Return the health of the service. Never retried, as the present state is what is asked for."""
     return Call("GET", "/readyz", _reader(HealthView), is_repeatable=False)

@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 
 async def _nothing(_: ExperimentView) -> None:
-    """What is called at a change, unless something is given."""
+    """Default callback: does nothing."""
 
 
 class AsyncClient:
@@ -55,7 +55,7 @@ class AsyncClient:
         timeout: float = 30.0,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
-        """As `Client`."""
+        """Create a client; see `Client`."""
         self._http = httpx.AsyncClient(**connection(url, key, timeout))
         self._timeout, self._retrying = timeout, AsyncRetrying(**asking_again(patience))
 
@@ -92,7 +92,7 @@ class AsyncClient:
         return fit_view(ended, trial, await self.history(trial.id))
 
     async def get_experiment(self, experiment_id: str) -> ExperimentView:
-        """Where an experiment is."""
+        """Return the state of an experiment."""
         return await self._do(api_calls.get_experiment(experiment_id))
 
     async def list_experiments(
@@ -197,7 +197,7 @@ class AsyncClient:
         return as_frame((await self.get_history(experiment_id)).trials)
 
     async def compare(self, experiment_id: str) -> ComparisonView:
-        """Which candidate fits, and what of that is luck."""
+        """Compare the candidates of an experiment."""
         return await self._do(api_calls.compare(experiment_id))
 
     async def get_plot(
@@ -207,7 +207,7 @@ class AsyncClient:
         return await self._do(api_calls.get_plot(experiment_id, metric, file_format, look))
 
     async def predict(self, trial_id: str, rows: Sequence[Sequence[float | None]]) -> PredictView:
-        """What a trial's network says of rows."""
+        """Predict with a trial's network."""
         return await self._do(api_calls.predict(trial_id, rows))
 
     async def download(self, trial_id: str, file: Path) -> Path:
@@ -233,7 +233,7 @@ class AsyncClient:
         await self._do(api_calls.delete(experiment_id))
 
     async def list_datasets(self) -> list[DatasetSchema]:
-        """What there is to train on."""
+        """List datasets."""
         return await self._do(api_calls.list_datasets())
 
     async def upload_dataset(
@@ -247,7 +247,7 @@ class AsyncClient:
         await self._do(api_calls.delete_dataset(name))
 
     async def list_workers(self) -> list[WorkerView]:
-        """Who is alive."""
+        """List live workers."""
         return await self._do(api_calls.list_workers())
 
     async def get_usage(self) -> UsageView:
@@ -255,7 +255,7 @@ class AsyncClient:
         return await self._do(api_calls.get_usage())
 
     async def get_health(self) -> HealthView:
-        """Whether the service can do its work."""
+        """Return the health of the service."""
         return await self._do(api_calls.get_health())
 
     async def _do(self, call: Call[T]) -> T:

@@ -26,7 +26,7 @@ _ENDED = {"completed": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "ca
 
 
 class ExportError(Exception):
-    """It could not be written; its text says why."""
+    """Export failure; the text is the reason."""
 
 
 def export_experiment(client: Client, experiment_id: str, kind: Kind, target: str) -> str:

@@ -24,7 +24,7 @@ class TrialFailedError(Exception):
 
 @dataclass(frozen=True)
 class FitView:
-    """What `fit` gives, as Keras's own `fit` gives a History."""
+    """Result of `fit`, with the attributes of a Keras `History`."""
 
     history: Floats
     """A list a metric, a number an epoch."""
@@ -58,10 +58,10 @@ def refuse_several(plan: PlanView) -> None:
 
 
 def fit_view(ended: ExperimentView, trial: TrialSummaryView, history: Floats) -> FitView:
-    """What came of it.
+    """Build the result of a completed trial.
 
     Raises:
-        TrialFailedError: it was not completed.
+        TrialFailedError: the trial was not completed.
     """
     if trial.state != "completed":
         raise TrialFailedError(trial)

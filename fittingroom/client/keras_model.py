@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 
 class CompiledModel(Protocol):
-    """What is asked of a Keras model."""
+    """Methods of a Keras model used here."""
 
     name: str
 
@@ -17,7 +17,7 @@ class CompiledModel(Protocol):
         """The network as JSON."""
 
     def get_compile_config(self) -> dict[str, Any]:
-        """What it was compiled with."""
+        """Return the arguments of `compile`."""
 
 
 class NotShippableError(ValueError):

@@ -1,4 +1,4 @@
-"""When a client asks again, and after how long."""
+"""Retries with exponential backoff."""
 
 import time
 from typing import Any
@@ -12,9 +12,9 @@ PASSING = frozenset({429, 502, 503, 504})
 """Answers that may be another one soon."""
 MAX_WAIT_SECONDS = 60.0
 PATIENCE_SECONDS = 60.0
-"""For how long a request that fails in passing is sent again: a service that starts anew is back sooner."""
+"""Total retry time of a request, in seconds; a service restarts in less."""
 LOST_SECONDS = 120.0
-"""For how long a stream looks for a service that is gone."""
+"""Total reconnect time of a stream, in seconds."""
 
 _growing = wait_exponential_jitter(multiplier=0.2, max=5.0, jitter=0.2)
 
@@ -44,10 +44,10 @@ class Pauses:
         self._heard_at, self._pause = time.monotonic(), 0.25
 
     def after(self, error: Exception) -> float:
-        """How long to wait after a failure.
+        """Return the backoff after a failure, in seconds.
 
         Raises:
-            Exception: the failure itself, if it will not pass, or has not for too long.
+            Exception: the failure itself, if it is permanent or the retry time is used up.
         """
         if not _is_passing(error) or time.monotonic() - self._heard_at > LOST_SECONDS:
             raise error

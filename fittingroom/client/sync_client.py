@@ -44,9 +44,9 @@ __all__ = ["Client", "FitView", "ProblemError", "TrialFailedError"]
 T = TypeVar("T")
 
 URL = "http://127.0.0.1:8000"
-"""Where a service is that was started without saying where."""
+"""Default URL of a service."""
 WAIT_SECONDS = 20.0
-"""How long one request waits for news."""
+"""Duration of one long poll, in seconds."""
 SILENCE_SECONDS = 20.0
 """A stream says something every fifteen seconds, if only that it is alive."""
 PAGE = 100
@@ -135,7 +135,7 @@ class Client:
         return fit_view(ended, trial, self.history(trial.id))
 
     def get_experiment(self, experiment_id: str) -> ExperimentView:
-        """Where an experiment is."""
+        """Return the state of an experiment."""
         return self._do(api_calls.get_experiment(experiment_id))
 
     def list_experiments(
@@ -251,7 +251,7 @@ class Client:
         return as_frame(self.get_history(experiment_id).trials)
 
     def compare(self, experiment_id: str) -> ComparisonView:
-        """Which candidate fits, and what of that is luck."""
+        """Compare the candidates of an experiment."""
         return self._do(api_calls.compare(experiment_id))
 
     def get_plot(
@@ -261,7 +261,7 @@ class Client:
         return self._do(api_calls.get_plot(experiment_id, metric, file_format, look))
 
     def predict(self, trial_id: str, rows: Sequence[Sequence[float | None]]) -> PredictView:
-        """What a trial's network, with the weights of its best epoch, says of rows."""
+        """Predict with a trial's network, using the weights of its best epoch."""
         return self._do(api_calls.predict(trial_id, rows))
 
     def download(self, trial_id: str, file: Path) -> Path:
@@ -286,7 +286,7 @@ class Client:
         self._do(api_calls.delete(experiment_id))
 
     def list_datasets(self) -> list[DatasetSchema]:
-        """What there is to train on."""
+        """List datasets."""
         return self._do(api_calls.list_datasets())
 
     def upload_dataset(self, file: Path, name: str, *, target: str | None = None, task: str = "auto") -> DatasetSchema:
@@ -298,7 +298,7 @@ class Client:
         self._do(api_calls.delete_dataset(name))
 
     def list_workers(self) -> list[WorkerView]:
-        """Who is alive."""
+        """List live workers."""
         return self._do(api_calls.list_workers())
 
     def get_usage(self) -> UsageView:
@@ -306,7 +306,7 @@ class Client:
         return self._do(api_calls.get_usage())
 
     def get_health(self) -> HealthView:
-        """Whether the service can do its work."""
+        """Return the health of the service."""
         return self._do(api_calls.get_health())
 
     def _do(self, call: Call[T]) -> T:

@@ -47,7 +47,7 @@ def _seen(text: str) -> str:
 
 
 _MAX_UNKNOWN = 20
-"""So many unknown keys of a document are named, and the first few of them get a hint."""
+"""Maximum number of unknown keys reported per document; the first few get a hint."""
 _MAX_HINTS = 5
 _ENTRIES_AT_ONCE = 100
 

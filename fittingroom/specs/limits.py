@@ -11,7 +11,7 @@ MAX_KERNEL_SIZE = 64
 MAX_RESHAPE_RANK = 4
 MAX_AXIS_LENGTH = 1_000_000
 MAX_PARAMETERS = 100_000_000
-"""Of one network: 400 MB of float32 weights, three times that with Adam's moments."""
+"""Parameters per network: 400 MB of float32 weights, three times that with Adam's moments."""
 MAX_LAYER_OUTPUTS = 10_000_000
 """Numbers that one row may become inside the network."""
 MAX_BODY_BYTES = 1_048_576
@@ -23,10 +23,10 @@ MAX_BATCH_SIZE = 65_536
 MAX_CLASSES = 10_000
 MAX_SEEDS = 100
 MAX_SEED = 2**32 - 1
-"""What `keras.utils.set_random_seed` takes."""
+"""Largest seed that `keras.utils.set_random_seed` accepts."""
 MAX_CHOICES = 1_000
 MAX_BOUNDARIES = 100
 MAX_TRIALS = 1_000
-"""Of one experiment, after the search space was expanded."""
+"""Trials per experiment, after expanding the search space."""
 MAX_FAULTS = 100
-"""So many faults of a document are told."""
+"""Maximum number of faults reported per document."""

@@ -9,8 +9,8 @@ from typing import Any
 
 MAX_DEPTH = 64
 MAX_VALUES = 100_000
-"""As each value follows one of `[{,`, a document with more of these has too many; Python reads so many in some
-milliseconds, in which nothing else happens in a process."""
+"""Maximum number of values per document, counted by the characters `[{,` that precede them. Python parses as many in
+some milliseconds, during which it holds the interpreter lock."""
 
 
 class InvalidJsonError(ValueError):

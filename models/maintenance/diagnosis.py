@@ -1,7 +1,7 @@
-"""What is not as it should be in the database and the storage, and how it is mended.
+"""Consistency checks of database and storage, and their repair.
 
-What it looks for the service keeps right by itself; this is for what nobody thought of: a disk that lost files, rows
-that were changed by hand.
+The service keeps these consistent by itself. The checks are for accidents: a disk that lost files, rows that were
+changed by hand.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ class Finding:
 
     what: str
     mend: Callable[[], object] | None
-    """What mends it; None where only a person can judge."""
+    """Repair action; None if a person has to decide."""
 
 
 def examine(database: Database, storage: Storage, settings: Settings) -> list[Finding]:

@@ -1,7 +1,7 @@
-"""What is over, and how it goes: experiments past their time, files of deleted ones, checkpoints of cohorts that ended.
+"""Retention: deletes old experiments, files of deleted ones, and checkpoints of ended cohorts.
 
-Rows go first, in one transaction that writes down which files are to go; so whatever dies in between, the next who
-tidies knows what is left.
+Rows are deleted first, in one transaction that records which files to delete; after a crash in between, the next run
+goes on from that record.
 """
 
 import contextlib
@@ -68,7 +68,7 @@ class Leftovers:
     of_ended_cohorts: list[str]
     """Checkpoints of cohorts that have ended."""
     of_nobody: list[str]
-    """What lies under experiments that the database does not know. They may be another database's."""
+    """Files of experiments unknown to the database; they may belong to another one."""
 
 
 def list_leftovers(database: Database, storage: Storage) -> Leftovers:

@@ -95,7 +95,7 @@ def ring(celery: Celery, cohorts: Iterable[WaitingCohort], listeners: Mapping[st
 
 
 def _length(connection: Connection, queue: str) -> int:
-    """How many messages lie in a queue."""
+    """Return the number of messages in a queue."""
     try:
         channel: Any = connection.default_channel  # kombu's virtual one
         return int(channel.queue_declare(queue, passive=True).message_count)

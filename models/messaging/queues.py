@@ -12,12 +12,12 @@ _SEPARATOR = "."
 
 
 def queue_of(device: str, backend: str | None) -> str:
-    """Where a cohort waits that needs this device and, if one is named, this backend."""
+    """Return the queue of cohorts that need a device and, if given, a backend."""
     return device if backend is None else f"{device}{_SEPARATOR}{backend}"
 
 
 def queues_of(devices: Iterable[str], backend: str) -> list[str]:
-    """Where a worker listens that serves these devices with this backend."""
+    """Return the queues of a worker with these devices and this backend."""
     return sorted(queue for device in devices for queue in (device, queue_of(device, backend)))
 
 

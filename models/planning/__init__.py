@@ -1,1 +1,1 @@
-"""From a spec to trials and cohorts: pure functions without I/O."""
+"""Planning of trials and cohorts from a spec: pure functions."""

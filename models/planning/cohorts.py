@@ -13,7 +13,7 @@ from fittingroom.specs.search_space import fixed
 from models.planning.sampling import SampledTrial
 
 MAX_COHORT_SIZE = 256
-"""Of what any worker may train, so that several workers have something to do."""
+"""Maximum number of trials per cohort, so that several workers share large experiments."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class FormedCohort:
     """Trials that train together, before they have an id."""
 
     number: int
-    """From 1, within the experiment."""
+    """Number within the experiment, from 1."""
     trials: list[SampledTrial]
     engine: str
-    """Which engine is to train them."""
+    """Engine that trains the trials."""
     engine_reason: str
-    """Why this engine."""
+    """Reason for this engine."""
 
 
 def form_cohorts(trials: Sequence[SampledTrial], device: Device = "any") -> list[FormedCohort]:
@@ -40,7 +40,7 @@ def form_cohorts(trials: Sequence[SampledTrial], device: Device = "any") -> list
 
 
 def _engine(trials: Sequence[SampledTrial]) -> tuple[str, str]:
-    """Which engine is to train some trials, and why."""
+    """Choose an engine for trials; return its name and the reason."""
     if any(isinstance(layer, Conv2D) for layer in trials[0].spec.model.layers):
         return (
             "fused",
@@ -52,7 +52,7 @@ def _engine(trials: Sequence[SampledTrial]) -> tuple[str, str]:
 
 
 def program_document(spec: TrialSpec) -> dict[str, Any]:
-    """What decides which program trains a trial, but for the shapes of its data: the same for trials that share one."""
+    """Return the parts of a spec that decide the program, apart from data shapes: equal for trials that share one."""
     document = spec.model_dump(mode="json", include={"model", "optimizer", "loss", "metrics", "precision"})
     return document | {
         "optimizer": _without_numbers(document["optimizer"]),
@@ -61,7 +61,7 @@ def program_document(spec: TrialSpec) -> dict[str, Any]:
 
 
 def _together(trial: SampledTrial) -> str:
-    """What trials must have in common to train together, as a key."""
+    """Return a key that is equal for trials that may train together."""
     spec = trial.spec
     document = program_document(spec) | {
         "dataset": spec.dataset.model_dump(mode="json"),

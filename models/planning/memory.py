@@ -15,7 +15,7 @@ _SLOTS = {"sgd": 0, "lion": 1, "adagrad": 1, "rmsprop": 1, "adam": 2, "adamw": 2
 
 
 COPIES_OF_WEIGHTS = 4.3
-"""At the peak, on the device and on the host: among them the gradient and the weights of the best epoch."""
+"""Copies of the weights at the memory peak, on device and host, among them gradient and best weights."""
 COPIES_OF_SLOTS = 6.6
 COPIES_OF_ACTIVATIONS = 1.6
 """Outputs of all layers for one batch, and the part of its gradient that is there at a time."""

@@ -1,4 +1,4 @@
-"""From a spec to all that will be stored and trained: trials and cohorts, checked. Pure."""
+"""Plan of an experiment: validated trials and cohorts from a spec. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from models.planning.sampling import SampledTrial, sample
 
 @dataclass(frozen=True)
 class ExperimentPlan:
-    """What an experiment will be."""
+    """Trials and cohorts of an experiment."""
 
     trials: list[SampledTrial]
     cohorts: list[FormedCohort]

@@ -1,6 +1,6 @@
-"""From search spaces to trials: pure, and the same for the same spec on every machine.
+"""Sampling of trials from search spaces: pure, and equal on every machine for equal specs.
 
-Whether a trial can train is decided in `fittingroom.specs.validation.trainability`.
+Trials are validated in `fittingroom.specs.validation.trainability`.
 """
 
 import itertools
@@ -23,7 +23,7 @@ Path = tuple[str | int, ...]
 Value = float | int | str | bool
 
 _SHARED = [name for name in TrialSpec.model_fields if name in {*ExperimentSpec.model_fields} - {"model", "objective"}]
-"""What a trial has as its experiment has it, but for values in the place of search spaces."""
+"""Fields that a trial takes from its experiment, with sampled values in place of search spaces."""
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,18 @@ class SampledTrial:
     """A trial before it has an id."""
 
     number: int
-    """From 1, within its experiment."""
+    """Number within the experiment, from 1."""
     model_name: str | None
-    """Its name under `models`, or None where the experiment has one model only."""
+    """Name of the model under `models`; None with `model`."""
     hyperparameters: dict[str, Value]
     """The chosen values by dotted path, such as `optimizer.learning_rate`."""
     label: str
-    """What tells it apart, in few words."""
+    """Short label that distinguishes the trial."""
     spec: TrialSpec
 
     @property
     def place(self) -> tuple[str, ...]:
-        """Where its network stands in the client's document."""
+        """Return the path of its network in the client's document."""
         return ("model",) if self.model_name is None else ("models", self.model_name)
 
 

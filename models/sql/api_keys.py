@@ -22,13 +22,13 @@ from models.sql.tables import ApiKeyTable
 
 MAX_PROJECT_LENGTH = 64
 PREFIX = "fr_"
-"""How every key begins, so that scanners for secrets know one."""
+"""Prefix of every key, for secret scanners."""
 _RANDOM_BYTES = 32
 _FORM = re.compile(re.escape(PREFIX) + r"[A-Za-z0-9_-]{43}")
 
 
 class Scope(StrEnum):
-    """What a key allows. Each includes those before it."""
+    """Scope of a key. Each includes those before it."""
 
     READ = "read"
     SUBMIT = "submit"
@@ -105,7 +105,7 @@ def _valid() -> tuple[ColumnElement[bool], ...]:
 
 
 def is_key_needed(session: Session) -> bool:
-    """Whether a key was ever made: from the first one on, nobody gets in without, be it revoked or not."""
+    """True if a key was ever created, revoked or not: from then on every request needs one."""
     return session.scalar(select(ApiKeyTable.id).limit(1)) is not None
 
 

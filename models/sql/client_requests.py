@@ -1,6 +1,6 @@
-"""What clients ask for: cancel, pause, resume, delete. Each is one conditional change; again, it changes nothing.
+"""Requests of clients: cancel, pause, resume, delete. Each is one conditional change, and idempotent.
 
-"Please stop" is a flag with a time: workers see it at the end of an epoch, or, if none ends, after a grace.
+A request to stop is a flag with a time: workers see it at the end of an epoch, or after the grace period.
 """
 
 from enum import Enum, auto
@@ -103,7 +103,7 @@ def request_resume(session: Session, experiment_id: str) -> list[WaitingCohort]:
 
 
 def is_paused(session: Session, experiment_id: str) -> bool:
-    """Whether an experiment was asked to pause."""
+    """True if an experiment is paused."""
     paused = exists().where(ExperimentTable.id == experiment_id, ExperimentTable.paused_at.is_not(None))
     return bool(session.scalar(select(paused)))
 

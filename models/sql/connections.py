@@ -9,10 +9,10 @@ from sqlalchemy.exc import OperationalError
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
 _WAIT_SECONDS = 30
-"""How long SQLite waits for another process's lock."""
+"""Lock timeout of SQLite, in seconds."""
 _SILENT_SECONDS = 60
-"""How long PostgreSQL keeps the locks of a writer that says nothing more. By itself it would keep those of a machine
-that is gone for two hours, and nobody could take its cohorts over."""
+"""Timeout, in seconds, after which PostgreSQL drops a silent writer and its locks. Its default keeps those of a machine
+that is gone for two hours, during which nobody could take over its cohorts."""
 _TOO_SILENT = "25P03"
 """SQLSTATE that PostgreSQL tells the writer then, if it is still there."""
 

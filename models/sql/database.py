@@ -39,13 +39,13 @@ class UtcDateTime(TypeDecorator[dt.datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
-        """To the database."""
+        """Convert for the database."""
         if value is None or dialect.name != "sqlite":
             return value
         return value.astimezone(dt.UTC).replace(tzinfo=None)
 
     def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
-        """From the database."""
+        """Convert from the database."""
         del dialect
         return None if value is None else value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value
 

@@ -20,11 +20,11 @@ from models.sql.usage import count_stored_bytes
 
 FOLDER = "datasets"
 MAX_DATASETS = 1_000
-"""Of one project."""
+"""Maximum number of datasets per project."""
 
 
 def file_of(sha256: str) -> str:
-    """Where a dataset's numbers lie in the storage."""
+    """Return the storage name of a dataset's arrays."""
     return f"{FOLDER}/{sha256}.npz"
 
 
@@ -149,6 +149,6 @@ def list_unknown(session: Session, hashes: Collection[str]) -> set[str]:
 
 
 def schema_of(row: DatasetTable) -> DatasetSchema:
-    """What is known of a dataset."""
+    """Return the schema of a dataset."""
     document: Mapping[str, object] = row.document
     return DatasetSchema.model_validate(document)

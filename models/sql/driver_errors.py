@@ -20,7 +20,7 @@ from models.errors import (
 )
 
 _FULL = ("disk is full", "readonly database", "No space left", "could not extend file", "Read-only file system")
-"""How SQLite and PostgreSQL say that the disk takes nothing more."""
+"""Parts of the messages with which SQLite and PostgreSQL report a full disk."""
 
 
 def translated(error: SQLAlchemyError) -> FittingRoomError | None:

@@ -17,7 +17,7 @@ from models.lifecycle import TERMINAL
 from models.sql.tables import ExperimentTable, ExperimentTagTable, TrialTable
 
 Sort = Literal["created_at", "-created_at", "name", "-name"]
-"""By what a list is ordered; `-` puts the last first."""
+"""Sort key of a list; `-` for descending order."""
 SORTS: tuple[Sort, ...] = get_args(Sort)
 
 _COLUMNS: Mapping[str, InstrumentedAttribute[dt.datetime] | InstrumentedAttribute[str]] = {
@@ -28,7 +28,7 @@ _COLUMNS: Mapping[str, InstrumentedAttribute[dt.datetime] | InstrumentedAttribut
 
 @dataclass(frozen=True)
 class Filters:
-    """Which experiments are listed; None: whatever they are."""
+    """Filters of a list; None for no filter."""
 
     project: str | None = None
     state: ExperimentState | None = None
@@ -41,7 +41,7 @@ class Filters:
 
 @dataclass(frozen=True)
 class Position:
-    """Where a page ended: at an experiment, known by what the list is sorted by, and its id."""
+    """End of a page: sort value and id of its last experiment."""
 
     value: dt.datetime | str
     id: str
@@ -62,7 +62,7 @@ def list_experiments(
 
 
 def position_of(row: ExperimentTable, sort: Sort) -> Position:
-    """Where a page ends whose last row this is."""
+    """Return the position of a page's last row."""
     return Position(row.name if sort.removeprefix("-") == "name" else row.created_at, row.id)
 
 

@@ -15,14 +15,14 @@ from models.sql.tables import CohortTable, DeletionTable, ExperimentTable, Trial
 
 @dataclass(frozen=True)
 class Progress:
-    """What an experiment's trials add up to."""
+    """Totals over the trials of an experiment."""
 
     counts: Mapping[TrialState, int]
     """Trials in each state that occurs."""
     started_at: dt.datetime | None
-    """When the first trial started."""
+    """Start time of the first trial."""
     finished_at: dt.datetime | None
-    """When the last trial ended; None while one has not."""
+    """End time of the last trial; None while one is unfinished."""
     epochs_completed: int
     epochs_planned: int
 
@@ -58,7 +58,7 @@ def get_cohort(session: Session, cohort_id: str) -> CohortTable:
 
 
 def get_progress(session: Session, experiment_ids: Sequence[str]) -> dict[str, Progress]:
-    """What the trials of each experiment add up to, in one query."""
+    """Return the totals of each experiment, in one query."""
     rows = session.execute(
         select(
             TrialTable.experiment_id,
@@ -115,7 +115,7 @@ def list_cohort_trials(session: Session, cohort_id: str) -> Sequence[TrialTable]
 
 
 def is_deleted(session: Session, experiment_id: str) -> bool:
-    """Whether an experiment was there and was deleted."""
+    """True if an experiment existed and was deleted."""
     return session.get(DeletionTable, experiment_id) is not None
 
 
@@ -137,7 +137,7 @@ def list_own_cohorts(session: Session, project: str, cohort_ids: Sequence[str]) 
 
 
 def list_unclaimed_queues(session: Session, experiment_ids: Sequence[str]) -> dict[str, set[str]]:
-    """For each experiment, the queues in which cohorts of it wait for a worker."""
+    """Return the queues of each experiment's unclaimed cohorts."""
     rows = session.execute(
         select(CohortTable.experiment_id, CohortTable.queue)
         .where(

@@ -24,7 +24,7 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class TrialPosition:
-    """How far a trial was at a version of its experiment."""
+    """Progress of a trial at a version of its experiment."""
 
     id: str
     number: int

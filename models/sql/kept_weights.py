@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class KeptWeights:
-    """Where the weights of a trial that has completed are, or why they are nowhere."""
+    """Stored weights of a completed trial, or the reason why there are none."""
 
     artifact: str | None = None
     """The file that holds them."""
     artifact_epoch: int | None = None
     """Epoch that the weights are of."""
     artifact_fault: str | None = None
-    """Why they were not kept."""
+    """Reason why the weights were not stored."""
 
 
 NO_WEIGHTS = KeptWeights()

@@ -1,7 +1,7 @@
-"""Who may write: the claim on a cohort, the lease behind it, and the order in which writers lock.
+"""Claims on cohorts, their leases, and the lock order of writers.
 
-Everyone who writes locks the experiment's row first, so that two writers never wait for each other, and raises its
-version in the same transaction.
+Every writer locks the experiment's row first, which rules out deadlocks, and increments its version in the same
+transaction.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ def renew_lease(session: Session, claim: Claim, lease_seconds: float) -> bool:
 
 
 def has_expired_leases(session: Session) -> bool:
-    """Whether some cohort is held by a worker that has been silent for too long."""
+    """True if any lease has expired."""
     expired = select(CohortTable.id).where(CohortTable.finished_at.is_(None), CohortTable.lease_expires_at < clock())
     return session.scalar(expired.limit(1)) is not None
 

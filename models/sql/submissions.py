@@ -33,7 +33,7 @@ from models.sql.tables import (
 from models.sql.usage import count_unended_trials
 
 IDEMPOTENCY_SECONDS = 86_400.0
-"""For how long a repeated submit is answered as the first one was."""
+"""Lifetime of an idempotency key, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Submission:
     dataset_ids: Sequence[str] = ()
     """The uploaded datasets that it trains on."""
     max_unended_trials: int | None = None
-    """How many trials of the project may wait or run, its own included."""
+    """Quota: maximum unfinished trials of the project, including this experiment's."""
     storage_fault: StorageQuotaError | None = None
-    """Why the project may store nothing more; a submit that only repeats an earlier one is answered all the same."""
+    """Storage quota error of the project, if it is full; repeated submits are answered all the same."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,11 @@ class Accepted:
     cohorts: Sequence[WaitingCohort] = ()
     """Cohorts to announce to the workers after the commit."""
     is_repeated: bool = False
-    """Whether an earlier submit with the same key has stored it."""
+    """True if an earlier submit with the same key stored it."""
 
 
 Refused = KeyReusedError | DatasetGoneError | QuotaError | StorageQuotaError
-"""Why an experiment was not stored."""
+"""Reasons why an experiment is not stored."""
 
 
 def add_experiments(session: Session, submissions: Sequence[Submission]) -> list[Accepted | Refused]:
@@ -123,7 +123,7 @@ def forget_idempotency_keys(session: Session) -> None:
 
 
 def _count_unended(session: Session, submissions: Sequence[Submission]) -> dict[str, int]:
-    """How many trials wait or run in each project that may have so many only; nobody else adds to them meanwhile."""
+    """Count unfinished trials of projects with a quota, and lock out concurrent submits of the same projects."""
     projects = sorted({one.project for one in submissions if one.max_unended_trials is not None})
     # Whoever stores for one of these projects holds the rows of its keys.
     if projects:
@@ -209,7 +209,7 @@ def _add_rows(rows: dict[Any, list[dict[str, Any]]], submission: Submission, now
 
 
 def _digest(spec: ExperimentSpec) -> str:
-    """What tells a spec from another one, however it was written down."""
+    """Return a digest of a spec, equal for equal specs in any notation."""
     return hashlib.sha256(spec.model_dump_json(exclude_unset=True).encode()).hexdigest()
 
 

@@ -36,7 +36,7 @@ class Base(DeclarativeBase):
 
 
 class ExperimentTable(Base):
-    """What a client submitted. Has no state of its own: that is derived from its trials."""
+    """Experiment as submitted. Its state is derived from its trials, never stored."""
 
     __tablename__ = "experiments"
     __table_args__ = (
@@ -83,7 +83,7 @@ class DatasetTable(Base):
 
 
 class ExperimentDatasetTable(Base):
-    """Which uploaded datasets an experiment trains on."""
+    """Uploaded datasets of an experiment."""
 
     __tablename__ = "experiment_datasets"
 
@@ -92,7 +92,7 @@ class ExperimentDatasetTable(Base):
 
 
 class WebhookTable(Base):
-    """Who wants to hear of an experiment's end, and whether they have."""
+    """Webhook of an experiment, and its delivery status."""
 
     __tablename__ = "webhooks"
     __table_args__ = (Index("ix_webhooks_delivered_at_next_attempt_at", "delivered_at", "next_attempt_at"),)
@@ -138,7 +138,7 @@ class CohortTable(Base):
 
 
 class ProjectTurnTable(Base):
-    """When a worker last began with a cohort of a project."""
+    """Time of a project's last claim."""
 
     __tablename__ = "project_turns"
 

@@ -99,7 +99,7 @@ def mark_failed(session: Session, claim: Claim, fault: Mapping[str, str]) -> boo
 def mark_described(
     session: Session, claim: Claim, trial_ids: Sequence[str], model_summary: str, environment: Mapping[str, Any]
 ) -> bool:
-    """What the worker found the network of some trials to be, and what it trains them with."""
+    """Store Keras's summary of the trials' network, and the worker's environment."""
     version = lock_claim(session, claim)
     if version is None:
         return False
@@ -115,7 +115,7 @@ def mark_described(
 def mark_program(
     session: Session, claim: Claim, engine: str, engine_reason: str, program: Mapping[str, Any] | None
 ) -> bool:
-    """Which engine trains the cohort, why, and how."""
+    """Store the engine of a cohort, the reason, and its program."""
     version = lock_claim(session, claim)
     if version is None:
         return False

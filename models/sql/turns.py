@@ -26,7 +26,7 @@ _IN_ORDER = (
 )
 """The order of the index `ix_cohorts_waiting`. The first two are null in it; without them PostgreSQL sorts."""
 _PROJECTS, _COHORTS = 3, 3
-"""So many projects, and cohorts of each, are offered: others may take the first ones at the same moment."""
+"""Number of projects, and of cohorts of each, that are offered: other workers may claim the first ones meanwhile."""
 
 
 def find_next_cohorts(session: Session, queues: Collection[str]) -> list[str]:

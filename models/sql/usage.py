@@ -11,7 +11,7 @@ WEIGHT_BYTES = 4
 
 
 def count_unended_trials(session: Session, project: str) -> int:
-    """How many trials of a project wait or run."""
+    """Count the unfinished trials of a project."""
     query = (
         select(func.count())
         .select_from(TrialTable)

@@ -16,15 +16,15 @@ _AT_ONCE = 1_000
 
 
 class ResourceVersion(NamedTuple):
-    """At which version an experiment or a trial is."""
+    """Version of an experiment or a trial."""
 
     version: int
     project: str
-    """Who may see it."""
+    """Project that it belongs to."""
 
 
 def find_versions(session: Session, ids: Collection[str]) -> dict[str, ResourceVersion]:
-    """Where the experiments and trials with these ids stand; those that do not exist are left out."""
+    """Return the versions of experiments and trials by id; missing ones are left out."""
     found: dict[str, ResourceVersion] = {}
     experiments = [id_ for id_ in ids if id_.startswith("exp")]
     trials = [id_ for id_ in ids if id_.startswith("trl")]

@@ -1,7 +1,7 @@
-"""Which ends of experiments are to be told to whom, and whether they were heard.
+"""Webhook deliveries: claims, retries, and results.
 
-To tell somebody is first to claim it by one conditional UPDATE, for a while: so of many processes one tells, and if
-that one dies another does.
+A delivery is claimed by one conditional UPDATE with an expiry, so that one of many processes delivers it, and another
+one if that process dies.
 """
 
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from models.sql.database import clock
 from models.sql.tables import ExperimentTable, TrialTable, WebhookTable
 
 RETRY_SECONDS = (5.0, 30.0, 120.0, 600.0, 3_600.0, 4 * 3_600.0, 12 * 3_600.0, 24 * 3_600.0)
-"""How long is waited after each attempt; after the last one it is given up."""
+"""Delay after each attempt, in seconds; after the last one the delivery is given up."""
 CLAIM_SECONDS = 60.0
-"""For how long nobody else tells an end that is being told: longer than a delivery may take."""
+"""Duration of a claim, in seconds: longer than the timeout of a delivery."""
 _PER_PROJECT, _LOOKED_AT = 50, 1_000
-"""How many of those that are due are looked at, so that no project's hide another's."""
+"""Number of due deliveries examined, per project and in all, so that no project hides another's."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Delivery:
     url: str
     secret: str
     attempt: int
-    """From 1."""
+    """Number of the attempt, from 1."""
 
 
 def claim_deliveries(session: Session, take: Callable[[str, str], bool]) -> list[Delivery]:
@@ -75,7 +75,7 @@ def claim_deliveries(session: Session, take: Callable[[str, str], bool]) -> list
 
 
 def are_deliveries_due(session: Session) -> bool:
-    """Whether any end may have to be told: a look that costs little, before anything is locked."""
+    """True if any delivery may be due: a cheap check before anything is locked."""
     due = select(WebhookTable.experiment_id).where(
         WebhookTable.delivered_at.is_(None), WebhookTable.next_attempt_at <= clock()
     )
@@ -83,19 +83,19 @@ def are_deliveries_due(session: Session) -> bool:
 
 
 def mark_delivered(session: Session, experiment_id: str, answer: str) -> None:
-    """It was heard."""
+    """Mark a delivery as successful."""
     _set(session, experiment_id, delivered_at=clock(), next_attempt_at=None, last_answer=answer[:200])
 
 
 def mark_undelivered(session: Session, delivery: Delivery, answer: str, *, is_final: bool) -> None:
-    """It was not; unless that is final, or this was the last attempt, it is tried again some time later."""
+    """Mark an attempt as failed; schedule a retry unless the failure is final or this was the last attempt."""
     is_last = is_final or delivery.attempt > len(RETRY_SECONDS)
     next_attempt_at = None if is_last else clock(RETRY_SECONDS[delivery.attempt - 1])
     _set(session, delivery.experiment_id, last_answer=answer[:200], next_attempt_at=next_attempt_at)
 
 
 def find_webhook(session: Session, experiment_id: str) -> WebhookTable | None:
-    """Who is told of an experiment's end, if somebody is."""
+    """Return the webhook of an experiment, if it has one."""
     return session.get(WebhookTable, experiment_id)
 
 

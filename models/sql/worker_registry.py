@@ -29,7 +29,7 @@ def list_idle_queues(session: Session) -> set[str]:
 
 
 def count_listeners(session: Session) -> Counter[str]:
-    """How many live workers listen to each queue, be they busy or idle."""
+    """Count the live workers of each queue, busy or idle."""
     return Counter(queue for worker in list_workers(session) for queue in worker.queues)
 
 

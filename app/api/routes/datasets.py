@@ -125,7 +125,7 @@ def delete_dataset(name: str, service: AdminService) -> None:
 
 
 def _format_of(file: Path) -> Format:
-    """By its first bytes."""
+    """Detect the format of a file from its first bytes."""
     with file.open("rb") as opened:
         start = opened.read(4)
     return "parquet" if start == b"PAR1" else "npz" if start == b"PK\x03\x04" else "csv"

@@ -18,8 +18,8 @@ router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=S
 
 PING_SECONDS = 15
 END_SECONDS = 3.0
-"""How long a stream may take to end by itself when the process is told to end; without it, it would be cut within its
-last chunk, and a client could not tell that from a fault. Shorter than `app.server.GRACE_SECONDS`."""
+"""Grace period, in seconds, of a stream at shutdown. Without it the last chunk is cut, which looks like a fault.
+Shorter than `app.server.GRACE_SECONDS`."""
 _EVENTS = 'id: 7\r\nevent: history\r\ndata: {"experiment_id": "exp_…", "version": 7, "trials": [{"…": "…"}]}\r\n\r\n'
 
 _STREAM: Responses = {

@@ -192,6 +192,6 @@ def object_at(value: Any, path: Path) -> dict[str, Any]:  # noqa: ANN401 - JSON
 
 
 def refusal(path: Path, found: Any, detail: str) -> ValidationError:  # noqa: ANN401 - JSON
-    """What to raise: it names the place in the client's document."""
+    """Return an error with a pointer into the client's document."""
     kind = PydanticCustomError("keras_json", "{detail}", {"detail": detail})
     return ValidationError.from_exception_data("keras", [InitErrorDetails(type=kind, loc=path, input=found)])

@@ -12,7 +12,7 @@ _VALIDATION = "/dataset/validation"
 
 
 def training_rows(rows: int, validation_split: float) -> int:
-    """How many of the rows, the first ones, are trained on: the same arithmetic as in `model.fit`."""
+    """Return the number of training rows, the first ones; same arithmetic as `model.fit`."""
     return math.floor(rows * (1.0 - validation_split)) if validation_split else rows
 
 
@@ -40,7 +40,7 @@ def find_dataset(
 
 
 def dataset_faults(spec: ExperimentSpec, schema: DatasetSchema, known: Mapping[str, DatasetSchema]) -> list[Fault]:
-    """What a dataset cannot give."""
+    """Return faults of a spec that asks for what its dataset lacks."""
     return [*_row_faults(spec, schema), *_validation_faults(spec, schema, known), *_class_weight_faults(spec, schema)]
 
 
@@ -78,7 +78,7 @@ def _validation_faults(
 
 
 def _difference(schema: DatasetSchema, other: DatasetSchema) -> str | None:
-    """Why the rows of a dataset are not such as those of another one."""
+    """Return the reason why two datasets are incompatible, or None."""
     if other.task != schema.task:
         return f"{schema.name} is for {schema.task}, and {other.name} for {other.task}"
     if unknown := [name for name in other.class_names if name not in schema.class_names]:

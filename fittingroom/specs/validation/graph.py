@@ -1,4 +1,4 @@
-"""Which layer takes from which: the wiring of a network.
+"""Graph of a network: the inputs of each layer.
 
 Shapes are computed in `fittingroom.specs.validation.shapes`.
 """
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from fittingroom.specs import layers as l
 
 INPUT = "input"
-"""What a network's rows are called among a layer's inputs."""
+"""Name of the network's input among a layer's inputs."""
 INPUT_PLACE = -1
 
 
@@ -25,10 +25,10 @@ class DoesNotConnect(ValueError):
 
 
 def wire(layers: list[l.Layer]) -> list[tuple[int, ...]]:
-    """For each layer the positions of those it takes from, `INPUT_PLACE` for the rows themselves.
+    """Return the positions of each layer's inputs, `INPUT_PLACE` for the network's input.
 
     Raises:
-        DoesNotConnect: a name is unknown or stands twice, a layer takes too few or too many, or leads nowhere.
+        DoesNotConnect: a name is unknown or repeated, a layer has too few or too many inputs, or its output is unused.
     """
     places: dict[str, int] = {INPUT: INPUT_PLACE}
     wiring: list[tuple[int, ...]] = []
@@ -66,5 +66,5 @@ def _sources(layer: l.Layer, position: int, places: Mapping[str, int]) -> tuple[
 
 
 def is_chain(layers: list[l.Layer]) -> bool:
-    """Whether each layer takes what the one before it gives, and nothing else."""
+    """True if the input of each layer is the layer before it, and nothing else."""
     return wire(layers) == [(position - 1,) for position in range(len(layers))]

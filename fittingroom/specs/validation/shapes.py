@@ -18,13 +18,13 @@ Shape = tuple[int, ...]
 
 
 class Network(NamedTuple):
-    """What arithmetic tells of a network."""
+    """Shapes and sizes of a network, by arithmetic."""
 
     output: Shape
     parameters: int
     """Trainable or not, as `model.count_params()` counts them."""
     numbers_per_row: int
-    """What all layers together make of one row."""
+    """Numbers in all activations of one row."""
 
 
 class _Passed(NamedTuple):
