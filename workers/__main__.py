@@ -4,6 +4,7 @@ Celery runs it with the solo pool, so that what Keras computes with is never for
 """
 
 import argparse
+import contextlib
 import socket
 import sys
 import warnings
@@ -47,7 +48,10 @@ def main() -> None:
 def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | None) -> None:
     """Register this worker, listen to its queues, and sign off at the end."""
     database = Database(settings.database_location)
-    _check(settings, database)
+    # Now, as the backend takes seconds to load. What is wrong with the database is said below, after faulty flags.
+    with contextlib.suppress(FittingRoomError):
+        database.refuse_other_version()
+        take_over_from_dead_workers(settings, database)
     # These load the backend: only here, in the process that trains.
     with only_what_is_needed(settings.backend):
         from workers.devices import library_versions  # noqa: PLC0415
@@ -58,6 +62,10 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
 
     devices = _devices(asked_queues, gpu)
     queues = queues_of(_served(asked_queues, devices), settings.backend)
+    try:
+        database.refuse_other_version()
+    except FittingRoomError as error:
+        sys.exit(str(error))
     celery = create_celery(settings)
     registration = Registration(settings, database)
     worker_id = registration.worker_id
@@ -102,15 +110,6 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
     if runner.is_worn and not runner.releasing.is_set():
         _log.info("worker_begins_anew", worker=worker_id)
         begin_anew()
-
-
-def _check(settings: Settings, database: Database) -> None:
-    """End with a sentence if the database is not there or not of this version; take over from who died here."""
-    try:
-        database.refuse_other_version()
-        take_over_from_dead_workers(settings, database)
-    except FittingRoomError as error:
-        sys.exit(str(error))
 
 
 def _devices(asked_queues: list[str] | None, gpu: int | None) -> list[str]:
