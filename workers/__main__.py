@@ -113,7 +113,7 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
 
 
 def _devices(asked_queues: list[str] | None, gpu: int | None) -> list[str]:
-    """What to train on: who asked for the CPU's queue gets a CPU."""
+    """Choose the devices; a worker of the CPU's queue gets a CPU."""
     from workers.devices import configure_devices  # noqa: PLC0415 - loads the backend
 
     try:

@@ -32,7 +32,7 @@ def configure_devices(gpu: int | None) -> list[str]:
 
 
 def library_versions() -> dict[str, str]:
-    """What the numbers of a history depend on, beside spec and seed."""
+    """Return the library versions that histories depend on, beside spec and seed."""
     return {
         "fittingroom": version("fittingroom"),
         "keras": keras.__version__,
@@ -45,5 +45,5 @@ def library_versions() -> dict[str, str]:
 
 
 def environment(devices: list[str]) -> dict[str, Any]:
-    """What is recorded with each trial."""
+    """Return devices and library versions, recorded with each trial."""
     return library_versions() | {"device": devices[0]}

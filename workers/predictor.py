@@ -25,7 +25,7 @@ from workers.builders.networks import build_network
 from workers.saving.artifacts import Artifact, read_artifact
 
 IDLE_SECONDS = 600.0
-"""After so long without a question it ends, and gives its memory back; the next question starts another."""
+"""Idle timeout, in seconds, after which the process ends and frees its memory; the next question starts another."""
 _KEPT = 4
 _ROWS_AT_ONCE = 1_024
 
@@ -105,7 +105,7 @@ def _predicted(
 
 
 def _named(outputs: NDArray[np.float64], class_names: list[str]) -> list[Any]:
-    """Of each row the likeliest class, or the number."""
+    """Return the most likely class of each row, or the number."""
     if not class_names:
         return [to_wire(value) for value in outputs[:, 0].tolist()]
     places = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(int)

@@ -34,7 +34,7 @@ from workers.saving.artifacts import ArtifactWriter, Inputs
 from workers.saving.checkpoints import Checkpoints, SavedCohort
 
 _LOST_RACES = 5
-"""After so many times in which others took all that was offered, it is left to them."""
+"""Number of lost races after which the rest is left to other workers."""
 
 _log = structlog.get_logger()
 
@@ -51,7 +51,7 @@ class _Task:
     """Epochs of each unended trial."""
     best: dict[str, BestEpoch]
     inputs: Inputs
-    """What its networks take."""
+    """Inputs of its networks."""
 
 
 class Runner:
@@ -81,11 +81,11 @@ class Runner:
         self.releasing = threading.Event()
         self.lost: Claim | None = None
         self._has_put_back = False
-        """Whether the last cohort was put back for a fault that may pass."""
+        """True if the last cohort was requeued after a transient fault."""
 
     @property
     def is_worn(self) -> bool:
-        """Whether so many programs were compiled that the process is to begin anew."""
+        """True if the process has compiled `max_programs` programs and should restart."""
         return self._programs.misses >= self._settings.max_programs
 
     def train_waiting(self, queues: Collection[str]) -> None:
@@ -136,7 +136,7 @@ class Runner:
 
     @property
     def silent_seconds(self) -> float:
-        """For how long no epoch of the claim has ended."""
+        """Time since an epoch of the claim ended, in seconds."""
         reporter = self.reporter
         return time.monotonic() - self.claimed_at if reporter is None else reporter.silent_seconds
 
@@ -163,7 +163,7 @@ class Runner:
                 return
 
     def _starts(self, task: _Task, checkpoints: Checkpoints) -> Iterator[SavedCohort | None]:
-        """From where training can go on: checkpoints of the engine, the newest first, and at last the beginning."""
+        """Yield starting points: checkpoints of the engine, the newest first, and at last the beginning."""
         yield from (saved for saved in checkpoints.newest_first(task.completed) if saved.engine == task.engine)
         yield None
 

@@ -1,1 +1,1 @@
-"""From specs to Keras objects: networks, losses, metrics, optimizers."""
+"""Builders of Keras objects from specs: networks, losses, metrics, optimizers."""

@@ -1,4 +1,4 @@
-"""From a loss's spec to Keras's loss."""
+"""Builder of losses."""
 
 import keras
 

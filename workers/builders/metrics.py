@@ -1,4 +1,4 @@
-"""From the metrics' specs to Keras's metrics, in the form that fits the target."""
+"""Builder of metrics, in the form that fits the target."""
 
 import keras
 

@@ -1,4 +1,4 @@
-"""From a trial's spec to a Keras model: layers, initial weights, and the compiled whole."""
+"""Builder of Keras models from trial specs: layers, initial weights, compilation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,10 +38,10 @@ _LAYERS: dict[str, type[keras.layers.Layer]] = {
 
 @dataclass(frozen=True)
 class NetworkDescription:
-    """What Keras says of a network."""
+    """Description of a network by Keras."""
 
     summary: str
-    """What `model.summary()` prints."""
+    """Output of `model.summary()`."""
     parameter_count: int
 
 

@@ -1,4 +1,4 @@
-"""From an optimizer's spec to Keras's optimizer."""
+"""Builder of optimizers."""
 
 from typing import Any
 

@@ -29,7 +29,7 @@ class Numbers:
     y: Floats | Labels
     """(rows,): class numbers, or float32 where the target is a number."""
     classes: int | None
-    """How many classes there are; None where the target is a number."""
+    """Number of classes; None for regression."""
     feature_names: list[str]
     """Empty where they have none."""
     class_names: list[str]

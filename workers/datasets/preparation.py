@@ -1,4 +1,4 @@
-"""From a dataset to the arrays a cohort trains on: rows chosen, cut, filled, scaled; targets in the loss's form."""
+"""Preparation of a dataset for a cohort: row selection, split, imputation, scaling, and the form of the target."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from workers.engines.base import Arrays
 
 @dataclass(frozen=True)
 class Scaling:
-    """What is done to rows before a network sees them, as it was measured on the training rows."""
+    """Imputation and scaling of rows, measured on the training rows."""
 
     fill: NDArray[np.float64]
     """(features,): what stands for a missing number."""
@@ -98,7 +98,7 @@ def _encoded(y: Floats | Labels, target: TargetForm, classes: int | None) -> Flo
 
 
 def _weights(labels: Floats | Labels, class_weight: Mapping[str, float]) -> Floats:
-    """What each row counts, by its class."""
+    """Return the weight of each row by its class."""
     known = np.ones(int(labels.max()) + 1, np.float32)
     for number, weight in class_weight.items():
         if int(number) < len(known):

@@ -1,4 +1,4 @@
-"""Where the numbers come from: a file in this folder, a PyPI package, or Keras's download.
+"""Sources of built-in datasets: a file in this folder, a PyPI package, or Keras's download.
 
 `titanic.csv` holds 891 passengers in the order of the well-known public training table: facts only, no names and no
 tickets. Its first column is the target; an unknown age stands as the mean of the known ones, with `age_was_missing` 1.

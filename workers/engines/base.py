@@ -13,15 +13,15 @@ from fittingroom.specs.experiment import TrialSpec
 Metrics = Mapping[str, float]
 """The metrics of one epoch under Keras's names."""
 Weights = list[NDArray[Any]]
-"""In the order of Keras's `model.get_weights()`."""
+"""Weights in the order of Keras's `model.get_weights()`."""
 
 
 @dataclass(frozen=True)
 class Arrays:
-    """What a cohort trains on and is validated on."""
+    """Training and validation arrays of a cohort."""
 
     key: str
-    """What tells these arrays from others: equal keys mean equal arrays."""
+    """Key of the arrays: equal keys mean equal arrays."""
     x: NDArray[np.float32]
     """(training rows, features)"""
     y: NDArray[Any]
@@ -40,7 +40,7 @@ class Arrays:
 
     @property
     def nbytes(self) -> int:
-        """What all of them take, in bytes."""
+        """Size of all arrays, in bytes."""
         return sum(array.nbytes for array in self.arrays())
 
 
@@ -51,7 +51,7 @@ class CohortTrial:
     id: str
     spec: TrialSpec
     ended_after: int | None = None
-    """After how many epochs it has ended already, in an earlier attempt; None: it is to be trained."""
+    """Epochs after which the trial ended in an earlier attempt; None if it is to be trained."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ class Checkpoint:
     epochs: Mapping[str, int]
     """The trials that are in training, and how many epochs each has completed."""
     document: Mapping[str, Any]
-    """What the engine wants to know again, as JSON."""
+    """State of the engine, as JSON."""
     arrays: Mapping[str, NDArray[Any]]
-    """What it wants to have again."""
+    """Arrays of the engine."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,9 @@ class Cohort:
     trials: Sequence[CohortTrial]
     arrays: Arrays
     compiler: str | None = None
-    """Which compiler an earlier attempt was trained with, where there was one: another would round otherwise."""
+    """Compiler of an earlier attempt, if any: another one would round differently."""
     checkpoint: Checkpoint | None = None
-    """Where to go on; None: from the first epoch."""
+    """Checkpoint to resume from; None for the first epoch."""
 
 
 class CannotTrainError(Exception):
@@ -91,7 +91,7 @@ class UnusableCheckpointError(Exception):
 
 @dataclass(frozen=True)
 class EpochDecision:
-    """What a report says to an engine."""
+    """Answer to an engine's report of an epoch."""
 
     stopped: Mapping[str, str] = field(default_factory=dict)
     """Trials that must not be trained any further, and why: those whose epochs are complete as well as those that stop
@@ -102,11 +102,11 @@ class EpochDecision:
     learning_rates: Mapping[str, float] = field(default_factory=dict)
     """Learning rates to go on with, where they change."""
     checkpoint: bool = False
-    """Whether to hand out a checkpoint, after all else that is said here was done."""
+    """True to save a checkpoint, after the rest of the decision is carried out."""
 
 
 class Report(Protocol):
-    """What an engine is given to speak to. What it raises ends the training and must pass through the engine."""
+    """Receiver of an engine's reports. Exceptions that it raises end the training and must pass through the engine."""
 
     def describe(self, record: Mapping[str, Any]) -> None:
         """Take what there is to know of how the cohort is trained, as JSON."""

@@ -31,7 +31,7 @@ from workers.engines.program_keys import program_key
 from workers.engines.row_order import permutation
 
 _XLA_MUST_GAIN = 1.25
-"""How many times faster than the plain graph XLA must be to be chosen: more than a busy machine makes by chance."""
+"""Minimum speed-up over the graph for choosing XLA: more than the noise of a busy machine."""
 _MEASURED_BATCHES = 48
 
 
@@ -107,7 +107,7 @@ class ReferenceEngine:
         return self._compilers[key]
 
     def _seconds(self, spec: TrialSpec, arrays: Arrays, compiler: str) -> float:
-        """How long some batches take after as many that compile."""
+        """Measure some batches, after as many that compile; return seconds."""
         model = self._compiled(spec, arrays, compiler)
         order = _Order(spec, len(arrays.x))
         batches = min(order.batches, _MEASURED_BATCHES)
@@ -119,7 +119,7 @@ class ReferenceEngine:
 
 
 def _training(arrays: Arrays) -> list[NDArray[Any]]:
-    """What `fit` takes of the training rows."""
+    """Return the training arrays for `fit`."""
     return [arrays.x, arrays.y] if arrays.weight is None else [arrays.x, arrays.y, arrays.weight]
 
 
@@ -162,7 +162,7 @@ def _restore(model: keras.Model, saved: Checkpoint) -> Weights | None:
 
 
 class _Order:
-    """Which rows make which batch, by `permutation(seed, epoch)`."""
+    """Row order of batches, by `permutation(seed, epoch)`."""
 
     def __init__(self, spec: TrialSpec, rows: int) -> None:
         self._batch_size = fixed(spec.fit.batch_size)
@@ -170,7 +170,7 @@ class _Order:
         self._shuffle = fixed(spec.fit.shuffle)
         self._rows = np.arange(rows)
         self.batches = -(-rows // self._batch_size)
-        """How many an epoch has; the last may be smaller."""
+        """Batches per epoch; the last may be smaller."""
 
     def batch(self, number: int) -> NDArray[np.int64]:
         """The rows of a batch, counted from 0."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 NOT_NEEDED = ("matplotlib", "pandas", "sklearn")
-"""What Keras imports if it is there, for functions of its own that no worker calls."""
+"""Packages that Keras imports if installed, for functions that no worker calls."""
 BACKENDS = ("tensorflow", "jax", "torch")
 """Keras seeds each that is there, and loads it for that."""
 

@@ -26,9 +26,9 @@ from workers.runner import Runner
 
 INTERVAL_SECONDS = 0.2
 REQUEST_SECONDS = 2.0
-"""How often it is looked what clients have asked for."""
+"""Interval between two look-ups of client requests, in seconds."""
 OVERTIME_SECONDS = 30.0
-"""How long after its trial's time limit an epoch may end: then the trial ends with it, later it has failed."""
+"""Tolerance, in seconds, by which an epoch may exceed the time limit; the trial fails after it."""
 
 _log = structlog.get_logger()
 

@@ -1,1 +1,1 @@
-"""From an engine's epochs to SQL, and from each epoch to the decision which trials stop."""
+"""Reporting of epochs to SQL, and the decision which trials stop."""

@@ -1,4 +1,4 @@
-"""When a trial has trained enough: no further improvement for too long."""
+"""Early stopping: no improvement for `patience` epochs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,7 +27,7 @@ class Patience:
         self.is_best = False
 
     def state(self) -> dict[str, Any]:
-        """What it has learned, as JSON: for a checkpoint."""
+        """Return the state as JSON, for a checkpoint."""
         return {"best": self._best, "wait": self._wait}
 
     def restore(self, state: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Whether a watched metric has improved: what Keras's `MonitorCallback` tells, for the rules that build on it."""
+"""Monitor of a metric's improvement, as Keras's `MonitorCallback`."""
 
 from typing import Literal
 
@@ -18,11 +18,11 @@ class Monitor:
         self._min_delta = -min_delta if self._less_is_better else min_delta
 
     def value(self, metrics: Metrics) -> float:
-        """What is watched, of an epoch's metrics."""
+        """Return the monitored metric of an epoch."""
         return metrics[self._metric]
 
     def is_improvement(self, value: float, reference: float | None) -> bool:
-        """Whether a value beats another; anything beats nothing."""
+        """True if a value is better than another, or there is no other."""
         if reference is None:
             return True
         # Keras compares as float32.

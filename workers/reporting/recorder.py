@@ -1,4 +1,4 @@
-"""What stands behind an engine's report: epochs are gathered, written together, and the cancel flag is read."""
+"""Recorder of epochs: gathers them, writes them together, and reads the cancel flag."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,12 +28,12 @@ class LeaseLostError(Exception):
 
 @dataclass(frozen=True)
 class Wishes:
-    """What clients were found to want when epochs were written."""
+    """Requests of clients, read when epochs are written."""
 
     cancelled: AbstractSet[str] = frozenset()
     """Trials that were asked to stop; they are cancelled now."""
     pause: bool = False
-    """Whether the experiment is to pause."""
+    """True if the experiment is to pause."""
 
 
 @dataclass(frozen=True)

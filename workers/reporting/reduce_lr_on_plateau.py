@@ -29,7 +29,7 @@ class Plateau:
         self._cooling = 0
 
     def state(self) -> dict[str, Any]:
-        """What it has learned, as JSON: for a checkpoint."""
+        """Return the state as JSON, for a checkpoint."""
         return {
             "learning_rate": self.learning_rate, "best": self._best, "wait": self._wait, "cooling": self._cooling,
         }  # fmt: skip

@@ -18,13 +18,13 @@ from workers.saving.artifacts import ArtifactWriter
 from workers.saving.checkpoints import Checkpoints, SavedCohort
 
 ARTIFACT_PATIENCE_SECONDS = 300.0
-"""For how long a storage is waited for that does not take the weights trials end with."""
+"""Retry time, in seconds, for storing the weights of trials that end."""
 
 _log = structlog.get_logger()
 
 
 class LeaseStatus(Enum):
-    """How a worker stands to the cohort it trains."""
+    """Status of a worker's lease on its cohort."""
 
     HELD = auto()
     LEAVING = auto()
@@ -69,11 +69,11 @@ class Reporter:
         self._ending: dict[str, StopReason] = {}
         """Trials that ended with the last epoch."""
         self._weights: dict[str, Weights] = {}
-        """What those of them end with that have handed it over."""
+        """Weights of ended trials, as far as the engine has handed them over."""
         self._epoch = 0
         self._is_leaving = False
         self.is_saving = False
-        """Whether what takes time is the storage, and no epoch."""
+        """True while the storage is written."""
         self._patience_seconds = ARTIFACT_PATIENCE_SECONDS
         self._reported_at = self._saved_at = time.monotonic()
         self.lease_status: Callable[[], LeaseStatus] = lambda: LeaseStatus.HELD
@@ -81,12 +81,12 @@ class Reporter:
 
     @property
     def has_begun(self) -> bool:
-        """Whether an epoch has ended since training began or was resumed."""
+        """True if an epoch has ended since training began or was resumed."""
         return self._epoch > 0
 
     @property
     def silent_seconds(self) -> float:
-        """How long ago the last epoch ended."""
+        """Time since the last epoch ended, in seconds."""
         return time.monotonic() - self._reported_at
 
     def restore(self, watches: Mapping[str, Mapping[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""What follows from a trial's epoch: whether to stop and why, which weights to keep, which learning rate comes next."""
+"""Rules after each epoch of a trial: stopping and its reason, weights to keep, next learning rate."""
 
 import math
 from collections.abc import Mapping
@@ -16,17 +16,17 @@ from workers.reporting.reduce_lr_on_plateau import Plateau
 
 @dataclass(frozen=True)
 class Verdict:
-    """What follows from one epoch of one trial."""
+    """Decision after one epoch of one trial."""
 
     recorded: Metrics
     """The epoch's metrics, as they are to be stored."""
     ended: StopReason | None = None
-    """Why the trial is to stop after it, if it is."""
+    """Stop reason; None to go on."""
     keep: bool = False
-    """Whether its weights are to be kept: it is the best epoch so far, as the objective sees it, or, where
-    `restore_best_weights` is asked for, as Keras does."""
+    """True to keep its weights: it is the best epoch so far by the objective, or by Keras's rule with
+    `restore_best_weights`."""
     learning_rate: float | None = None
-    """What to go on with, if that changes."""
+    """Next learning rate; None if unchanged."""
 
 
 class TrialWatch:
@@ -47,7 +47,7 @@ class TrialWatch:
         """The epoch whose weights were kept last."""
 
     def state(self) -> dict[str, Any]:
-        """What it has learned, as JSON: for a checkpoint."""
+        """Return the state as JSON, for a checkpoint."""
         rules = {"patience": self._patience, "plateau": self._plateau}
         known = {"seconds": self._seconds, "best": self._best, "kept_epoch": self.kept_epoch}
         return known | {name: rule.state() for name, rule in rules.items() if rule is not None}
@@ -62,7 +62,7 @@ class TrialWatch:
 
     @property
     def has_weights(self) -> bool:
-        """Whether what the trial ends with is of use: not where no epoch had an objective that is a number."""
+        """True if the trial has weights to store: some epoch had a finite objective."""
         return self.kept_epoch is not None or self._keeps_best
 
     def after(self, epoch: int, metrics: Metrics, seconds: float = 0.0) -> Verdict:

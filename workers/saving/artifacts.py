@@ -1,7 +1,7 @@
-"""What trials end with: the weights of their best epoch, and what was done to rows before the network saw them.
+"""Artifacts of trials: the weights of the best epoch, with imputation and scaling of rows.
 
-A file holds all trials of a cohort that have ended in the same epoch; it is never written again, and lies under the
-experiment until that is deleted.
+A file holds all trials of a cohort that ended in the same epoch. It is written once, and kept until the experiment is
+deleted.
 """
 
 import json
@@ -23,7 +23,7 @@ _DOCUMENT = "document"
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a network of these trials takes, and what its outputs mean."""
+    """Inputs and outputs of these trials' networks."""
 
     scaling: Scaling
     feature_names: Sequence[str]
@@ -33,10 +33,10 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Artifact:
-    """What one trial has ended with."""
+    """Artifact of one trial."""
 
     weights: Weights
-    """In the order of Keras's `model.get_weights()`."""
+    """Weights in the order of Keras's `model.get_weights()`."""
     inputs: Inputs
 
 
@@ -76,10 +76,10 @@ class ArtifactWriter:
 
 
 def read_artifact(storage: Storage, name: str, trial_id: str) -> Artifact:
-    """What a trial has ended with; of a file of many trials only its part is read.
+    """Read the artifact of a trial; of a file of many trials, only its part.
 
     Raises:
-        OSError: the file is not there, or cannot be read.
+        OSError: the file is missing, or cannot be read.
         KeyError: the trial is not in it.
     """
     with storage.opened(name) as opened, np.load(opened, allow_pickle=False) as file:

@@ -29,13 +29,13 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class SavedCohort:
-    """What a file holds."""
+    """Content of a checkpoint file."""
 
     engine: str
     """The engine's name."""
     checkpoint: Checkpoint
     watches: Mapping[str, Mapping[str, Any]]
-    """What was known of each trial beside the engine; see `workers.reporting.trial_rules.TrialWatch.state`."""
+    """State of each trial beside the engine's; see `workers.reporting.trial_rules.TrialWatch.state`."""
 
 
 class Checkpoints:
@@ -87,7 +87,7 @@ class Checkpoints:
 
 
 def folder_of(experiment_id: str, cohort_id: str) -> str:
-    """Where a cohort's checkpoints lie in the storage."""
+    """Return the storage folder of a cohort's checkpoints."""
     return f"{experiment_id}/checkpoints/{cohort_id}"
 
 
@@ -107,10 +107,10 @@ def _packed(saved: SavedCohort, backend: str) -> bytes:
 
 
 def _unpacked(data: bytes, backend: str) -> SavedCohort:
-    """What a file holds.
+    """Decode a checkpoint file.
 
     Raises:
-        Exception: it is not whole, not of this format, or another backend's.
+        Exception: it is truncated, of another format, or another backend's.
     """
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         spoilt = archive.testzip()

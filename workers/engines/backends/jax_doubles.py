@@ -33,7 +33,7 @@ class Double:
         return cls(*parts)
 
     def rounded(self) -> Any:  # noqa: ANN401
-        """As float32."""
+        """Round to float32."""
         return self._high + self._low
 
     def __add__(self, other: "Double | float") -> "Double":

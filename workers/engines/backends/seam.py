@@ -1,4 +1,4 @@
-"""What the engines need of one of Keras's backends, and what is the same for all of them.
+"""Interface of the engines to a Keras backend, and code shared by the backends.
 
 A backend is a module with the names of `Backend`; `workers.engines.backends.chosen` says which one this process has.
 """
@@ -30,9 +30,9 @@ class Capacity:
     """Capacity of the computing device."""
 
     calls: int
-    """How many programs are worth running beside each other."""
+    """Number of programs worth running concurrently."""
     widest: int
-    """How many trials may share a program."""
+    """Maximum number of trials per program."""
     fills: float
     """Multiplications per step of one trial, from which it keeps the device busy by itself."""
 
@@ -42,7 +42,7 @@ GPU = Capacity(calls=1, widest=4_096, fills=math.inf)
 
 
 def cpu() -> Capacity:
-    """Of the cores that this process may use; measured on two of them."""
+    """Return the capacity of this process's cores; measured on two cores."""
     return Capacity(calls=len(os.sched_getaffinity(0)), widest=128, fills=2e7)
 
 
@@ -55,7 +55,7 @@ class CannotCompileError(Exception):
 
 
 def in_a_line(error: Exception) -> str:
-    """What went wrong; of what Keras wraps around a layer's exception, the layer's own words."""
+    """Return an error as one line; of exceptions that Keras wraps, the layer's own message."""
     lines = [line for line in re.sub(r"\x1b\[\d*m", "", str(error)).splitlines() if line.strip()]
     if len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):
         del lines[0]
@@ -139,10 +139,10 @@ class Backend(Protocol):
     LAYERS: dict[str, type[keras.layers.Layer]]
     """Layers to use in the place of Keras's own in a compiled program, by their type in a spec."""
     COMPILERS: Sequence[str]
-    """What can make a program: `xla` alone, or `graph` and `xla`, of which the faster one is found by measuring. The
-    first is what `fit` uses where nothing is measured."""
+    """Compilers of a program: `xla` alone, or `graph` and `xla`, of which the faster one is measured. The first is the
+    default of `fit`."""
     STEPS_PER_CALL: int
-    """How many batches `fit` is to train in a call: what was measured to be the fastest."""
+    """Batches per call of `fit`, by measurement."""
     TrialNumber: type[TrialNumber]
     Compiled: Callable[..., Compiled]
     """Makes a program of a function and of arguments of the shapes that it will have; `CannotMapError`,
@@ -166,10 +166,10 @@ class Backend(Protocol):
         """The backend's libraries, by name."""
 
     def is_out_of_memory(self, error: Exception) -> bool:
-        """Whether it says that the device has no memory left."""
+        """True if the error is out of memory on the device."""
 
     def capacity(self) -> Capacity:
-        """What the device that computes can take."""
+        """Return the capacity of the device."""
 
     def precision(self, precision: Precision) -> AbstractContextManager[None]:
         """Multiply float32 matrices that precisely, in what is traced and run within."""
@@ -183,7 +183,7 @@ class Backend(Protocol):
         """Value of a function of the weights, what else it returns, and the gradient of the value."""
 
     def maps_well(self, model: keras.Model) -> bool:
-        """Whether trials of this network are faster together, as far as can be told before it is tried."""
+        """True if trials of this network are expected to be faster together."""
 
     def map_trials(self, function: Callable[[Tree], Tree], stacked: Tree, width: int) -> Tree:
         """Apply a function of one trial to all of them at once.
@@ -214,7 +214,7 @@ class Backend(Protocol):
         """
 
     def at(self, tensor: Tensor, place: Tensor) -> Tensor:
-        """What stands at a place of the first axis; where there is but one, nothing is looked up."""
+        """Return the element at an index of the first axis, without a look-up if there is only one."""
 
     def stream(self, arrays: Sequence[NDArray[Any]], rows_of: Callable[[int], NDArray[np.int64]], batches: int) -> Any:  # noqa: ANN401 - whatever `fit` takes
         """Batches of rows that stay on the host, for `fit`.

@@ -18,9 +18,9 @@ _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
 _SCRAMBLING_KEY = (0x3EC8F720, 0x02461E29)
-"""With which TensorFlow makes key and counter from a seed."""
+"""Key with which TensorFlow derives key and counter from a seed."""
 _MANTISSA, _ONE = np.uint32(0x7FFFFF), np.uint32(0x3F800000)
-"""Of a float32: the bits of its fraction, and the number 1."""
+"""Fraction mask of a float32, and the bits of 1.0."""
 
 
 class ArithmeticDropout(keras.layers.Dropout):  # type: ignore[misc]  # keras has no types

@@ -20,7 +20,7 @@ from workers.engines.fused.programs import Program
 _Value = TypeVar("_Value")
 
 MAX_STATES_KEPT = 3
-"""In the states of how many calls the weights may lie that are kept, before they are gathered: that takes time."""
+"""Number of calls whose states may hold the kept weights before these are gathered, which takes time."""
 _SMALL_BYTES = 32 * 1024**2
 """States that take no more than this together are never gathered."""
 
@@ -29,25 +29,25 @@ class Lane(NamedTuple):
     """All that is one trial's, on the host."""
 
     state: State
-    """As in `State`, without the trial axis."""
+    """State without the trial axis."""
     best: State | None
-    """What it was when its weights were last kept."""
+    """State at the epoch whose weights are kept."""
     numbers: Mapping[str, float]
-    """Its optimizer's, as in `workers.engines.fused.hyperparameters`."""
+    """Hyperparameters of the optimizer; see `workers.engines.fused.hyperparameters`."""
 
     @property
     def kept_bytes(self) -> int:
-        """What its weights take, and what its layers keep otherwise."""
+        """Size of weights and other layer state, in bytes."""
         return sum(int(array.nbytes) for arrays in (self.state.weights, self.state.others) for array in arrays)
 
     @property
     def nbytes(self) -> int:
-        """What training it takes on the device: state, gradient, and what is kept."""
+        """Size on the device while training, in bytes: state, gradient, kept weights."""
         weights, others, slots = (sum(int(array.nbytes) for array in arrays) for arrays in self.state)
         return (3 + MAX_STATES_KEPT) * weights + (2 + MAX_STATES_KEPT) * others + slots
 
     def arrays(self, name: str) -> dict[str, NDArray[Any]]:
-        """What a checkpoint keeps of it, by names that begin with the one given."""
+        """Return the arrays for a checkpoint, by names with a prefix."""
         kept = {"state": self.state} | ({} if self.best is None else {"best": self.best._replace(slots=[])})
         return {
             f"{name}/{kind}/{field}/{index}": array
@@ -78,15 +78,15 @@ class Lane(NamedTuple):
 
 
 class _Moment(NamedTuple):
-    """What trials were after one epoch of a call."""
+    """State of trials after one epoch of a call."""
 
     states: State
-    """Of all epochs of the call: (most, width, …)."""
+    """States of all epochs of the call: (most, width, …)."""
     epoch: int
-    """Which of them, from 0."""
+    """Index of the epoch in the call, from 0."""
 
     def on_host(self) -> State:
-        """That epoch's, (width, …)."""
+        """Return the state of that epoch on the host: (width, …)."""
         return State(*([backend.to_numpy(tensor)[self.epoch] for tensor in tensors] for tensors in self.states))
 
 
@@ -113,7 +113,7 @@ class Chunk:
         filled = self.filled(lanes)
         self._now = _Moment(_stacked([lane.state for lane in filled], most), 0)
         self._results: NDArray[np.float32] | None = None
-        """Of the call that gave the states, (epochs, metrics, width); None: no call did, or they hold no longer."""
+        """Results of the last call, (epochs, metrics, width); None before a call, or if they are outdated."""
         # When a trial's weights were kept. Tensors of networks never change, so to keep is to hold on to them; one
         # moment serves all trials that are kept in the same epoch.
         self._kept: dict[int, _Moment] = {}
@@ -132,7 +132,7 @@ class Chunk:
         return [*values, *[values[0]] * (self._width - len(values))]
 
     def arguments(self, data: Data, course: Course) -> tuple[Any, ...]:
-        """What its program is called with."""
+        """Return the arguments of its program."""
         states = self._now.states
         return states.slots, states._replace(slots=[]), self._numbers, data, course
 
@@ -196,7 +196,7 @@ class Chunk:
         self._results = None
 
     def lanes(self) -> dict[int, Lane]:
-        """Its trials as they are now, on the host."""
+        """Return its trials on the host."""
         state = self._now.on_host()
         kept = {id(moment): moment.on_host() for moment in self._kept.values()}
         return {

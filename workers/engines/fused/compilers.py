@@ -1,6 +1,6 @@
-"""Which compiler was found faster, by program: kept in a file, so that a worker that starts again chooses the same.
+"""Cache of the faster compiler by program, in a file, so that a restarted worker makes the same choice.
 
-Another choice would be right as well, but would round the last bit otherwise.
+Another choice would be correct too, but would round the last bit differently.
 """
 
 import json

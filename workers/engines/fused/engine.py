@@ -76,7 +76,7 @@ class FusedEngine:
 
 
 def _first_lanes(method: Method, specs: Sequence[TrialSpec], features: int) -> list[Lane]:
-    """What each trial starts from. The same seed means the same weights, whatever else differs."""
+    """Return the initial state of each trial. Equal seeds give equal weights, whatever else differs."""
     weights: dict[int, State] = {}
     for spec in specs:
         if spec.seed not in weights:

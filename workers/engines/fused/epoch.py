@@ -26,16 +26,16 @@ from workers.engines.compile_cost import takes_long_in_xla
 from workers.engines.fused.hyperparameters import set_numbers
 
 EVALUATION_ROWS = 512
-"""How many validation rows pass at once, at least: enough to keep the cores busy, few enough for their caches."""
+"""Minimum number of validation rows per step: enough to keep the cores busy, few enough for their caches."""
 
 
 class State(NamedTuple):
-    """What training changes: tensors of `width` trials, the trial axis first."""
+    """State changed by training: tensors of `width` trials, the trial axis first."""
 
     weights: list[Tensor]
-    """What the gradient is taken of."""
+    """Trainable weights."""
     others: list[Tensor]
-    """What layers keep otherwise: moving averages, the state of random generators."""
+    """Other layer state: moving averages, random generators."""
     slots: list[Tensor]
     """The optimizer's variables."""
 
@@ -52,7 +52,7 @@ class Rows(NamedTuple):
 
 
 class Data(NamedTuple):
-    """What is trained on and what is validated on."""
+    """Training and validation rows."""
 
     training: Rows
     validation: Rows | tuple[()]
@@ -60,11 +60,11 @@ class Data(NamedTuple):
 
 
 class Course(NamedTuple):
-    """What one call of a program goes through."""
+    """Epochs, rows and steps of one call of a program."""
 
     orders: Tensor
-    """In which the rows pass in each epoch: int32 (most, rows), the same for all trials, or (most, width, rows), where
-    `most` is how many epochs a call can have."""
+    """Row order of each epoch: int32 (most, rows), the same for all trials, or (most, width, rows), where `most` is the
+    maximum number of epochs per call."""
     start: Tensor
     """int32 (): after which epoch of the call before to go on, counted from 0."""
     steps: Tensor
@@ -115,7 +115,7 @@ class Method:
         )
 
     def first_state(self, spec: TrialSpec, features: int) -> State:
-        """What a trial's network starts from, without trial axis and slots; it follows from the trial's seed alone."""
+        """Return the initial state of a trial's network, without trial axis and slots. Depends on the seed alone."""
         network = build_network(spec, features, backend.LAYERS)
         return State(
             [backend.to_numpy(variable.value) for variable in network.trainable_variables],
@@ -124,7 +124,7 @@ class Method:
         )
 
     def first_slots(self, spec: TrialSpec) -> list[NDArray[Any]]:
-        """What a trial's optimizer starts from."""
+        """Return the initial state of a trial's optimizer."""
         initial = getattr(spec.optimizer, "initial_accumulator_value", None)
         if initial not in self._slots:
             optimizer = backend.without_variables(build_optimizer(spec.optimizer))
@@ -213,7 +213,7 @@ class Method:
         return State(weights, others, slots), measured
 
     def _validated(self, state: State, rows: Rows, width: int) -> Tree:
-        """What the metrics hold after all validation rows have passed."""
+        """Return the metrics' state after all validation rows."""
         count, size = rows.x.shape[0], max(EVALUATION_ROWS, self.batch_size)
 
         def step(first: Tensor, size: int, measured: Tree) -> Tree:
@@ -263,7 +263,7 @@ class Method:
 
 
 def multiplications(model: keras.Model) -> list[int]:
-    """What one row takes in each layer that has a kernel: by its shape, and by how many places it is applied to."""
+    """Return multiply-adds per row of each layer with a kernel."""
     kernels = [layer for layer in model.layers if hasattr(layer, "kernel")]
     return [math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1]) for layer in kernels]
 

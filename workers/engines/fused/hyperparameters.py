@@ -8,7 +8,7 @@ import keras
 from fittingroom.specs.optimizers import Optimizer
 
 _IN_VARIABLES = frozenset({"learning_rate", "initial_accumulator_value"})
-"""What Keras keeps in, or puts into, the optimizer's own variables."""
+"""Hyperparameters that Keras keeps in the optimizer's variables."""
 
 
 def varying_numbers(spec: Optimizer) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Which trials of a cohort share a program call: pure arithmetic.
+"""Layout of a cohort: the trials that share a program call. Pure arithmetic.
 
 The layout decides rounding in the last bit, so it follows from the cohort and the machine alone, never from a clock.
 """
@@ -16,14 +16,14 @@ _WIDTHS = (
 _WORTH_SPLITTING = 5e4
 """Multiplications per step of all trials together, from which a second core gains more than it costs (measured)."""
 _CALL_COST = 4e6
-"""For how many multiplications the call of a program stands (measured)."""
+"""Fixed overhead of one program call, in multiply-adds (measured)."""
 _STEP_COST = 8e4
-"""For how many a step stands, whatever it multiplies (measured)."""
+"""Fixed overhead of one step, in multiply-adds (measured)."""
 _MAX_EPOCHS_PER_CALL = 16
 _CALLS_WORTH = 16
-"""How many times its cost a call is to do at least, where epochs are short."""
+"""Minimum work of a call, in multiples of its overhead, if epochs are short."""
 _MAX_BYTES_OF_EPOCHS = 32 * 1024**2
-"""What the states of a cohort's epochs may take, where calls have several."""
+"""Limit on the states of a call of several epochs, in bytes."""
 _WORTH_SHRINKING = 2e11
 """Multiplications saved, from which a smaller program is worth the second or so that compiling it takes (estimated)."""
 
@@ -34,30 +34,30 @@ class ProgramLayout:
 
     width: int
     at_once: int
-    """How many calls run beside each other."""
+    """Number of concurrent calls."""
     epochs_per_call: int
-    """How many epochs a call may train."""
+    """Maximum number of epochs per call."""
     chunks: tuple[tuple[int, ...], ...]
     """The trials of each chunk, by their place in the cohort; where they are fewer than `width`, one is padding."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What the layout depends on, beside the trials."""
+    """Workload of a cohort, which decides the layout."""
 
     device: Capacity
     can_map: bool
-    """Whether trials can share a call at all."""
+    """True if trials can share a call."""
     step_cost: float
     """Multiplications of one step of one trial."""
     epoch_cost: float
     """Multiplications of one epoch of one trial."""
     lane_bytes: int = 0
-    """What one trial takes on the device."""
+    """Size of one trial on the device, in bytes."""
     steps: int = 1
-    """Of an epoch."""
+    """Steps per epoch."""
     one_by_one: bool = False
-    """Whether each epoch is to have a call of its own, as its time counts or what follows may change after it."""
+    """True for one epoch per call, because its time counts or the next one depends on it."""
 
 
 def arrange(trials: Sequence[int], load: Workload) -> ProgramLayout:
@@ -93,7 +93,7 @@ def _epochs_per_call(width: int, chunks: int, load: Workload) -> int:
 
 
 def is_worth_shrinking(layout: ProgramLayout, active: int, epochs_left: int, load: Workload) -> bool:
-    """Whether to arrange anew: half of the trials have stopped, and those that go on have far to go."""
+    """True if a new layout pays: half of the trials have stopped, and many epochs are left."""
     lanes = sum(map(len, layout.chunks))
     return (
         layout.width > 1

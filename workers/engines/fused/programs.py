@@ -16,7 +16,7 @@ from workers.engines.fused.epoch import Course, Method
 from workers.engines.program_keys import program_key
 
 _GRAPH_MUST_GAIN = 1.25
-"""How many times faster than XLA the plain graph must be to be chosen: more than a busy machine makes by chance."""
+"""Minimum speed-up over XLA for choosing the graph: more than the noise of a busy machine."""
 _MEASURED_BATCHES = 4
 _MEASURED_RUNS = 3
 
@@ -31,9 +31,9 @@ class Program:
     graph_per_xla: float | None
     """The graph's time as a multiple of XLA's; None if it was not measured now, or XLA cannot compile it."""
     compile_seconds: float
-    """What tracing, compiling and measuring took."""
+    """Time of tracing, compiling and measuring, in seconds."""
     known: bool = False
-    """Whether it was there before it was asked for."""
+    """True if the program was cached."""
 
     def __call__(self, *arguments: Any) -> Any:  # noqa: ANN401 - as `Method.epochs`
         """Run it; see `workers.engines.fused.epoch.Method.epochs`."""
@@ -61,7 +61,7 @@ class ProgramCache:
         self.hits, self.misses = 0, 0
 
     def method(self, spec: TrialSpec, arrays: Arrays) -> Method:
-        """What the trials of a cohort compute, made once for all cohorts of the same shape."""
+        """Return the method of a cohort, built once for all cohorts of the same shape."""
         key = program_key(spec, arrays)
         method: Method = _kept(
             self._methods, key, self._size, lambda: Method(spec, features=arrays.x.shape[1], key=key)

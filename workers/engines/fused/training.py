@@ -81,7 +81,7 @@ class Training:
         return stopped
 
     def _checkpoint(self) -> Checkpoint:
-        """Where this is now. What follows from the specs is left out."""
+        """Return a checkpoint, without what follows from the specs."""
         assert self._layout is not None  # noqa: S101 - for mypy
         arrays: dict[str, NDArray[Any]] = {}
         for chunk in self._chunks:
@@ -204,7 +204,7 @@ class Training:
         )
 
     def _course(self, chunk: Chunk, epoch: int, epochs: int, start: int) -> Course:
-        """Of a call that trains some epochs from one on, counted from 1."""
+        """Return the course of a call of several epochs, from one counted from 1."""
         assert self._layout is not None  # noqa: S101 - for mypy
         orders = [self._order(chunk, number) for number in range(epoch, epoch + epochs)]
         orders += [orders[-1]] * (self._layout.epochs_per_call - epochs)
@@ -212,7 +212,7 @@ class Training:
         return Course(backend.stack(orders), start_, steps, epochs_)
 
     def _order(self, chunk: Chunk, epoch: int) -> NDArray[np.int32]:
-        """In which the rows pass for the trials of a chunk; see `Course`."""
+        """Return the row order for the trials of a chunk; see `Course`."""
         if not self._shuffle:
             return np.arange(self._rows, dtype=np.int32)
         seeds = [self._seeds[place] for place in chunk.trials]
