@@ -45,6 +45,7 @@ lint: $(READY) ## Check style, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python scripts/lint-words fittingroom app models workers tests benchmarks migrations
 
 $(JS)/node_modules/.ready: $(JS)/package.json $(JS)/package-lock.json
 	@scripts/find-node

@@ -91,7 +91,7 @@ class Server:
 
     @property
     def memory_mb(self) -> float:
-        """What it has in memory."""
+        """Resident memory, in MB."""
         pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
         return pages * resource.getpagesize() / 1e6
 

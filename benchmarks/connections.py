@@ -55,7 +55,7 @@ class Connection:
 
 @dataclass(frozen=True)
 class Load:
-    """What a load has shown."""
+    """Result of a load."""
 
     per_second: float
     p50_ms: float

@@ -1,4 +1,4 @@
-"""Who is measured: a `keras.fit` loop, the fused engine, hand-written JAX, scikit-learn.
+"""Contestants: a `keras.fit` loop, the fused engine, hand-written JAX, scikit-learn.
 
 Each function gives seconds; medians, where something is repeated.
 """

@@ -18,7 +18,7 @@ _connection.commit()
 
 @app.get("/livez")
 async def live() -> dict[str, str]:
-    """It is up."""
+    """Liveness."""
     return {"status": "alive"}
 
 

@@ -41,7 +41,7 @@ class _Watch(threading.Thread):
         self._seen: list[float] = []
 
     def run(self) -> None:
-        """Until `end`."""
+        """Sample until `end`."""
         command = ["nvidia-smi", f"--id={self._gpu}", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
         while not self._ending.wait(0.1):
             try:
@@ -50,7 +50,7 @@ class _Watch(threading.Thread):
                 return
 
     def end(self) -> str:
-        """How busy it was, in the mean."""
+        """Return the mean utilisation."""
         self._ending.set()
         self.join()
         return f"{np.mean(self._seen):.0f}%" if self._seen else "not known"
@@ -118,7 +118,7 @@ def _bandwidth(is_small: bool) -> float:  # noqa: FBT001 - one caller
 
 
 def _bytes_per_epoch(work: Work) -> float:
-    """Of one trial: weights and the optimizer's slots, read and written once a step."""
+    """Return the bytes of one trial per epoch: weights and optimizer slots, read and written once a step."""
     [spec] = work.specs(1)
     arrays = work.arrays()
     model = contestants.build_compiled(spec, features=arrays.x.shape[1])

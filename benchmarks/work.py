@@ -15,7 +15,7 @@ from workers.engines.base import Arrays, Cohort, CohortTrial
 
 EPOCHS = 20
 WARM_EPOCHS = 80
-"""Of what is measured with a program that is known: five calls of as many epochs as a call may have."""
+"""Epochs measured with a cached program: five calls of the maximum number of epochs."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Work:
         ]
 
     def arrays(self) -> Arrays:
-        """What they train on."""
+        """Training arrays."""
         [spec] = self.specs(1)
         units = fixed(self.layers[-1]["units"])
         return prepare(spec.dataset, spec.fit, target_form(spec.loss, units))[0]
@@ -100,4 +100,4 @@ WORK = [
 ]
 
 LARGE = {"small CNN", "784-1024-1024-10"}
-"""What takes so long that a few epochs are measured only."""
+"""Workloads of which only a few epochs are measured."""

@@ -127,7 +127,7 @@ def pinned(lock: str) -> set[str]:
 
 @pytest.mark.parametrize("lock", ["api", "bench", "client", "worker", "worker-gpu", "worker-jax", "worker-jax-gpu"])
 def test_lock_files_pin_the_versions_that_are_tested(lock: str) -> None:
-    """So that one image can hold the API's packages and a worker's."""
+    """One image holds the API's packages and a worker's."""
     tested = pinned("dev")
     known = {pin.partition("==")[0] for pin in tested}
     assert {pin for pin in pinned(lock) - tested if pin.partition("==")[0] in known} == set()

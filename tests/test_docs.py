@@ -1,8 +1,9 @@
-"""What the documents say is so."""
+"""Documentation held against the code."""
 
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,22 @@ def test_every_locked_package_has_a_hash(name: str) -> None:
     names = {re.split(r"[=\[]", line)[0] for line in requirements}
     assert ("tensorflow" in names) == (name in {"dev", "bench", "worker", "worker-gpu"})
     assert ("jax" in names) == (name in {"dev", "bench", "worker-jax", "worker-jax-gpu"})
+
+
+@pytest.mark.parametrize(
+    ("source", "refused"),
+    [
+        ('"""What it is."""', 1),
+        ('LIMIT = 1\n"""How many there are."""', 1),
+        ('class A:\n    def b(self):\n        """Of each, its name."""', 1),
+        ('"""Limit of requests."""\nLIMIT = 1\n"""Number of requests, whatever they are."""', 0),
+    ],
+    ids=["module", "constant", "method", "names"],
+)
+def test_docstring_linter_refuses_relative_openings(tmp_path: Path, source: str, refused: int) -> None:
+    (tmp_path / "module.py").write_text(source, encoding="utf-8")
+    found = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "lint-words", tmp_path], check=False, capture_output=True, text=True
+    )
+    assert found.returncode == refused
+    assert f"{refused} docstrings to reword" in found.stdout

@@ -1,4 +1,4 @@
-"""How a cohort was trained
+"""Program of each cohort
 
 Revision: 0002, after 0001
 """
@@ -13,7 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """To this version."""
+    """Upgrade to this version."""
     op.add_column('cohorts', sa.Column('program', sa.JSON(), nullable=True))
 
 

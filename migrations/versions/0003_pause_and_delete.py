@@ -15,7 +15,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """To this version."""
+    """Upgrade to this version."""
     op.add_column('experiments', sa.Column('paused_at', models.sql.database.UtcDateTime(timezone=True), nullable=True))
     op.create_table('deletions',
     sa.Column('experiment_id', sa.String(length=40), nullable=False),

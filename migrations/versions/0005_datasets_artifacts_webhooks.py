@@ -15,7 +15,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """To this version."""
+    """Upgrade to this version."""
     op.create_table('datasets',
     sa.Column('id', sa.String(length=40), nullable=False),
     sa.Column('project', sa.String(length=64), nullable=False),

@@ -13,7 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """To this version."""
+    """Upgrade to this version."""
     op.execute(
         "UPDATE cohorts SET queue = queue || '.tensorflow' WHERE finished_at IS NULL "
         "AND experiment_id IN (SELECT experiment_id FROM cohorts WHERE attempt > 0)"

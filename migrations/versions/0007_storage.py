@@ -14,10 +14,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """To this version. Of what is there, the size follows from rows and features: four bytes a number, eight a target.
+    """Upgrade. Sizes of existing datasets follow from rows and features: four bytes a number, eight a target.
 
-    Columns are added and dropped in place: SQLite lets no table be dropped, and so none be made anew, to which rows of
-    another refer.
+    Columns are added and dropped in place: SQLite drops no table, and so recreates none, to which rows of another refer.
     """
     op.add_column("datasets", sa.Column("stored_bytes", sa.BigInteger(), nullable=False, server_default="0"))
     rows, features = (f"json_extract(document, '$.{name}')" for name in ("rows", "features"))

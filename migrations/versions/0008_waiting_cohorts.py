@@ -15,7 +15,7 @@ _WAITING = sa.text("finished_at IS NULL AND lease_owner IS NULL")
 
 
 def upgrade() -> None:
-    """To this version."""
+    """Upgrade to this version."""
     op.add_column("cohorts", sa.Column("project", sa.String(length=64), nullable=False, server_default="default"))
     op.execute(
         "UPDATE cohorts SET project = (SELECT project FROM experiments WHERE experiments.id = cohorts.experiment_id)"

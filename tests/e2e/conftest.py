@@ -18,7 +18,7 @@ beside these have two of their own."""
 
 @pytest.fixture(scope="session")
 def environment(store: str) -> Iterator[dict[str, str]]:
-    """What tells a service which stack to use; its database is its own."""
+    """Environment of a service: its stack, and a database of its own."""
     if store == "sqlite":
         yield {}
         return

@@ -24,7 +24,7 @@ def free_port() -> int:
 
 
 def is_alive(process_id: int) -> bool:
-    """Whether a process runs; one that has ended and waits to be buried does not."""
+    """True if a process runs and is no zombie."""
     try:
         os.kill(process_id, 0)
         state = Path(f"/proc/{process_id}/stat")
@@ -72,7 +72,7 @@ class Service:
         self.stop()
 
     def wait_until_ready(self, workers: int = 1) -> None:
-        """Until the API answers and so many workers are alive."""
+        """Wait until the API answers and so many workers are alive."""
         deadline = time.monotonic() + 90
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.log.read_text()

@@ -1,4 +1,4 @@
-"""What was trained can be downloaded, read and asked: it is the network of the best epoch, and no other."""
+"""Download of trained networks and predictions: always the network of the best epoch."""
 
 import os
 import signal
@@ -100,7 +100,7 @@ def test_many_trials_of_one_cohort_have_each_their_own(service: Service) -> None
 
 
 def test_restore_best_weights_is_kept_as_keras_would(service: Service) -> None:
-    """What it watches may be another metric than the objective."""
+    """Early stopping may monitor another metric than the objective."""
     trial = trained(
         service,
         optimizer={"name": "adam", "learning_rate": 0.05},

@@ -32,7 +32,7 @@ def jax_worker(service: Service) -> Iterator[Any]:
 
 
 def backends(service: Service, experiment_id: str) -> list[str]:
-    """With what each trial was trained, as its record says."""
+    """Return the backend that each trial records."""
     ids = [trial.id for trial in service.client.list_trials(experiment_id)]
     return [service.http.get(f"/v1/trials/{trial_id}").json()["environment"]["backend"] for trial_id in ids]
 

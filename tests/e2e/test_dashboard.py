@@ -46,7 +46,7 @@ def trials(page: Page) -> Locator:
 
 
 def serious(page: Page) -> list[str]:
-    """What axe-core finds, but for plotly's own toolbar and what is minor."""
+    """Return axe-core's findings, except minor ones and those of plotly's toolbar."""
     found = Axe().run(page, context={"exclude": [[".modebar"]]})
     return [
         f"{violation['id']}: {violation['help']}: {[node['html'][:120] for node in violation['nodes']]}"

@@ -1,4 +1,4 @@
-"""What was accepted ends, whatever dies."""
+"""Accepted experiments end, whatever process dies."""
 
 import contextlib
 import os
@@ -129,7 +129,7 @@ def test_a_worker_begins_anew_after_so_many_programs_and_loses_nothing(start: Ca
 def test_a_worker_started_on_the_same_machine_takes_over_without_waiting_for_the_lease(
     start: Callable[..., Service],
 ) -> None:
-    """As a container that restarts by itself, or a service of systemd: nobody passes on an exit code."""
+    """Restarted containers and systemd services get no exit code of their predecessor."""
     service = start("--workers", "0", FITTINGROOM_LEASE_SECONDS="3600")
     service.wait_until_ready(workers=0)
     killed = service.start_worker()

@@ -135,7 +135,7 @@ class Cluster:
         until(lambda: self.client.get_experiment(experiment_id).progress.epochs_completed >= count)
 
     def weights(self, experiment_id: str) -> list[tuple[int | None, str | None]]:
-        """Of each trial the epoch whose weights were kept, and their bits in short."""
+        """Return the epoch of each trial's stored weights, and a digest of them."""
         found: list[tuple[int | None, str | None]] = []
         with self.database.reading() as session:
             for row in list_trials(session, experiment_id):
@@ -149,7 +149,7 @@ class Cluster:
     def assert_kept(
         self, experiment_id: str, attempts: int | None = None, faults: int | None = None, *, weights: bool = True
     ) -> None:
-        """It ends, with the history and the weights of an undisturbed run, and nothing else is left behind."""
+        """Check that an experiment ends with the history and weights of an undisturbed run, and leaves no files."""
         view = self.client.wait(experiment_id, timeout=300)
         trials = self.trials(experiment_id)
         assert view.state.value == "completed", [trial.fault for trial in trials]

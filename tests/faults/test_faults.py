@@ -1,4 +1,4 @@
-"""What is broken, and what is kept: no accepted experiment lost, no epoch twice, no gap, a state that is true."""
+"""Fault injection: no accepted experiment lost, no epoch duplicated or missing, states correct."""
 
 import json
 import random
@@ -246,7 +246,7 @@ def test_disk_full_on_artifact(cluster: Cluster) -> None:
 
 
 def test_disk_full_for_a_while_on_artifact(cluster: Cluster) -> None:
-    """It is waited for, and nothing is lost."""
+    """Writing is retried, and nothing is lost."""
     view = cluster.client.submit(SWEEP)
     cluster.worker("disk_full_for_a_while")
     cluster.assert_kept(view.id, attempts=1, faults=0)
@@ -485,7 +485,7 @@ def test_a_worker_of_an_older_version_leaves_the_work_alone(cluster: Cluster) ->
 
 
 def test_nothing_was_left_behind(cluster: Cluster) -> None:
-    """After all of the above, and after the checkpoints were swept of cohorts that ended while nobody held them."""
+    """Last test: nothing is left once checkpoints of ended cohorts are swept."""
     examined = cluster.run("-m", "fittingroom", "doctor", "--mend")
     assert examined.returncode == 0, examined.stdout + examined.stderr
     assert cluster.ask("SELECT count(*) FROM cohorts WHERE finished_at IS NULL") == 0

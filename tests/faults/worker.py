@@ -18,7 +18,7 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 
 
 def die() -> None:
-    """As `kill -9` would have it."""
+    """Kill this process by SIGKILL."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -92,7 +92,7 @@ def test_head_to_empty(empty: Database) -> None:
 
 
 def test_what_has_begun_stays_with_tensorflow(empty: Database) -> None:
-    """Before 0006 there was no other backend; what had not begun may go to any."""
+    """There was no other backend before 0006; cohorts that had not begun may go to any."""
     run(empty, "upgrade", "0005")
     experiment = (
         "INSERT INTO experiments (id, project, name, dataset, spec, objective_metric, objective_direction, version, "

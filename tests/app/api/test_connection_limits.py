@@ -180,7 +180,7 @@ GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 def test_empty_line_after_an_answer_keeps_no_connection(
     shared_http: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It begins no request, but it ends the wait for one."""
+    """An empty line begins no request, but ends the wait for one."""
     with connected(shared_http) as connection:
         connection.sendall(GET)
         assert connection.recv(65_536).startswith(b"HTTP/1.1 200")

@@ -1,4 +1,4 @@
-"""Which candidate fits, and what of that is luck: hand-worked cases, and a simulation of what is promised."""
+"""Comparison of candidates: hand-worked cases, and a simulation of the promised error rates."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -138,7 +138,7 @@ def test_what_stands_beside_the_ranking() -> None:
 
 
 def test_many_candidates_are_judged_more_strictly() -> None:
-    """What two seeds' worth of luck would show somewhere among twenty is not shown by being the best of twenty."""
+    """Twenty candidates need stronger evidence than two."""
     leader = [0.50, 0.52, 0.51, 0.53]
     other = [0.515, 0.54, 0.515, 0.55]  # p is 0.03 by itself
     alone = compared(a=leader, b=other).candidates[1].against_leader

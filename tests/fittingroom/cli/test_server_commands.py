@@ -113,7 +113,7 @@ def test_data_folder_is_for_its_owner_alone(run: Run, tmp_path: Path) -> None:
 
 
 def test_data_folder_that_was_there_keeps_its_mode(run: Run, tmp_path: Path) -> None:
-    """It may be one that its owner shares."""
+    """The owner may share the folder."""
     folder = tmp_path / "shared"
     folder.mkdir(mode=0o750)
     run("migrate", "--data-dir", str(folder))

@@ -92,7 +92,7 @@ def test_a_submit_whose_answers_are_lost_is_made_once(lossy: Lossy, http: httpx.
 def test_service_that_is_gone_for_long_is_waited_for(
     lossy: Lossy, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By time, and not by so many attempts."""
+    """The limit is a time, not a number of attempts."""
     monkeypatch.setattr("fittingroom.client.retries._growing", lambda _: 0.01)
     lossy.losses = 50
     with Client(lossy.url) as client:

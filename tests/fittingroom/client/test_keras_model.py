@@ -1,4 +1,4 @@
-"""What `client.fit` sends: a compiled Keras model in the words of a spec, held against Keras itself.
+"""Spec of a compiled Keras model, as `client.fit` sends it, held against Keras itself.
 
 Stands among the workers' tests because it needs Keras; `fittingroom.client.keras_model` does not.
 """

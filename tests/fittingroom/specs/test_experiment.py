@@ -1,4 +1,4 @@
-"""What a spec accepts, and what it says of what it does not."""
+"""Accepted and refused specs."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What `model.to_json()` gives is translated into the same network."""
+"""Round trip of `model.to_json()` to an equal network."""
 
 import json
 from typing import Any
@@ -64,7 +64,7 @@ def translated(model: keras.Model, *, as_text: bool = False) -> Model:
 @pytest.mark.parametrize("as_text", [False, True])
 @pytest.mark.parametrize("make", [residual, sequential])
 def test_it_is_the_same_network(make: Any, *, as_text: bool) -> None:
-    """With the same weights it gives the same outputs and losses; and it is built from nothing but our own words."""
+    """Equal weights give equal outputs and losses; the spec has no Keras document in it."""
     keras.utils.clear_session(free_memory=False)
     original = make()
     original.compile("adam", "mse")  # what it was compiled with does not matter

@@ -1,4 +1,4 @@
-"""What is over goes, and leaves nothing behind; what is left over is found."""
+"""Retention removes ended experiments completely, and orphaned files are found."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""From search spaces to trials."""
+"""Sampling of trials from search spaces."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What the two kinds of database do that is not the same."""
+"""Differences between the two databases."""
 
 import contextlib
 from concurrent.futures import ThreadPoolExecutor

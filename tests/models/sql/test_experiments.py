@@ -154,7 +154,7 @@ def test_workers_are_listed_while_they_are_heard_of(database: Database) -> None:
 
 
 def test_worker_is_not_known_by_its_host_and_process(database: Database) -> None:
-    """In containers many have the same of both."""
+    """Containers may share both."""
     with database.writing() as session:
         for instance in ("one", "two", None):
             worker_registry.add_worker(

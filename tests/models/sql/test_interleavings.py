@@ -29,7 +29,7 @@ Work = Callable[[Session], Any]
 
 
 def reachable() -> dict[TrialState, set[TrialState]]:
-    """To which states the law leads from each, in any number of steps."""
+    """Return the states reachable from each in any number of transitions."""
     found = {state: {state} for state in TrialState}
     for _ in TrialState:
         for state, targets in found.items():
@@ -49,7 +49,7 @@ class Service(RuleBasedStateMachine):
         self.claims: list[Claim] = []
         self.before: dict[str, Any] | None = None
         self.is_alone = True
-        """Whether what is seen before a change still holds when it is made."""
+        """True if no other change can come between a look and a change."""
 
     @initialize()
     def begin(self) -> None:
@@ -116,7 +116,7 @@ class Service(RuleBasedStateMachine):
         return lambda session: transitions.mark_failed(session, claim, {"kind": "usage", "message": "no"})
 
     def stop(self, draw: Callable[[Any], Any]) -> Work:
-        """What a worker does at an epoch's end."""
+        """Act as a worker at the end of an epoch."""
         claim = self.any_claim(draw)
 
         def work(session: Session) -> None:

@@ -99,7 +99,7 @@ def reference(name: str) -> dict[str, Any]:
 
 
 AUC_STEPS = {"shape: many rows to validate on": 2.5e-5}
-"""Of 24,000 predictions an epoch one may be rounded across a threshold of AUC, which moved it by 1.8e-5."""
+"""Tolerance: one of 24,000 predictions per epoch may be rounded across a threshold, which moved AUC by 1.8e-5."""
 
 
 def assert_agrees_with_stored(name: str, found: Recording, expected: dict[str, Any]) -> None:

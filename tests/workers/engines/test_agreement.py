@@ -73,7 +73,7 @@ SMOOTH = LAYERS.filter(lambda layer: layer["type"] != "activation" or layer["act
 
 
 def has_gradient_of_rounding(inner: list[dict[str, Any]]) -> bool:
-    """Whether a shift stands before a batch normalization, which takes it away again.
+    """True if a bias precedes a batch normalization, which cancels it.
 
     The shift's gradient is then 0 but for rounding, and Adam and its like make whole steps of that.
     """

@@ -48,7 +48,7 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def histories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Of every document, by backend; TensorFlow's first weights are those of both."""
+    """Histories of every document by backend, both from TensorFlow's initial weights."""
     folder = tmp_path_factory.mktemp("between")
     (folder / "documents.json").write_text(json.dumps(DOCUMENTS))
     found = {}

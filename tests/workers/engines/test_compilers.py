@@ -7,7 +7,7 @@ from workers.engines.fused.compilers import KnownCompilers
 
 
 def test_workers_with_the_same_process_id_may_write_at_once(tmp_path: Path) -> None:
-    """As in containers that share a folder; threads have the same id, too."""
+    """Containers that share a folder may have equal ids; so do threads."""
     file = tmp_path / "compilers.json"
 
     def write(number: int) -> None:

@@ -1,4 +1,4 @@
-"""How the fused engine goes about it: programs that are kept, trials that stop, memory that is kept to."""
+"""Fused engine: cached programs, stopped trials, memory limits."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What is JAX's alone: doubles out of two float32, and a worker without TensorFlow."""
+"""JAX backend: doubles from two float32, and a worker without TensorFlow."""
 
 import subprocess
 import sys

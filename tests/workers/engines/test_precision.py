@@ -1,4 +1,4 @@
-"""How precisely matrices are multiplied: as the spec says, never otherwise."""
+"""Precision of matrix products: exactly as in the spec."""
 
 from typing import Any
 

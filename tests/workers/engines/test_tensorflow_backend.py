@@ -1,4 +1,4 @@
-"""What is TensorFlow's alone: two makes of a program, and random numbers by arithmetic."""
+"""TensorFlow backend: two compilers, and random numbers by arithmetic."""
 
 import math
 from pathlib import Path
@@ -50,7 +50,7 @@ def test_a_cohort_has_one_compiler_from_its_first_program_to_its_last(monkeypatc
     """Or what goes on after a narrower program, with the one compiler that is known then, would round otherwise."""
 
     class Alternating(dict[str, str]):
-        """What was measured before: the first program that is asked for is faster as a graph, no other is."""
+        """Measurements in which only the first program is faster as a graph."""
 
         def __contains__(self, key: object) -> bool:
             return True
@@ -137,7 +137,7 @@ def test_a_learning_rate_of_one_dies_as_the_readme_says(engine: type[Engine]) ->
 
 
 def test_dropout_in_bfloat16_is_left_to_keras() -> None:
-    """It draws its numbers in bfloat16, so that the masks would be others."""
+    """Keras draws in bfloat16, so our masks would differ."""
     model = layers(TANH, {"type": "dropout", "rate": 0.3}, DENSE_2)
     with pytest.raises(CannotTrainError, match="dropout in bfloat16"):
         trained(FusedEngine(), cohort_of([trial_spec(model=model, precision="mixed_bfloat16")]))

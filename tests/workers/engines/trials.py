@@ -34,7 +34,7 @@ def trial_spec(**changes: Any) -> TrialSpec:
 
 
 def arrays_of(spec: TrialSpec) -> Arrays:
-    """What it trains on; its last layer is dense."""
+    """Return the arrays of a spec whose last layer is dense."""
     arrays, _ = prepare(spec.dataset, spec.fit, target_form(spec.loss, fixed(spec.model.layers[-1].units)))  # type: ignore[union-attr]
     return arrays
 
@@ -103,7 +103,7 @@ def reference_engine() -> ReferenceEngine:
 
 
 def trained(engine: Engine, cohort: Cohort) -> Recording:
-    """What an engine makes of a cohort."""
+    """Train a cohort; return what was reported."""
     recording = Recording(cohort)
     engine.train(cohort, recording)
     return recording

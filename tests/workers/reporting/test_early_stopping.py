@@ -1,4 +1,4 @@
-"""When a trial stops: beside Keras's own callback, and at a loss that is no number."""
+"""Early stopping beside Keras's own callback, and at a loss that is NaN."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ values = st.floats(-2, 2, width=32, allow_subnormal=False) | st.sampled_from([0.
 
 
 class _Model:
-    """What Keras's callback needs of a model: a place to say stop."""
+    """Model with the one attribute that Keras's callback sets."""
 
     stop_training = False
 

@@ -83,7 +83,7 @@ ENGINES: dict[str, Callable[[], Engine]] = {
     "fused, xla": lambda: fused_engine("xla"),
     "reference": reference_engine,
 }
-"""By what is made anew for each attempt, as each is another process."""
+"""Engines by name, made anew for each attempt, as each is another process."""
 TOGETHER, RANDOM = "stopping, plateau, best weights", "dropout, batch normalization"
 """A cohort that meets most rules, and one that draws random numbers."""
 
