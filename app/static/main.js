@@ -52,7 +52,7 @@ async function navigate(isFirst = false) {
   } catch (error) {
     if (!leaving.signal.aborted) {
       main.replaceChildren(
-        el("h1", {}, "This cannot be shown"),
+        el("h1", {}, "This page could not be loaded"),
         el("p", { class: "problem", role: "alert" }, messageOf(error)),
       );
     }

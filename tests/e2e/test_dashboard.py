@@ -236,7 +236,7 @@ def test_metrics_scales_and_the_hyperparameter(page: Page, service: Service) -> 
     page.get_by_label("Metric").select_option("accuracy")
     expect(page.locator(".chart .ytitle")).to_have_text("accuracy")
     page.get_by_label("Scale").select_option("log")
-    page.get_by_label("Over").select_option("optimizer.learning_rate")
+    page.get_by_label("x axis").select_option("optimizer.learning_rate")
     expect(page.locator(".chart .xtitle")).to_have_text("optimizer.learning_rate")
     curves(page, 9, 9)
 
@@ -327,7 +327,7 @@ def test_everything_can_be_reached_by_keyboard(page: Page, service: Service) -> 
     for _ in range(80):
         page.keyboard.press("Tab")
         reached.add(page.evaluate(f"({name})(document.activeElement)"))
-    assert {"Metric", "Over", "Scale", "Find trials", "Trial", "Summary", ".keras", "history", "plot.png"} <= reached
+    assert {"Metric", "x axis", "Scale", "Find trials", "Trial", "Summary", ".keras", "history", "plot.png"} <= reached
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

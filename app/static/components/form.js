@@ -63,7 +63,7 @@ export class SpecForm {
       el(
         "details",
         { open: SELDOM.some((name) => name !== "tags" && spec[name] !== undefined) },
-        el("summary", {}, "Seldom needed"),
+        el("summary", {}, "Advanced"),
         ...shownNames.filter((name) => SELDOM.includes(name)).map(field),
       ),
     );

@@ -64,7 +64,7 @@ export async function showComparison(main, ids, leaving) {
   }
 
   main.replaceChildren(
-    el("h1", {}, "Side by side"),
+    el("h1", {}, "Comparison"),
     el(
       "div",
       { class: "bar" },

@@ -286,7 +286,7 @@ export async function showExperiment(main, id, leaving) {
       { class: "bar" },
       el("label", {}, "Metric", metric),
       el("label", { class: "check" }, both, "training and validation"),
-      el("label", {}, "Over", x),
+      el("label", {}, "x axis", x),
       el("label", {}, "Scale", scale),
       el("label", {}, "Find trials", filter),
       pause,
@@ -297,7 +297,7 @@ export async function showExperiment(main, id, leaving) {
     el("h2", {}, "Trials"),
     table.element,
     candidates,
-    el("h2", {}, "To take along"),
+    el("h2", {}, "Export"),
     el(
       "p",
       {},
@@ -317,7 +317,7 @@ export async function showExperiment(main, id, leaving) {
     el(
       "details",
       {},
-      el("summary", {}, "What was submitted"),
+      el("summary", {}, "Submitted spec"),
       el("pre", { class: "scroll", tabindex: "0" }, JSON.stringify(view.spec, null, 2)),
       el(
         "button",
