@@ -123,7 +123,7 @@ def _against_leader(objective: ObjectiveView, ranked: Sequence[CandidateView]) -
     views = []
     for other, mine, found, pairs in zip(others, advantages, estimate(advantages), needed, strict=True):
         is_over = leader.unended == other.unended == 0
-        is_shown = found is not None and is_over and found.p_value < alpha
+        is_significant = found is not None and is_over and found.p_value < alpha
         view = AgainstLeaderView(
             pairs=len(mine),
             wins=int((mine > 0).sum()),
@@ -131,8 +131,8 @@ def _against_leader(objective: ObjectiveView, ranked: Sequence[CandidateView]) -
             advantage=float(mine.mean()) if len(mine) else None,
             interval=_interval(found),
             probability=None if found is None else found.probability,
-            is_shown=is_shown,
-            seeds_needed=None if is_shown else pairs,
+            is_significant=is_significant,
+            seeds_needed=None if is_significant else pairs,
             sentence="",
         )
         views.append(view.model_copy(update={"sentence": pair_sentence(objective, leader, other, view, len(ranked))}))

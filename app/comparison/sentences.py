@@ -19,20 +19,20 @@ def pair_sentence(
     if versus.interval is None:
         return _without_interval(leader, other, versus, amount)
     span = f"95 % interval {versus.interval.low:.3g} to {versus.interval.high:.3g}"
-    if versus.is_shown:
+    if versus.is_significant:
         return f"{leader.label} beats {other.label} in {versus.wins} of {versus.pairs} seeds; {amount} ({span})."
     if leader.unended or other.unended:
         return f"So far {leader.label} leads {other.label}: {amount} ({span}); not all of their trials have ended."
     needed = "more than 10,000" if versus.seeds_needed is None else f"about {versus.seeds_needed:,}"
     if versus.seeds_needed is not None and versus.seeds_needed <= versus.pairs:
         needed = "a few more"  # so many would do in most cases; in this one they did not
-    if versus.interval.low > 0:  # shown, had the leader been named beforehand
+    if versus.interval.low > 0:  # significant, had the leader been named beforehand
         return (
-            f"{leader.label} leads {other.label} in {versus.wins} of {versus.pairs} seeds: {amount} ({span}). That "
-            f"may be the luck of the best of {among} candidates; {needed} seeds would be needed."
+            f"{leader.label} leads {other.label} in {versus.wins} of {versus.pairs} seeds: {amount} ({span}). This "
+            f"is not significant for the best of {among} candidates; {needed} seeds would be needed."
         )
     return (
-        f"No difference between {leader.label} and {other.label} that {versus.pairs} seeds can show: {amount} "
+        f"No significant difference between {leader.label} and {other.label} over {versus.pairs} seeds: {amount} "
         f"({span}); {needed} would be needed."
     )
 
@@ -40,14 +40,14 @@ def pair_sentence(
 def _without_interval(leader: CandidateView, other: CandidateView, versus: AgainstLeaderView, amount: str) -> str:
     if versus.pairs == 1:
         return (
-            f"{leader.label} leads {other.label}: {amount}, by one seed. Whether that is luck, more seeds tell: "
-            '"seeds": [0, 1, 2, 3, 4].'
+            f"{leader.label} leads {other.label}: {amount}, by one seed. More seeds would tell whether it is "
+            'significant: "seeds": [0, 1, 2, 3, 4].'
         )
     if versus.ties == versus.pairs:
         return f"{leader.label} and {other.label} are equal in each of {versus.pairs} seeds."
     return (
         f"{leader.label} leads {other.label}: {amount} in each of {versus.pairs} seeds, by the very same amount; "
-        "differences without spread tell nothing of luck, more seeds would."
+        "without spread there is no test of significance; use more seeds."
     )
 
 
@@ -72,14 +72,14 @@ def _of_leader(objective: ObjectiveView, found: Sequence[CandidateView]) -> str:
         return runner_up
     if all(against.pairs < 2 for _, against in versus):
         return f"{runner_up} {len(versus)} candidates are behind it."
-    beaten = sum(against.is_shown for _, against in versus)
+    beaten = sum(against.is_significant for _, against in versus)
     if beaten == len(versus):
         return f"{leader.label} beats all {beaten} others. The next: {runner_up}"
-    open_ = [other.label for other, against in versus if not against.is_shown]
+    open_ = [other.label for other, against in versus if not against.is_significant]
     more = len(open_) - _SHOWN_NAMES
     names = "; ".join(open_[:_SHOWN_NAMES]) + (f"; and {more} more" if more > 0 else "")
     return (
-        f"{leader.label} leads, and beats {beaten} of {len(versus)} others; not shown against: {names}. "
+        f"{leader.label} leads, and beats {beaten} of {len(versus)} others significantly, but not: {names}. "
         f"The next: {runner_up}"
     )
 

@@ -124,7 +124,15 @@ def comparison_table(found: ComparisonView) -> RenderableType:
     """A comparison: its sentence, and the candidates, best first."""
     metric = found.objective.metric
     table = _table(
-        "", "candidate", "seeds", f"{metric}, mean", "95 % interval", "leader better", "shown", "gap", "parameters"
+        "",
+        "candidate",
+        "seeds",
+        f"{metric}, mean",
+        "95 % interval",
+        "leader better",
+        "significant",
+        "gap",
+        "parameters",
     )
     for candidate in found.candidates:
         interval, versus = candidate.interval, candidate.against_leader
@@ -134,7 +142,7 @@ def comparison_table(found: ComparisonView) -> RenderableType:
             "-" if candidate.mean is None else f"{candidate.mean:.4g}",
             "-" if interval is None else f"{interval.low:.4g} to {interval.high:.4g}",
             "-" if probability is None else f"{probability:.1%}",
-            "-" if versus is None else "yes" if versus.is_shown else "no",
+            "-" if versus is None else "yes" if versus.is_significant else "no",
             "-" if candidate.generalization_gap is None else f"{candidate.generalization_gap:.3g}",
             f"{candidate.parameter_count:,}",
         )  # fmt: skip

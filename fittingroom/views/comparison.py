@@ -40,7 +40,7 @@ class AgainstLeaderView(View):
     """Confidence interval of the advantage; null with fewer than two pairs, or if all differ by the same amount."""
     probability: float | None
     """Probability that the leader is better, from these pairs alone (Student's t, flat prior)."""
-    is_shown: bool
+    is_significant: bool
     """True if the difference is significant at the 5 % level after Bonferroni correction over all pairs of candidates.
     False until all trials of both have ended."""
     seeds_needed: int | None

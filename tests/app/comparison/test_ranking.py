@@ -64,14 +64,14 @@ def test_a_hand_worked_pair() -> None:
     assert versus.advantage == pytest.approx(0.0366667)
     assert (versus.interval.low, versus.interval.high) == pytest.approx((-0.0012792, 0.0746125), abs=1e-6)
     assert versus.probability == pytest.approx(1 - 0.0533 / 2, abs=1e-4)
-    assert not versus.is_shown
+    assert not versus.is_significant
     assert found.sentence == (
-        "No difference between a and b that 3 seeds can show: val_loss lower by 0.0367 "
+        "No significant difference between a and b over 3 seeds: val_loss lower by 0.0367 "
         "(95 % interval -0.00128 to 0.0746); about 4 would be needed."
     )
 
 
-def test_a_difference_that_is_shown_is_said_so() -> None:
+def test_significant_difference_is_in_the_sentence() -> None:
     ups, downs = [0.030, 0.034, 0.029, 0.031, 0.036], [0.9, 0.8, 0.85, 0.87, 0.83]
     found = compared(ACCURACY, narrow=downs, wide=[value + up for value, up in zip(downs, ups, strict=True)])
     assert found.sentence.startswith(
@@ -79,7 +79,7 @@ def test_a_difference_that_is_shown_is_said_so() -> None:
     )
     versus = found.candidates[1].against_leader
     assert versus is not None
-    assert versus.is_shown
+    assert versus.is_significant
     assert versus.seeds_needed is None
 
 
@@ -90,7 +90,7 @@ def test_pairing_by_seed_sees_what_the_means_hide() -> None:
     found = compared(a=seeds, b=[value + shift for value, shift in zip(seeds, shifts, strict=True)])
     versus = found.candidates[1].against_leader
     assert versus is not None
-    assert versus.is_shown
+    assert versus.is_significant
 
 
 def test_one_seed_shows_nothing_and_says_what_would() -> None:
@@ -100,7 +100,7 @@ def test_one_seed_shows_nothing_and_says_what_would() -> None:
     assert versus is not None
     assert versus.interval is None
     assert versus.probability is None
-    assert not versus.is_shown
+    assert not versus.is_significant
 
 
 @pytest.mark.parametrize(
@@ -146,11 +146,11 @@ def test_many_candidates_are_judged_more_strictly() -> None:
     among = compared(a=leader, b=other, **rest).candidates[1].against_leader
     assert alone is not None
     assert among is not None
-    assert alone.is_shown
-    assert not among.is_shown
+    assert alone.is_significant
+    assert not among.is_significant
     assert alone.interval == among.interval
     assert "in 4 of 4 seeds" in among.sentence
-    assert "the luck of the best of 11 candidates" in among.sentence
+    assert "not significant for the best of 11 candidates" in among.sentence
 
 
 @pytest.mark.parametrize("seeds", [3, 5, 10, 20])
@@ -175,7 +175,7 @@ def test_where_there_is_no_difference_one_in_twenty_shows_one() -> None:
         found = compared(a=list(base + draw.normal(0, 0.02, 5)), b=list(base + draw.normal(0, 0.02, 5)))
         versus = found.candidates[1].against_leader
         assert versus is not None
-        shown += versus.is_shown
+        shown += versus.is_significant
     assert 0.03 <= shown / 600 <= 0.07
 
 
@@ -186,7 +186,7 @@ def test_among_many_candidates_that_are_equal_one_in_twenty_experiments_shows_a_
     for _ in range(300):
         base = draw.normal(0.5, 0.1, 10)
         found = compared(**{f"c{number}": list(base + draw.normal(0, 0.02, 10)) for number in range(10)})
-        shown += any(c.against_leader is not None and c.against_leader.is_shown for c in found.candidates)
+        shown += any(c.against_leader is not None and c.against_leader.is_significant for c in found.candidates)
     assert shown / 300 <= 0.06
 
 
