@@ -22,7 +22,7 @@ commands = typer.Typer()
 
 _Given = ParamSpec("_Given")
 DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Folder of the database and all other files. [default: .fittingroom]")
+    Path | None, typer.Option("--data-dir", help="Folder of the database and all other files. Default: .fittingroom.")
 ]
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")]
@@ -98,7 +98,7 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, data_dir: DataDir = None) -
 @_in_a_sentence
 def worker(
     queues: Annotated[
-        str | None, typer.Option(help="Queues to serve: cpu, gpu or cpu,gpu. [default: by device]")
+        str | None, typer.Option(help="Queues to serve: cpu, gpu or cpu,gpu. Default: by device.")
     ] = None,
     gpu: Annotated[int | None, typer.Option(help="Index of the GPU to use; -1 for none.")] = None,
     data_dir: DataDir = None,
@@ -160,11 +160,11 @@ def create_key(  # noqa: PLR0913 - options
         str, typer.Option(help="read; submit, which includes read; or admin, which includes submit and may delete.")
     ] = "submit",
     expires_in_days: Annotated[
-        float | None, typer.Option(min=0.001, help="Days until the key expires. [default: never]")
+        float | None, typer.Option(min=0.001, help="Days until the key expires. Default: never.")
     ] = None,
-    requests_per_minute: Annotated[int | None, typer.Option(min=1, help="Rate limit. [default: none]")] = None,
+    requests_per_minute: Annotated[int | None, typer.Option(min=1, help="Rate limit. Default: none.")] = None,
     max_unended_trials: Annotated[
-        int | None, typer.Option(min=1, help="Quota of queued and running trials of the project. [default: none]")
+        int | None, typer.Option(min=1, help="Quota of queued and running trials of the project. Default: none.")
     ] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -208,7 +208,7 @@ def revoke_key(
 @_in_a_sentence
 def demo(
     data_dir: DataDir = None,
-    url: Annotated[str | None, typer.Option(help="URL of a running service. [default: start one]")] = None,
+    url: Annotated[str | None, typer.Option(help="URL of a running service. Default: start one.")] = None,
 ) -> None:
     """Train the six exercises over HTTP with live progress, and show the results."""
     _use(data_dir)

@@ -173,7 +173,7 @@ def plot(  # noqa: PLR0913 - options
     experiment_id: Id,
     output: Annotated[Path, typer.Option("--output", "-o", help="Output file: .svg or .png.")],
     *, metric: Annotated[
-        str | None, typer.Option(help="Metric, or several separated by commas. [default: the objective]")
+        str | None, typer.Option(help="Metric, or several separated by commas. Default: the objective.")
     ] = None,
     x: Annotated[str, typer.Option(help="x axis: epoch, or a hyperparameter: optimizer.learning_rate.")] = "epoch",
     seeds: Annotated[str, typer.Option(help="each: a curve per seed; band: mean, lowest and highest.")] = "each",
@@ -249,7 +249,7 @@ def list_datasets(*, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key =
 def upload_dataset(  # noqa: PLR0913 - options
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV, Parquet or NPZ file.")],
     *, name: Annotated[str, typer.Option(help="Name by which specs refer to the dataset.")],
-    target: Annotated[str | None, typer.Option(help="Target column. [default: target]")] = None,
+    target: Annotated[str | None, typer.Option(help="Target column. Default: target.")] = None,
     task: Annotated[str, typer.Option(help="Type of the target: auto, classification or regression.")] = "auto",
     as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None,
 ) -> None:  # fmt: skip
