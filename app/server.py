@@ -21,7 +21,7 @@ SWITCH_SECONDS = 0.001
 
 
 class _Server(uvicorn.Server):
-    """Lets those who wait for a change go as soon as it is told to end."""
+    """Server that ends long polls and streams at shutdown."""
 
     versions: Versions
 

@@ -16,7 +16,7 @@ from models.supervision import INSTANCE, SUPERVISED, predecessor
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 STEADY_SECONDS = 60.0
-"""A child that lived so long starts again after the first, short pause."""
+"""Uptime, in seconds, after which a child's restart backoff is reset."""
 GRACE_SECONDS = 30.0
 """Grace period of a child process, in seconds, before SIGKILL."""
 
@@ -40,7 +40,7 @@ class Child:
 
 
 class Supervisor:
-    """Keeps children alive until it is told to stop."""
+    """Supervisor: restarts its children until it is stopped."""
 
     def __init__(self, children: Mapping[str, Sequence[str]]) -> None:
         """Args: children: by name, a module and its arguments."""

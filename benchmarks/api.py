@@ -1,4 +1,4 @@
-"""`make bench-api`: what the API bears, client and server on the same machine, beside a bare FastAPI app.
+"""`make bench-api`: throughput and latency of the API beside a bare FastAPI app, with client and server on one machine.
 
 The server is a process of its own over a data folder of its own, or over FITTINGROOM_DATABASE_URL; no worker runs:
 what workers write is written here.

@@ -1,4 +1,4 @@
-"""`make bench-long`: how the API bears answers as long as trials times epochs, on an experiment of the largest size.
+"""`make bench-long`: cost of answers as long as trials times epochs, for an experiment of the largest size.
 
 What is measured of each: seconds to the first byte and to the last, the most memory that the API had meanwhile, and
 how long others waited who polled another experiment at the same time.

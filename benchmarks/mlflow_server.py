@@ -1,6 +1,6 @@
 """MLflow's tracking server doing the same: one metric of one run read back, one metric after the other written.
 
-`make bench-api` has it beside the API where the command `mlflow` is to be found.
+`make bench-api` runs it beside the API if the command `mlflow` is installed.
 """
 
 import itertools

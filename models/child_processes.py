@@ -128,7 +128,7 @@ def answer_questions(answer: Callable[[dict[str, Any], bytes], dict[str, Any]], 
 
     Args:
         answer: from a question and its body to what is answered.
-        idle_seconds: after so long without a question the process ends and gives its memory back.
+        idle_seconds: idle timeout, after which the process ends and frees its memory.
     """
     # What libraries print must not come between the answers.
     with os.fdopen(os.dup(1), "wb") as answers:

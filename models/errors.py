@@ -62,7 +62,7 @@ class DatasetExistsError(FittingRoomError):
 
 
 class DatasetInUseError(FittingRoomError):
-    """A dataset is to be deleted, and something needs it."""
+    """A dataset cannot be deleted, as something uses it."""
 
     def __init__(self, name: str, experiment_id: str) -> None:
         super().__init__(

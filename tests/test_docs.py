@@ -97,9 +97,10 @@ def test_every_locked_package_has_a_hash(name: str) -> None:
         ('"""What it is."""', 1),
         ('LIMIT = 1\n"""How many there are."""', 1),
         ('class A:\n    def b(self):\n        """Of each, its name."""', 1),
+        ('"""Bell that tells workers of work."""', 1),
         ('"""Limit of requests."""\nLIMIT = 1\n"""Number of requests, whatever they are."""', 0),
     ],
-    ids=["module", "constant", "method", "names"],
+    ids=["module", "constant", "method", "retired words", "names"],
 )
 def test_docstring_linter_refuses_relative_openings(tmp_path: Path, source: str, refused: int) -> None:
     (tmp_path / "module.py").write_text(source, encoding="utf-8")

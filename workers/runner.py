@@ -59,9 +59,9 @@ class Runner:
 
     Attributes:
         engines: by name; they keep programs and datasets from one cohort to the next.
-        claim: what is being trained, or None; the heartbeat keeps it alive, the reaper rings only while it is None.
+        claim: what is being trained, or None; the heartbeat keeps it alive, the reaper notifies only while it is None.
         claimed_at: since when, on the monotonic clock.
-        reporter: to whom the engine reports, while one trains.
+        reporter: receives the engine's reports during training.
         releasing: set it to end training politely.
         lost: the claim whose lease the heartbeat found gone, if there was one.
     """

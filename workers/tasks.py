@@ -10,12 +10,12 @@ from workers.runner import Runner
 
 
 def register_tasks(celery: Celery, runner: Runner, queues: Collection[str]) -> None:
-    """Tell a worker's Celery application what to do with each message.
+    """Register the task of a worker's Celery application.
 
     Args:
         celery: the application.
-        runner: who trains.
-        queues: what the worker listens to.
+        runner: trains cohorts.
+        queues: the worker's queues.
     """
 
     @celery.task(name=TRAIN)

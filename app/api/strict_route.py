@@ -114,7 +114,7 @@ def refuse_other_media(request: Request) -> None:
 
 
 def refuse_parameter(name: str, found: str, message: str) -> NoReturn:
-    """Refuse a query parameter for what its type cannot tell."""
+    """Refuse a query parameter for a reason that its type cannot express."""
     raise RequestValidationError([{"type": "refused", "loc": ("query", name), "msg": message, "input": found}])
 
 

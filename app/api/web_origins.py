@@ -1,4 +1,4 @@
-"""Other people's web pages: a browser that one of them has sent here is told so and gets nothing.
+"""Protection against DNS rebinding and cross-site requests: refuses foreign hosts and origins.
 
 A page reaches a service on its visitor's own machine in two ways. It can send forms and simple requests there, which
 the browser marks with the page's origin; and its name can be made to resolve to this machine (DNS rebinding), which
@@ -55,7 +55,7 @@ class WebOrigins:
             await problem_response(scope["path"], *refused)(scope, receive, send_with_headers)
 
     def _refusal(self, method: str, headers: Headers) -> tuple[int, str] | None:
-        """The status and the sentence of a refusal, if there is to be one."""
+        """Return status and sentence of a refusal, or None."""
         hosts = headers.getlist("host")
         if not all(len(host) <= _MAX_HOST and self._knows(host) for host in hosts):
             found = repr(", ".join(hosts)[:200])

@@ -106,7 +106,7 @@ def has_keys() -> bool:
 
 @contextlib.contextmanager
 def _database(*, is_made: bool = False) -> Iterator[Database]:
-    """The database, at this version; where it is to be made, its tables are as well."""
+    """Open the database at this version; create it if asked to."""
     settings = read_settings()
     settings.make_folders()
     with contextlib.closing(Database(settings.database_location)) as database:

@@ -1,4 +1,4 @@
-"""`fittingroom doctor`: asks each part of the service how it is, and shows what is left over or stuck."""
+"""`fittingroom doctor`: health of each part of the service, orphaned files, and stuck work."""
 
 import contextlib
 import json
@@ -31,34 +31,34 @@ class Diagnosis:
     workers: int | None = None
     """Number of live workers; None without a database."""
     findings: list[dict[str, object]] = field(default_factory=list)
-    """Inconsistencies: `what` was found, `is_mended`, `can_be_mended`."""
+    """Inconsistencies: `what` was found, `is_fixed`, `can_be_fixed`."""
 
     @property
     def is_well(self) -> bool:
         """True if every part is well and no inconsistency is left."""
-        return set(self.parts.values()) == {_WELL} and all(found["is_mended"] for found in self.findings)
+        return set(self.parts.values()) == {_WELL} and all(found["is_fixed"] for found in self.findings)
 
 
-def run_doctor(*, mend: bool, as_json: bool) -> int:
-    """Examine, mend if that is asked for, and print.
+def run_doctor(*, fix: bool, as_json: bool) -> int:
+    """Check, repair if asked to, and print.
 
     Returns:
-        0 if all is well or was mended, 1 if not.
+        0 if everything is well or was repaired, 1 otherwise.
     """
-    diagnosis = _diagnose(mend=mend)
+    diagnosis = _diagnose(fix=fix)
     if as_json:
         typer.echo(json.dumps(asdict(diagnosis)))
     else:
-        _show(diagnosis, mend=mend)
+        _show(diagnosis, fix=fix)
     return 0 if diagnosis.is_well else 1
 
 
-def _diagnose(*, mend: bool) -> Diagnosis:
+def _diagnose(*, fix: bool) -> Diagnosis:
     settings = read_settings()
     settings.make_folders()
     database, storage = Database(settings.database_location), Storage(settings.storage_location)
 
-    freed = free_scratch(settings) if mend else 0  # first: without a byte on the disk SQLite cannot be opened
+    freed = free_scratch(settings) if fix else 0  # first: without a byte on the disk SQLite cannot be opened
 
     def ask_broker() -> None:
         with create_celery(settings).connection_for_write() as connection:
@@ -74,7 +74,7 @@ def _diagnose(*, mend: bool) -> Diagnosis:
     diagnosis = Diagnosis({part: _answer(ask) for part, ask in parts.items()})
     if freed:
         what = f"{settings.temporary_dir}: {freed:,} bytes of scratch files that processes which died have left"
-        diagnosis.findings.append({"what": what, "is_mended": True, "can_be_mended": True})
+        diagnosis.findings.append({"what": what, "is_fixed": True, "can_be_fixed": True})
     if diagnosis.parts["database"] == _WELL:
         with database.reading() as session:
             diagnosis.workers = len(worker_registry.list_workers(session))
@@ -82,14 +82,14 @@ def _diagnose(*, mend: bool) -> Diagnosis:
         with contextlib.suppress(OSError):  # a storage that does not answer has been named above
             findings = examine(database, storage, settings)
         for finding in findings:
-            what, can_be_mended, is_mended = finding.what, finding.mend is not None, False
-            if mend and finding.mend is not None:
+            what, can_be_fixed, is_fixed = finding.what, finding.fix is not None, False
+            if fix and finding.fix is not None:
                 try:
-                    finding.mend()
-                    is_mended = True
-                except (OSError, FittingRoomError) as error:  # the others may be mended, and make room for this one
-                    what += f" (not mended: {error})"
-            diagnosis.findings.append({"what": what, "is_mended": is_mended, "can_be_mended": can_be_mended})
+                    finding.fix()
+                    is_fixed = True
+                except (OSError, FittingRoomError) as error:  # the others may be fixed, and make room for this one
+                    what += f" (not fixed: {error})"
+            diagnosis.findings.append({"what": what, "is_fixed": is_fixed, "can_be_fixed": can_be_fixed})
     database.close()
     return diagnosis
 
@@ -106,7 +106,7 @@ def _answer(ask: Callable[[], object]) -> str:
     return _WELL
 
 
-def _show(diagnosis: Diagnosis, *, mend: bool) -> None:
+def _show(diagnosis: Diagnosis, *, fix: bool) -> None:
     console = Terminal()
     for part, answer in diagnosis.parts.items():
         console.print(f"[bold]{part:9}[/] [{'green' if answer == _WELL else 'red'}]{escape(answer)}[/]")
@@ -115,10 +115,10 @@ def _show(diagnosis: Diagnosis, *, mend: bool) -> None:
     console.print(f"[bold]workers[/]   {diagnosis.workers} alive")
     for found in diagnosis.findings:
         what = escape(str(found["what"]))
-        if found["is_mended"]:
-            console.print(f"[green]mended[/]    {what}", highlight=False)
+        if found["is_fixed"]:
+            console.print(f"[green]fixed[/]     {what}", highlight=False)
         else:
-            hint = "; --mend would mend it" if found["can_be_mended"] and not mend else ""
+            hint = "; repair it with --fix" if found["can_be_fixed"] and not fix else ""
             console.print(f"[yellow]found[/]     {what}{hint}", highlight=False)
     if not diagnosis.findings:
-        console.print("[green]nothing is left over, nothing is stuck[/]")
+        console.print("[green]no orphaned files, no stuck work[/]")

@@ -133,15 +133,15 @@ def migrate(data_dir: DataDir = None) -> None:
 def doctor(
     data_dir: DataDir = None,
     *,
-    mend: Annotated[bool, typer.Option("--mend", help="Repair what can be repaired.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Repair what can be repaired.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check database and storage for orphaned files and stuck work. Changes nothing without --mend."""
+    """Check database and storage for orphaned files and stuck work. Changes nothing without --fix."""
     _use(data_dir)
 
     from app.commands.doctor import run_doctor  # noqa: PLC0415
 
-    sys.exit(run_doctor(mend=mend, as_json=as_json))
+    sys.exit(run_doctor(fix=fix, as_json=as_json))
 
 
 keys = typer.Typer(help="Manage API keys. Once there is a key, every request needs one.", no_args_is_help=True)

@@ -9,7 +9,7 @@ from fittingroom.views.resources import TrialSummaryView
 def candidates_of(trials: Sequence[TrialSummaryView]) -> list[list[TrialSummaryView]]:
     """The trials of each candidate, one for each seed, in the order in which the candidates first appear.
 
-    Where a random sampler has drawn the same values twice, the second trial is the first one again, and tells nothing.
+    If a random sampler has drawn the same values twice, the second trial repeats the first and is left out.
     """
     groups: dict[tuple[str | None, str], dict[int, TrialSummaryView]] = {}
     for trial in trials:

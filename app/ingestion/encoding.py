@@ -32,7 +32,7 @@ class Refusal(Exception):
     """The file is not as expected.
 
     Attributes:
-        fault: what to tell the client; its pointer names a parameter, or is empty where the file is at fault.
+        fault: for the client; its pointer names a parameter, or is empty if the file is at fault.
     """
 
     def __init__(self, detail: str, parameter: str = "", found: str | None = None) -> None:

@@ -1,7 +1,7 @@
 """Curves and sweeps as pictures.
 
-Colours are those of Okabe and Ito (2008), told apart by the colour-blind; line styles and markers tell the curves
-apart in black and white.
+Colours are those of Okabe and Ito (2008), distinct for the colour-blind; line styles and markers distinguish the
+curves in black and white.
 """
 
 import io
@@ -86,7 +86,7 @@ def _draw_sweep(picture: SweepPicture) -> bytes:
 
 
 def _draw_each(axes: Axes, curves: Sequence[Curve], metrics: Sequence[str]) -> None:
-    """A curve a trial; of too many to tell apart only the leading one has a colour."""
+    """Draw a curve per trial; of many, only the leading one has a colour."""
     labels = {label: number for number, label in enumerate(dict.fromkeys(curve.label for curve in curves))}
     too_many = len(labels) > _LEGEND_AT_MOST
     if too_many:

@@ -1,4 +1,4 @@
-"""Descriptions of pictures: what is to be drawn, as the process that draws is told."""
+"""Descriptions of pictures, sent to the process that draws."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -37,7 +37,7 @@ class CurvesPicture:
     title: str
     """Above the picture."""
     curves: list[Curve]
-    """All metrics of all trials, in the order in which they are to be told apart."""
+    """Metrics of all trials, in the order of their colours."""
     scale: Scale = "auto"
     """Scale of the values; `auto` is logarithmic where the largest is a hundred times the smallest."""
     layout: PanelLayout = "together"

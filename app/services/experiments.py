@@ -103,7 +103,7 @@ class Service:
     async def submit(
         self, spec: ExperimentSpec, idempotency_key: str | None = None
     ) -> tuple[resources.ExperimentView, bool]:
-        """Store an experiment and tell the workers; or find what an earlier submit with the same key has stored.
+        """Store an experiment and notify workers, or find what an earlier submit with the same key has stored.
 
         Returns:
             The experiment as it was stored, and whether it had been stored before.
@@ -265,7 +265,7 @@ class Service:
         )
 
     def list_workers(self) -> list[resources.WorkerView]:
-        """The workers that are alive; what they train for other projects is not told."""
+        """List live workers, without their work for other projects."""
         with self.database.reading() as session:
             rows = worker_registry.list_workers(session)
             own = experiments.list_own_cohorts(session, self.project, [row.cohort_id for row in rows if row.cohort_id])

@@ -9,7 +9,7 @@ from models.sql.usage import count_stored_bytes
 BELIEVED_SECONDS = 60.0
 """Cache TTL, in seconds, of a project's stored bytes."""
 BELIEVED_FULL_SECONDS = 1.0
-"""The same where it is too much: who deletes something as he is told may go on at once."""
+"""Cache TTL of a full project, in seconds, so that deleting something takes effect soon."""
 
 
 class KeptBytes:

@@ -1,6 +1,6 @@
-"""Submits that arrive together are stored together: one transaction, and one wait for the disk, for all of them.
+"""Group commit of submits: those that arrive together are stored in one transaction.
 
-What it has answered is committed; workers are told afterwards.
+Answered submits are committed; workers are notified afterwards.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ class SubmissionWriter:
     """Stores submissions; for one event loop."""
 
     def __init__(self, database: Database, celery: Celery) -> None:
-        """Args: where they are stored, and how workers are told."""
+        """Args: the database, and the Celery application to notify workers."""
         self._database, self._celery = database, celery
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="submitter")
         self._bell = ThreadPoolExecutor(1, thread_name_prefix="bell")
@@ -56,7 +56,7 @@ class SubmissionWriter:
         return await asyncio.shield(future)
 
     def store(self, submissions: Sequence[Submission]) -> list[Accepted | Refused]:
-        """Store experiments in one transaction, and tell the workers; blocks."""
+        """Store experiments in one transaction, and notify workers; blocks."""
         attempts = Retrying(retry=retry_if_exception_type(DuplicateRowError), stop=stop_after_attempt(5), reraise=True)
         for attempt in attempts:  # another process may just have used one of the keys: then it is found
             with attempt, self._database.writing() as session:
@@ -65,7 +65,7 @@ class SubmissionWriter:
         return answers
 
     def store_together(self, chunks: Iterable[Sequence[Submission]]) -> list[Accepted]:
-        """Store experiments all or none, in one transaction, and tell the workers; blocks.
+        """Store all experiments or none, in one transaction, and notify workers; blocks.
 
         Raises:
             KeyReusedError: one of their keys was used for another spec; nothing was stored.
@@ -83,9 +83,9 @@ class SubmissionWriter:
         return stored
 
     def ring(self, cohorts: Iterable[WaitingCohort]) -> None:
-        """Tell the workers that something waits, some time soon; returns at once.
+        """Notify workers of cohorts in the background; returns at once.
 
-        Without a broker it is accepted all the same: the rows are queued, and a reaper tells those who are idle.
+        Without a broker the rows stay queued, and a reaper notifies idle workers later.
         """
         by_queue: Counter[str] = Counter()
         chosen = []

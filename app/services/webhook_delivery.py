@@ -1,7 +1,7 @@
-"""Tells whoever asked that an experiment has ended: signed, tried again, and never into a private network.
+"""Delivery of webhooks: signed, retried, and never into a private network.
 
-A name is looked up once, every address it has must be a public one, and the connection goes to that very address:
-what the name stands for a moment later does not matter.
+A name is resolved once, every address must be public, and the connection goes to the resolved address, so that a
+later change of the name has no effect (DNS rebinding).
 """
 
 import contextlib
@@ -80,7 +80,7 @@ def _slots_of(project: str, url: str) -> dict[tuple[str, str], int]:
 
 
 class Messenger(threading.Thread):
-    """Looks once a second whether there is somebody to tell."""
+    """Thread that delivers due webhooks, once a second."""
 
     def __init__(
         self, database: Database, describe: Callable[[str, str], dict[str, object]], *, allow_private: bool
@@ -88,7 +88,7 @@ class Messenger(threading.Thread):
         """Set up.
 
         Args:
-            database: where it is written who is to be told.
+            database: has the due deliveries.
             describe: gives an experiment of a project, as JSON.
             allow_private: whether addresses in private networks, and `http`, are fine.
         """
@@ -100,7 +100,7 @@ class Messenger(threading.Thread):
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="webhook")
 
     def run(self) -> None:
-        """Tell until `end` is called."""
+        """Deliver until `end` is called."""
         while not self._is_ending:
             self._woken.wait(INTERVAL_SECONDS)
             self._woken.clear()
@@ -110,7 +110,7 @@ class Messenger(threading.Thread):
                 _log.warning("webhooks_missed", error=type(error).__name__)
 
     def sweep(self) -> None:
-        """Begin to tell all that is to be told now and has a slot; waits for nobody."""
+        """Start all due deliveries that have a slot, without waiting for them."""
         with self._database.reading() as session:
             if self._slots.are_all_taken() or not webhooks.are_deliveries_due(session):
                 return
@@ -136,7 +136,7 @@ class Messenger(threading.Thread):
                 self._threads.submit(self._tell_in_slot, delivery)
 
     def end(self) -> None:
-        """Tell nobody any more; what is being told is told to its end."""
+        """Start no more deliveries, and finish the running ones."""
         self._is_ending = True
         self._woken.set()
         self.join(2 * ANSWER_SECONDS)

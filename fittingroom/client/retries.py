@@ -40,7 +40,7 @@ class Pauses:
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        """Something was heard."""
+        """Reset the backoff: the service answered."""
         self._heard_at, self._pause = time.monotonic(), 0.25
 
     def after(self, error: Exception) -> float:

@@ -22,7 +22,7 @@ _FILLERS = "\u115f\u1160\u2800\u3164\uffa0"
 
 
 def invisible_fault(text: str) -> str | None:
-    """Return the fault of a text that is to be stored and shown, or None if it has none."""
+    """Return the fault of a text to store and show, or None."""
     found = _INVISIBLE.search(text)
     if found is not None:
         character = found[0]

@@ -25,7 +25,7 @@ class Finding:
     """One thing that is not as it should be."""
 
     what: str
-    mend: Callable[[], object] | None
+    fix: Callable[[], object] | None
     """Repair action; None if a person has to decide."""
 
 

@@ -1,4 +1,4 @@
-"""A thread that looks after work nobody looks after: leases that ran out, work nobody was told of, files left behind.
+"""Reaper thread: expired leases, unannounced work, orphaned files.
 
 It runs in every worker and in the API. Any number of these may run at once; each change is conditional.
 """
@@ -56,7 +56,7 @@ class Reaper(threading.Thread):
                 _log.warning("sweep_missed", error=type(error).__name__)
 
     def sweep(self) -> None:
-        """Put back what lost its lease; tell those who are idle of what waits."""
+        """Requeue cohorts with expired leases; notify idle workers of queued work."""
         with self._database.reading() as session:
             expired = has_expired_leases(session)
         if expired:

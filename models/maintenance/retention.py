@@ -25,7 +25,7 @@ from models.storage import Storage
 DAY_SECONDS = 86_400.0
 WORKERS_KEPT_SECONDS = 7 * DAY_SECONDS
 UPLOAD_TIME = dt.timedelta(hours=1)
-"""Between the writing of a dataset's numbers and that of its schema there is never so much."""
+"""Age, in seconds, from which arrays without a schema are orphaned: an upload takes less."""
 
 
 def tidy(database: Database, storage: Storage, settings: Settings) -> list[str]:
@@ -122,7 +122,7 @@ def _remove_datasets(database: Database, storage: Storage) -> list[str]:
 
 
 def _delete_expired(database: Database, seconds: float) -> list[str]:
-    """Delete the experiments that ended so long ago."""
+    """Delete experiments that ended before the retention time."""
     unended = exists().where(TrialTable.experiment_id == ExperimentTable.id, TrialTable.state.not_in(TERMINAL))
     latest = select(func.max(TrialTable.finished_at)).where(TrialTable.experiment_id == ExperimentTable.id)
     with database.reading() as session:

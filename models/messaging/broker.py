@@ -1,7 +1,7 @@
-"""The queue: one Celery application for both processes, and the bell that tells workers that there is work.
+"""Celery application of both processes, and notification of workers.
 
-A message says that a queue has work, not which: the worker asks SQL for what is next. So one that is lost or comes
-twice changes nothing but latency, and a queue needs no more of them than there are workers to take them.
+A message says that a queue has work, not which: the worker asks SQL for the next cohort. A lost or repeated message
+affects only latency, and a queue needs no more messages than there are workers.
 """
 
 from collections import Counter
@@ -72,13 +72,12 @@ def _transport_options(settings: Settings, url: str) -> dict[str, object]:
 
 
 def ring(celery: Celery, cohorts: Iterable[WaitingCohort], listeners: Mapping[str, int]) -> None:
-    """Tell workers of cohorts that wait; no more workers than there are, as the others would find nothing.
+    """Notify workers of queued cohorts, at most one message per live worker.
 
     Args:
         celery: the application.
-        cohorts: what waits.
-        listeners: how many live workers listen to each queue. One that is not known of yet may, so there is always
-            room for one message.
+        cohorts: the queued cohorts.
+        listeners: number of live workers of each queue. An unknown one may be starting, so one message is always sent.
 
     Raises:
         BrokerUnavailableError: the broker did not take a message; those after it were not tried.

@@ -1,4 +1,4 @@
-"""Celery's filesystem transport, with two things mended: a message appears whole or not at all; others are dropped.
+"""Celery's filesystem transport with two fixes: messages appear atomically, and malformed ones are dropped.
 
 Kombu 5.7 opens the file under its final name and then writes it, so a reader that looks in between takes an empty
 message and dies of it. Here the file is written under another name and renamed.

@@ -1,4 +1,4 @@
-"""Celery's Redis transport, with one thing mended: what is no message is dropped."""
+"""Celery's Redis transport with one fix: malformed messages are dropped."""
 
 from queue import Empty
 from typing import Any

@@ -1,7 +1,6 @@
-"""API keys: who may do what, in which project.
+"""API keys, with scope and project.
 
-A key is shown once, when it is made; what is stored is its hash. A key is 256 random bits, so a plain hash tells
-nothing of it.
+A key is shown once, at creation; only its hash is stored. A key has 256 random bits, so a plain hash suffices.
 """
 
 import datetime as dt

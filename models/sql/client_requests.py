@@ -75,10 +75,10 @@ def request_pause(session: Session, experiment_id: str) -> None:
 
 
 def request_resume(session: Session, experiment_id: str) -> list[WaitingCohort]:
-    """Let a paused experiment go on.
+    """Resume a paused experiment.
 
     Returns:
-        The cohorts that nobody works on, of which workers are to be told after the commit; none if it was not paused.
+        Its unclaimed cohorts, for notifying workers after the commit; none if it was not paused.
 
     Raises:
         NotFoundError: the experiment is gone.

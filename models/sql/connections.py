@@ -14,7 +14,7 @@ _SILENT_SECONDS = 60
 """Timeout, in seconds, after which PostgreSQL drops a silent writer and its locks. Its default keeps those of a machine
 that is gone for two hours, during which nobody could take over its cohorts."""
 _TOO_SILENT = "25P03"
-"""SQLSTATE that PostgreSQL tells the writer then, if it is still there."""
+"""SQLSTATE of that timeout."""
 
 
 def create_engine_at(location: str | Path) -> Engine:
@@ -52,7 +52,7 @@ def _is_busy(error: BaseException) -> bool:
 def _turn_to_wal(cursor: DBAPICursor) -> None:
     """Give the file a write-ahead log, which it then keeps.
 
-    SQLite does not wait for a lock here: of processes that open a new file at once, some are told that it is locked.
+    SQLite does not wait for a lock here: if several processes open a new file at once, some get an error.
     """
     cursor.execute("PRAGMA journal_mode=WAL")
 

@@ -28,9 +28,9 @@ class Progress:
 
 
 def get_experiment(session: Session, experiment_id: str, project: str | None = None) -> ExperimentTable:
-    """One experiment, or NotFoundError; that of another project than the one given is not found either.
+    """Return an experiment; NotFoundError, also for other projects' experiments.
 
-    What cannot be an id is not looked for.
+    Malformed ids are refused without a query.
     """
     found = session.get(ExperimentTable, experiment_id) if is_id("exp", experiment_id) else None
     if found is None or project not in {None, found.project}:
@@ -39,9 +39,9 @@ def get_experiment(session: Session, experiment_id: str, project: str | None = N
 
 
 def get_trial(session: Session, trial_id: str, project: str | None = None) -> TrialTable:
-    """One trial, or NotFoundError; that of another project than the one given is not found either.
+    """Return a trial; NotFoundError, also for other projects' trials.
 
-    What cannot be an id is not looked for.
+    Malformed ids are refused without a query.
     """
     found = session.get(TrialTable, trial_id) if is_id("trl", trial_id) else None
     if found is None or (project is not None and get_experiment(session, found.experiment_id).project != project):

@@ -38,7 +38,7 @@ IDEMPOTENCY_SECONDS = 86_400.0
 
 @dataclass(frozen=True)
 class Submission:
-    """An experiment as it is to be stored."""
+    """An experiment to store."""
 
     project: str
     spec: ExperimentSpec

@@ -201,7 +201,7 @@ class EpochTable(Base):
 
 
 class WorkerTable(Base):
-    """A worker process: what it serves, when it was last heard of, what it is doing."""
+    """A worker process: its queues, last heartbeat, and current cohort."""
 
     __tablename__ = "workers"
 

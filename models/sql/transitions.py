@@ -21,17 +21,17 @@ from models.sql.turns import note_turn
 
 
 def mark_claimed(session: Session, cohort_id: str, owner: str, lease_seconds: float, backend: str) -> Claim | None:
-    """Take a cohort that nobody holds, and set its queued trials running.
+    """Claim an unclaimed cohort, and set its queued trials running.
 
-    The first claim decides with which of Keras's backends the whole experiment trains.
+    The first claim decides the Keras backend of the whole experiment.
 
     Args:
-        session: in which to do it.
-        cohort_id: which.
-        owner: the worker. It trains one cohort at a time, so one that it holds already is one whose claim it was not
-            told of.
-        lease_seconds: for how long.
-        backend: what the worker trains with.
+        session: an open transaction.
+        cohort_id: the cohort.
+        owner: the worker. It trains one cohort at a time, so a cohort that it holds already is one whose claim was
+            committed without an answer.
+        lease_seconds: duration of the lease.
+        backend: the worker's backend.
 
     Returns:
         None if the cohort is held, paused or gone, or if its experiment trains with another backend.
@@ -192,7 +192,7 @@ def list_cancel_requests(session: Session, claim: Claim) -> set[str]:
 
 
 def move(session: Session, target: TrialState, version: int, which: ColumnElement[bool], **values: object) -> list[str]:
-    """Change the state of those trials from which the law allows it; gives their ids."""
+    """Change the state of trials for which the transition is allowed; return their ids."""
     moved = session.execute(
         update(TrialTable)
         .where(which, TrialTable.state.in_(SOURCES[target]))

@@ -24,7 +24,7 @@ _PER_PROJECT, _LOOKED_AT = 50, 1_000
 
 @dataclass(frozen=True)
 class Delivery:
-    """One attempt to tell somebody."""
+    """One delivery attempt."""
 
     experiment_id: str
     project: str
@@ -35,12 +35,11 @@ class Delivery:
 
 
 def claim_deliveries(session: Session, take: Callable[[str, str], bool]) -> list[Delivery]:
-    """Take the ends that are to be told now; nobody else will, for a while.
+    """Claim due deliveries for a while.
 
     Args:
-        session: in which they are claimed.
-        take: whether there is room to tell a project's end to an address now; what is not claimed after all is the
-            caller's to give back.
+        session: an open transaction.
+        take: takes a slot for a project and an address, if there is one. Unused slots are the caller's to give back.
     """
     unended = exists().where(TrialTable.experiment_id == WebhookTable.experiment_id, TrialTable.state.not_in(TERMINAL))
     place = func.row_number().over(partition_by=ExperimentTable.project, order_by=WebhookTable.next_attempt_at)

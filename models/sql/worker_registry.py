@@ -15,7 +15,7 @@ SEEN_SECONDS = 15.0
 
 
 def list_workers(session: Session, *, seen_within_seconds: float = SEEN_SECONDS) -> Sequence[WorkerTable]:
-    """Return the workers that were heard of lately and have not signed off."""
+    """Return the workers with a recent heartbeat that have not signed off."""
     return session.scalars(
         select(WorkerTable)
         .where(WorkerTable.stopped_at.is_(None), WorkerTable.seen_at > clock(-seen_within_seconds))

@@ -12,8 +12,8 @@ from tests.conftest import REDIS, create_postgres_database, drop_postgres_databa
 from tests.e2e.service import Service
 
 REDIS_DATABASE = 9 - 2 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-"""Not the one that anybody else would use; what is left in it harms nobody, as a message is only a bell. Tests that run
-beside these have two of their own."""
+"""Redis database that is not in common use. Leftover messages do no harm. Test processes that run beside this one have
+two of their own."""
 
 
 @pytest.fixture(scope="session")

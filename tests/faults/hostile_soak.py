@@ -128,7 +128,7 @@ class Soak:
         return client
 
     def run(self, seconds: float) -> int:
-        """Disturb for so long, wait for the end of all, and judge."""
+        """Disturb for some minutes, wait for the end of all experiments, and judge."""
         workers = [self._cluster.worker() for _ in range(WORKERS)]
         self._cluster.end(self._cluster.rescuer, 60)
         threads = [threading.Thread(target=self._submit, args=(project,)) for project in self._clients]

@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def soak(cluster: Cluster, seconds: float) -> int:
-    """Submit and kill for so long, then wait for the end of all and check the ledger."""
+    """Submit and kill for some minutes, then wait for the end of all experiments and check the ledger."""
     chance = random.Random(11)  # noqa: S311 - the same blows each time
     cluster.environment |= {"FITTINGROOM_MAX_FAULTS": "100", "FITTINGROOM_LEASE_SECONDS": "5"}
     cluster.rescuer.send_signal(signal.SIGCONT)

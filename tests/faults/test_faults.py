@@ -486,7 +486,7 @@ def test_a_worker_of_an_older_version_leaves_the_work_alone(cluster: Cluster) ->
 
 def test_nothing_was_left_behind(cluster: Cluster) -> None:
     """Last test: nothing is left once checkpoints of ended cohorts are swept."""
-    examined = cluster.run("-m", "fittingroom", "doctor", "--mend")
+    examined = cluster.run("-m", "fittingroom", "doctor", "--fix")
     assert examined.returncode == 0, examined.stdout + examined.stderr
     assert cluster.ask("SELECT count(*) FROM cohorts WHERE finished_at IS NULL") == 0
     assert cluster.ask("SELECT count(*) FROM trials WHERE state IN ('queued', 'running')") == 0

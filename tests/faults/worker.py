@@ -251,7 +251,7 @@ def _block_for(seconds: float) -> None:
 
 
 def claim_lost_on_the_way() -> None:
-    """The connection is cut when the claim has been committed and nobody was told."""
+    """Cut the connection after the commit of a claim, before the answer."""
     from models.errors import DatabaseUnavailableError
     from models.sql.database import Database
 

@@ -1,4 +1,4 @@
-"""The law of states."""
+"""State transitions."""
 
 import itertools
 

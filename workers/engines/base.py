@@ -51,7 +51,7 @@ class CohortTrial:
     id: str
     spec: TrialSpec
     ended_after: int | None = None
-    """Epochs after which the trial ended in an earlier attempt; None if it is to be trained."""
+    """Epochs after which the trial ended in an earlier attempt; None if unfinished."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ class Monitor:
     """Watches one metric."""
 
     def __init__(self, metric: str, mode: Literal["auto", "min", "max"], min_delta: float) -> None:
-        """Args: the metric's name, which way is better (`auto`: the name tells), the least change that counts."""
+        """Args: the metric's name, its direction (`auto`: inferred from the name), the minimum change."""
         self._metric = metric
         self._less_is_better = better_direction(metric) == "minimize" if mode == "auto" else mode == "min"
         self._min_delta = -min_delta if self._less_is_better else min_delta

@@ -57,7 +57,7 @@ class Reporter:
             recorder: takes the epochs.
             checkpoints: take the checkpoints.
             artifacts: take the weights that trials end with.
-            checkpoint_seconds: how often there is to be one.
+            checkpoint_seconds: interval between checkpoints.
         """
         self._engine = engine
         self._recorder, self._checkpoints, self._artifacts = recorder, checkpoints, artifacts

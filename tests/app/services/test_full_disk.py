@@ -136,9 +136,9 @@ def test_doctor_frees_a_full_disk(disk: Path, monkeypatch: pytest.MonkeyPatch) -
     fill(disk, 0)
     found = json.loads(CliRunner().invoke(build(), ["doctor", "--json"]).stdout)
     assert "full" in found["parts"]["storage"]
-    mended = CliRunner().invoke(build(), ["doctor", "--mend", "--json"])
-    assert mended.exception is None or isinstance(mended.exception, SystemExit), mended.exception
-    assert [finding["is_mended"] for finding in json.loads(mended.stdout)["findings"]] == [True, True]
+    fixed = CliRunner().invoke(build(), ["doctor", "--fix", "--json"])
+    assert fixed.exception is None or isinstance(fixed.exception, SystemExit), fixed.exception
+    assert [finding["is_fixed"] for finding in json.loads(fixed.stdout)["findings"]] == [True, True]
     assert not scratch.exists()
     assert not (left / "old.npz").exists()
     with contextlib.closing(Database(settings.database_location)) as database:

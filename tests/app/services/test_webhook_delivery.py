@@ -1,4 +1,4 @@
-"""Webhooks: who asked is told of the end, once it is over, signed, again until it is heard, and nobody in private."""
+"""Webhooks: delivered once an experiment has ended, signed, retried, and never into a private network."""
 
 import base64
 import contextlib
@@ -67,7 +67,7 @@ def receiving(*statuses: int) -> Iterator[Receiver]:
 
 
 class Sweeps:
-    """Counts how often an API has looked whom to tell."""
+    """Counts the sweeps of an API."""
 
     def __init__(self) -> None:
         self._ended = 0
@@ -214,7 +214,7 @@ def test_public_address_may_be_called(address: str) -> None:
 def test_silent_receivers_of_others_delay_nobody(
     database_url: str, tmp_path: Path, make_key: MakeKey, sweeps: Sweeps
 ) -> None:
-    """Sixty ends of one project wait for receivers that never answer, and one of another project is told."""
+    """Sixty silent receivers of one project do not delay a delivery of another project."""
     del sweeps  # it looks often
     settings = Settings(data_dir=tmp_path / "data", database_url=database_url, allow_private_webhooks=True)
     (_, theirs), (_, mine) = make_key(), make_key(project="two")

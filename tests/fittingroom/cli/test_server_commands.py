@@ -216,7 +216,7 @@ def test_doctor_names_fault_to_people_and_programs(run: Run) -> None:
     run("migrate")
     well = run("doctor", "--json")
     assert (well.exit_code, json.loads(well.stdout)["findings"]) == (0, [])
-    assert "nothing is stuck" in run("doctor").stdout
+    assert "no stuck work" in run("doctor").stdout
 
 
 @contextmanager

@@ -115,7 +115,7 @@ def test_a_paused_experiment_is_not_claimed_until_it_is_resumed(database: Databa
             client_requests.request_pause(session, claim.experiment_id)
 
 
-def test_the_doctor_finds_and_mends(database: Database, storage: Storage, settings: Settings) -> None:
+def test_doctor_finds_and_fixes(database: Database, storage: Storage, settings: Settings) -> None:
     assert examine(database, storage, settings) == []
     (stuck, _), (lost, lost_trials), (open_, open_trials) = (claim_one(database) for _ in range(3))
     record(database, lost, lost_trials[0], 1)
@@ -135,10 +135,10 @@ def test_the_doctor_finds_and_mends(database: Database, storage: Storage, settin
         open_trials[0],
     ]
     for finding in findings:
-        if finding.mend is not None:
-            finding.mend()
+        if finding.fix is not None:
+            finding.fix()
     [left] = examine(database, storage, settings)
     assert "says 3 epochs, has 0" in left.what
-    assert left.mend is None
+    assert left.fix is None
     assert states(database, stuck) == states(database, lost) == ["queued", "queued"]
     assert storage.list_names() == []

@@ -1,4 +1,4 @@
-"""Whatever workers, clients and reapers do, in whatever order and at once: the law of states holds."""
+"""State transitions under any interleaving of workers, clients and reapers."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Several epochs in one call are, to whoever is told of them, epochs like any other."""
+"""Several epochs per call are reported like single ones."""
 
 from collections.abc import Mapping
 from dataclasses import replace

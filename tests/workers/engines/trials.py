@@ -45,7 +45,7 @@ def cohort_of(specs: list[TrialSpec]) -> Cohort:
 
 
 class Recording:
-    """A report that keeps what it is told, and answers as the real one does."""
+    """A report that records its calls, and answers as the real one does."""
 
     def __init__(self, cohort: Cohort) -> None:
         self.histories: Histories = {trial.id: [] for trial in cohort.trials}

@@ -76,7 +76,7 @@ def precision(wanted: Precision) -> Iterator[None]:
 
 
 class TrialNumber(seam.TrialNumber):
-    """Computes with doubles that are pairs of float32: JAX has no others, unless all of it is told to."""
+    """Double arithmetic on pairs of float32: JAX has no doubles unless they are enabled globally."""
 
     def rounded(self, dtype: Any) -> Tensor:  # noqa: ANN401 - JAX's
         """See the seam."""
@@ -192,7 +192,7 @@ class Compiled:
 
 
 class _Stream(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no types
-    """Batches by their number, read in the thread that trains: so the order of an epoch is that of its begin."""
+    """Batches by number, read in the training thread, so that an epoch keeps the order it began with."""
 
     def __init__(
         self, arrays: Sequence[NDArray[Any]], rows_of: Callable[[int], NDArray[np.int64]], batches: int

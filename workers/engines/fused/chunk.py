@@ -1,4 +1,4 @@
-"""The trials of one program call: their states on the device, stacked, the axis of epochs first, then that of trials.
+"""The trials of one program call: their stacked states on the device, epoch axis first, then trial axis.
 
 A call may train several epochs; they are given out one by one, and whoever changes something after one of them has
 those after it trained again.

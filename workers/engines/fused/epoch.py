@@ -77,7 +77,7 @@ class Method:
     """Network, optimizer, loss and metrics of a trial: what its program computes.
 
     Attributes:
-        key: tells it from other methods.
+        key: identifies the method.
         can_map: whether it pays to map it over trials, as far as is known.
         multiplications: what a row takes, once through the network.
         activation_bytes: what the layers make of a batch, in float32.
@@ -92,7 +92,7 @@ class Method:
         Args:
             spec: any trial of the cohort.
             features: how many numbers a row has.
-            key: tells it from other methods.
+            key: identifies the method.
         """
         self.key = key
         self.batch_size = fixed(spec.fit.batch_size)

@@ -73,7 +73,7 @@ class ProgramCache:
 
         Args:
             method: what it computes.
-            variant: how wide it is, and what else tells it from other programs of the method.
+            variant: its width, and what else identifies it among programs of the method.
             arguments: as it will be called with, the course last.
             compiler: which one it must be; None: the faster one.
 

@@ -25,7 +25,7 @@ class Training:
     """Trains a cohort. A trial is known by its place.
 
     Attributes:
-        compiler: with which all its programs are made, once one is: what goes on elsewhere is told of no other.
+        compiler: of all its programs, fixed by the first one, also for a resumed training.
     """
 
     def __init__(self, cohort: Cohort, lanes: Sequence[Lane], method: Method, data: Data, report: Report) -> None:
@@ -36,7 +36,7 @@ class Training:
             lanes: what each trial starts from.
             method: what they compute.
             data: what they train on.
-            report: who is told.
+            report: receives the epochs.
 
         Raises:
             UnusableCheckpointError: the checkpoint is of something else.
