@@ -128,7 +128,7 @@ class Settings(BaseSettings):
             self.database_location.touch(mode=0o600)
 
     def prepare_libraries(self) -> None:
-        """Set the environment of libraries before their import: cache folders in the data folder, and Keras's backend."""
+        """Set the environment of libraries before their import: caches in the data folder, and Keras's backend."""
         os.environ["KERAS_BACKEND"] = self.backend
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         os.environ["TMPDIR"] = os.environ["MPLCONFIGDIR"] = str(self.temporary_dir)
