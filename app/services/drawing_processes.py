@@ -12,12 +12,15 @@ PROCESSES = 2
 DRAWING_SECONDS = 20.0
 """Timeout of a plot, in seconds; the first of a process also loads Matplotlib."""
 
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
+"""Environment of a process: each thread of OpenBLAS reserves 40 MB of addresses, 2 GB on a machine of 48 cores."""
+
 
 class DrawingProcesses:
     """Draws some pictures at a time, and one of each project. Who waits for one keeps no thread."""
 
     def __init__(self) -> None:
-        self._idle = [AnsweringProcess("app.plots", DRAWING_SECONDS) for _ in range(PROCESSES)]
+        self._idle = [AnsweringProcess("app.plots", DRAWING_SECONDS, _ONE_THREAD) for _ in range(PROCESSES)]
         self._all = list(self._idle)
         self._processes = CapacityLimiter(PROCESSES)
         self._turns: dict[str, CapacityLimiter] = {}

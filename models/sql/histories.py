@@ -94,9 +94,14 @@ def read_epochs(
     # Each trial from its own start: from the earliest of all, far more might be read than is wanted.
     wanted = []
     for after, ids in by_start.items():
-        # Not both conditions on the epoch: SQLite would go through all later ones.
-        chosen = columns.epoch > after if only is None else columns.epoch.in_([one for one in only if one > after])
-        wanted.append(and_(columns.trial_id.in_(ids), chosen))
+        # Epochs may have been written since the spans were read: without an end, all of them would be read.
+        end = max(spans[trial_id][1] for trial_id in ids)
+        # Never a range and a list: SQLite would go through the whole range.
+        if only is None:
+            wanted.append(and_(columns.trial_id.in_(ids), columns.epoch > after, columns.epoch <= end))
+        else:
+            chosen = [epoch for epoch in only if after < epoch <= end]
+            wanted.append(and_(columns.trial_id.in_(ids), columns.epoch.in_(chosen)))
     for trial_id, epochs in (marked or {}).items():
         later = [epoch for epoch in epochs if epoch > spans[trial_id][0]]
         wanted.append(and_(columns.trial_id == trial_id, columns.epoch.in_(later)))

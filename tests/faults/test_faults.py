@@ -445,7 +445,7 @@ def test_a_compilation_that_never_ends_is_stopped(cluster: Cluster, request_: st
 @pytest.mark.parametrize("fault", ["hangs_while_loading", "hangs_while_saving", "hangs_within_an_epoch"])
 def test_a_worker_that_hangs_gives_its_cohort_back(cluster: Cluster, fault: str) -> None:
     view = cluster.client.submit(SWEEP)
-    cluster.worker(fault, FITTINGROOM_EPOCH_TIMEOUT_SECONDS="15")
+    cluster.worker(fault)
     cluster.assert_kept(view.id, attempts=2, faults=1)
 
 

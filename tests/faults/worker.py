@@ -202,7 +202,7 @@ def hangs_while_loading() -> None:
     """The folder of the data is on a mount that does not answer."""
     from workers import runner
 
-    in_the_first_life(lambda: before(runner, "prepare", lambda: _block_for(600)))
+    in_the_first_life(lambda: before(runner, "prepare", _hang))
 
 
 def hangs_while_saving() -> None:
@@ -211,14 +211,28 @@ def hangs_while_saving() -> None:
     from workers.process import watchdog
 
     watchdog.ARTIFACT_PATIENCE_SECONDS = 1.0
-    in_the_first_life(lambda: before(Storage, "write", lambda: _block_for(600)))
+    in_the_first_life(lambda: before(Storage, "write", _hang))
 
 
 def hangs_within_an_epoch() -> None:
     """The device never answers, and nothing else limits the epoch."""
     from workers.engines.fused.training import Training
 
-    in_the_first_life(lambda: before(Training, "_train_epoch", lambda: _block_for(600), call=3))
+    in_the_first_life(lambda: before(Training, "_train_epoch", _hang, call=3))
+
+
+def _hang() -> None:
+    """Hang, with a timeout that is short from now on: until now the machine may have been busy."""
+    from workers.process.watchdog import Watchdog
+
+    original = Watchdog._watch_timeout
+
+    def watch(self: Watchdog) -> None:
+        self._settings = self._settings.model_copy(update={"epoch_timeout_seconds": 1.0})
+        original(self)
+
+    Watchdog._watch_timeout = watch  # type: ignore[method-assign]
+    _block_for(600)
 
 
 def in_the_first_life(arrange: Callable[[], None]) -> None:

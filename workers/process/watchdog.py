@@ -80,11 +80,13 @@ class Watchdog(threading.Thread):
         if self._asked_at is None or time.monotonic() - self._asked_at < self._settings.grace_seconds:
             return
         claim = self._runner.claim
-        if claim is not None:
-            self._runner.release(claim)
-            _log.warning("cohort_released_within_an_epoch", cohort=claim.cohort_id)
-        self._sign_off()
-        os._exit(0)
+        try:
+            if claim is not None:
+                self._runner.release(claim)
+                _log.warning("cohort_released_within_an_epoch", cohort=claim.cohort_id)
+            self._sign_off()
+        finally:  # without a database, too: the lease expires
+            os._exit(0)
 
     def _watch_time_limit(self) -> None:
         """Fail trials of which no epoch ends: nothing else can be done to a call that does not return."""

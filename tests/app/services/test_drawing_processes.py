@@ -99,3 +99,13 @@ def test_process_that_was_killed_is_started_again() -> None:
     finally:
         process.close()
     assert process._process is None  # noqa: SLF001 - nothing is left behind
+
+
+def test_drawing_process_has_one_thread_of_openblas() -> None:
+    """Threads reserve addresses, and the process is limited in these: on 48 cores it could not start."""
+    processes = DrawingProcesses()
+    try:
+        process = processes._all[0]  # noqa: SLF001 - its environment
+        assert process._environment == {"OPENBLAS_NUM_THREADS": "1"}  # noqa: SLF001
+    finally:
+        processes.close()
