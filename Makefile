@@ -12,7 +12,7 @@ JS_BIN := $(JS)/node_modules/.bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check lint lint-js conformance faults soak newest nightly bench bench-backends bench-gpu bench-api bench-long bench-dashboard pictures lock clean
+.PHONY: help setup demo serve test check lint lint-js conformance faults soak newest nightly bench bench-backends bench-gpu bench-api bench-long bench-dashboard pictures client lock clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -118,6 +118,9 @@ bench-dashboard: $(READY) ## Measure how long a hundred trials of a hundred epoc
 
 pictures: $(READY) ## Draw the pictures of the docs anew (needs Chromium)
 	$(BIN)/python -m tests.e2e.pictures
+
+client: $(READY) ## Generate the synchronous client from the asynchronous one, after a change of that
+	$(BIN)/python scripts/make-sync-client
 
 lock: $(READY) ## Write the lock files anew, after a change of pyproject.toml
 	scripts/lock $(BIN)/uv

@@ -41,7 +41,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Id = Annotated[str, typer.Argument(help="Experiment id: exp_…")]
 Files = Annotated[list[Path], typer.Argument(help="Spec files, JSON or YAML; `-` for standard input.", allow_dash=True)]
 DEFAULT_URL = "http://127.0.0.1:8000"
-"""Same as in `fittingroom.client.sync_client`, which is not imported to show help."""
+"""Same as in `fittingroom.client.connection`, which is not imported to show help."""
 
 
 @commands.command()

@@ -1,6 +1,6 @@
 """Calls of the API: path, parameters, and parsing of each answer.
 
-`fittingroom.client.sync_client` and `fittingroom.client.async_client` send these.
+`fittingroom.client.async_client`, and `sync_client` that is generated from it, send these.
 """
 
 import uuid

@@ -1,8 +1,8 @@
-"""Asynchronous client of the HTTP API, with the methods of `fittingroom.client.sync_client.Client`."""
+"""Asynchronous client of the HTTP API, from which `make client` generates `sync_client`."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -12,10 +12,19 @@ from tenacity import AsyncRetrying
 
 from fittingroom.client import api_calls
 from fittingroom.client.api_calls import Call, ProblemError, SpecLike
-from fittingroom.client.keras_fit import FitView, fit_spec, fit_view, refuse_several
+from fittingroom.client.connection import (
+    PAGE,
+    SILENCE_SECONDS,
+    WAIT_SECONDS,
+    AsyncOnChange,
+    StreamPosition,
+    async_sleep,
+    connection,
+    to_thread,
+)
+from fittingroom.client.keras_fit import FitView, TrialFailedError, fit_spec, fit_view, refuse_several
 from fittingroom.client.keras_model import CompiledModel
 from fittingroom.client.retries import PATIENCE_SECONDS, Pauses, asking_again
-from fittingroom.client.sync_client import PAGE, SILENCE_SECONDS, WAIT_SECONDS, connection
 from fittingroom.specs.datasets import DatasetSchema
 from fittingroom.views.comparison import ComparisonView
 from fittingroom.views.history_formats import Floats, as_floats, as_frame
@@ -37,15 +46,13 @@ from fittingroom.views.submissions import PlanView
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["AsyncClient", "FitView", "ProblemError", "TrialFailedError"]
+
 T = TypeVar("T")
 
 
-async def _nothing(_: ExperimentView) -> None:
-    """Default callback: does nothing."""
-
-
 class AsyncClient:
-    """Speaks to one service; an asynchronous context manager. What fails in passing is asked again."""
+    """Speaks to one service; a context manager. What fails in passing is asked again."""
 
     def __init__(
         self,
@@ -55,7 +62,15 @@ class AsyncClient:
         timeout: float = 30.0,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
-        """Create a client; see `Client`."""
+        """Set up; connects with the first call.
+
+        Args:
+            url: where the service is; by default FITTINGROOM_URL, or this machine's port 8000.
+            key: if it needs one; by default FITTINGROOM_KEY.
+            timeout: seconds for one request.
+            patience: for how many seconds a request that fails in passing is sent again, if that is safe; a submit has
+                an idempotency key for that.
+        """
         self._http = httpx.AsyncClient(**connection(url, key, timeout))
         self._timeout, self._retrying = timeout, AsyncRetrying(**asking_again(patience))
 
@@ -72,22 +87,43 @@ class AsyncClient:
         await self._http.aclose()
 
     async def submit(self, spec: SpecLike, *, idempotency_key: str | None = None) -> ExperimentView:
-        """Submit an experiment."""
+        """Submit an experiment; under an idempotency key of your own as often as you like, it is made once.
+
+        Raises:
+            ProblemError: the service refuses it; nothing was stored.
+        """
         return await self._do(api_calls.submit(spec, idempotency_key))
 
     async def plan(self, spec: SpecLike) -> PlanView:
-        """Say what an experiment would be."""
+        """Say what an experiment would be; stores nothing."""
         return await self._do(api_calls.plan(spec))
 
     async def fit(  # noqa: PLR0913 - Keras's own arguments
         self, model: CompiledModel, dataset: str | Mapping[str, Any], *, epochs: int = 1, batch_size: int = 32,
-        validation_split: float = 0.0, seed: int = 0, timeout: float | None = None, **spec: Any,  # noqa: ANN401, ASYNC109 - JSON; as the twin
+        validation_split: float = 0.0, seed: int = 0, timeout: float | None = None, **spec: Any,  # noqa: ANN401, ASYNC109 - JSON; as the sync client has it
     ) -> FitView:  # fmt: skip
-        """Train a live, compiled Keras model on the service."""
+        """Train a live, compiled Keras model on the service, as its own `fit` would here.
+
+        Args:
+            model: Sequential or Functional; its JSON is sent, and not its weights: first weights come from the seed.
+            dataset: a dataset's name, or a document such as `{"name": "titanic", "standardize": True}`.
+            epochs: how often the rows are passed.
+            batch_size: rows a step.
+            validation_split: the part of the rows, from the end, that is kept for validation.
+            seed: where first weights and batches come from.
+            timeout: seconds after which to give up waiting; by default never.
+            spec: further keys of a spec, such as `early_stopping={"patience": 2}`, `name`, `tags`.
+
+        Raises:
+            NotShippableError: it was not compiled, or with something that a spec has no word for.
+            ProblemError: the service refuses it.
+            TrialFailedError: it was not completed.
+        """
         fitting = {"epochs": epochs, "batch_size": batch_size, "validation_split": validation_split}
         document = fit_spec(model, dataset, fitting, seed, spec)
         refuse_several(await self.plan(document))
-        ended = await self.wait((await self.submit(document)).id, timeout=timeout)
+        submitted = await self.submit(document)
+        ended = await self.wait(submitted.id, timeout=timeout)
         [trial] = await self.list_trials(ended.id)
         return fit_view(ended, trial, await self.history(trial.id))
 
@@ -98,7 +134,7 @@ class AsyncClient:
     async def list_experiments(
         self, *, state: str | None = None, name: str | None = None, tag: str | None = None, dataset: str | None = None
     ) -> AsyncIterator[ExperimentSummaryView]:
-        """Experiments, newest first."""
+        """Experiments, newest first, page by page as they are taken."""
         cursor: str | None = None
         while True:
             page = await self._do(
@@ -111,38 +147,57 @@ class AsyncClient:
                 return
 
     async def wait(
-        self, experiment_id: str, *, timeout: float | None = None,  # noqa: ASYNC109 - as the twin has it
-        on_change: Callable[[ExperimentView], Awaitable[None]] = _nothing,
+        self, experiment_id: str, *, timeout: float | None = None,  # noqa: ASYNC109 - as the sync client has it
+        on_change: AsyncOnChange | None = None,
     ) -> ExperimentView:  # fmt: skip
-        """Wait until all trials of an experiment have ended, or TimeoutError."""
+        """Wait until all trials of an experiment have ended.
+
+        Args:
+            experiment_id: which.
+            timeout: seconds after which to give up; by default never.
+            on_change: called whenever the experiment's version has grown.
+
+        Raises:
+            TimeoutError: it has not ended in time; it goes on all the same.
+        """
         deadline = None if timeout is None else time.monotonic() + timeout
         version: int | None = None
         while True:
             wait = WAIT_SECONDS if deadline is None else min(WAIT_SECONDS, max(0.0, deadline - time.monotonic()))
             view = await self._do(api_calls.get_experiment(experiment_id, version, 0.0 if version is None else wait))
             if view.version != version:
-                await on_change(view)
                 version = view.version
+                if on_change is not None:
+                    await on_change(view)
             if view.state in ENDED:
                 return view
             if deadline is not None and time.monotonic() >= deadline:
                 raise TimeoutError(f"experiment {experiment_id} is still {view.state} after {timeout:g} s")
 
     async def stream(self, experiment_id: str, *, after: int = 0) -> AsyncIterator[ExperimentHistoryView]:
-        """An experiment's history as it is written, until it has ended."""
-        pauses = Pauses()
+        """An experiment's history as it is written: what is new, again and again, until it has ended.
+
+        Where the connection is lost it goes on where it was; a service that starts again is waited for.
+
+        Args:
+            experiment_id: which.
+            after: only what was written after this version.
+        """
+        pauses, position = Pauses(), StreamPosition(after)
         while True:
             try:
-                async for event in self._events(experiment_id, after):
-                    pauses.begin_anew()
-                    after = event.version
-                    yield event
+                async for event in self._events(experiment_id, position.after):
+                    new = position.advance(event)
+                    if new is not None:
+                        pauses.begin_anew()
+                        yield new
             except (httpx.TransportError, ProblemError) as error:
-                await asyncio.sleep(pauses.after(error))
+                await async_sleep(pauses.after(error))
             else:
                 return
 
     async def _events(self, experiment_id: str, after: int) -> AsyncIterator[ExperimentHistoryView]:
+        """The events of one connection; ends well after the event `end` alone."""
         call = api_calls.stream(experiment_id, after)
         async with aconnect_sse(
             self._http, call.method, call.path, headers=dict(call.headers), timeout=self._timeout + SILENCE_SECONDS
@@ -180,21 +235,19 @@ class AsyncClient:
 
     async def get_csv(self, experiment_id: str) -> AsyncIterator[str]:
         """The histories of all trials as CSV, piece by piece: of any size, they take little memory."""
-        call = api_calls.stream_csv(experiment_id)
-        async with self._http.stream(call.method, call.path, headers=dict(call.headers)) as response:
-            if response.is_error:
-                await response.aread()
-                raise ProblemError(response)
+        response: httpx.Response = await self._retrying(self._open, api_calls.stream_csv(experiment_id))
+        async with aclosing(response):
             async for piece in response.aiter_text():
                 yield piece
 
     async def history(self, trial_id: str) -> Floats:
-        """A trial's history in Keras's shape."""
+        """A trial's history in Keras's shape: `{"epoch": [1, 2], "loss": [0.7, 0.6], …}`."""
         return as_floats(await self._do(api_calls.get_trial_history(trial_id)))
 
     async def frame(self, experiment_id: str) -> "pd.DataFrame":
-        """The histories of all trials as a pandas frame."""
-        return as_frame((await self.get_history(experiment_id)).trials)
+        """The histories of all trials as a pandas frame: one row an epoch. Needs pandas."""
+        view = await self.get_history(experiment_id)
+        return as_frame(view.trials)
 
     async def compare(self, experiment_id: str) -> ComparisonView:
         """Compare the candidates of an experiment."""
@@ -203,25 +256,25 @@ class AsyncClient:
     async def get_plot(
         self, experiment_id: str, metric: str | None = None, *, file_format: str = "svg", **look: str
     ) -> bytes:
-        """A picture."""
+        """A picture: `metric` (by default the objective), and `x`, `seeds`, `scale`, `layout` as the API has them."""
         return await self._do(api_calls.get_plot(experiment_id, metric, file_format, look))
 
     async def predict(self, trial_id: str, rows: Sequence[Sequence[float | None]]) -> PredictView:
-        """Predict with a trial's network."""
+        """Predict with a trial's network, using the weights of its best epoch."""
         return await self._do(api_calls.predict(trial_id, rows))
 
     async def download(self, trial_id: str, file: Path) -> Path:
-        """Write a trial's network as a `.keras` file."""
+        """Write a trial's network, with the weights of its best epoch, as a `.keras` file."""
         content = await self._do(api_calls.get_artifact(trial_id))
-        await asyncio.to_thread(file.write_bytes, content)
+        await to_thread(file.write_bytes, content)
         return file
 
     async def cancel(self, experiment_id: str) -> int:
-        """Cancel an experiment."""
+        """Cancel an experiment; gives the number of trials that this call has cancelled or asked to stop."""
         return await self._do(api_calls.cancel(experiment_id))
 
     async def pause(self, experiment_id: str) -> ExperimentView:
-        """Begin nothing more of an experiment."""
+        """Begin nothing more of an experiment, and put back what runs at the end of its epoch."""
         return await self._do(api_calls.pause(experiment_id))
 
     async def resume(self, experiment_id: str) -> ExperimentView:
@@ -229,7 +282,7 @@ class AsyncClient:
         return await self._do(api_calls.resume(experiment_id))
 
     async def delete(self, experiment_id: str) -> None:
-        """Remove an experiment for good."""
+        """Remove an experiment with all that belongs to it, for good."""
         await self._do(api_calls.delete(experiment_id))
 
     async def list_datasets(self) -> list[DatasetSchema]:
@@ -239,8 +292,8 @@ class AsyncClient:
     async def upload_dataset(
         self, file: Path, name: str, *, target: str | None = None, task: str = "auto"
     ) -> DatasetSchema:
-        """Upload a table under a name."""
-        return await self._do(await asyncio.to_thread(api_calls.upload_dataset, file, name, target, task))
+        """Upload a table, CSV, Parquet or NPZ, under a name."""
+        return await self._do(await to_thread(api_calls.upload_dataset, file, name, target, task))
 
     async def delete_dataset(self, name: str) -> None:
         """Forget a dataset."""
@@ -272,3 +325,13 @@ class AsyncClient:
         if response.is_error:
             raise ProblemError(response)
         return call.read(response)
+
+    async def _open(self, call: Call[None]) -> httpx.Response:
+        """Send a request whose answer is read as it comes; the caller closes it."""
+        request = self._http.build_request(call.method, call.path, headers=call.headers)
+        response = await self._http.send(request, stream=True)
+        if response.is_error:
+            async with aclosing(response):
+                await response.aread()
+            raise ProblemError(response)
+        return response

@@ -1,11 +1,8 @@
-"""A client of the HTTP API.
+"""Client of the HTTP API. Generated from `async_client` by `make client`: edit that."""
 
-Its twin `fittingroom.client.async_client` has the same methods to be awaited.
-"""
-
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -15,6 +12,16 @@ from tenacity import Retrying
 
 from fittingroom.client import api_calls
 from fittingroom.client.api_calls import Call, ProblemError, SpecLike
+from fittingroom.client.connection import (
+    PAGE,
+    SILENCE_SECONDS,
+    WAIT_SECONDS,
+    OnChange,
+    StreamPosition,
+    connection,
+    run_here,
+    sleep,
+)
 from fittingroom.client.keras_fit import FitView, TrialFailedError, fit_spec, fit_view, refuse_several
 from fittingroom.client.keras_model import CompiledModel
 from fittingroom.client.retries import PATIENCE_SECONDS, Pauses, asking_again
@@ -42,21 +49,6 @@ if TYPE_CHECKING:
 __all__ = ["Client", "FitView", "ProblemError", "TrialFailedError"]
 
 T = TypeVar("T")
-
-URL = "http://127.0.0.1:8000"
-"""Default URL of a service."""
-WAIT_SECONDS = 20.0
-"""Duration of one long poll, in seconds."""
-SILENCE_SECONDS = 20.0
-"""A stream says something every fifteen seconds, if only that it is alive."""
-PAGE = 100
-
-
-def connection(url: str | None, key: str | None, timeout: float) -> dict[str, Any]:
-    """Arguments for httpx: what is not said is taken from FITTINGROOM_URL and FITTINGROOM_KEY."""
-    key = key or os.environ.get("FITTINGROOM_KEY")
-    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-    return {"base_url": url or os.environ.get("FITTINGROOM_URL") or URL, "timeout": timeout, "headers": headers}
 
 
 class Client:
@@ -130,7 +122,8 @@ class Client:
         fitting = {"epochs": epochs, "batch_size": batch_size, "validation_split": validation_split}
         document = fit_spec(model, dataset, fitting, seed, spec)
         refuse_several(self.plan(document))
-        ended = self.wait(self.submit(document).id, timeout=timeout)
+        submitted = self.submit(document)
+        ended = self.wait(submitted.id, timeout=timeout)
         [trial] = self.list_trials(ended.id)
         return fit_view(ended, trial, self.history(trial.id))
 
@@ -152,7 +145,7 @@ class Client:
 
     def wait(
         self, experiment_id: str, *, timeout: float | None = None,
-        on_change: Callable[[ExperimentView], None] = lambda _: None,
+        on_change: OnChange | None = None,
     ) -> ExperimentView:  # fmt: skip
         """Wait until all trials of an experiment have ended.
 
@@ -170,8 +163,9 @@ class Client:
             wait = WAIT_SECONDS if deadline is None else min(WAIT_SECONDS, max(0.0, deadline - time.monotonic()))
             view = self._do(api_calls.get_experiment(experiment_id, version, 0.0 if version is None else wait))
             if view.version != version:
-                on_change(view)
                 version = view.version
+                if on_change is not None:
+                    on_change(view)
             if view.state in ENDED:
                 return view
             if deadline is not None and time.monotonic() >= deadline:
@@ -186,15 +180,16 @@ class Client:
             experiment_id: which.
             after: only what was written after this version.
         """
-        pauses = Pauses()
+        pauses, position = Pauses(), StreamPosition(after)
         while True:
             try:
-                for event in self._events(experiment_id, after):
-                    pauses.begin_anew()
-                    after = event.version
-                    yield event
+                for event in self._events(experiment_id, position.after):
+                    new = position.advance(event)
+                    if new is not None:
+                        pauses.begin_anew()
+                        yield new
             except (httpx.TransportError, ProblemError) as error:
-                time.sleep(pauses.after(error))
+                sleep(pauses.after(error))
             else:
                 return
 
@@ -235,11 +230,8 @@ class Client:
 
     def get_csv(self, experiment_id: str) -> Iterator[str]:
         """The histories of all trials as CSV, piece by piece: of any size, they take little memory."""
-        call = api_calls.stream_csv(experiment_id)
-        with self._http.stream(call.method, call.path, headers=dict(call.headers)) as response:
-            if response.is_error:
-                response.read()
-                raise ProblemError(response)
+        response: httpx.Response = self._retrying(self._open, api_calls.stream_csv(experiment_id))
+        with closing(response):
             yield from response.iter_text()
 
     def history(self, trial_id: str) -> Floats:
@@ -248,7 +240,8 @@ class Client:
 
     def frame(self, experiment_id: str) -> "pd.DataFrame":
         """The histories of all trials as a pandas frame: one row an epoch. Needs pandas."""
-        return as_frame(self.get_history(experiment_id).trials)
+        view = self.get_history(experiment_id)
+        return as_frame(view.trials)
 
     def compare(self, experiment_id: str) -> ComparisonView:
         """Compare the candidates of an experiment."""
@@ -266,7 +259,8 @@ class Client:
 
     def download(self, trial_id: str, file: Path) -> Path:
         """Write a trial's network, with the weights of its best epoch, as a `.keras` file."""
-        file.write_bytes(self._do(api_calls.get_artifact(trial_id)))
+        content = self._do(api_calls.get_artifact(trial_id))
+        run_here(file.write_bytes, content)
         return file
 
     def cancel(self, experiment_id: str) -> int:
@@ -291,7 +285,7 @@ class Client:
 
     def upload_dataset(self, file: Path, name: str, *, target: str | None = None, task: str = "auto") -> DatasetSchema:
         """Upload a table, CSV, Parquet or NPZ, under a name."""
-        return self._do(api_calls.upload_dataset(file, name, target, task))
+        return self._do(run_here(api_calls.upload_dataset, file, name, target, task))
 
     def delete_dataset(self, name: str) -> None:
         """Forget a dataset."""
@@ -310,7 +304,10 @@ class Client:
         return self._do(api_calls.get_health())
 
     def _do(self, call: Call[T]) -> T:
-        return self._retrying(self._send, call) if call.is_repeatable else self._send(call)
+        if call.is_repeatable:
+            answer: T = self._retrying(self._send, call)
+            return answer
+        return self._send(call)
 
     def _send(self, call: Call[T]) -> T:
         response = self._http.request(
@@ -320,3 +317,13 @@ class Client:
         if response.is_error:
             raise ProblemError(response)
         return call.read(response)
+
+    def _open(self, call: Call[None]) -> httpx.Response:
+        """Send a request whose answer is read as it comes; the caller closes it."""
+        request = self._http.build_request(call.method, call.path, headers=call.headers)
+        response = self._http.send(request, stream=True)
+        if response.is_error:
+            with closing(response):
+                response.read()
+            raise ProblemError(response)
+        return response

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +16,11 @@ import pandas as pd
 import pytest
 
 from fittingroom import AsyncClient
+from fittingroom.client import sync_client
+from fittingroom.client.connection import StreamPosition
 from fittingroom.client.sync_client import Client, ProblemError
+from fittingroom.views.resources import ExperimentHistoryView, TrialHistoryView
+from fittingroom.views.states import ExperimentState, TrialState
 from models.settings import Settings
 from models.sql.database import Database
 from tests.factories import SWEEP, document
@@ -264,8 +270,47 @@ def test_what_is_awaited_is_the_same(http: httpx.Client, database: Database) -> 
     }
 
 
-def test_both_clients_have_the_same_methods() -> None:
-    def public(kind: type) -> set[str]:
-        return {name for name in vars(kind) if not name.startswith("_")}
+def test_the_synchronous_client_is_generated_from_the_asynchronous_one(tmp_path: Path) -> None:
+    generated = tmp_path / "client.py"
+    script = Path(__file__).parents[3] / "scripts" / "make-sync-client"
+    subprocess.run([sys.executable, script, generated], check=True)
+    current = Path(sync_client.__file__)
+    assert generated.read_text() == current.read_text(), "run `make client`"
 
-    assert public(Client) == public(AsyncClient)
+
+def test_a_table_whose_answer_is_lost_is_asked_for_again(lossy: Lossy, client: Client, database: Database) -> None:
+    view = client.submit(document(**SWEEP))
+    train(database, view.id, {1: [0.7, 0.6], 2: [0.9, 0.8]})
+    with Client(lossy.url) as cut_off:
+        assert "".join(cut_off.get_csv(view.id)) == "".join(client.get_csv(view.id))
+    assert (lossy.losses, len(lossy.asked)) == (0, 3)
+
+
+def _event(version: int, **trials: tuple[int, int, int]) -> ExperimentHistoryView:
+    """An event with, of each trial, the epochs from one number to another, at a version of the trial."""
+    return ExperimentHistoryView(
+        experiment_id="exp_1", state=ExperimentState.RUNNING, version=version,
+        trials=[
+            TrialHistoryView(
+                trial_id=name, number=0, label=name, state=TrialState.RUNNING, stop_reason=None, epochs_completed=last,
+                version=trial_version,
+                history={"epoch": list(range(first, last + 1)), "loss": [0.5] * (last + 1 - first)},
+            )
+            for name, (trial_version, first, last) in trials.items()
+        ],
+    )  # fmt: skip
+
+
+def _epochs(event: ExperimentHistoryView | None) -> dict[str, Any] | None:
+    return event and {trial.trial_id: trial.history["epoch"] for trial in event.trials}
+
+
+def test_a_long_answer_that_breaks_off_is_not_given_twice() -> None:
+    position = StreamPosition(3)
+    assert _epochs(position.advance(_event(3, a=(5, 1, 2)))) == {"a": [1, 2]}
+    assert position.after == 3  # the connection breaks: the answer is not whole, and is asked for again
+    assert position.advance(_event(3, a=(5, 1, 2))) is None
+    assert _epochs(position.advance(_event(3, a=(6, 1, 3), b=(5, 1, 1)))) == {"a": [3], "b": [1]}
+    assert _epochs(position.advance(_event(7))) == {}
+    assert position.after == 7
+    assert _epochs(position.advance(_event(8, a=(8, 4, 4)))) == {"a": [4]}
