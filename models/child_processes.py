@@ -29,6 +29,18 @@ def own_code_first() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join([_ROOT, *paths])}
 
 
+class NoAnswerError(Exception):
+    """A child process gave no answer.
+
+    Attributes:
+        is_late: True if it was ended at its timeout; False if it ended by itself, or was killed from outside.
+    """
+
+    def __init__(self, *, is_late: bool) -> None:
+        super().__init__("no answer in time" if is_late else "the process ended before it answered")
+        self.is_late = is_late
+
+
 class AnsweringProcess:
     """A child process that answers one question at a time: started with the first one, warm from then on."""
 
@@ -43,6 +55,7 @@ class AnsweringProcess:
         self._module, self._seconds, self._environment = module, seconds, environment or {}
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
+        self._is_closed = False
 
     def start(self) -> None:
         """Start the process if it does not run: it loads what it needs while its question is being prepared."""
@@ -51,26 +64,34 @@ class AnsweringProcess:
             if self._process is None:
                 self._start()
 
-    def ask(self, question: Mapping[str, Any], body: bytes = b"") -> dict[str, Any] | None:
-        """Ask; blocks.
+    def ask(self, question: Mapping[str, Any], body: bytes = b"") -> dict[str, Any]:
+        """Ask; blocks. A process that ended is started anew, once: something else may have killed it.
 
         Args:
             question: a line of JSON.
             body: what follows it as it is.
 
         Returns:
-            The answer, with an `error` if there was one; None if none came in time, or the process ended. Asking
-            again starts another.
+            The answer, with an `error` if there was one.
+
+        Raises:
+            NoAnswerError: none came in time, or the process ended, twice. Asking again starts another.
         """
         line = json.dumps({**question, "body_bytes": len(body)}).encode() + b"\n"
         with self._lock:
             self._end_if_gone()
-            answer = self._exchange(line + body)
-        found: dict[str, Any] | None = json.loads(answer) if answer else None
+            try:
+                answer = self._exchange(line + body)
+            except NoAnswerError as error:
+                if error.is_late or self._is_closed:
+                    raise
+                answer = self._exchange(line + body)
+        found: dict[str, Any] = json.loads(answer)
         return found
 
     def close(self) -> None:
         """End the process, whatever it is asked."""
+        self._is_closed = True
         process = self._process
         if process is not None:
             process.kill()
@@ -78,11 +99,17 @@ class AnsweringProcess:
             self._end()
 
     def _exchange(self, question: bytes) -> bytes:
-        """One question, one answer; empty if the process ended, or was ended for its silence."""
+        """One question, one answer."""
         process = self._process or self._start()
         assert process.stdin is not None  # noqa: S101 - for mypy
         assert process.stdout is not None  # noqa: S101 - for mypy
-        timer = threading.Timer(self._seconds, process.kill)
+        is_late = threading.Event()
+
+        def end() -> None:
+            is_late.set()
+            process.kill()
+
+        timer = threading.Timer(self._seconds, end)
         timer.start()
         try:
             process.stdin.write(question)
@@ -95,7 +122,7 @@ class AnsweringProcess:
             timer.join()
         if not answer.endswith(b"\n"):
             self._end()
-            return b""
+            raise NoAnswerError(is_late=is_late.is_set())
         return answer
 
     def _start(self) -> subprocess.Popen[bytes]:

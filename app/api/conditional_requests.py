@@ -79,7 +79,7 @@ class _LongResponse(StreamingResponse):
 async def _pieces_of(answer: CachedResponse) -> AsyncIterator[bytes]:
     assert answer.history is not None  # noqa: S101 - for mypy
     pieces = (json_pieces if answer.media_type == JSON else csv_pieces)(answer.history)
-    while (piece := await next_piece(pieces)) is not None:
+    while (piece := await next_piece(answer.history.project, pieces)) is not None:
         yield piece
 
 

@@ -7,11 +7,12 @@ curves in black and white.
 import io
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -122,40 +123,97 @@ def _points(curve: Curve) -> list[tuple[int, float]]:
     return list(zip(curve.epochs, curve.values, strict=True))
 
 
-def _style_of(curve: Curve, metrics: Sequence[str]) -> str:
+def _style_of(curve: "Curve | _Band", metrics: Sequence[str]) -> str:
     return _STYLES[metrics.index(curve.metric) % len(_STYLES)]
 
 
-def _draw_bands(axes: Axes, curves: Sequence[Curve], metrics: Sequence[str]) -> None:
-    """A candidate's mean over its seeds, within the band from the lowest to the highest, as long as all go on."""
+@dataclass(frozen=True)
+class _Band:
+    """A candidate's mean over its seeds, and the band from the lowest to the highest."""
+
+    candidate: str
+    metric: str
+    seeds: int
+    is_leading: bool
+    epochs: Sequence[int]
+    """Those that all seeds have reached."""
+    means: Sequence[float]
+    lowest: Sequence[float]
+    highest: Sequence[float]
+    rest: Sequence[tuple[int, float]]
+    """Means of the seeds that went on after others had stopped, from the last epoch of all."""
+
+
+def _bands(curves: Sequence[Curve]) -> list[_Band]:
     groups: dict[tuple[str, str], dict[str, Curve]] = {}
     for curve in curves:  # one for each seed, though a random sampler may have drawn the same values twice
         groups.setdefault((curve.candidate, curve.metric), {})[curve.label] = curve
-    candidates = list(dict.fromkeys(candidate for candidate, _ in groups))
+    bands = []
     for (candidate, metric), found in groups.items():
-        members = list(found.values())
-        look = _look(candidates.index(candidate))
-        if len(metrics) > 1:
-            look["linestyle"] = _STYLES[metrics.index(metric) % len(_STYLES)]
         by_epoch: dict[int, list[float]] = {}
-        for curve in members:
+        for curve in found.values():
             for epoch, value in _points(curve):
                 by_epoch.setdefault(epoch, []).append(value)
+        whole = [epoch for epoch in sorted(by_epoch) if len(by_epoch[epoch]) == len(found)]
+        last = max(whole, default=0)
+        bands.append(
+            _Band(
+                candidate,
+                metric,
+                seeds=len(found),
+                is_leading=any(curve.is_leading for curve in found.values()),
+                epochs=whole,
+                means=[_mean(by_epoch[epoch]) for epoch in whole],
+                lowest=[min(by_epoch[epoch]) for epoch in whole],
+                highest=[max(by_epoch[epoch]) for epoch in whole],
+                rest=[(epoch, _mean(by_epoch[epoch])) for epoch in sorted(by_epoch) if epoch >= last],
+            )
+        )
+    return bands
+
+
+def _draw_bands(axes: Axes, curves: Sequence[Curve], metrics: Sequence[str]) -> None:
+    """Draw a band per candidate; of many, only the leading one has a colour."""
+    bands = _bands(curves)
+    candidates = list(dict.fromkeys(band.candidate for band in bands))
+    leading = {band.candidate for band in bands if band.is_leading}
+    too_many = len(candidates) > _LEGEND_AT_MOST
+    if too_many:
+        _draw_grey_bands(axes, [band for band in bands if band.candidate not in leading], metrics)
+        bands = [band for band in bands if band.candidate in leading]
+    for band in bands:
+        look = _look(0 if too_many else candidates.index(band.candidate))
+        if too_many:
+            look["zorder"] = 3
+        if len(metrics) > 1:
+            look["linestyle"] = _style_of(band, metrics)
         # Where some seeds have stopped the mean is of the others, and no longer to be compared: it goes on thin.
-        whole = [epoch for epoch in sorted(by_epoch) if len(by_epoch[epoch]) == len(members)]
-        rest = [epoch for epoch in sorted(by_epoch) if epoch >= max(whole, default=0)]
-        epochs = whole
-        axes.plot(rest, [_mean(by_epoch[epoch]) for epoch in rest], color=look["color"], linewidth=0.8, alpha=0.6)
-        name = _said(f"{candidate}: {metric}" if len(metrics) > 1 else candidate)
         axes.plot(
-            epochs, [_mean(by_epoch[epoch]) for epoch in epochs], markersize=4, linewidth=1.8,
-            markevery=_between_markers(epochs),
-            label=f"{name} (mean of {len(members)})" if len(members) > 1 else name, **look,
+            [epoch for epoch, _ in band.rest], [mean for _, mean in band.rest], color=look["color"], linewidth=0.8,
+            alpha=0.6,
         )  # fmt: skip
-        lowest, highest = [min(by_epoch[epoch]) for epoch in epochs], [max(by_epoch[epoch]) for epoch in epochs]
-        axes.fill_between(epochs, lowest, highest, color=look["color"], alpha=0.18, linewidth=0)
-    if len(groups) <= _LEGEND_AT_MOST:
-        _legend(axes)
+        name = _said(f"{band.candidate}: {band.metric}" if len(metrics) > 1 else band.candidate)
+        axes.plot(
+            band.epochs, band.means, markersize=4, linewidth=1.8, markevery=_between_markers(band.epochs),
+            label=f"{name} (mean of {band.seeds})" if band.seeds > 1 else name, **look,
+        )  # fmt: skip
+        axes.fill_between(band.epochs, band.lowest, band.highest, color=look["color"], alpha=0.18, linewidth=0)
+    _legend(axes)
+
+
+def _draw_grey_bands(axes: Axes, bands: Sequence[_Band], metrics: Sequence[str]) -> None:
+    """All in three collections, as `_draw_grey`."""
+    whole = [band for band in bands if band.epochs]
+    outlines = [
+        [*zip(band.epochs, band.lowest, strict=True), *reversed([*zip(band.epochs, band.highest, strict=True)])]
+        for band in whole
+    ]
+    means = [list(zip(band.epochs, band.means, strict=True)) for band in whole]
+    styles = [_style_of(band, metrics) for band in whole]
+    axes.add_collection(PolyCollection(outlines, facecolors=_GREY, alpha=0.05, linewidths=0))
+    axes.add_collection(LineCollection(means, colors=_GREY, alpha=0.5, linewidths=1.6, linestyles=styles))
+    axes.add_collection(LineCollection([band.rest for band in bands], colors=_GREY, alpha=0.3, linewidths=0.8))
+    axes.autoscale_view()
 
 
 def _look(number: int) -> dict[str, Any]:

@@ -35,9 +35,9 @@ from models.sql.versions import ResourceVersion
 CAPACITY_BYTES = 32 * 1024**2
 LONG_BYTES = 1024**2
 LONG_SECONDS = 0.5
-"""A history that is longer than this, or takes longer to read, is not kept, but read as it is sent."""
+"""A history that is longer than this, or takes longer to read, is read as it is sent: only its version is kept."""
 ROW_BYTES = 200
-"""Memory overhead of a cached answer, in bytes."""
+"""Memory overhead of a cached answer, and of each trial of a long history, in bytes."""
 
 JSON, CSV = "application/json", "text/csv; charset=utf-8"
 
@@ -54,6 +54,12 @@ class CachedResponse:
     """True for the history of an ended experiment."""
     history: ExperimentHistory | None = None
     """The history to read while it is sent, where the body would be too long to hold."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in the cache."""
+        trials = 0 if self.history is None else len(self.history.trials.positions)
+        return len(self.body) + ROW_BYTES * (1 + trials)
 
 
 class AnswerCache:
@@ -82,16 +88,14 @@ class AnswerCache:
             made = await to_thread.run_sync(make)
         finally:
             self._being_made.pop((key, version), None)
-        if made.history is not None:
-            return made
         before = self._kept.pop(key, None)
         if before is not None:
-            self._size -= len(before.body) + ROW_BYTES
+            self._size -= before.size
         self._kept[key] = made
-        self._size += len(made.body) + ROW_BYTES
+        self._size += made.size
         while self._size > self._capacity:
             _, oldest = self._kept.popitem(last=False)
-            self._size -= len(oldest.body) + ROW_BYTES
+            self._size -= oldest.size
         return made
 
 
@@ -222,7 +226,7 @@ class Reading:
             answer = await self.experiment_history(project, experiment_id, version)
             if answer.history is not None:
                 pages = answer.history.trials.pages()
-                while (page := await next_piece(pages)) is not None:
+                while (page := await next_piece(project, pages)) is not None:
                     part = answer.history.about.model_copy(update={"trials": page, "version": version})
                     yield CachedResponse(version, etag_of(version), _json(part))
                 answer = replace(answer, body=_json(answer.history.about))

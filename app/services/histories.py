@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
-from anyio import CapacityLimiter, to_thread
-
 from app.services import presentation
+from app.services.fair_turns import FairTurns
 from app.services.thinning import Thinning, spaced_epochs
 from fittingroom.specs.limits import MAX_EPOCHS
 from fittingroom.views.history_formats import csv_lines
@@ -22,7 +21,7 @@ Piece = TypeVar("Piece")
 ROWS_AT_ONCE = 10_000
 """Epochs of a page; a trial's are never parted, and it has at most `MAX_EPOCHS`."""
 TRIALS_AT_ONCE = 100
-_READ_AT_ONCE = CapacityLimiter(2)
+_turns = FairTurns(2)
 """Number of long answers read at a time, which bounds memory and leaves time for short ones."""
 
 
@@ -118,6 +117,7 @@ class TrialHistories:
 class ExperimentHistory:
     """An experiment's history at one version, yet to be read."""
 
+    project: str
     about: ExperimentHistoryView
     """Everything but the trials."""
     trials: TrialHistories
@@ -133,7 +133,7 @@ def find_history(
         progress = experiments.get_progress(session, [experiment_id])[experiment_id]
         positions = list_positions(session, experiment_id, after_version=after_version)
     about = presentation.experiment_history(row, progress)
-    return ExperimentHistory(about, TrialHistories(database, positions, after_version, thinning))
+    return ExperimentHistory(project, about, TrialHistories(database, positions, after_version, thinning))
 
 
 def find_trial_histories(
@@ -156,9 +156,9 @@ def get_trial_history(
     return presentation.trial_history(row, kept)
 
 
-async def next_piece(pieces: Iterator[Piece]) -> Piece | None:
-    """Return the next piece of a long answer, made in a thread; None after the last."""
-    return await to_thread.run_sync(next, pieces, None, limiter=_READ_AT_ONCE)
+async def next_piece(project: str, pieces: Iterator[Piece]) -> Piece | None:
+    """Return the next piece of a long answer, made in a thread at the project's turn; None after the last."""
+    return await _turns.run(project, lambda: next(pieces, None))
 
 
 def json_pieces(history: ExperimentHistory) -> Iterator[bytes]:

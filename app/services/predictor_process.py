@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
-from models.child_processes import AnsweringProcess
+from models.child_processes import AnsweringProcess, NoAnswerError
 from models.errors import PredictorUnavailableError
 
 ANSWER_SECONDS = 60.0
@@ -36,9 +36,10 @@ class PredictorProcess:
                 f"predictions need Keras and {backend}, which this installation of the API lacks; "
                 "pip install -e '.[api,worker]', or '.[api,worker-jax]' with FITTINGROOM_KERAS_BACKEND=jax"
             )
-        found = self._process.ask(question, body)
-        if found is None:
-            raise PredictorUnavailableError("the process that predicts gave no answer; try again soon")
+        try:
+            found = self._process.ask(question, body)
+        except NoAnswerError as error:
+            raise PredictorUnavailableError(f"the process that predicts failed: {error}; try again soon") from None
         if "error" in found:
             raise PredictorUnavailableError(f"the process that predicts failed: {found['error']}")
         return found

@@ -54,6 +54,8 @@ def connected(url: str, key: str | None, *, patience: float = 2.0) -> Iterator["
         raise typer.Exit(UNREACHABLE) from None
     except UnreadableSpecError as error:
         refuse(str(error))
+    except BrokenPipeError:  # whoever reads has had enough, as in `… | head`: Click ends without a word
+        raise
     except OSError as error:  # a file of this machine
         refuse(f"{error.filename}: {error.strerror}")
     except UnicodeEncodeError:

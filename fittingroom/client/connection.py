@@ -1,4 +1,4 @@
-"""How both clients connect, wait and follow a stream."""
+"""Connection, waiting and position in a stream, the same for both clients."""
 
 import asyncio
 import os

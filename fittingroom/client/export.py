@@ -13,6 +13,7 @@ from typing import Any, Literal
 import httpx
 
 from fittingroom.client.sync_client import Client
+from fittingroom.specs.metrics import recorded_metrics
 from fittingroom.views.history_formats import as_floats
 from fittingroom.views.resources import ExperimentView, TrialHistoryView, TrialSummaryView
 
@@ -27,6 +28,10 @@ _ENDED = {"completed": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "ca
 
 class ExportError(Exception):
     """Export failure; the text is the reason."""
+
+
+class _UnlikeMLflowError(Exception):
+    """An answer that no MLflow server gives."""
 
 
 def export_experiment(client: Client, experiment_id: str, kind: Kind, target: str) -> str:
@@ -51,19 +56,19 @@ def export_experiment(client: Client, experiment_id: str, kind: Kind, target: st
             with _whole(Path(target)) as part, part.open("w", encoding="utf-8", newline="") as file:
                 file.writelines(client.get_csv(experiment_id))
         elif kind == "parquet":
-            metrics = _metrics_of(client.get_history(experiment_id, points=2).trials)
+            metrics = _metrics_of(view, client.get_history(experiment_id, points=2).trials)
             with _whole(Path(target)) as part:
                 _write_parquet(metrics, histories, part)
         elif kind == "tensorboard":
             _write_events(trials, histories, Path(target))
         else:
             return _log_to_mlflow(view, trials, histories, target)
+    except _UnlikeMLflowError as error:
+        raise ExportError(f"{target}: it does not answer as an MLflow server does ({error})") from None
     except ImportError as error:
         raise ExportError(f"{error}; install 'fittingroom[export]'") from None
     except (OSError, httpx.HTTPError, httpx.InvalidURL) as error:
         raise ExportError(f"{target}: {error}") from None
-    except (ValueError, KeyError) as error:
-        raise ExportError(f"{target}: it does not answer as an MLflow server does ({type(error).__name__})") from None
     return target
 
 
@@ -78,8 +83,16 @@ def _whole(file: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def _metrics_of(histories: Sequence[TrialHistoryView]) -> list[str]:
-    return list(dict.fromkeys(name for view in histories for name in view.history if name != "epoch"))
+def _metrics_of(view: ExperimentView, histories: Sequence[TrialHistoryView]) -> list[str]:
+    """Return the metrics of the first epochs; before there are any, those that the experiment will record."""
+    names = list(dict.fromkeys(name for found in histories for name in found.history if name != "epoch"))
+    if names:
+        return names
+    from fittingroom.specs.experiment import ExperimentSpec  # noqa: PLC0415 - takes a second to load
+
+    spec = ExperimentSpec.model_validate(view.spec)
+    rate_changes = spec.reduce_lr_on_plateau is not None
+    return recorded_metrics(spec.metrics, validated=spec.is_validated, rate_changes=rate_changes)
 
 
 def _write_parquet(metrics: Sequence[str], histories: Iterator[TrialHistoryView], file: Path) -> None:
@@ -134,9 +147,9 @@ def _log_to_mlflow(
         name = f"{view.name} ({view.id})"
         found = http.get(f"{_MLFLOW}/experiments/get-by-name", params={"experiment_name": name})
         if found.status_code == httpx.codes.NOT_FOUND:
-            target = _asked(http, "experiments/create", {"name": name})["experiment_id"]
+            target = _asked(http, "experiments/create", {"name": name}, "experiment_id")
         else:
-            target = found.raise_for_status().json()["experiment"]["experiment_id"]
+            target = _part(_part(_document(found.raise_for_status()), "experiment"), "experiment_id")
         by_id = {trial.id: trial for trial in trials}
         for history in histories:
             _log_run(http, target, by_id[history.trial_id], history)
@@ -146,7 +159,7 @@ def _log_to_mlflow(
 def _log_run(http: httpx.Client, target: str, trial: TrialSummaryView, history: TrialHistoryView) -> None:
     wanted = {"experiment_ids": [target], "filter": f"tags.`fittingroom.trial_id` = '{trial.id}'", "max_results": 1}
     known = _asked(http, "runs/search", wanted).get("runs") or []
-    if known and known[0]["info"]["status"] in _ENDED.values():
+    if known and _part(_part(known[0], "info"), "status") in _ENDED.values():
         return
     started = _milliseconds(trial.started_at or trial.created_at)
     tags = {"fittingroom.trial_id": trial.id, "fittingroom.experiment_id": trial.experiment_id}
@@ -154,7 +167,7 @@ def _log_run(http: httpx.Client, target: str, trial: TrialSummaryView, history: 
         tags["fittingroom.stop_reason"] = trial.stop_reason.value
     body = {"experiment_id": target, "start_time": started, "run_name": trial.label, "tags": _pairs(tags)}
     # What was logged before is logged again: MLflow keeps the same value of the same step once.
-    run = (known[0] if known else _asked(http, "runs/create", body)["run"])["info"]["run_id"]
+    run = _part(_part(known[0] if known else _asked(http, "runs/create", body, "run"), "info"), "run_id")
     parameters = _pairs({"seed": trial.seed, "model": trial.model or "", **trial.hyperparameters})
     for first in range(0, len(parameters), _PARAMETERS_AT_ONCE):
         _asked(http, "runs/log-batch", {"run_id": run, "params": parameters[first : first + _PARAMETERS_AT_ONCE]})
@@ -181,9 +194,26 @@ def _milliseconds(moment: Any) -> int:  # noqa: ANN401 - a time
     return int(moment.timestamp() * 1e3)
 
 
-def _asked(http: httpx.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:
+def _asked(http: httpx.Client, path: str, body: dict[str, Any], part: str | None = None) -> Any:  # noqa: ANN401 - JSON
+    """Post a document; return the answer, or a part of it."""
     answer = http.post(f"{_MLFLOW}/{path}", json=body)
     if answer.is_error:
         raise ExportError(f"MLflow refused {path}: {answer.status_code} {answer.text[:300]}")
-    document: dict[str, Any] = answer.json()
+    document = _document(answer)
+    return document if part is None else _part(document, part)
+
+
+def _document(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        document = answer.json()
+    except ValueError:
+        raise _UnlikeMLflowError("no JSON") from None
+    if not isinstance(document, dict):
+        raise _UnlikeMLflowError("no JSON object")
     return document
+
+
+def _part(document: dict[str, Any], name: str) -> Any:  # noqa: ANN401 - JSON
+    if name not in document:
+        raise _UnlikeMLflowError(f"no {name!r}")
+    return document[name]

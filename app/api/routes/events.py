@@ -1,9 +1,9 @@
 """Server-sent events: the history of an experiment while it trains."""
 
-import contextlib
 from collections.abc import AsyncIterator
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Header, Request, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
@@ -12,7 +12,10 @@ from app.api.conditional_requests import MAX_VERSION
 from app.api.dependencies import ExperimentId, ReadingKey, gate_of, reading_of
 from app.api.problems import Responses, problem_responses
 from app.api.strict_route import StrictRoute
+from models.errors import FittingRoomError
 from models.sql.api_keys import ApiKey
+
+_log = structlog.get_logger()
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=StrictRoute)
 
@@ -57,8 +60,13 @@ async def stream(
 
 async def _events(request: Request, caller: ApiKey, experiment_id: str, version: int) -> AsyncIterator[ServerSentEvent]:
     changes = reading_of(request).changes(caller.project, experiment_id, version)
-    with contextlib.suppress(UnauthorizedError):  # the status is sent: all that can be said is nothing more
+    # The status is sent: all that can be done is to end the stream, without the event `end`.
+    try:
         while (answer := await gate_of(request).outlast(caller, anext(changes, None))) is not None:
             yield ServerSentEvent(answer.body.decode(), event="history", id=str(answer.version))
             if answer.has_ended:
                 yield ServerSentEvent("{}", event="end", id=str(answer.version))
+    except UnauthorizedError:
+        return
+    except FittingRoomError as error:
+        _log.warning("stream_broke_off", error=str(error))

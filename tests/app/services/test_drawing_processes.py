@@ -1,6 +1,7 @@
 """Pictures are drawn in processes that cannot hold up the API, or another project."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 from app.main import create_app
 from app.plots.pictures import Curve, CurvesPicture, write_picture
 from app.services import drawing_processes
-from app.services.drawing_processes import PROCESSES, DrawingProcesses
-from models.child_processes import AnsweringProcess
+from app.services.drawing_processes import PROCESSES, WAITING_AT_MOST, DrawingProcesses
+from models import child_processes
+from models.child_processes import AnsweringProcess, NoAnswerError
+from models.errors import PlotUnavailableError
 from models.settings import Settings
 from tests.serving import assert_problem, served, submit
 
@@ -37,18 +40,91 @@ class Held:
     def close(self) -> None: ...
 
 
-def test_one_projects_pictures_leave_a_process_for_anothers(monkeypatch: pytest.MonkeyPatch) -> None:
+async def stays() -> bool:
+    return False
+
+
+async def has_left() -> bool:
+    return True
+
+
+async def until_asked(picture: bytes) -> None:
+    while picture not in Held.asked:  # noqa: ASYNC110 - a thread says it
+        await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> None:
     Held.asked, Held.release = [], threading.Event()
     monkeypatch.setattr(drawing_processes, "AnsweringProcess", Held)
 
+
+@pytest.mark.usefixtures("held")
+def test_a_picture_is_drawn_once_for_all_who_ask_and_not_for_those_who_have_left() -> None:
     async def draw() -> None:
         processes = DrawingProcesses()
-        flood = [asyncio.create_task(processes.draw("loud", lambda: b"loud")) for _ in range(20)]
-        while b"loud" not in Held.asked:  # noqa: ASYNC110 - a thread says it
-            await asyncio.sleep(0.001)
-        quiet = asyncio.create_task(processes.draw("quiet", lambda: b"quiet"))
-        while b"quiet" not in Held.asked:  # noqa: ASYNC110 - a thread says it
-            await asyncio.sleep(0.001)
+        first = asyncio.create_task(processes.draw("p", "first", lambda: b"first", stays))
+        await until_asked(b"first")
+        alone = asyncio.create_task(processes.draw("p", "alone", lambda: b"alone", has_left))
+        both = [
+            asyncio.create_task(processes.draw("p", "shared", lambda: b"shared", leaves))
+            for leaves in (has_left, stays)
+        ]
+        await asyncio.sleep(0)  # all of them have asked
+        Held.release.set()
+        assert await asyncio.gather(first, *both) == [b""] * 3
+        with pytest.raises(PlotUnavailableError, match="has left"):
+            await alone
+        assert Held.asked == [b"first", b"shared"]
+        assert processes._drawings == {"p": {}}  # noqa: SLF001 - nothing is kept
+
+    asyncio.run(asyncio.wait_for(draw(), 60))
+
+
+@pytest.mark.usefixtures("held")
+def test_pictures_of_one_project_that_wait_are_limited() -> None:
+    async def draw() -> None:
+        processes = DrawingProcesses()
+        flood = [
+            asyncio.create_task(processes.draw("loud", str(n), lambda: b"loud", stays)) for n in range(WAITING_AT_MOST)
+        ]
+        await until_asked(b"loud")
+        with pytest.raises(PlotUnavailableError, match=f"{WAITING_AT_MOST} plots of this project are waiting"):
+            await processes.draw("loud", "one more", lambda: b"loud", stays)
+        again = asyncio.create_task(processes.draw("loud", "3", lambda: b"loud", stays))
+        quiet = asyncio.create_task(processes.draw("quiet", "", lambda: b"quiet", stays))
+        await until_asked(b"quiet")
+        Held.release.set()
+        await asyncio.gather(again, quiet, *flood)
+
+    asyncio.run(asyncio.wait_for(draw(), 60))
+
+
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_process_that_dies_of_a_question_is_started_anew_once(monkeypatch: pytest.MonkeyPatch, deaths: int) -> None:
+    dying = [sys.executable, "-c", "input()"]
+    commands = [*[dying] * deaths, child_processes.module_command("app.plots")]
+    monkeypatch.setattr(child_processes, "module_command", lambda _: commands.pop(0))
+    process = AnsweringProcess("app.plots", 60.0)
+    try:
+        if deaths == 1:
+            assert "picture" in process.ask({}, PICTURE)
+        else:
+            with pytest.raises(NoAnswerError, match="ended before it answered"):
+                process.ask({}, PICTURE)
+    finally:
+        process.close()
+    assert len(commands) == deaths - 1
+
+
+@pytest.mark.usefixtures("held")
+def test_one_projects_pictures_leave_a_process_for_anothers() -> None:
+    async def draw() -> None:
+        processes = DrawingProcesses()
+        flood = [asyncio.create_task(processes.draw("loud", str(n), lambda: b"loud", stays)) for n in range(20)]
+        await until_asked(b"loud")
+        quiet = asyncio.create_task(processes.draw("quiet", "", lambda: b"quiet", stays))
+        await until_asked(b"quiet")
         assert Held.asked == [b"loud", b"quiet"]
         Held.release.set()
         assert await asyncio.gather(quiet, *flood) == [b""] * 21
@@ -76,11 +152,9 @@ def test_picture_that_cannot_be_drawn_is_said_and_the_process_goes_on() -> None:
     process = AnsweringProcess("app.plots", 60.0)
     try:
         answer = process.ask({}, b'{"kind": "curves", "title": 7}')
-        assert answer is not None
         assert answer["error"].startswith("ValidationError")
         child = process._process  # noqa: SLF001 - that it is the same one
         answer = process.ask({}, PICTURE)
-        assert answer is not None
         assert answer["picture"]
         assert process._process is child  # noqa: SLF001
     finally:

@@ -1,5 +1,6 @@
 """Histories that are too long to be held: sent as they are read, in parts, or thinned."""
 
+import asyncio
 import csv
 import json
 import threading
@@ -12,6 +13,8 @@ import pydantic_core
 import pytest
 
 from app.services import histories
+from app.services.cached_reads import CachedResponse
+from app.services.fair_turns import FairTurns
 from app.services.thinning import Thinning
 from fittingroom import Client
 from fittingroom.views.resources import ExperimentHistoryView
@@ -65,12 +68,57 @@ def test_history_is_the_same_sent_whole_or_in_pieces(
     with monkeypatch.context() as context:
         context.setattr("app.services.cached_reads.LONG_BYTES", 0)
         context.setattr(histories, "ROWS_AT_ONCE", 30)
+        context.setattr(CachedResponse, "size", 2**40)  # too large to be kept for the next request
         pieces = http.get(path, headers=headers)
     whole = http.get(path, headers=headers)
     assert ("content-length" in pieces.headers, "content-length" in whole.headers) == (False, True)
     assert whole.content == pieces.content
     if accept == "application/json":
         ExperimentHistoryView.model_validate_json(whole.content)
+
+
+@pytest.mark.usefixtures("short_pieces")
+def test_long_history_that_has_not_changed_is_not_read(
+    http: httpx.Client, trained: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"/v1/experiments/{trained}/history"
+    etag = http.get(path).headers["etag"]
+    monkeypatch.setattr(histories, "read_epochs", None)
+    assert http.get(path, headers={"If-None-Match": etag}).status_code == 304
+
+
+def test_stream_of_an_experiment_that_is_deleted_ends_without_a_fault(
+    http: httpx.Client, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    experiment_id = submit(http, **RATES, fit=FIT)
+    Writer(database, experiment_id).write()
+    with http.stream("GET", f"/v1/experiments/{experiment_id}/events") as answer:
+        lines = answer.iter_lines()
+        assert next(lines).startswith("id: ")
+        httpx.post(http.base_url.join(f"/v1/experiments/{experiment_id}/cancel")).raise_for_status()
+        httpx.delete(http.base_url.join(f"/v1/experiments/{experiment_id}")).raise_for_status()
+        assert "event: end" not in list(lines)
+    assert "Traceback" not in caplog.text
+
+
+def test_one_projects_long_answers_leave_a_turn_for_anothers() -> None:
+    async def read() -> None:
+        turns, release, begun = FairTurns(2), threading.Event(), []
+
+        def piece(project: str) -> None:
+            begun.append(project)
+            assert release.wait(30)
+
+        loud = [asyncio.create_task(turns.run("loud", lambda: piece("loud"))) for _ in range(5)]
+        while begun != ["loud"]:  # noqa: ASYNC110 - a thread says it
+            await asyncio.sleep(0.001)
+        quiet = asyncio.create_task(turns.run("quiet", lambda: piece("quiet")))
+        while begun != ["loud", "quiet"]:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        release.set()
+        await asyncio.gather(quiet, *loud)
+
+    asyncio.run(asyncio.wait_for(read(), 60))
 
 
 @pytest.mark.usefixtures("short_pieces")

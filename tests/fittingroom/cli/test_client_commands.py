@@ -1,6 +1,8 @@
 """The commands that speak to a service, against a real one."""
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -155,6 +157,15 @@ def test_a_file_that_cannot_be_written_is_said(run: Run, trained: str, tmp_path:
     found = run("plot", trained, "-o", str(tmp_path / "nowhere" / "x.svg"))
     assert found.exit_code == 2
     assert "nowhere" in found.stderr
+
+
+def test_whoever_reads_only_the_first_lines_is_not_told_of_a_fault(shared_http: httpx.Client, trained: str) -> None:
+    command = [sys.executable, "-m", "fittingroom", "history", trained, "--csv", "--url", str(shared_http.base_url)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
 
 
 def test_a_file_that_is_not_there(run: Run) -> None:

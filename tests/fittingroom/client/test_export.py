@@ -3,8 +3,10 @@
 import os
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -43,6 +45,44 @@ def test_csv_and_parquet_hold_the_same(http: httpx.Client, trained: str, tmp_pat
     pd.testing.assert_frame_equal(from_csv, from_parquet, check_dtype=False)
     assert from_parquet["loss"].tolist()[:4] == [0.7, 0.6, 0.65, 0.9]
     assert from_parquet["epoch"].tolist() == [1, 2, 3, 1, 2]
+
+
+def test_parquet_before_the_first_epoch_has_the_metrics_that_will_be_recorded(
+    http: httpx.Client, tmp_path: Path
+) -> None:
+    export(http, submit(http, **SWEEP), "parquet", tmp_path / "h.parquet")
+    table = pq.read_table(tmp_path / "h.parquet")
+    assert table.num_rows == 0
+    assert table.column_names[:5] == ["trial_id", "trial", "label", "epoch", "loss"]
+    assert "val_loss" in table.column_names
+
+
+def test_a_file_that_cannot_be_written_is_not_blamed_on_mlflow(http: httpx.Client, trained: str) -> None:
+    found = CliRunner().invoke(
+        build(), ["export", trained, "nowhere/h.csv", "--to", "csv", "--url", str(http.base_url)]
+    )
+    assert found.exit_code == 2
+    assert "nowhere/h.csv" in found.output
+    assert "MLflow" not in found.output
+
+
+def test_a_server_that_is_no_mlflow_is_said(http: httpx.Client, trained: str) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"experiment": {}}')
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    found = CliRunner().invoke(build(), ["export", trained, url, "--to", "mlflow", "--url", str(http.base_url)])
+    server.shutdown()
+    server.server_close()
+    assert found.exit_code != 0
+    assert "does not answer as an MLflow server does (no 'experiment_id')" in " ".join(found.output.split())
 
 
 def test_tensorboard_reads_what_is_written(http: httpx.Client, trained: str, tmp_path: Path) -> None:
