@@ -1,5 +1,6 @@
 """Routes that ask who is there before they read, and refuse what they do not understand."""
 
+import re
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import Any, NoReturn, cast
@@ -104,11 +105,15 @@ def gathered(request: Request, max_bytes: int) -> AbstractAsyncContextManager[by
     return bodies.gather(request, max_bytes, caller.project)
 
 
+_JSON_KIND = re.compile(r"application/(json|[^/\s]+\+json)")
+"""Media types of JSON documents (RFC 6839)."""
+
+
 def refuse_other_media(request: Request) -> None:
     """Refuse a body that is not sent as JSON."""
     sent = request.headers.get("content-type", "")
     kind = sent.split(";")[0].strip().lower()
-    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+    if not _JSON_KIND.fullmatch(kind):
         detail = "expected a JSON document, sent with the header Content-Type: application/json"
         raise InvalidSpec([Fault(pointer="", detail=detail, found=f"Content-Type: {sent}"[:100])])
 

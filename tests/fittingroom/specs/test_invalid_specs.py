@@ -217,7 +217,7 @@ def test_bad_body(http: httpx.Client, database: Database, body: bytes, status: i
     assert set(contents(database).values()) == {0}
 
 
-@pytest.mark.parametrize("sent", ["text/plain", "application/x-www-form-urlencoded", None])
+@pytest.mark.parametrize("sent", ["text/plain", "application/x-www-form-urlencoded", "application/a/b+json", None])
 def test_a_body_that_is_not_said_to_be_json(http: httpx.Client, database: Database, sent: str | None) -> None:
     headers = {} if sent is None else {"content-type": sent}
     answer = http.post("/v1/experiments", content=json.dumps(document()), headers=headers)
