@@ -68,19 +68,29 @@ class DrawingProcesses:
             if len(drawings) >= WAITING_AT_MOST:
                 raise PlotUnavailableError(f"{len(drawings)} plots of this project are waiting; ask again soon")
             drawing = drawings[etag] = _Drawing()
-            drawing.task = asyncio.create_task(self._draw_wanted(project, drawing, select))
-            drawing.task.add_done_callback(lambda _: drawings.pop(etag))
+            drawing.task = asyncio.create_task(self._draw_wanted(project, etag, drawing, select))
+            drawing.task.add_done_callback(lambda _: self._forget(project, etag, drawing))
         drawing.viewers.append(has_left)
         assert drawing.task is not None  # noqa: S101 - for mypy
         return await asyncio.shield(drawing.task)  # others wait for it too
 
-    async def _draw_wanted(self, project: str, drawing: _Drawing, select: Callable[[], bytes]) -> bytes:
+    async def _draw_wanted(self, project: str, etag: str, drawing: _Drawing, select: Callable[[], bytes]) -> bytes:
+        async def is_wanted() -> bool:
+            if await drawing.is_wanted():
+                return True
+            self._forget(project, etag, drawing)  # before another client could join it
+            return False
+
         def draw() -> bytes:
-            if not from_thread.run(drawing.is_wanted):
+            if not from_thread.run(is_wanted):
                 raise PlotUnavailableError("every client that asked for this plot has left")
             return self._draw(select)
 
         return await self._turns.run(project, draw)
+
+    def _forget(self, project: str, etag: str, drawing: _Drawing) -> None:
+        if self._drawings[project].get(etag) is drawing:
+            del self._drawings[project][etag]
 
     def _draw(self, select: Callable[[], bytes]) -> bytes:
         process = self._idle.pop()

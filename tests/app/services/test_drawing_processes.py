@@ -1,9 +1,11 @@
 """Pictures are drawn in processes that cannot hold up the API, or another project."""
 
 import asyncio
+import socket
 import sys
 import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from models import child_processes
 from models.child_processes import AnsweringProcess, NoAnswerError
 from models.errors import PlotUnavailableError
 from models.settings import Settings
+from tests.e2e.service import until
 from tests.serving import assert_problem, served, submit
 
 PICTURE = write_picture(CurvesPicture("x", [Curve("a", "a", "loss", [1, 2], [0.5, 0.25])]))
@@ -131,6 +134,27 @@ def test_one_projects_pictures_leave_a_process_for_anothers() -> None:
 
     asyncio.run(asyncio.wait_for(draw(), 60))
     assert PROCESSES == 2
+
+
+@pytest.mark.usefixtures("held")
+def test_picture_is_not_drawn_for_a_connection_that_is_closed(tmp_path: Path, database_url: str) -> None:
+    settings = Settings(data_dir=tmp_path / "data", database_url=database_url)
+    application = create_app(settings)
+    with served(settings, application) as http, ThreadPoolExecutor() as threads:
+        paths = [f"/v1/experiments/{submit(http, name=name)}/plot.svg" for name in ("first", "second", "third")]
+        first = threads.submit(http.get, paths[0])
+        until(lambda: len(Held.asked) == 1)
+        drawings = application.state.drawing._drawings["default"]  # noqa: SLF001 - that it waits
+        with socket.create_connection((http.base_url.host, http.base_url.port)) as leaving:
+            leaving.sendall(f"GET {paths[1]} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            until(lambda: len(drawings) == 2)
+        third = threads.submit(http.get, paths[2])
+        until(lambda: len(drawings) == 3)
+        Held.release.set()
+        assert (first.result().status_code, third.result().status_code) == (200, 200)
+    assert [name for body in Held.asked for name in (b"first", b"second", b"third") if name in body] == [
+        b"first", b"third",
+    ]  # fmt: skip
 
 
 def test_picture_that_takes_too_long_is_refused_and_the_next_is_drawn(
