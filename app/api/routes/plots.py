@@ -137,11 +137,6 @@ def _etag(request: Request, version: str) -> str:
     return f'W/"{asked}"'
 
 
-async def _has_left(request: Request) -> bool:
-    """True if the client has closed the connection. The first message is the request itself, if nobody has read it."""
-    return await request.is_disconnected() or await request.is_disconnected()
-
-
 async def _drawn(request: Request, service: Service, etag: str, select: Callable[[], "Picture"]) -> Response:
     def selected() -> bytes:
         from app.plots.pictures import write_picture  # noqa: PLC0415 - most processes never draw
@@ -149,6 +144,6 @@ async def _drawn(request: Request, service: Service, etag: str, select: Callable
         return write_picture(select())
 
     processes: DrawingProcesses = request.app.state.drawing
-    picture = await processes.draw(service.project, etag, selected, lambda: _has_left(request))
+    picture = await processes.draw(service.project, etag, selected, request.is_disconnected)
     media_type = {"svg": "image/svg+xml", "png": "image/png"}[_format_of(request)]
     return Response(picture, media_type=media_type, headers={"ETag": etag, "Cache-Control": "no-cache"})
