@@ -45,7 +45,8 @@ lint: $(READY) ## Check style, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python scripts/lint-words fittingroom app models workers tests benchmarks migrations
+	$(BIN)/python scripts/lint-words fittingroom app models workers tests benchmarks migrations docs README.md CONTRIBUTING.md \
+		SECURITY.md CHANGELOG.md
 
 $(JS)/node_modules/.ready: $(JS)/package.json $(JS)/package-lock.json
 	@scripts/find-node
@@ -107,7 +108,7 @@ bench-gpu: BACKEND = jax
 bench-gpu: $(READY) ## Measure 1 to 4,096 trials on a GPU against keras.fit there (install locks/worker-jax-gpu.txt first)
 	@KERAS_BACKEND=$(BACKEND) $(BIN)/python -m benchmarks.gpu
 
-bench-api: $(READY) ## Measure what the API bears: reads, submits, batches, long polls (some two minutes)
+bench-api: $(READY) ## Load-test the API: reads, submits, batches, long polls (some two minutes)
 	@$(BIN)/python -m benchmarks.api
 
 bench-long: $(READY) ## Measure reads of 1,000 trials of 10,000 epochs: first byte, memory, what others wait (ten minutes, 5 GB of disk)

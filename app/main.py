@@ -45,7 +45,7 @@ from models.sql.database import Database
 from models.storage import Storage
 
 _DESCRIPTION = """\
-Post an experiment; it tries several Keras models on, and tells you which fits.
+Post an experiment; it trains several Keras models and reports which fits best.
 
 Start with **POST /v1/experiments**: choose one of the six exercises under *Examples*, press *Execute*, and follow the
 `Location` of the answer. An experiment's `version` grows with every epoch written; send its `ETag` back as

@@ -1,15 +1,30 @@
-"""Errors of the service, apart from invalid specs.
+"""Errors of the service, apart from invalid specs, each with its HTTP status."""
 
-`app.api.problems` gives each of these its status.
-"""
+from collections.abc import Mapping
+from typing import ClassVar
+
+RETRY_SOON_SECONDS = 5
 
 
 class FittingRoomError(Exception):
-    """The base of the service's own errors; its text may be shown to a client."""
+    """The base of the service's own errors; its text may be shown to a client.
+
+    Attributes:
+        status: HTTP status of the answer. A subclass without one of its own has its parent's; no request can meet
+            those that have 500.
+        headers: further headers of the answer.
+        retry_after_seconds: time after which the same request may succeed, in seconds; header `Retry-After`.
+    """
+
+    status: ClassVar[int] = 500
+    headers: ClassVar[Mapping[str, str]] = {}
+    retry_after_seconds: int | None = None
 
 
 class NotFoundError(FittingRoomError):
     """There is no such resource."""
+
+    status = 404
 
     def __init__(self, kind: str, identifier: str) -> None:
         super().__init__(f"there is no {kind} {identifier[:80]!r}")
@@ -18,12 +33,16 @@ class NotFoundError(FittingRoomError):
 class ExperimentEndedError(FittingRoomError):
     """The experiment has ended, and what was asked for is for those that have not."""
 
+    status = 409
+
     def __init__(self, experiment_id: str, wanted: str) -> None:
         super().__init__(f"experiment {experiment_id} has ended; only one that has not can be {wanted}")
 
 
 class KeyReusedError(FittingRoomError):
     """An idempotency key came again, with something else."""
+
+    status = 422
 
     def __init__(self, key: str, experiment_id: str) -> None:
         super().__init__(
@@ -35,6 +54,9 @@ class KeyReusedError(FittingRoomError):
 class QuotaError(FittingRoomError):
     """A project may not have so much to do at once."""
 
+    status = 429
+    retry_after_seconds = 60
+
     def __init__(self, unended: int, wanted: int, allowed: int) -> None:
         super().__init__(
             f"{unended:,} trials of this project wait or run, and {wanted:,} more would be more than the {allowed:,} "
@@ -44,6 +66,8 @@ class QuotaError(FittingRoomError):
 
 class StorageQuotaError(FittingRoomError):
     """A project may not keep so much."""
+
+    status = 507
 
     def __init__(self, stored: int, wanted: int, allowed: int) -> None:
         super().__init__(
@@ -55,6 +79,8 @@ class StorageQuotaError(FittingRoomError):
 class DatasetExistsError(FittingRoomError):
     """A dataset is to get a name that stands for something else."""
 
+    status = 409
+
     def __init__(self, name: str) -> None:
         super().__init__(
             f"the name {name[:80]!r} stands for another dataset; choose another name, or delete that one first"
@@ -63,6 +89,8 @@ class DatasetExistsError(FittingRoomError):
 
 class DatasetInUseError(FittingRoomError):
     """A dataset cannot be deleted, as something uses it."""
+
+    status = 409
 
     def __init__(self, name: str, experiment_id: str) -> None:
         super().__init__(
@@ -73,12 +101,16 @@ class DatasetInUseError(FittingRoomError):
 class DatasetGoneError(FittingRoomError):
     """A dataset was deleted between the check of a spec and its storing."""
 
+    status = 409
+
     def __init__(self) -> None:
         super().__init__("a dataset of this spec was deleted at the same moment; upload it again, then submit again")
 
 
 class TooManyDatasetsError(FittingRoomError):
     """A project may not have so many datasets."""
+
+    status = 409
 
     def __init__(self, allowed: int) -> None:
         super().__init__(f"a project may have {allowed:,} datasets; delete some that nothing needs any more")
@@ -87,6 +119,8 @@ class TooManyDatasetsError(FittingRoomError):
 class NoWeightsError(FittingRoomError):
     """A trial has no weights that were kept."""
 
+    status = 409
+
     def __init__(self, trial_id: str, why: str) -> None:
         super().__init__(f"trial {trial_id} has no weights: {why}")
 
@@ -94,13 +128,22 @@ class NoWeightsError(FittingRoomError):
 class PredictorUnavailableError(FittingRoomError):
     """The process that predicts cannot be had, or gave no answer."""
 
+    status = 503
+    retry_after_seconds = RETRY_SOON_SECONDS
+
 
 class PlotUnavailableError(FittingRoomError):
     """A picture takes too long or too much memory."""
 
+    status = 503
+    retry_after_seconds = RETRY_SOON_SECONDS
+
 
 class DatabaseUnavailableError(FittingRoomError):
     """The database cannot be reached, is locked, or has cut the connection."""
+
+    status = 503
+    retry_after_seconds: int | None = RETRY_SOON_SECONDS
 
     def __init__(self, reason: str) -> None:
         super().__init__("the database does not answer; try again soon")
@@ -110,6 +153,9 @@ class DatabaseUnavailableError(FittingRoomError):
 
 class DatabaseFullError(DatabaseUnavailableError):
     """The database's disk takes nothing more."""
+
+    status = 507
+    retry_after_seconds = None
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -123,12 +169,18 @@ class DuplicateRowError(FittingRoomError):
 class NotMigratedError(FittingRoomError):
     """The database has not the tables of this version."""
 
+    status = 503
+    retry_after_seconds = RETRY_SOON_SECONDS
+
     def __init__(self) -> None:
         super().__init__("the database has not the tables of this version; run `fittingroom migrate`")
 
 
 class TooNewError(FittingRoomError):
     """The database has the tables of a later version."""
+
+    status = 503
+    retry_after_seconds = RETRY_SOON_SECONDS
 
     def __init__(self, found: str, known: str) -> None:
         super().__init__(
@@ -142,10 +194,10 @@ class BrokerUnavailableError(FittingRoomError):
 
 
 class UnforeseenError(FittingRoomError):
-    """The service has met an error of its own."""
+    """Internal error: a fault of the service itself."""
 
     def __init__(self) -> None:
-        super().__init__("the service has met an error of its own; its log tells more")
+        super().__init__("internal server error; details are in the service log")
 
 
 class UsageFault(FittingRoomError):

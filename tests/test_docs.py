@@ -108,4 +108,14 @@ def test_docstring_linter_refuses_relative_openings(tmp_path: Path, source: str,
         [sys.executable, ROOT / "scripts" / "lint-words", tmp_path], check=False, capture_output=True, text=True
     )
     assert found.returncode == refused
-    assert f"{refused} docstrings to reword" in found.stdout
+    assert f"1 modules, 0 pages, {refused} places to reword" in found.stdout
+
+
+def test_linter_refuses_retired_words_on_pages_but_not_in_code(tmp_path: Path) -> None:
+    (tmp_path / "page.md").write_text("# Queue\n\nThe `bell` is a name.\nA bell rings.\n", encoding="utf-8")
+    found = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "lint-words", tmp_path], check=False, capture_output=True, text=True
+    )
+    assert found.returncode == 1
+    assert "page.md:4: uses 'bell'" in found.stdout
+    assert "0 modules, 1 pages, 1 places to reword" in found.stdout

@@ -6,9 +6,9 @@ Without any key, authentication is disabled, which is why the service then liste
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import structlog
 from anyio import to_thread
@@ -44,9 +44,14 @@ EVERYBODY = ApiKey("", DEFAULT_PROJECT, frozenset(Scope), None, None)
 class UnauthorizedError(FittingRoomError):
     """No key, or none that is valid."""
 
+    status = 401
+    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
+
 
 class ForbiddenError(FittingRoomError):
     """The key is valid, and does not allow this."""
+
+    status = 403
 
 
 class TooManyRequestsError(FittingRoomError):
@@ -55,6 +60,8 @@ class TooManyRequestsError(FittingRoomError):
     Attributes:
         retry_after_seconds: when it is worth trying again.
     """
+
+    status = 429
 
     def __init__(self, message: str, retry_after_seconds: int) -> None:
         super().__init__(message)

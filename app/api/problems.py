@@ -12,66 +12,16 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from app.api.authentication import ForbiddenError, TooManyRequestsError, UnauthorizedError
-from app.api.request_bodies import BodyTooLargeError, BodyTooSlowError, EncodedBodyError, TooManyBodiesError
 from app.api.security_headers import SECURITY_HEADERS
 from fittingroom.specs.faults import Fault, InvalidSpec
 from fittingroom.specs.limits import MAX_FAULTS
 from fittingroom.views.resources import Problem
 from models.disk_reserve import NO_ROOM
-from models.errors import (
-    DatabaseFullError,
-    DatabaseUnavailableError,
-    DatasetExistsError,
-    DatasetGoneError,
-    DatasetInUseError,
-    ExperimentEndedError,
-    FittingRoomError,
-    KeyReusedError,
-    NotFoundError,
-    NotMigratedError,
-    NoWeightsError,
-    PlotUnavailableError,
-    PredictorUnavailableError,
-    QuotaError,
-    StorageQuotaError,
-    TooManyDatasetsError,
-    TooNewError,
-    UnforeseenError,
-)
+from models.errors import DatabaseUnavailableError, FittingRoomError, KeyReusedError, UnforeseenError
 
 MEDIA_TYPE = "application/problem+json"
-RETRY_AFTER_SECONDS = 5
 
 _log = structlog.get_logger()
-
-_SOON = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-_ANSWERS: dict[type[FittingRoomError], tuple[int, Mapping[str, str]]] = {
-    UnauthorizedError: (401, {"WWW-Authenticate": "Bearer"}),
-    ForbiddenError: (403, {}),
-    NotFoundError: (404, {}),
-    BodyTooSlowError: (408, {}),
-    ExperimentEndedError: (409, {}),
-    DatasetExistsError: (409, {}),
-    DatasetInUseError: (409, {}),
-    DatasetGoneError: (409, {}),
-    TooManyDatasetsError: (409, {}),
-    BodyTooLargeError: (413, {}),
-    EncodedBodyError: (415, {"Accept-Encoding": "identity"}),
-    TooManyRequestsError: (429, {}),
-    QuotaError: (429, {"Retry-After": "60"}),
-    NoWeightsError: (409, {}),
-    UnforeseenError: (500, {}),
-    DatabaseFullError: (507, {}),
-    StorageQuotaError: (507, {}),
-    TooManyBodiesError: (503, _SOON),
-    PlotUnavailableError: (503, _SOON),
-    PredictorUnavailableError: (503, _SOON),
-    NotMigratedError: (503, _SOON),
-    TooNewError: (503, _SOON),
-    DatabaseUnavailableError: (503, _SOON),
-}
-"""Status of each of the service's errors."""
 
 Responses = dict[int | str, dict[str, Any]]
 """Responses of a route, for its OpenAPI entry."""
@@ -175,10 +125,10 @@ def _allowed(request: Request) -> str:
 def _own_error(request: Request, error: FittingRoomError) -> JSONResponse:
     if isinstance(error, KeyReusedError):
         return _invalid(request, [Fault(pointer="Idempotency-Key", detail=str(error))])
-    status, headers = _ANSWERS.get(type(error), _ANSWERS[UnforeseenError])
-    if isinstance(error, TooManyRequestsError):
-        headers = {"Retry-After": str(error.retry_after_seconds)}
-    return problem_response(request.url.path, status, str(error), headers=headers)
+    headers = dict(error.headers)
+    if error.retry_after_seconds is not None:
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    return problem_response(request.url.path, error.status, str(error), headers=headers)
 
 
 def _invalid(request: Request, faults: list[Fault]) -> JSONResponse:

@@ -4,15 +4,15 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, ClassVar
 
 from starlette.requests import ClientDisconnect, Request
 
 from fittingroom.specs.faults import Fault, InvalidSpec
 from models.disk_reserve import keep_reserve
-from models.errors import FittingRoomError
+from models.errors import RETRY_SOON_SECONDS, FittingRoomError
 
 BODY_SECONDS = 30.0
 """Timeout between two chunks of a request body, and of a body without bytes, in seconds."""
@@ -29,12 +29,16 @@ _PROJECT_SHARE = 0.75
 class BodyTooLargeError(FittingRoomError):
     """A body is larger than what is taken."""
 
+    status = 413
+
     def __init__(self, max_bytes: int) -> None:
         super().__init__(f"the body is larger than {max_bytes:,} bytes, the most that is taken here; send it in parts")
 
 
 class BodyTooSlowError(FittingRoomError):
     """A body takes too long to come."""
+
+    status = 408
 
     def __init__(self) -> None:
         super().__init__(
@@ -46,12 +50,18 @@ class BodyTooSlowError(FittingRoomError):
 class EncodedBodyError(FittingRoomError):
     """A body is compressed."""
 
+    status = 415
+    headers: ClassVar[Mapping[str, str]] = {"Accept-Encoding": "identity"}
+
     def __init__(self) -> None:
         super().__init__("bodies are taken as they are, not compressed; send this one without Content-Encoding")
 
 
 class TooManyBodiesError(FittingRoomError):
     """The bodies that are being received fill the memory that is meant for them."""
+
+    status = 503
+    retry_after_seconds = RETRY_SOON_SECONDS
 
     def __init__(self) -> None:
         super().__init__("the service is receiving as much as it can hold; try again soon")

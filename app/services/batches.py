@@ -19,12 +19,9 @@ from fittingroom.specs.limits import MAX_BODY_BYTES, MAX_FAULTS
 from fittingroom.specs.strict_json import InvalidJsonError, read_json
 from fittingroom.views.submissions import BatchItemView
 from models.errors import (
-    DatabaseFullError,
     DatabaseUnavailableError,
     FittingRoomError,
     KeyReusedError,
-    QuotaError,
-    StorageQuotaError,
     UnforeseenError,
 )
 from models.sql.submissions import Accepted, Submission
@@ -203,7 +200,5 @@ def _answer(index: int, found: Accepted | InvalidSpec | FittingRoomError) -> Bat
         faults = found.faults[:MAX_FAULTS]
     elif isinstance(found, KeyReusedError):
         faults = [Fault(pointer="Idempotency-Key", detail=str(found))]
-    statuses = {QuotaError: 429, UnforeseenError: 500, DatabaseUnavailableError: 503}
-    statuses |= {StorageQuotaError: 507, DatabaseFullError: 507}
-    status = statuses.get(type(found), 422)
+    status = found.status if isinstance(found, FittingRoomError) else 422
     return BatchItemView(index=index, status=status, detail=str(found)[:2_000], errors=list(faults))

@@ -21,7 +21,7 @@ def main() -> None:
 def build() -> typer.Typer:
     """Return the application with all commands that can run here."""
     cli = typer.Typer(
-        help="Post an experiment; it tries several Keras models on, and tells you which fits.",
+        help="Post an experiment; it trains several Keras models and reports which fits best.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
     )

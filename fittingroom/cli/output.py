@@ -50,7 +50,7 @@ def connected(url: str, key: str | None, *, patience: float = 2.0) -> Iterator["
         )  # fmt: skip
         raise typer.Exit(UNREACHABLE) from None
     except ValidationError:
-        say(f"what answers at {url} is no Fitting Room, or one of another version", is_error=True)
+        say(f"unexpected response from {url}: not a Fitting Room server, or an incompatible version", is_error=True)
         raise typer.Exit(UNREACHABLE) from None
     except UnreadableSpecError as error:
         refuse(str(error))

@@ -63,7 +63,7 @@ def tidy(database: Database, storage: Storage, settings: Settings) -> list[str]:
 
 @dataclass(frozen=True)
 class Leftovers:
-    """Folders of the storage that nobody needs."""
+    """Orphaned folders of the storage."""
 
     of_ended_cohorts: list[str]
     """Checkpoints of cohorts that have ended."""
@@ -72,7 +72,7 @@ class Leftovers:
 
 
 def list_leftovers(database: Database, storage: Storage) -> Leftovers:
-    """Look through the storage for what nobody needs."""
+    """List the orphaned folders of the storage."""
     parts = [name.split("/") for name in storage.list_names()]
     experiments = {path[0] for path in parts if len(path) > 1 and path[0].startswith("exp_")}
     checkpoints = {(path[0], path[2]) for path in parts if len(path) > 3 and path[1] == "checkpoints"}

@@ -97,8 +97,8 @@ class EpochDecision:
     """Trials that must not be trained any further, and why: those whose epochs are complete as well as those that stop
     early, and possibly trials that have not begun."""
     best: AbstractSet[str] = frozenset()
-    """Trials whose weights of this epoch are to be kept: they end with them, unless a later epoch is kept. Usually many
-    in every epoch, so that keeping must cost next to nothing."""
+    """Trials that keep the weights of this epoch: they end with them, unless a later epoch is kept. Usually many in
+    every epoch, so that keeping must cost next to nothing."""
     learning_rates: Mapping[str, float] = field(default_factory=dict)
     """Learning rates to go on with, where they change."""
     checkpoint: bool = False

@@ -19,7 +19,7 @@ class Verdict:
     """Decision after one epoch of one trial."""
 
     recorded: Metrics
-    """The epoch's metrics, as they are to be stored."""
+    """The epoch's metrics, as they are stored."""
     ended: StopReason | None = None
     """Stop reason; None to go on."""
     keep: bool = False

@@ -8,8 +8,9 @@ import httpx
 import pytest
 from sqlalchemy.orm import Session
 
-from app.services import experiments, submission_writer
+from app.services import batches, experiments, submission_writer
 from fittingroom.specs.experiment import ExperimentSpec
+from models.errors import DatabaseFullError, DatasetGoneError, KeyReusedError, QuotaError
 from models.sql.submissions import Submission, add_experiments
 from tests.app.api.malformed_bodies import keras_json
 from tests.factories import document
@@ -181,3 +182,8 @@ def test_other_media_types_are_refused(http: httpx.Client) -> None:
     answer = http.post("/v1/experiments/batch", content=b"a,b", headers={"Content-Type": "text/csv"})
     assert answer.status_code == 422
     assert "application/x-ndjson" in answer.json()["detail"]
+
+
+def test_an_item_that_is_refused_has_the_status_that_it_would_have_alone() -> None:
+    for error in (DatasetGoneError(), QuotaError(1, 2, 2), KeyReusedError("k", "exp_1"), DatabaseFullError("")):
+        assert batches._answer(0, error).status == error.status  # noqa: SLF001 - a race that no request can win at will

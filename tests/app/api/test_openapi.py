@@ -17,7 +17,7 @@ SNAPSHOT = HERE / "openapi.json"
 # What a schema cannot say: that a network fits its dataset, or that a cursor is one of ours.
 UNSAYABLE = "positive_data_acceptance"
 ENDLESS = "/v1/experiments/{experiment_id}/events"
-"""A stream whose end is not to be waited for."""
+"""A stream that ends with its experiment, which never trains here."""
 
 
 def run_schemathesis(http: httpx.Client, folder: Path, *options: str) -> int:

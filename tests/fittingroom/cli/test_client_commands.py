@@ -145,7 +145,7 @@ def test_what_is_no_service_is_said() -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_address[1]}"
     found = CliRunner().invoke(build(), ["list", "--url", url])
-    assert (found.exit_code, "no Fitting Room" in found.stderr) == (3, True), found.output
+    assert (found.exit_code, "not a Fitting Room server" in found.stderr) == (3, True), found.output
     found = CliRunner().invoke(build(), ["list", "--url", url, "--key", "fr_…"])
     assert found.exit_code == 2
     assert "key" in found.stderr
