@@ -8,7 +8,7 @@ import numpy as np
 
 from fittingroom.specs.experiment import ExperimentSpec, TrialSpec
 from fittingroom.specs.losses import target_form
-from fittingroom.specs.search_space import fixed
+from fittingroom.specs.search_space import sampled_value
 from models.planning.plan import plan_experiment
 from workers.datasets import prepare
 from workers.engines.base import Arrays, Cohort, CohortTrial
@@ -57,7 +57,7 @@ class Work:
     def arrays(self) -> Arrays:
         """Training arrays."""
         [spec] = self.specs(1)
-        units = fixed(self.layers[-1]["units"])
+        units = sampled_value(self.layers[-1]["units"])
         return prepare(spec.dataset, spec.fit, target_form(spec.loss, units))[0]
 
     def cohort(self, trials: int, epochs: int = EPOCHS, arrays: Arrays | None = None) -> Cohort:

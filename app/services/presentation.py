@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 
 from fittingroom.specs.experiment import ExperimentSpec
-from fittingroom.specs.search_space import fixed
+from fittingroom.specs.search_space import sampled_value
 from fittingroom.views import resources
 from fittingroom.views.history import to_history
 from fittingroom.views.states import StopReason, TrialState
@@ -87,7 +87,7 @@ def submitted(
         started_at=None,
         finished_at=None,
         epochs_completed=0,
-        epochs_planned=sum(fixed(trial.spec.fit.epochs) for trial in planned.trials),
+        epochs_planned=sum(sampled_value(trial.spec.fit.epochs) for trial in planned.trials),
     )
     return experiment(row, progress, {queue_of(spec.device, spec.backend)}, served, None)
 
@@ -172,7 +172,7 @@ def plan(spec: ExperimentSpec, planned: ExperimentPlan) -> PlanView:
                 hyperparameters=trial.hyperparameters,
                 seed=trial.spec.seed,
                 parameter_count=planned.parameter_counts[trial.number],
-                epochs=fixed(trial.spec.fit.epochs),
+                epochs=sampled_value(trial.spec.fit.epochs),
                 memory_bytes=planned.memory_bytes[trial.number],
             )
             for trial in planned.trials

@@ -9,7 +9,7 @@ from fittingroom.specs.choices import Device
 from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.layers import Conv2D
 from fittingroom.specs.limits import MAX_TRIALS
-from fittingroom.specs.search_space import fixed
+from fittingroom.specs.search_space import sampled_value
 from models.planning.sampling import SampledTrial
 
 MAX_COHORT_SIZE = 256
@@ -56,7 +56,7 @@ def program_document(spec: TrialSpec) -> dict[str, Any]:
     document = spec.model_dump(mode="json", include={"model", "optimizer", "loss", "metrics", "precision"})
     return document | {
         "optimizer": _without_numbers(document["optimizer"]),
-        "batch_size": fixed(spec.fit.batch_size),
+        "batch_size": sampled_value(spec.fit.batch_size),
     }
 
 
@@ -67,7 +67,7 @@ def _together(trial: SampledTrial) -> str:
         "dataset": spec.dataset.model_dump(mode="json"),
         "validation_split": spec.fit.validation_split,
         "class_weight": spec.fit.class_weight,
-        "shuffle": fixed(spec.fit.shuffle),
+        "shuffle": sampled_value(spec.fit.shuffle),
     }
     return json.dumps(document, sort_keys=True)
 

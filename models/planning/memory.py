@@ -6,7 +6,7 @@ The factors were fitted to measured peaks; `tests/workers/test_memory_estimate.p
 from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.faults import Fault, InvalidSpec
 from fittingroom.specs.optimizers import Optimizer
-from fittingroom.specs.search_space import fixed
+from fittingroom.specs.search_space import sampled_value
 from fittingroom.specs.validation.dataset_checks import training_rows
 from fittingroom.specs.validation.shapes import Network
 
@@ -31,7 +31,9 @@ def estimated_bytes(trial: TrialSpec, network: Network, rows: int) -> int:
         network: its network, measured.
         rows: of its dataset.
     """
-    batch = min(fixed(trial.fit.batch_size), training_rows(trial.dataset.rows or rows, trial.fit.validation_split))
+    batch = min(
+        sampled_value(trial.fit.batch_size), training_rows(trial.dataset.rows or rows, trial.fit.validation_split)
+    )
     of_weights = COPIES_OF_WEIGHTS + COPIES_OF_SLOTS * slots_per_weight(trial.optimizer)
     of_activations = COPIES_OF_ACTIVATIONS * batch * network.numbers_per_row
     return round(_FLOAT_BYTES * (of_weights * network.parameters + of_activations))
@@ -40,7 +42,7 @@ def estimated_bytes(trial: TrialSpec, network: Network, rows: int) -> int:
 def slots_per_weight(optimizer: Optimizer) -> int:
     """Return how many numbers an optimizer keeps of each weight."""
     further = [getattr(optimizer, name, 0) for name in ("momentum", "amsgrad", "centered")]
-    return _SLOTS[optimizer.name] + sum(1 for given in further if fixed(given))
+    return _SLOTS[optimizer.name] + sum(1 for given in further if sampled_value(given))
 
 
 def refuse_too_large(trial: TrialSpec, network: Network, needed_bytes: int, memory_bytes: int) -> None:
@@ -56,4 +58,6 @@ def refuse_too_large(trial: TrialSpec, network: Network, needed_bytes: int, memo
             f"worker may use {memory_bytes / 1e9:.1f} GB (FITTINGROOM_MEMORY_BYTES). Take a smaller batch_size or "
             "fewer units"
         )
-        raise InvalidSpec([Fault(pointer="/fit/batch_size", detail=detail, found=str(fixed(trial.fit.batch_size)))])
+        raise InvalidSpec(
+            [Fault(pointer="/fit/batch_size", detail=detail, found=str(sampled_value(trial.fit.batch_size)))]
+        )

@@ -17,7 +17,7 @@ from fittingroom.specs.faults import Fault, InvalidSpec, faults_in, pointer
 from fittingroom.specs.fit import Objective
 from fittingroom.specs.limits import MAX_TRIALS
 from fittingroom.specs.metrics import better_direction
-from fittingroom.specs.search_space import space_key
+from fittingroom.specs.search_space import search_space_kind
 
 Path = tuple[str | int, ...]
 Value = float | int | str | bool
@@ -103,7 +103,7 @@ def resolved_objective(spec: ExperimentSpec) -> Objective:
 def _spaces(document: Any, path: Path = ()) -> Iterator[tuple[Path, dict[str, Any]]]:  # noqa: ANN401 - JSON
     """Every search space in a document, by its path."""
     if isinstance(document, dict):
-        if space_key(document) is not None:
+        if search_space_kind(document) is not None:
             yield path, document
             return
         for key, value in document.items():

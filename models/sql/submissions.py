@@ -10,7 +10,7 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from fittingroom.specs.experiment import ExperimentSpec
-from fittingroom.specs.search_space import fixed
+from fittingroom.specs.search_space import sampled_value
 from fittingroom.views.states import TrialState
 from models.errors import DatasetGoneError, KeyReusedError, QuotaError, StorageQuotaError
 from models.identifiers import new_id
@@ -199,7 +199,7 @@ def _add_rows(rows: dict[Any, list[dict[str, Any]]], submission: Submission, now
                 "spec": trial.spec.model_dump(mode="json"),
                 "parameter_count": plan.parameter_counts[trial.number],
                 "version": 1,
-                "epochs_planned": fixed(trial.spec.fit.epochs),
+                "epochs_planned": sampled_value(trial.spec.fit.epochs),
                 "state": TrialState.QUEUED,
                 "created_at": now,
             }

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.specs.experiment import TrialSpec
-from fittingroom.specs.search_space import fixed
+from fittingroom.specs.search_space import sampled_value
 from workers.builders.networks import build_compiled
 from workers.engines.backends.chosen import backend
 from workers.engines.base import (
@@ -79,9 +79,9 @@ class ReferenceEngine:
         model.fit(
             backend.stream(_training(arrays), order.batch, order.batches),
             initial_epoch=first,
-            epochs=fixed(trial.spec.fit.epochs),
+            epochs=sampled_value(trial.spec.fit.epochs),
             validation_data=validation,
-            validation_batch_size=fixed(trial.spec.fit.batch_size),
+            validation_batch_size=sampled_value(trial.spec.fit.batch_size),
             shuffle=False,
             verbose=0,
             callbacks=[reporting],
@@ -165,9 +165,9 @@ class _Order:
     """Row order of batches, by `permutation(seed, epoch)`."""
 
     def __init__(self, spec: TrialSpec, rows: int) -> None:
-        self._batch_size = fixed(spec.fit.batch_size)
+        self._batch_size = sampled_value(spec.fit.batch_size)
         self._seed = spec.seed
-        self._shuffle = fixed(spec.fit.shuffle)
+        self._shuffle = sampled_value(spec.fit.shuffle)
         self._rows = np.arange(rows)
         self.batches = -(-rows // self._batch_size)
         """Batches per epoch; the last may be smaller."""

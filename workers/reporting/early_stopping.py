@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fittingroom.specs.fit import EarlyStopping
-from fittingroom.specs.search_space import fixed
+from fittingroom.specs.search_space import sampled_value
 from workers.engines.base import Metrics
 from workers.reporting.monitor import Monitor
 
@@ -19,7 +19,7 @@ class Patience:
     def __init__(self, spec: EarlyStopping) -> None:
         """Args: spec: the options, under Keras's names."""
         self._monitor = Monitor(spec.monitor, spec.mode, spec.min_delta)
-        self._patience = fixed(spec.patience)
+        self._patience = sampled_value(spec.patience)
         self._baseline = spec.baseline
         self._first_watched = spec.start_from_epoch + 1
         self._best: float | None = None

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fittingroom.specs.fit import ReduceLROnPlateau
-from fittingroom.specs.search_space import fixed
+from fittingroom.specs.search_space import sampled_value
 from workers.engines.base import Metrics
 from workers.reporting.monitor import Monitor
 
@@ -22,7 +22,7 @@ class Plateau:
         """Args: spec: the options, under Keras's names; learning_rate: of the first epoch."""
         self._monitor = Monitor(spec.monitor, spec.mode, spec.min_delta)
         self._factor, self._least = spec.factor, spec.min_lr
-        self._patience, self._cooldown = fixed(spec.patience), spec.cooldown
+        self._patience, self._cooldown = sampled_value(spec.patience), spec.cooldown
         self.learning_rate = _rounded(learning_rate)
         self._best: float | None = None
         self._wait = 0

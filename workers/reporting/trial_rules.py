@@ -7,7 +7,7 @@ from typing import Any
 
 from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.metrics import is_better
-from fittingroom.specs.search_space import fixed
+from fittingroom.specs.search_space import sampled_value
 from fittingroom.views.states import StopReason
 from workers.engines.base import Metrics
 from workers.reporting.early_stopping import Patience
@@ -34,7 +34,7 @@ class TrialWatch:
 
     def __init__(self, spec: TrialSpec) -> None:
         """Args: spec: the trial."""
-        self._epochs = fixed(spec.fit.epochs)
+        self._epochs = sampled_value(spec.fit.epochs)
         stopping, plateau = spec.early_stopping, spec.reduce_lr_on_plateau
         self._patience = None if stopping is None else Patience(stopping)
         self._keeps_best = stopping is not None and stopping.restore_best_weights

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from fittingroom.specs import layers as l
 from fittingroom.specs.experiment import Model
 from fittingroom.specs.limits import MAX_LAYER_OUTPUTS, MAX_PARAMETERS
-from fittingroom.specs.search_space import fixed
+from fittingroom.specs.search_space import sampled_value
 from fittingroom.specs.validation.graph import INPUT_PLACE, DoesNotConnect, wire
 
 Shape = tuple[int, ...]
@@ -92,19 +92,21 @@ def _pass(layer: l.Layer, shape: Shape) -> _Passed:
 
 @_pass.register
 def _(layer: l.Dense, shape: Shape) -> _Passed:
-    units = fixed(layer.units)
-    return _Passed((*shape[:-1], units), shape[-1] * units + (units if fixed(layer.use_bias) else 0))
+    units = sampled_value(layer.units)
+    return _Passed((*shape[:-1], units), shape[-1] * units + (units if sampled_value(layer.use_bias) else 0))
 
 
 @_pass.register
 def _(layer: l.BatchNormalization, shape: Shape) -> _Passed:
-    vectors = 2 + bool(fixed(layer.center)) + bool(fixed(layer.scale))  # two are the moving mean and variance
+    vectors = (
+        2 + bool(sampled_value(layer.center)) + bool(sampled_value(layer.scale))
+    )  # two are the moving mean and variance
     return _Passed(shape, vectors * shape[-1])
 
 
 @_pass.register
 def _(layer: l.LayerNormalization, shape: Shape) -> _Passed:
-    return _Passed(shape, (bool(fixed(layer.center)) + bool(fixed(layer.scale))) * shape[-1])
+    return _Passed(shape, (bool(sampled_value(layer.center)) + bool(sampled_value(layer.scale))) * shape[-1])
 
 
 @_pass.register
@@ -126,10 +128,10 @@ def _(layer: l.Reshape, shape: Shape) -> _Passed:
 @_pass.register
 def _(layer: l.Conv2D, shape: Shape) -> _Passed:
     height, width, channels = _image(shape, "conv2d")
-    filters, kernel = fixed(layer.filters), _pair(layer.kernel_size)
-    sides = _slide((height, width), kernel, _pair(layer.strides), fixed(layer.padding))
+    filters, kernel = sampled_value(layer.filters), _pair(layer.kernel_size)
+    sides = _slide((height, width), kernel, _pair(layer.strides), sampled_value(layer.padding))
     weights = kernel[0] * kernel[1] * channels * filters
-    return _Passed((*sides, filters), weights + (filters if fixed(layer.use_bias) else 0))
+    return _Passed((*sides, filters), weights + (filters if sampled_value(layer.use_bias) else 0))
 
 
 @_pass.register
@@ -137,7 +139,7 @@ def _(layer: l.MaxPooling2D, shape: Shape) -> _Passed:
     height, width, channels = _image(shape, "max_pooling2d")
     window = _pair(layer.pool_size)
     strides = window if layer.strides is None else _pair(layer.strides)
-    return _Passed((*_slide((height, width), window, strides, fixed(layer.padding)), channels))
+    return _Passed((*_slide((height, width), window, strides, sampled_value(layer.padding)), channels))
 
 
 @_pass.register
@@ -156,7 +158,7 @@ def _image(shape: Shape, layer: str) -> tuple[int, int, int]:
 def _pair(sides: l.Sides) -> tuple[int, int]:
     if isinstance(sides, tuple):
         return sides
-    side = fixed(sides)
+    side = sampled_value(sides)
     return side, side
 
 

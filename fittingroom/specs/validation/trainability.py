@@ -9,7 +9,7 @@ from fittingroom.specs.faults import Fault, InvalidSpec, pointer
 from fittingroom.specs.losses import BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy
 from fittingroom.specs.metrics import MAE, Accuracy, RootMeanSquaredError, TopK, recorded_metrics
 from fittingroom.specs.optimizers import CosineDecay, ExponentialDecay, PiecewiseConstantDecay
-from fittingroom.specs.search_space import fixed
+from fittingroom.specs.search_space import sampled_value
 from fittingroom.specs.validation.dataset_checks import dataset_faults, find_dataset
 from fittingroom.specs.validation.graph import DoesNotConnect
 from fittingroom.specs.validation.shapes import Network, measure
@@ -168,7 +168,7 @@ def _activation_misfit(trial: TrialSpec, units: int) -> tuple[int, str] | None:
     layer = trial.model.layers[position]
     if not isinstance(layer, l.Dense | l.Activation):
         return None
-    activation: str = fixed(layer.activation)  # type: ignore[arg-type]  # mypy widens the Literal
+    activation: str = sampled_value(layer.activation)
     if activation == "softmax" and units == 1:
         return position, "softmax over one unit is always 1; use sigmoid"
     if isinstance(trial.loss, _Crossentropy) and not trial.loss.from_logits and activation not in _PROBABILITIES:

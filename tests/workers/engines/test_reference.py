@@ -7,7 +7,7 @@ import keras
 import pytest
 
 from app.examples import example_documents
-from fittingroom.specs.search_space import fixed
+from fittingroom.specs.search_space import sampled_value
 from tests.factories import DENSE_2, document, layers
 from tests.workers.engines.trials import (
     Histories,
@@ -89,7 +89,7 @@ def test_every_exercise_equals_a_plain_script(
     model = keras.Sequential(network())
     model.compile(optimizer(), loss="categorical_crossentropy", metrics=["accuracy"])
     stops = [keras.callbacks.EarlyStopping("val_loss", patience=given) for given in patience]
-    expected = plain_script(model, arrays, seed=0, epochs=fixed(spec.fit.epochs), callbacks=stops)
+    expected = plain_script(model, arrays, seed=0, epochs=sampled_value(spec.fit.epochs), callbacks=stops)
     found = train([spec])["t1"]
     assert_agree(found, expected)
     if patience and name == "early_stopping":

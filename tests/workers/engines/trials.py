@@ -8,7 +8,7 @@ import numpy as np
 
 from fittingroom.specs.experiment import ExperimentSpec, TrialSpec
 from fittingroom.specs.losses import target_form
-from fittingroom.specs.search_space import fixed
+from fittingroom.specs.search_space import sampled_value
 from models.planning.plan import plan_experiment
 from tests.factories import document
 from workers.datasets import prepare
@@ -35,7 +35,7 @@ def trial_spec(**changes: Any) -> TrialSpec:
 
 def arrays_of(spec: TrialSpec) -> Arrays:
     """Return the arrays of a spec whose last layer is dense."""
-    arrays, _ = prepare(spec.dataset, spec.fit, target_form(spec.loss, fixed(spec.model.layers[-1].units)))  # type: ignore[union-attr]
+    arrays, _ = prepare(spec.dataset, spec.fit, target_form(spec.loss, sampled_value(spec.model.layers[-1].units)))  # type: ignore[union-attr]
     return arrays
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.losses import target_form
-from fittingroom.specs.search_space import fixed
+from fittingroom.specs.search_space import sampled_value
 from fittingroom.specs.validation.shapes import measure
 from workers.builders.losses import build_loss
 from workers.builders.metrics import build_metrics
@@ -95,7 +95,7 @@ class Method:
             key: identifies the method.
         """
         self.key = key
-        self.batch_size = fixed(spec.fit.batch_size)
+        self.batch_size = sampled_value(spec.fit.batch_size)
         self.takes_long_in_xla = takes_long_in_xla(spec)
         self._model = build_network(spec, features, backend.LAYERS)
         self.can_map = backend.maps_well(self._model)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.specs.metrics import recorded_metrics
-from fittingroom.specs.search_space import fixed
+from fittingroom.specs.search_space import sampled_value
 from workers.engines.backends.chosen import backend
 from workers.engines.backends.seam import CannotCompileError, CannotMapError, Capacity
 from workers.engines.base import CannotTrainError, Checkpoint, Cohort, EpochDecision, Metrics, Report
@@ -47,7 +47,7 @@ class Training:
         self._seeds = [trial.spec.seed for trial in trials]
         self._rows = data.training.x.shape[0]
         self._steps = np.int32(self._rows // method.batch_size)
-        self._shuffle = fixed(trials[0].spec.fit.shuffle)
+        self._shuffle = sampled_value(trials[0].spec.fit.shuffle)
         self._names = recorded_metrics(trials[0].spec.metrics, validated=bool(data.validation))
         # When each trial ends. Those that ended in an earlier attempt are computed again, to sit beside the others, but
         # not reported: the last bit of a trial may depend on how many share its program.
@@ -115,7 +115,7 @@ class Training:
         chunks = [chunk for chunk in self._chunks if not wanted.isdisjoint(chunk.trials)]
 
         assert self._layout is not None  # noqa: S101 - for mypy
-        last = max(fixed(self._trials[place].spec.fit.epochs) for place in training)
+        last = max(sampled_value(self._trials[place].spec.fit.epochs) for place in training)
         epochs = min(self._layout.epochs_per_call, last - epoch + 1)
 
         def train(chunk: Chunk) -> NDArray[np.float32]:
@@ -158,7 +158,7 @@ class Training:
 
     def _is_worth_shrinking(self, training: Sequence[int], epoch: int, load: Workload) -> bool:
         assert self._layout is not None  # noqa: S101 - for mypy
-        last = max(fixed(self._trials[place].spec.fit.epochs) for place in training)
+        last = max(sampled_value(self._trials[place].spec.fit.epochs) for place in training)
         return is_worth_shrinking(self._layout, len(training), last - epoch + 1, load)
 
     def _arrange(self, training: Sequence[int], load: Workload, programs: ProgramCache) -> None:
