@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 import fittingroom
-from app.api.authentication import Gate
+from app.api.authentication import Authenticator
 from app.api.openapi import describe
 from app.api.problems import install_error_handlers
 from app.api.request_bodies import Bodies
@@ -35,7 +35,7 @@ from app.services.kept_bytes import KeptBytes
 from app.services.predictor_process import PredictorProcess
 from app.services.submission_writer import SubmissionWriter
 from app.services.version_watcher import Versions
-from app.services.webhook_delivery import Messenger
+from app.services.webhook_delivery import WebhookDispatcher
 from models.logs import configure_logs
 from models.maintenance.reaper import Reaper
 from models.messaging.broker import create_celery
@@ -76,14 +76,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         """Return the webhook's payload."""
         return service.of(project).get_experiment(experiment_id).model_dump(mode="json", exclude={"spec"})
 
-    messenger = Messenger(database, ended, allow_private=settings.allow_private_webhooks)
+    dispatcher = WebhookDispatcher(database, ended, allow_private=settings.allow_private_webhooks)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         reaper.start()
-        messenger.start()
+        dispatcher.start()
         yield
-        messenger.end()
+        dispatcher.end()
         versions.close()
         submitter.close()
         predictor.close()
@@ -103,7 +103,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,  # Starlette's redirect repeats the Host
     )
     app.state.service, app.state.versions, app.state.drawing = service, versions, drawing
-    app.state.reading, app.state.gate, app.state.bodies = Reading(service, versions), Gate(database), Bodies()
+    app.state.reading, app.state.authenticator, app.state.bodies = (
+        Reading(service, versions),
+        Authenticator(database),
+        Bodies(),
+    )
     app.add_middleware(WebOrigins, allowed_hosts=settings.allowed_hosts)
     install_error_handlers(app)
     for module in (

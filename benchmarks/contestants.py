@@ -30,17 +30,17 @@ class Clock:
         self.metrics: list[Mapping[str, Metrics]] = []
         self.record: Mapping[str, Any] = {}
 
-    def describe(self, record: Mapping[str, Any]) -> None:
+    def on_program(self, record: Mapping[str, Any]) -> None:
         """Keep it."""
         self.record = record
 
-    def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
+    def on_epoch(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
         """Note it."""
         self.times.append(time.perf_counter())
         self.metrics.append(metrics)
         return EpochDecision(dict.fromkeys(metrics, "epochs") if epoch == self._epochs else {})
 
-    def ended(self, trial_id: str, weights: Callable[[], Weights]) -> None:
+    def on_trial_end(self, trial_id: str, weights: Callable[[], Weights]) -> None:
         """Let it go."""
 
 

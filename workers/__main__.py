@@ -56,7 +56,7 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
     with only_what_is_needed(settings.backend):
         from workers.devices import library_versions  # noqa: PLC0415
         from workers.process.heartbeat import Heartbeat  # noqa: PLC0415
-        from workers.process.watchdog import Watchdog, begin_anew  # noqa: PLC0415
+        from workers.process.watchdog import Watchdog, re_exec  # noqa: PLC0415
         from workers.runner import Runner  # noqa: PLC0415
         from workers.tasks import register_tasks  # noqa: PLC0415
 
@@ -107,9 +107,9 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
         except FittingRoomError as error:  # the database went first; its lease runs out, if it had one
             _log.warning("sign_off_failed", worker=worker_id, error=str(error))
         database.close()
-    if runner.is_worn and not runner.releasing.is_set():
+    if runner.needs_restart and not runner.releasing.is_set():
         _log.info("worker_begins_anew", worker=worker_id)
-        begin_anew()
+        re_exec()
 
 
 def _devices(asked_queues: list[str] | None, gpu: int | None) -> list[str]:

@@ -84,14 +84,14 @@ class Runner:
         """True if the last cohort was requeued after a transient fault."""
 
     @property
-    def is_worn(self) -> bool:
+    def needs_restart(self) -> bool:
         """True if the process has compiled `max_programs` programs and should restart."""
         return self._programs.misses >= self._settings.max_programs
 
     def train_waiting(self, queues: Collection[str]) -> None:
         """Train what waits in these queues, one cohort after the other, until nothing does or the worker is to end."""
         lost = 0
-        while lost < _LOST_RACES and not self.releasing.is_set() and not self.is_worn:
+        while lost < _LOST_RACES and not self.releasing.is_set() and not self.needs_restart:
             try:
                 with self._database.reading() as session:
                     offered = find_next_cohorts(session, queues)
@@ -249,9 +249,9 @@ class Runner:
                     transitions.mark_failed(session, claim, {"kind": "usage", "message": str(error)})
                 case _ if isinstance(error, MemoryError) or backend.is_out_of_memory(error):
                     detail = f"attempt {claim.attempt}: worker {self._worker_id} ran out of memory"
-                    self._has_put_back = transitions.mark_faulted(session, claim, max_faults, detail)
+                    self._has_put_back = transitions.record_worker_fault(session, claim, max_faults, detail)
                 case DatabaseUnavailableError() | OSError():  # the database, the disk, the network
-                    self._has_put_back = transitions.mark_faulted(session, claim, max_faults, detail)
+                    self._has_put_back = transitions.record_worker_fault(session, claim, max_faults, detail)
                 case _:
                     message = f"the service failed ({type(error).__name__}); its log names cohort {claim.cohort_id}"
                     transitions.mark_failed(session, claim, {"kind": "fatal", "message": message})

@@ -22,5 +22,5 @@ def register_tasks(celery: Celery, runner: Runner, queues: Collection[str]) -> N
     def train(*_: object) -> None:
         """Messages of the versions before name a cohort, which the turn decides now."""
         runner.train_waiting(queues)
-        if runner.is_worn:
+        if runner.needs_restart:
             state.should_stop = 0  # type: ignore[assignment]  # ends Celery after this task, as a signal would

@@ -24,7 +24,7 @@ from models.errors import FittingRoomError
 from models.sql.api_keys import ApiKey, Scope, digest_of, find_key, is_key_needed, list_valid_ids
 from models.sql.database import Database
 
-BELIEVED_SECONDS = 2.0
+KEY_CACHE_SECONDS = 2.0
 """API-key cache TTL, in seconds. A revoked key may keep working for this long."""
 CHECK_SECONDS = 1.0
 """Interval, in seconds, at which the keys of long polls and streams are checked again."""
@@ -37,7 +37,7 @@ _log = structlog.get_logger()
 
 T = TypeVar("T")
 
-EVERYBODY = ApiKey("", DEFAULT_PROJECT, frozenset(Scope), None, None)
+ANONYMOUS = ApiKey("", DEFAULT_PROJECT, frozenset(Scope), None, None)
 """Key used when authentication is disabled (no API key exists)."""
 
 
@@ -82,7 +82,7 @@ class _Watch:
     count: int = 0
 
 
-class Gate:
+class Authenticator:
     """Lets in who may come in; for one event loop."""
 
     def __init__(self, database: Database) -> None:
@@ -93,7 +93,7 @@ class Gate:
         self._watching: asyncio.Task[None] | None = None
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
-    async def admit(self, key: str | None, scope: Scope) -> ApiKey:
+    async def authenticate(self, key: str | None, scope: Scope) -> ApiKey:
         """Say who it is.
 
         Args:
@@ -167,13 +167,13 @@ class Gate:
     def _find_valid(self, ids: Collection[str]) -> set[str]:
         with self._database.reading() as session:
             valid = list_valid_ids(session, ids)
-            if EVERYBODY.id in ids and not is_key_needed(session):
-                valid.add(EVERYBODY.id)
+            if ANONYMOUS.id in ids and not is_key_needed(session):
+                valid.add(ANONYMOUS.id)
         return valid
 
     async def _find(self, digest: str | None) -> ApiKey | None:
         remembered = self._remembered.get(digest)
-        if remembered is not None and time.monotonic() - remembered.found_at < BELIEVED_SECONDS:
+        if remembered is not None and time.monotonic() - remembered.found_at < KEY_CACHE_SECONDS:
             return remembered.key
         found = await to_thread.run_sync(self._look_up, digest)
         self._remembered[digest] = _Remembered(found, time.monotonic())
@@ -186,7 +186,7 @@ class Gate:
         with self._database.reading() as session:
             found = None if digest is None else find_key(session, digest)
             if found is None and not is_key_needed(session):
-                return EVERYBODY
+                return ANONYMOUS
         return found
 
 
@@ -203,12 +203,14 @@ class Admission(SecurityBase):
         """Args: scope: what the key must allow."""
         self.scope = scope
 
-    async def admit(self, request: Request) -> None:
-        """Look who asks; raises what `Gate.admit` does."""
-        gate: Gate = request.app.state.gate
+    async def authenticate(self, request: Request) -> None:
+        """Look who asks; raises what `Authenticator.authenticate` does."""
+        authenticator: Authenticator = request.app.state.authenticator
         shown = request.headers.get("authorization")
         scheme, _, key = (shown or "").partition(" ")
-        request.state.caller = await gate.admit(key.strip() if scheme.lower() == "bearer" else shown, self.scope)
+        request.state.caller = await authenticator.authenticate(
+            key.strip() if scheme.lower() == "bearer" else shown, self.scope
+        )
 
     async def __call__(self, request: Request) -> ApiKey:
         """Return the admitted caller's key."""

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
-from app.api.authentication import Admission, Gate
+from app.api.authentication import Admission, Authenticator
 from app.services.cached_reads import Reading
 from app.services.experiments import Service
 from models.sql.api_keys import ApiKey, Scope
@@ -40,16 +40,16 @@ def reading_of(request: Request) -> Reading:
     return reading
 
 
-def gate_of(request: Request) -> Gate:
-    """Return the application's key gate."""
-    gate: Gate = request.app.state.gate
-    return gate
+def authenticator_of(request: Request) -> Authenticator:
+    """Return the application's key authenticator."""
+    authenticator: Authenticator = request.app.state.authenticator
+    return authenticator
 
 
 async def waited(request: Request, caller: ApiKey, resource_id: str, version: int | None, seconds: float) -> None:
     """Wait until a resource has left a version, for some seconds, as long as the caller's key is valid."""
     waiting = reading_of(request).wait(caller.project, resource_id, version, seconds)
-    await gate_of(request).outlast(caller, waiting)
+    await authenticator_of(request).outlast(caller, waiting)
 
 
 ReadService = Annotated[Service, Depends(get_service_to_read)]

@@ -53,7 +53,7 @@ class StrictRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             if admission is not None:
-                await admission.admit(request)
+                await admission.authenticate(request)
             if request.scope["query_string"]:
                 for name in request.query_params:
                     if name not in known:

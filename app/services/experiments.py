@@ -237,7 +237,7 @@ class Service:
         with self.database.writing() as session:
             experiments.get_experiment(session, experiment_id, self.project)
             cohorts = client_requests.request_resume(session, experiment_id)
-        self.submitter.ring(cohorts)
+        self.submitter.publish(cohorts)
         return self.get_experiment(experiment_id)
 
     def delete_experiment(self, experiment_id: str) -> None:

@@ -6,9 +6,9 @@ from models.errors import StorageQuotaError
 from models.sql.database import Database
 from models.sql.usage import count_stored_bytes
 
-BELIEVED_SECONDS = 60.0
+USAGE_CACHE_SECONDS = 60.0
 """Cache TTL, in seconds, of a project's stored bytes."""
-BELIEVED_FULL_SECONDS = 1.0
+FULL_USAGE_CACHE_SECONDS = 1.0
 """Cache TTL of a full project, in seconds, so that deleting something takes effect soon."""
 
 
@@ -24,7 +24,7 @@ class KeptBytes:
     def find_fault(self, project: str) -> StorageQuotaError | None:
         """Return why a project may submit nothing more, or None if it may."""
         found, found_at = self._found.get(project, (0, float("-inf")))
-        believed_seconds = BELIEVED_SECONDS if found < self.max_bytes else BELIEVED_FULL_SECONDS
+        believed_seconds = USAGE_CACHE_SECONDS if found < self.max_bytes else FULL_USAGE_CACHE_SECONDS
         if time.monotonic() - found_at > believed_seconds:
             with self._database.reading() as session:
                 found = count_stored_bytes(session, project)

@@ -78,7 +78,7 @@ def submitted(
         name=spec.name,
         version=1,
         created_at=accepted.created_at,
-        spec=spec.shown(),
+        spec=spec.public_dump(),
         objective_metric=objective.metric,
         objective_direction=objective.direction,
     )

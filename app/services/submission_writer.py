@@ -20,7 +20,7 @@ from models.sql.database import Database
 from models.sql.submissions import Accepted, Refused, Submission, add_experiments
 
 _MAX_GROUP = 100
-_MAX_RUNG = 100
+_MAX_PUBLISHED = 100
 """Maximum number of cohorts announced per submit: a worker that has trained one asks for the next by itself."""
 
 _Waiting = tuple[Submission, "asyncio.Future[Accepted]"]
@@ -33,7 +33,7 @@ class SubmissionWriter:
         """Args: the database, and the Celery application to notify workers."""
         self._database, self._celery = database, celery
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="submitter")
-        self._bell = ThreadPoolExecutor(1, thread_name_prefix="bell")
+        self._publisher = ThreadPoolExecutor(1, thread_name_prefix="publisher")
         self._waiting: list[_Waiting] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -61,7 +61,7 @@ class SubmissionWriter:
         for attempt in attempts:  # another process may just have used one of the keys: then it is found
             with attempt, self._database.writing() as session:
                 answers = add_experiments(session, submissions)
-        self.ring(cohort for answer in answers if isinstance(answer, Accepted) for cohort in answer.cohorts)
+        self.publish(cohort for answer in answers if isinstance(answer, Accepted) for cohort in answer.cohorts)
         return answers
 
     def store_together(self, chunks: Iterable[Sequence[Submission]]) -> list[Accepted]:
@@ -79,10 +79,10 @@ class SubmissionWriter:
                     if not isinstance(answer, Accepted):
                         raise answer
                     stored.append(answer)
-        self.ring(cohort for answer in stored for cohort in answer.cohorts)
+        self.publish(cohort for answer in stored for cohort in answer.cohorts)
         return stored
 
-    def ring(self, cohorts: Iterable[WaitingCohort]) -> None:
+    def publish(self, cohorts: Iterable[WaitingCohort]) -> None:
         """Notify workers of cohorts in the background; returns at once.
 
         Without a broker the rows stay queued, and a reaper notifies idle workers later.
@@ -91,17 +91,17 @@ class SubmissionWriter:
         chosen = []
         for cohort in cohorts:
             by_queue[cohort.queue] += 1
-            if by_queue[cohort.queue] <= _MAX_RUNG:
+            if by_queue[cohort.queue] <= _MAX_PUBLISHED:
                 chosen.append(cohort)
         if chosen:
-            self._bell.submit(self._ring, chosen)
+            self._publisher.submit(self._publish, chosen)
 
     def close(self) -> None:
         """Send what is still to be sent, and end."""
         self._writer.shutdown()
-        self._bell.shutdown()
+        self._publisher.shutdown()
 
-    def _ring(self, cohorts: Sequence[WaitingCohort]) -> None:
+    def _publish(self, cohorts: Sequence[WaitingCohort]) -> None:
         with contextlib.suppress(BrokerUnavailableError, DatabaseUnavailableError):
             with self._database.reading() as session:
                 listeners = worker_registry.count_listeners(session)

@@ -79,7 +79,7 @@ def _slots_of(project: str, url: str) -> dict[tuple[str, str], int]:
     }
 
 
-class Messenger(threading.Thread):
+class WebhookDispatcher(threading.Thread):
     """Thread that delivers due webhooks, once a second."""
 
     def __init__(
@@ -92,7 +92,7 @@ class Messenger(threading.Thread):
             describe: gives an experiment of a project, as JSON.
             allow_private: whether addresses in private networks, and `http`, are fine.
         """
-        super().__init__(name="messenger", daemon=True)
+        super().__init__(name="webhooks", daemon=True)
         self._database, self._describe, self._allow_private = database, describe, allow_private
         self._is_ending = False
         self._woken = threading.Event()
@@ -132,8 +132,8 @@ class Messenger(threading.Thread):
             for project, url in unused.elements():
                 self._slots.give_back(project, url)
         for delivery in deliveries:
-            with contextlib.suppress(RuntimeError):  # the end has come: another process will tell
-                self._threads.submit(self._tell_in_slot, delivery)
+            with contextlib.suppress(RuntimeError):  # the end has come: another process will deliver
+                self._threads.submit(self._deliver_in_slot, delivery)
 
     def end(self) -> None:
         """Start no more deliveries, and finish the running ones."""
@@ -142,18 +142,18 @@ class Messenger(threading.Thread):
         self.join(2 * ANSWER_SECONDS)
         self._threads.shutdown(cancel_futures=True)
 
-    def _tell_in_slot(self, delivery: Delivery) -> None:
+    def _deliver_in_slot(self, delivery: Delivery) -> None:
         try:
-            self._tell(delivery)
+            self._deliver(delivery)
         finally:
             self._slots.give_back(delivery.project, delivery.url)
             self._woken.set()
 
-    def _tell(self, delivery: Delivery) -> None:
+    def _deliver(self, delivery: Delivery) -> None:
         try:
-            answer, heard, is_final = self._deliver(delivery)
+            answer, is_delivered, is_final = self._send(delivery)
             with self._database.writing() as session:
-                if heard:
+                if is_delivered:
                     webhooks.mark_delivered(session, delivery.experiment_id, answer)
                 else:
                     webhooks.mark_undelivered(session, delivery, answer, is_final=is_final)
@@ -162,7 +162,7 @@ class Messenger(threading.Thread):
             return
         _log.info("webhook", experiment=delivery.experiment_id, attempt=delivery.attempt, answer=answer)
 
-    def _deliver(self, delivery: Delivery) -> tuple[str, bool, bool]:
+    def _send(self, delivery: Delivery) -> tuple[str, bool, bool]:
         """Deliver; return the outcome in words, True if delivered, and True if retrying is pointless."""
         now = dt.datetime.now(dt.UTC)
         body = json.dumps(

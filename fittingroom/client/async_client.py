@@ -189,7 +189,7 @@ class AsyncClient:
                 async for event in self._events(experiment_id, position.after):
                     new = position.advance(event)
                     if new is not None:
-                        pauses.begin_anew()
+                        pauses.restart()
                         yield new
             except (httpx.TransportError, ProblemError) as error:
                 await async_sleep(pauses.after(error))

@@ -37,9 +37,9 @@ class Pauses:
     """Growing pauses before a stream is taken up again; for at most LOST_SECONDS without a word from the service."""
 
     def __init__(self) -> None:
-        self.begin_anew()
+        self.restart()
 
-    def begin_anew(self) -> None:
+    def restart(self) -> None:
         """Reset the backoff: the service answered."""
         self._heard_at, self._pause = time.monotonic(), 0.25
 

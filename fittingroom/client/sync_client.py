@@ -186,7 +186,7 @@ class Client:
                 for event in self._events(experiment_id, position.after):
                     new = position.advance(event)
                     if new is not None:
-                        pauses.begin_anew()
+                        pauses.restart()
                         yield new
             except (httpx.TransportError, ProblemError) as error:
                 sleep(pauses.after(error))

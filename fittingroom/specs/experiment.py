@@ -28,7 +28,7 @@ from fittingroom.specs.limits import (
 )
 from fittingroom.specs.losses import Loss
 from fittingroom.specs.metrics import Metric
-from fittingroom.specs.named import named
+from fittingroom.specs.named import expand_name
 from fittingroom.specs.optimizers import Optimizer
 from fittingroom.specs.webhook import Webhook
 
@@ -57,7 +57,7 @@ class Dataset(DatasetReference):
     standardize: Bool = False
     """Scale each feature to mean 0 and standard deviation 1, measured on the training rows only."""
     validation: Annotated[
-        DatasetReference | None, BeforeValidator(named, json_schema_input_type=Name | DatasetReference | None)
+        DatasetReference | None, BeforeValidator(expand_name, json_schema_input_type=Name | DatasetReference | None)
     ] = None
     """Another dataset used for validation, in place of `fit.validation_split`."""
 
@@ -178,15 +178,17 @@ class ExperimentSpec(_Training):
     webhook: Webhook | None = None
     """Webhook called when the experiment has ended. Default: none."""
 
-    def shown(self) -> dict[str, Any]:
+    def public_dump(self) -> dict[str, Any]:
         """Return the submitted document as it is stored and shown: without the webhook, which has a secret."""
         return self.model_dump(mode="json", exclude_unset=True, exclude={"webhook"})
 
     def to_document(self) -> dict[str, Any]:
         """Return the document as a client sends it: what was given, the secret of a webhook included."""
         if self.webhook is None:
-            return self.shown()
-        return self.shown() | {"webhook": {"url": self.webhook.url, "secret": self.webhook.secret.get_secret_value()}}
+            return self.public_dump()
+        return self.public_dump() | {
+            "webhook": {"url": self.webhook.url, "secret": self.webhook.secret.get_secret_value()}
+        }
 
     @field_validator("seeds", "tags")
     @classmethod

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from fittingroom.specs.base import Bool, Real, Spec
-from fittingroom.specs.named import named
+from fittingroom.specs.named import expand_name
 from fittingroom.specs.search_space import SearchableReal
 
 TargetForm = Literal["one_hot", "index", "number"]
@@ -74,7 +74,7 @@ _InFull = Annotated[
 _Name = Literal[
     "categorical_crossentropy", "sparse_categorical_crossentropy", "binary_crossentropy", "mse", "mae", "huber"
 ]  # fmt: skip
-Loss = Annotated[_InFull, BeforeValidator(named, json_schema_input_type=_Name | _InFull)]
+Loss = Annotated[_InFull, BeforeValidator(expand_name, json_schema_input_type=_Name | _InFull)]
 
 
 def target_form(loss: Loss, units: int) -> TargetForm:

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field
 
 from fittingroom.specs.base import Int, Real, Spec
 from fittingroom.specs.choices import Direction
-from fittingroom.specs.named import named
+from fittingroom.specs.named import expand_name
 
 Threshold = Annotated[Real, Field(ge=0, le=1)]
 
@@ -69,7 +69,7 @@ _InFull = Annotated[
     Field(discriminator="name"),
 ]
 _Name = Literal["accuracy", "top_k", "auc", "precision", "recall", "mae", "rmse"]
-Metric = Annotated[_InFull, BeforeValidator(named, json_schema_input_type=_Name | _InFull)]
+Metric = Annotated[_InFull, BeforeValidator(expand_name, json_schema_input_type=_Name | _InFull)]
 
 _DIRECTIONS: dict[str, Direction] = {
     "loss": "minimize",

@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from fittingroom.specs.base import Bool, Int, Real, Spec
 from fittingroom.specs.limits import MAX_BOUNDARIES
-from fittingroom.specs.named import named
+from fittingroom.specs.named import expand_name
 from fittingroom.specs.search_space import SearchableInt, SearchableName, SearchableReal, SearchableRealOr
 
 Positive = Annotated[Real, Field(gt=0, le=1e6)]
@@ -174,4 +174,4 @@ class Lion(_Optimizer):
 
 _InFull = Annotated[SGD | Adam | AdamW | RMSprop | Adagrad | Nadam | Lion, Field(discriminator="name")]
 _Name = Literal["sgd", "adam", "adamw", "rmsprop", "adagrad", "nadam", "lion"]
-Optimizer = Annotated[_InFull, BeforeValidator(named, json_schema_input_type=_Name | _InFull)]
+Optimizer = Annotated[_InFull, BeforeValidator(expand_name, json_schema_input_type=_Name | _InFull)]

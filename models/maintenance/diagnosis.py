@@ -81,7 +81,7 @@ def _stranded(database: Database, session: Session) -> list[Finding]:
     def put_back(*of_claim: str | int) -> Callable[[], object]:
         cohort_id, experiment_id, attempt = of_claim
         claim = Claim(str(cohort_id), str(experiment_id), "", int(attempt))
-        return lambda: database.write(lambda s: transitions.mark_unheld(s, claim), 10)
+        return lambda: database.write(lambda s: transitions.requeue_orphaned(s, claim), 10)
 
     findings = [
         Finding(f"{cohort_id}: all its trials have ended, the cohort has not", finish(cohort_id))

@@ -155,7 +155,7 @@ def _add_rows(rows: dict[Any, list[dict[str, Any]]], submission: Submission, now
             "project": submission.project,
             "name": spec.name,
             "dataset": spec.dataset.name,
-            "spec": spec.shown(),
+            "spec": spec.public_dump(),
             "objective_metric": objective.metric,
             "objective_direction": objective.direction,
             "version": 1,

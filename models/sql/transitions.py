@@ -139,7 +139,7 @@ def mark_released(session: Session, claim: Claim) -> bool:
     return True
 
 
-def mark_unheld(session: Session, unheld: Claim) -> bool:
+def requeue_orphaned(session: Session, unheld: Claim) -> bool:
     """Trials run in a cohort that nobody holds, which no transition here leads to: they wait again."""
     version = lock_experiment(session, unheld.experiment_id)
     free = (
@@ -154,7 +154,7 @@ def mark_unheld(session: Session, unheld: Claim) -> bool:
     return True
 
 
-def mark_faulted(session: Session, claim: Claim, max_faults: int, detail: str) -> bool:
+def record_worker_fault(session: Session, claim: Claim, max_faults: int, detail: str) -> bool:
     """The worker gives the cohort back because of a fault that may pass; too many of these, and it has failed."""
     version = lock_claim(session, claim)
     if version is None:

@@ -14,5 +14,5 @@ def die(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-submission_writer.ring = die
+submission_writer.publish = die
 uvicorn.run(create_app(), port=int(sys.argv[1]), log_config=None)

@@ -74,14 +74,18 @@ class Interrupted:
 
     def train(self, cohort: Cohort, report: Report) -> None:
         self._report = report
-        self.describe, self.ended, self.save = report.describe, report.ended, report.save
+        self.on_program, self.on_trial_end, self.on_checkpoint = (
+            report.on_program,
+            report.on_trial_end,
+            report.on_checkpoint,
+        )
         self._engine.train(cohort, self)
 
-    def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
+    def on_epoch(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
         self._at -= 1
         if self._at == 0:
             self._action()
-        return self._report(epoch, metrics)
+        return self._report.on_epoch(epoch, metrics)
 
 
 def interrupt(runner: Runner, at: int, action: Callable[[], None]) -> None:

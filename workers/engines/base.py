@@ -108,10 +108,10 @@ class EpochDecision:
 class Report(Protocol):
     """Receiver of an engine's reports. Exceptions that it raises end the training and must pass through the engine."""
 
-    def describe(self, record: Mapping[str, Any]) -> None:
+    def on_program(self, record: Mapping[str, Any]) -> None:
         """Take what there is to know of how the cohort is trained, as JSON."""
 
-    def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
+    def on_epoch(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
         """Take the metrics of an epoch.
 
         Args:
@@ -119,10 +119,10 @@ class Report(Protocol):
             metrics: by trial id; trials that did not train in this epoch are left out.
         """
 
-    def save(self, checkpoint: Checkpoint) -> None:
+    def on_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Take the checkpoint that was asked for."""
 
-    def ended(self, trial_id: str, weights: Callable[[], Weights]) -> None:
+    def on_trial_end(self, trial_id: str, weights: Callable[[], Weights]) -> None:
         """Take what a trial that was stopped has become.
 
         Args:

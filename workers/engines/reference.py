@@ -60,7 +60,7 @@ class ReferenceEngine:
         if saved is not None and saved.document.get("trial") not in {trial.id for trial in cohort.trials} - stopped:
             raise UnusableCheckpointError("its trial is not one that is to be trained")
         compiler = cohort.compiler or self._faster_compiler(cohort.trials[0].spec, cohort.arrays)
-        report.describe({"trials_per_program": 1, "compiler": compiler})
+        report.on_program({"trials_per_program": 1, "compiler": compiler})
         for trial in cohort.trials:
             if trial.id not in stopped:
                 mine = saved if saved is not None and saved.document["trial"] == trial.id else None
@@ -86,7 +86,7 @@ class ReferenceEngine:
             verbose=0,
             callbacks=[reporting],
         )
-        report.ended(trial.id, lambda: reporting.best or model.get_weights())
+        report.on_trial_end(trial.id, lambda: reporting.best or model.get_weights())
 
     def _compiled(self, spec: TrialSpec, arrays: Arrays, compiler: str | None) -> keras.Sequential:
         # So that Keras names layers from 1 again. To collect garbage as well takes long beside programs that are kept.
@@ -199,7 +199,7 @@ class _EpochReport(keras.callbacks.Callback):  # type: ignore[misc]  # keras has
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Keras counts epochs from 0 here."""
         metrics = {name: float(value) for name, value in (logs or {}).items()}
-        answer = self._report(epoch + 1, {self._trial_id: metrics})
+        answer = self._report.on_epoch(epoch + 1, {self._trial_id: metrics})
         self._stopped.update(answer.stopped)
         if self._trial_id in answer.best:
             self.best = self.model.get_weights()
@@ -208,4 +208,4 @@ class _EpochReport(keras.callbacks.Callback):  # type: ignore[misc]  # keras has
         if self._trial_id in self._stopped:
             self.model.stop_training = True
         elif answer.checkpoint:
-            self._report.save(_checkpoint(self._trial_id, epoch + 1, self.model, self.best))
+            self._report.on_checkpoint(_checkpoint(self._trial_id, epoch + 1, self.model, self.best))

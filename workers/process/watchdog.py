@@ -124,7 +124,7 @@ class Watchdog(threading.Thread):
     def _give_back(self, claim: Claim, detail: str) -> None:
         """Count a fault of this worker, which another one, or this one begun anew, may not have."""
         with self._database.writing() as session:
-            was_held = transitions.mark_faulted(
+            was_held = transitions.record_worker_fault(
                 session, claim, self._settings.max_faults, f"attempt {claim.attempt}: {detail}"
             )
         if was_held:
@@ -171,9 +171,9 @@ class Watchdog(threading.Thread):
 
     def _leave(self) -> Never:
         self._sign_off()
-        begin_anew()
+        re_exec()
 
 
-def begin_anew() -> Never:
+def re_exec() -> Never:
     """Become a fresh process with the same arguments: what this one computed and kept is gone."""
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - the same process, as it began

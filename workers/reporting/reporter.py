@@ -94,11 +94,11 @@ class Reporter:
         for trial_id, state in watches.items():
             self._watches[trial_id].restore(state)
 
-    def describe(self, record: Mapping[str, Any]) -> None:
+    def on_program(self, record: Mapping[str, Any]) -> None:
         """Store how the cohort is trained."""
         self._recorder.describe(*self._engine, record)
 
-    def ended(self, trial_id: str, weights: Callable[[], Weights]) -> None:
+    def on_trial_end(self, trial_id: str, weights: Callable[[], Weights]) -> None:
         """Keep the weights; when all trials that ended with this epoch have handed over theirs, they have completed."""
         if trial_id not in self._ending:
             return  # it was cancelled
@@ -165,7 +165,7 @@ class Reporter:
             case LeaseStatus.LEAVING:
                 raise ReleasedError
 
-    def save(self, checkpoint: Checkpoint) -> None:
+    def on_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Keep a checkpoint; one that finds no room is missed, and the one before stands."""
         watches = {trial_id: self._watches[trial_id].state() for trial_id in self._unended}
         try:
@@ -177,14 +177,14 @@ class Reporter:
         if self._is_leaving:
             raise ReleasedError
 
-    def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
+    def on_epoch(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
         """Take an epoch; see `workers.engines.base.Report`."""
         seconds, self._reported_at = self.silent_seconds, time.monotonic()
-        verdicts = {
+        decisions = {
             trial_id: self._watches[trial_id].after(epoch, values, seconds) for trial_id, values in metrics.items()
         }
-        for trial_id, verdict in verdicts.items():
-            self._recorder.add(trial_id, epoch, seconds / len(metrics), verdict.recorded)
+        for trial_id, decision in decisions.items():
+            self._recorder.add(trial_id, epoch, seconds / len(metrics), decision.recorded)
         lease_status = self.lease_status()
         if lease_status is LeaseStatus.LOST:
             raise LeaseLostError
@@ -196,15 +196,15 @@ class Reporter:
             self._is_leaving = is_due = True
         self._epoch = epoch
         self._ending = {
-            id_: verdict.ended
-            for id_, verdict in verdicts.items()
-            if verdict.ended is not None and id_ not in wishes.cancelled
+            id_: decision.ended
+            for id_, decision in decisions.items()
+            if decision.ended is not None and id_ not in wishes.cancelled
         }
         stopped: dict[str, str] = {**self._ending, **dict.fromkeys(wishes.cancelled, "cancelled")}
         self._unended -= stopped.keys()
         return EpochDecision(
             stopped,
-            {id_ for id_, verdict in verdicts.items() if verdict.keep},
-            {id_: verdict.learning_rate for id_, verdict in verdicts.items() if verdict.learning_rate is not None},
+            {id_ for id_, decision in decisions.items() if decision.keep},
+            {id_: decision.learning_rate for id_, decision in decisions.items() if decision.learning_rate is not None},
             checkpoint=is_due and bool(self._unended),
         )

@@ -15,7 +15,7 @@ from workers.reporting.reduce_lr_on_plateau import Plateau
 
 
 @dataclass(frozen=True)
-class Verdict:
+class TrialDecision:
     """Decision after one epoch of one trial."""
 
     recorded: Metrics
@@ -65,7 +65,7 @@ class TrialWatch:
         """True if the trial has weights to store: some epoch had a finite objective."""
         return self.kept_epoch is not None or self._keeps_best
 
-    def after(self, epoch: int, metrics: Metrics, seconds: float = 0.0) -> Verdict:
+    def after(self, epoch: int, metrics: Metrics, seconds: float = 0.0) -> TrialDecision:
         """Judge an epoch.
 
         Args:
@@ -96,7 +96,7 @@ class TrialWatch:
             ended = StopReason.EARLY_STOPPING
         elif self._time_limit is not None and self._seconds >= self._time_limit:
             ended = StopReason.TIME_LIMIT
-        return Verdict(recorded, ended, keep, changed)
+        return TrialDecision(recorded, ended, keep, changed)
 
     def _is_best(self, metrics: Metrics) -> bool:
         value, direction = metrics[self._objective.metric], self._objective.direction or "minimize"

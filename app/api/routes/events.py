@@ -9,7 +9,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from app.api.authentication import UnauthorizedError
 from app.api.conditional_requests import MAX_VERSION
-from app.api.dependencies import ExperimentId, ReadingKey, gate_of, reading_of
+from app.api.dependencies import ExperimentId, ReadingKey, authenticator_of, reading_of
 from app.api.problems import Responses, problem_responses
 from app.api.strict_route import StrictRoute
 from models.errors import FittingRoomError
@@ -62,7 +62,7 @@ async def _events(request: Request, caller: ApiKey, experiment_id: str, version:
     changes = reading_of(request).changes(caller.project, experiment_id, version)
     # The status is sent: all that can be done is to end the stream, without the event `end`.
     try:
-        while (answer := await gate_of(request).outlast(caller, anext(changes, None))) is not None:
+        while (answer := await authenticator_of(request).outlast(caller, anext(changes, None))) is not None:
             yield ServerSentEvent(answer.body.decode(), event="history", id=str(answer.version))
             if answer.has_ended:
                 yield ServerSentEvent("{}", event="end", id=str(answer.version))

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select, update
 
 from app.api import authentication
-from app.api.authentication import BELIEVED_SECONDS
+from app.api.authentication import KEY_CACHE_SECONDS
 from fittingroom.client.sync_client import Client, ProblemError
 from models.planning.plan import plan_experiment
 from models.sql.api_keys import revoke_key
@@ -35,7 +35,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def test_from_the_first_key_on_nobody_gets_in_without(http: httpx.Client, make_key: MakeKey, clock: Clock) -> None:
     mine = submit(http)
     _, key = make_key(project="default")
-    clock.advance(BELIEVED_SECONDS)
+    clock.advance(KEY_CACHE_SECONDS)
     for headers in ({}, {"Authorization": "Bearer fr_wrong"}, {"Authorization": key["Authorization"][7:] + "x"}):
         for method, path in (("GET", "/v1/experiments"), ("POST", "/v1/experiments"), ("GET", "/v1/datasets")):
             refused = http.request(method, path, headers=headers, json=document() if method == "POST" else None)
@@ -96,7 +96,7 @@ def test_a_key_ends_when_it_expires_or_is_revoked(
         assert revoke_key(session, key_id) == first
     for key in (short, revoked):
         assert http.get("/v1/experiments", headers=key).status_code == 200, "it is remembered for a while"
-    clock.advance(BELIEVED_SECONDS)
+    clock.advance(KEY_CACHE_SECONDS)
     for key in (short, revoked):
         assert http.get("/v1/experiments", headers=key).status_code == 401
 

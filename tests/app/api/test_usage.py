@@ -84,7 +84,7 @@ def test_submit_of_a_full_project_answers_507(
     assert small.post("/v1/experiments/batch", json=[document()], headers={"Idempotency-Key": "bulk"}).json()["items"]
     with database.writing() as session:
         session.execute(update(TrialTable).values(artifact="x.npz", parameter_count=MAX_BYTES))
-    clock.advance(kept_bytes.BELIEVED_SECONDS + 1)
+    clock.advance(kept_bytes.USAGE_CACHE_SECONDS + 1)
     refused = small.post("/v1/experiments", json=document())
     assert_problem(refused, 507)
     assert "delete datasets or experiments" in refused.json()["detail"]

@@ -84,16 +84,16 @@ class Sweeps:
 @pytest.fixture(scope="module", autouse=True)
 def sweeps() -> Iterator[Sweeps]:
     """Look and try again at once, and count it."""
-    counted, sweep = Sweeps(), webhook_delivery.Messenger.sweep
+    counted, sweep = Sweeps(), webhook_delivery.WebhookDispatcher.sweep
 
-    def count(messenger: webhook_delivery.Messenger) -> None:
-        sweep(messenger)
+    def count(dispatcher: webhook_delivery.WebhookDispatcher) -> None:
+        sweep(dispatcher)
         counted.count()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(webhook_delivery, "INTERVAL_SECONDS", 0.01)
         patch.setattr("models.sql.webhooks.RETRY_SECONDS", (0.0, 0.0, 0.0))
-        patch.setattr(webhook_delivery.Messenger, "sweep", count)
+        patch.setattr(webhook_delivery.WebhookDispatcher, "sweep", count)
         yield counted
 
 
@@ -244,7 +244,7 @@ def _has_connection(listener: socket.socket) -> bool:
 
 def test_failed_claim_gives_its_slots_back(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """A database that fails again and again must not use up the slots."""
-    messenger = webhook_delivery.Messenger(database, lambda *_: {}, allow_private=True)
+    dispatcher = webhook_delivery.WebhookDispatcher(database, lambda *_: {}, allow_private=True)
 
     def fail(_: Session, take: Callable[[str, str], bool]) -> list[Delivery]:
         assert take("one", "http://receiver.example/")
@@ -254,7 +254,7 @@ def test_failed_claim_gives_its_slots_back(database: Database, monkeypatch: pyte
     monkeypatch.setattr("models.sql.webhooks.claim_deliveries", fail)
     for _ in range(2 * webhook_delivery.AT_ONCE):
         with pytest.raises(DatabaseUnavailableError):
-            messenger.sweep()
+            dispatcher.sweep()
 
 
 def test_slots_are_counted_by_project_and_receiver() -> None:

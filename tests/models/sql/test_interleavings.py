@@ -109,7 +109,7 @@ class Service(RuleBasedStateMachine):
 
     def fault(self, draw: Callable[[Any], Any]) -> Work:
         claim = self.any_claim(draw)
-        return lambda session: transitions.mark_faulted(session, claim, MAX_FAULTS, "a fault")
+        return lambda session: transitions.record_worker_fault(session, claim, MAX_FAULTS, "a fault")
 
     def fail(self, draw: Callable[[Any], Any]) -> Work:
         claim = self.any_claim(draw)

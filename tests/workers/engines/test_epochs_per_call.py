@@ -57,8 +57,8 @@ class Asking(Recording):
         super().__init__(of)
         self._epoch, self._asked = epoch, asked
 
-    def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
-        answer = super().__call__(epoch, metrics)
+    def on_epoch(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
+        answer = super().on_epoch(epoch, metrics)
         return replace(answer, **self._asked) if epoch == self._epoch else answer
 
 
@@ -92,16 +92,16 @@ def test_what_is_asked_for_in_the_middle_of_a_call_is_of_that_epoch(
 
 
 @pytest.mark.parametrize(
-    ("epoch_cost", "lane_bytes", "expected"),
+    ("epoch_cost", "trial_bytes", "expected"),
     [(1e3, 1e3, 16), (2e6, 1e3, 16), (1e7, 1e3, 8), (1e9, 1e3, 1), (1e3, 5e6, 4), (1e3, 1e9, 1)],
 )
-def test_only_short_epochs_of_small_networks_share_a_call(epoch_cost: float, lane_bytes: float, expected: int) -> None:
-    load = Workload(TWO_CORES, can_map=True, step_cost=10.0, epoch_cost=epoch_cost, lane_bytes=int(lane_bytes))
+def test_only_short_epochs_of_small_networks_share_a_call(epoch_cost: float, trial_bytes: float, expected: int) -> None:
+    load = Workload(TWO_CORES, can_map=True, step_cost=10.0, epoch_cost=epoch_cost, trial_bytes=int(trial_bytes))
     assert arrange([0], load).epochs_per_call == expected
 
 
 def test_many_steps_and_what_may_change_after_an_epoch_have_calls_of_their_own() -> None:
-    load = Workload(TWO_CORES, can_map=False, step_cost=10.0, epoch_cost=1e3, lane_bytes=1000)
+    load = Workload(TWO_CORES, can_map=False, step_cost=10.0, epoch_cost=1e3, trial_bytes=1000)
     assert arrange([0], replace(load, steps=800)).epochs_per_call == 1
     assert arrange([0], replace(load, one_by_one=True)).epochs_per_call == 1
     assert arrange(range(5000), load).epochs_per_call == 4, "what all of them keep is bounded"

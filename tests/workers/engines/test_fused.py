@@ -92,8 +92,8 @@ def test_trials_that_stop_leave_the_others_as_they_were(monkeypatch: pytest.Monk
     undisturbed = trained(reference_engine(), staying)
 
     class Cancelling(Recording):
-        def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
-            answer = super().__call__(epoch, metrics)
+        def on_epoch(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
+            answer = super().on_epoch(epoch, metrics)
             gone = dict.fromkeys(("t1", "t3", "t4", "t6"), "cancelled") if epoch == 2 else {}
             return EpochDecision(answer.stopped | gone, answer.best, answer.learning_rates)
 
@@ -190,7 +190,7 @@ UNMAPPED = Workload(TWO_CORES, can_map=False, step_cost=1e6, epoch_cost=1e9)
 
 
 @pytest.mark.parametrize(
-    ("trials", "load", "width", "chunks", "at_once"),
+    ("trials", "load", "width", "blocks", "at_once"),
     [
         (1, LARGE, 1, 1, 2),
         (5, SMALL, 6, 1, 2),
@@ -204,11 +204,11 @@ UNMAPPED = Workload(TWO_CORES, can_map=False, step_cost=1e6, epoch_cost=1e9)
         (5_000, ON_A_GPU, 4_096, 2, 1),
     ],
 )
-def test_layout(trials: int, load: Workload, width: int, chunks: int, at_once: int) -> None:
+def test_layout(trials: int, load: Workload, width: int, blocks: int, at_once: int) -> None:
     found = arrange(range(trials), load)
-    assert (found.width, len(found.chunks), found.at_once) == (width, chunks, at_once)
-    assert [trial for chunk in found.chunks for trial in chunk] == list(range(trials))
-    assert all(1 <= len(chunk) <= width for chunk in found.chunks)
+    assert (found.width, len(found.blocks), found.at_once) == (width, blocks, at_once)
+    assert [trial for block in found.blocks for trial in block] == list(range(trials))
+    assert all(1 <= len(block) <= width for block in found.blocks)
 
 
 def test_a_smaller_program_must_be_worth_its_making() -> None:
@@ -223,7 +223,7 @@ def test_a_smaller_program_must_be_worth_its_making() -> None:
 @pytest.mark.parametrize("small_bytes", [0, pytest.param(32 * 1024**2, marks=pytest.mark.nightly)])
 def test_weights_are_kept_of_whatever_epoch(compiler: str, small_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each trial ends with those of the last epoch in which it was kept, gathered meanwhile or not."""
-    monkeypatch.setattr("workers.engines.fused.chunk._SMALL_BYTES", small_bytes)
+    monkeypatch.setattr("workers.engines.fused.trial_block._SMALL_BYTES", small_bytes)
     optimizer = rates(*[0.001 * number for number in range(1, 8)])
     fit = {"epochs": 8, "validation_split": 0.3}
     cohort = cohort_of(trial_specs(document(optimizer=optimizer, fit=fit)))
@@ -231,8 +231,8 @@ def test_weights_are_kept_of_whatever_epoch(compiler: str, small_bytes: int, mon
     kept = {"t1": {1}, "t2": {2, 5}, "t3": {3}, "t4": {4, 8}, "t5": set[int](), "t6": {6}, "t7": {1, 2, 3, 4, 5, 6, 7}}
 
     class Keeping(Recording):
-        def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
-            answer = super().__call__(epoch, metrics)
+        def on_epoch(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
+            answer = super().on_epoch(epoch, metrics)
             return replace(answer, best={trial_id for trial_id, epochs in kept.items() if epoch in epochs})
 
     def ended_after(epochs: int) -> dict[str, Weights]:
@@ -243,8 +243,8 @@ def test_weights_are_kept_of_whatever_epoch(compiler: str, small_bytes: int, mon
         return recording.weights
 
     class Never(Recording):
-        def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
-            return replace(super().__call__(epoch, metrics), best=frozenset())
+        def on_epoch(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
+            return replace(super().on_epoch(epoch, metrics), best=frozenset())
 
     found = Keeping(cohort)
     fused_engine(compiler).train(cohort, found)

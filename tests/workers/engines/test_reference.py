@@ -166,7 +166,7 @@ def test_trials_that_the_report_stops_train_no_further() -> None:
     seen: list[tuple[int, str]] = []
 
     class Stopping(Recording):
-        def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
+        def on_epoch(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
             [trial_id] = metrics
             seen.append((epoch, trial_id))
             return EpochDecision({"t1": "cancelled", "t2": "cancelled"}) if epoch == 2 else EpochDecision()
@@ -180,7 +180,7 @@ def test_what_the_report_raises_passes_through() -> None:
         pass
 
     class Ending(Recording):
-        def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:  # noqa: ARG002 - the contract's
+        def on_epoch(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:  # noqa: ARG002 - the contract's
             raise Ends
 
     cohort = cohort_of([trial_spec()])

@@ -13,24 +13,24 @@ from pathlib import Path
 import numpy as np
 
 from tests.workers.engines.trials import cohort_of, fused_engine, trained, trial_specs
-from workers.engines.fused.epoch import Method, State
+from workers.engines.fused.epoch import State, TrainingStep
 
 
 def main(question: Path, answer: Path) -> None:
     documents = json.loads((question / "documents.json").read_text())
-    engine, first_state = fused_engine(), Method.first_state
+    engine, first_state = fused_engine(), TrainingStep.first_state
     histories = {}
     for name, changed in documents.items():
         file = question / f"{name}.npz"
 
-        def transplanted(self: Method, spec: object, features: int, file: Path = file) -> State:
+        def transplanted(self: TrainingStep, spec: object, features: int, file: Path = file) -> State:
             state = first_state(self, spec, features)  # type: ignore[arg-type]
             if not file.exists():  # this one's are to be the other's
                 np.savez(file, *state.weights)
             with np.load(file) as given:
                 return state._replace(weights=[given[key] for key in given.files])
 
-        Method.first_state = transplanted  # type: ignore[method-assign]
+        TrainingStep.first_state = transplanted  # type: ignore[method-assign]
         histories[name] = trained(engine, cohort_of(trial_specs(changed))).histories
     answer.write_text(json.dumps(histories))
 

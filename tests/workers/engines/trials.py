@@ -55,26 +55,26 @@ class Recording:
         self.checkpoints: list[Checkpoint] = []
         self._watches = {trial.id: TrialWatch(trial.spec) for trial in cohort.trials}
 
-    def describe(self, record: Mapping[str, Any]) -> None:
+    def on_program(self, record: Mapping[str, Any]) -> None:
         self.records.append(record)
 
-    def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
+    def on_epoch(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
         for trial_id in metrics:
             assert len(self.histories[trial_id]) == epoch - 1
-        verdicts = {trial_id: self._watches[trial_id].after(epoch, values) for trial_id, values in metrics.items()}
-        for trial_id, verdict in verdicts.items():
-            self.histories[trial_id].append(dict(verdict.recorded))
-        self.reasons |= {trial_id: verdict.ended for trial_id, verdict in verdicts.items() if verdict.ended}
+        decisions = {trial_id: self._watches[trial_id].after(epoch, values) for trial_id, values in metrics.items()}
+        for trial_id, decision in decisions.items():
+            self.histories[trial_id].append(dict(decision.recorded))
+        self.reasons |= {trial_id: decision.ended for trial_id, decision in decisions.items() if decision.ended}
         return EpochDecision(
-            {trial_id: verdict.ended for trial_id, verdict in verdicts.items() if verdict.ended},
-            {trial_id for trial_id, verdict in verdicts.items() if verdict.keep},
-            {trial_id: v.learning_rate for trial_id, v in verdicts.items() if v.learning_rate is not None},
+            {trial_id: decision.ended for trial_id, decision in decisions.items() if decision.ended},
+            {trial_id for trial_id, decision in decisions.items() if decision.keep},
+            {trial_id: v.learning_rate for trial_id, v in decisions.items() if v.learning_rate is not None},
         )
 
-    def save(self, checkpoint: Checkpoint) -> None:
+    def on_checkpoint(self, checkpoint: Checkpoint) -> None:
         self.checkpoints.append(checkpoint)
 
-    def ended(self, trial_id: str, weights: Callable[[], Weights]) -> None:
+    def on_trial_end(self, trial_id: str, weights: Callable[[], Weights]) -> None:
         self.weights[trial_id] = weights()
 
 

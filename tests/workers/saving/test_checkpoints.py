@@ -53,15 +53,15 @@ class CutOff(Recording):
         self.saved: SavedCohort | None = None
         self.left: int | None = None
 
-    def __call__(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
-        answer = super().__call__(epoch, metrics)
+    def on_epoch(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
+        answer = super().on_epoch(epoch, metrics)
         if self.left is not None:
             self.left -= 1
             if self.left <= 0:
                 raise Cut
         return replace(answer, checkpoint=epoch == self._at and self.left is None)
 
-    def save(self, checkpoint: Checkpoint) -> None:
+    def on_checkpoint(self, checkpoint: Checkpoint) -> None:
         states = {trial_id: watch.state() for trial_id, watch in self._watches.items()}
         self.saved = SavedCohort("an engine", checkpoint, states)
         self.left = self._lives

@@ -96,8 +96,8 @@ def without_variables(optimizer: keras.Optimizer) -> keras.Optimizer:
         if not isinstance(self.clipvalue, TrialNumber):
             kept: list[Tensor] = type(optimizer)._clip_gradients(self, gradient)  # noqa: SLF001 - the only place to do it
             return kept
-        most = self.clipvalue.rounded("float32")
-        return [jnp.clip(tensor, -most, most) for tensor in gradient]
+        limit = self.clipvalue.rounded("float32")
+        return [jnp.clip(tensor, -limit, limit) for tensor in gradient]
 
     cls: Any = type(f"Mapped{type(optimizer).__name__}", (type(optimizer),), {"_clip_gradients": clipped})
     return cls.from_config(optimizer.get_config())
@@ -133,9 +133,9 @@ def repeat(times: Tensor, body: Callable[[Tensor, Tree], Tree], state: Tree) -> 
     return jax.lax.fori_loop(0, times, body, state)
 
 
-def collect(times: Tensor, most: int, body: Callable[[Tensor, Tree], tuple[Tree, Tree]], state: Tree) -> Tree:
+def collect(times: Tensor, max_times: int, body: Callable[[Tensor, Tree], tuple[Tree, Tree]], state: Tree) -> Tree:
     """See the seam."""
-    if most == 1:
+    if max_times == 1:
         _, collected = body(0, state)
         return jax.tree.map(lambda tensor: tensor[None], collected)
 
@@ -145,13 +145,13 @@ def collect(times: Tensor, most: int, body: Callable[[Tensor, Tree], tuple[Tree,
         return state, jax.tree.map(lambda all_, one: all_.at[number].set(one), collected, values)
 
     shapes = jax.eval_shape(lambda state: body(0, state)[1], state)
-    empty = jax.tree.map(lambda shape: jnp.zeros((most, *shape.shape), shape.dtype), shapes)
+    empty = jax.tree.map(lambda shape: jnp.zeros((max_times, *shape.shape), shape.dtype), shapes)
     return jax.lax.fori_loop(0, times, step, (state, empty))[1]
 
 
-def at(tensor: Tensor, place: Tensor) -> Tensor:
+def at(tensor: Tensor, index: Tensor) -> Tensor:
     """See the seam."""
-    return tensor[0] if tensor.shape[0] == 1 else jax.lax.dynamic_index_in_dim(tensor, place, keepdims=False)
+    return tensor[0] if tensor.shape[0] == 1 else jax.lax.dynamic_index_in_dim(tensor, index, keepdims=False)
 
 
 class Compiled:

@@ -200,20 +200,22 @@ class Backend(Protocol):
     def repeat(self, times: Tensor, body: Callable[[Tensor, Tree], Tree], state: Tree) -> Tree:
         """Pass a state through `body(i, state)` for i from 0 to times - 1."""
 
-    def collect(self, times: Tensor, most: int, body: Callable[[Tensor, Tree], tuple[Tree, Tree]], state: Tree) -> Tree:
+    def collect(
+        self, times: Tensor, max_times: int, body: Callable[[Tensor, Tree], tuple[Tree, Tree]], state: Tree
+    ) -> Tree:
         """Pass a state through `body(i, state)`, which also gives something to collect.
 
         Args:
             times: how often; at least once.
-            most: how often at most.
+            max_times: the largest number of times.
             body: gives the next state, and tensors.
             state: before the first.
 
         Returns:
-            What was collected, along a new first axis of length `most`; what is beyond `times` means nothing.
+            What was collected, along a new first axis of length `max_times`; what is beyond `times` means nothing.
         """
 
-    def at(self, tensor: Tensor, place: Tensor) -> Tensor:
+    def at(self, tensor: Tensor, index: Tensor) -> Tensor:
         """Return the element at an index of the first axis, without a look-up if there is only one."""
 
     def stream(self, arrays: Sequence[NDArray[Any]], rows_of: Callable[[int], NDArray[np.int64]], batches: int) -> Any:  # noqa: ANN401 - whatever `fit` takes

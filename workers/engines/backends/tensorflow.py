@@ -139,15 +139,15 @@ def repeat(times: Tensor, body: Callable[[Tensor, Tree], Tree], state: Tree) -> 
     return state
 
 
-def collect(times: Tensor, most: int, body: Callable[[Tensor, Tree], tuple[Tree, Tree]], state: Tree) -> Tree:
+def collect(times: Tensor, max_times: int, body: Callable[[Tensor, Tree], tuple[Tree, Tree]], state: Tree) -> Tree:
     """See the seam."""
-    if most == 1:
+    if max_times == 1:
         _, collected = body(tf.constant(0), state)
         return tf.nest.map_structure(lambda tensor: tf.expand_dims(tensor, 0), collected)
     specs = tf.nest.map_structure(lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), state)
     traced = tf.function(body, autograph=False).get_concrete_function(tf.TensorSpec((), tf.int32), specs)
     empty = tf.nest.map_structure(
-        lambda tensor: tf.TensorArray(tensor.dtype, most, element_shape=tensor.shape), traced.structured_outputs[1]
+        lambda tensor: tf.TensorArray(tensor.dtype, max_times, element_shape=tensor.shape), traced.structured_outputs[1]
     )
 
     def step(number: Tensor, state: Tree, collected: Tree) -> tuple[Tensor, Tree, Tree]:
@@ -161,9 +161,9 @@ def collect(times: Tensor, most: int, body: Callable[[Tensor, Tree], tuple[Tree,
     return tf.nest.map_structure(lambda array: array.stack(), collected)
 
 
-def at(tensor: Tensor, place: Tensor) -> Tensor:
-    """See the seam. As a slice, XLA would compile the program again for each place."""
-    return tensor[0] if tensor.shape[0] == 1 else tf.gather(tensor, place)
+def at(tensor: Tensor, index: Tensor) -> Tensor:
+    """See the seam. As a slice, XLA would compile the program again for each index."""
+    return tensor[0] if tensor.shape[0] == 1 else tf.gather(tensor, index)
 
 
 class Compiled:

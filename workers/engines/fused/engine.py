@@ -11,12 +11,12 @@ from dataclasses import replace
 from fittingroom.specs.experiment import TrialSpec
 from workers.engines.backends.chosen import backend
 from workers.engines.base import CannotTrainError, Cohort, Report, UnusableCheckpointError
-from workers.engines.fused.chunk import Lane
 from workers.engines.fused.device_datasets import Residence
-from workers.engines.fused.epoch import Method, State
+from workers.engines.fused.epoch import State, TrainingStep
 from workers.engines.fused.hyperparameters import varying_numbers
 from workers.engines.fused.programs import ProgramCache
 from workers.engines.fused.training import Training
+from workers.engines.fused.trial_block import TrialArrays
 
 DEFAULT_MEMORY_BYTES = 4 * 1024**3
 
@@ -57,9 +57,9 @@ class FusedEngine:
             raise CannotTrainError(f"the dataset takes {taken}, {allowed} may stay on the device, so it is streamed")
         data = self.residence.get(cohort.arrays)
         method = self.programs.method(cohort.trials[0].spec, cohort.arrays)
-        lanes = _first_lanes(method, [trial.spec for trial in cohort.trials], features=data.training.x.shape[1])
-        together = max(1, self._state_bytes // (lanes[0].nbytes + 2 * method.activation_bytes))
-        parts = [slice(first, first + together) for first in range(0, len(lanes), together)]
+        trial_arrays = _first_arrays(method, [trial.spec for trial in cohort.trials], features=data.training.x.shape[1])
+        together = max(1, self._state_bytes // (trial_arrays[0].nbytes + 2 * method.activation_bytes))
+        parts = [slice(first, first + together) for first in range(0, len(trial_arrays), together)]
         saved = cohort.checkpoint
         members = [[trial.id for trial in cohort.trials[part]] for part in parts]
         if saved is not None and saved.document.get("trials") not in members:
@@ -70,18 +70,18 @@ class FusedEngine:
             trials = [replace(t, ended_after=0) if t.id in stopped else t for t in cohort.trials[part]]
             checkpoint = saved if saved is not None and saved.document["trials"] == ids else None
             of_part = replace(cohort, trials=trials, compiler=compiler, checkpoint=checkpoint)
-            training = Training(of_part, lanes[part], method, data, report)
+            training = Training(of_part, trial_arrays[part], method, data, report)
             stopped |= training.run(self.programs, self._threads, self._capacity)
             compiler = training.compiler
 
 
-def _first_lanes(method: Method, specs: Sequence[TrialSpec], features: int) -> list[Lane]:
+def _first_arrays(method: TrainingStep, specs: Sequence[TrialSpec], features: int) -> list[TrialArrays]:
     """Return the initial state of each trial. Equal seeds give equal weights, whatever else differs."""
     weights: dict[int, State] = {}
     for spec in specs:
         if spec.seed not in weights:
             weights[spec.seed] = method.first_state(spec, features)
     return [
-        Lane(weights[spec.seed]._replace(slots=method.first_slots(spec)), None, varying_numbers(spec.optimizer))
+        TrialArrays(weights[spec.seed]._replace(slots=method.first_slots(spec)), None, varying_numbers(spec.optimizer))
         for spec in specs
     ]

@@ -59,21 +59,21 @@ class Data(NamedTuple):
     """Nothing where nothing is validated."""
 
 
-class Course(NamedTuple):
+class EpochPlan(NamedTuple):
     """Epochs, rows and steps of one call of a program."""
 
     orders: Tensor
-    """Row order of each epoch: int32 (most, rows), the same for all trials, or (most, width, rows), where `most` is the
-    maximum number of epochs per call."""
+    """Row order of each epoch: int32 (max_epochs, rows), the same for all trials, or (max_epochs, width, rows), where
+    `max_epochs` is the maximum number of epochs per call."""
     start: Tensor
     """int32 (): after which epoch of the call before to go on, counted from 0."""
     steps: Tensor
     """int32 (): how many full batches an epoch has; fewer than there are only to see how long they take."""
     epochs: Tensor
-    """int32 (): how many epochs to train, from 1 to `most`."""
+    """int32 (): how many epochs to train, from 1 to `max_epochs`."""
 
 
-class Method:
+class TrainingStep:
     """Network, optimizer, loss and metrics of a trial: what its program computes.
 
     Attributes:
@@ -142,29 +142,29 @@ class Method:
         return [values[id(variable)] for variable in self._model.weights]
 
     def epochs(
-        self, slots: list[Tensor], network: State, numbers: Mapping[str, Tensor], data: Data, course: Course
+        self, slots: list[Tensor], network: State, numbers: Mapping[str, Tensor], data: Data, plan: EpochPlan
     ) -> tuple[State, Tensor]:
         """Train epochs, one after the other, each with its validation.
 
         Args:
-            slots: the state's of the epochs of the call before, (most, width, …) each. They are spent.
+            slots: the state's of the epochs of the call before, (max_epochs, width, …) each. They are spent.
             network: the same of all else that is in a state; slots are empty.
             numbers: of each trial's optimizer, as `backend.doubles` gave them.
             data: the rows.
-            course: which epochs.
+            plan: which epochs.
 
         Returns:
-            The state after each epoch, (most, width, …), and its metrics, float32 (most, metrics, width); what is
-            beyond the epochs that were trained means nothing.
+            The state after each epoch, (max_epochs, width, …), and its metrics, float32 (max_epochs, metrics, width);
+            what is beyond the epochs that were trained means nothing.
         """
 
         def train(number: Tensor, state: State) -> tuple[State, tuple[State, Tensor]]:
-            state, results = self._epoch(state, numbers, data, backend.at(course.orders, number), course.steps)
+            state, results = self._epoch(state, numbers, data, backend.at(plan.orders, number), plan.steps)
             return state, (state, results)
 
         before = network._replace(slots=slots)
-        state = State(*([backend.at(tensor, course.start) for tensor in field] for field in before))
-        trained: tuple[State, Tensor] = backend.collect(course.epochs, course.orders.shape[0], train, state)
+        state = State(*([backend.at(tensor, plan.start) for tensor in field] for field in before))
+        trained: tuple[State, Tensor] = backend.collect(plan.epochs, plan.orders.shape[0], train, state)
         return trained
 
     def _epoch(

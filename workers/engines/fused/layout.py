@@ -30,15 +30,15 @@ _WORTH_SHRINKING = 2e11
 
 @dataclass(frozen=True)
 class ProgramLayout:
-    """Trials in chunks; each chunk is one call of a program of `width` trials."""
+    """Trials in blocks; each block is one call of a program of `width` trials."""
 
     width: int
     at_once: int
     """Number of concurrent calls."""
     epochs_per_call: int
     """Maximum number of epochs per call."""
-    chunks: tuple[tuple[int, ...], ...]
-    """The trials of each chunk, by their place in the cohort; where they are fewer than `width`, one is padding."""
+    blocks: tuple[tuple[int, ...], ...]
+    """The trials of each block, by index in the cohort; where they are fewer than `width`, one is padding."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Workload:
     """Multiplications of one step of one trial."""
     epoch_cost: float
     """Multiplications of one epoch of one trial."""
-    lane_bytes: int = 0
+    trial_bytes: int = 0
     """Size of one trial on the device, in bytes."""
     steps: int = 1
     """Steps per epoch."""
@@ -61,10 +61,10 @@ class Workload:
 
 
 def arrange(trials: Sequence[int], load: Workload) -> ProgramLayout:
-    """Put trials into chunks.
+    """Put trials into blocks.
 
     Args:
-        trials: those that train, by their place.
+        trials: those that train, by index.
         load: what it depends on otherwise.
     """
     fills_the_device = load.step_cost >= load.device.fills
@@ -75,18 +75,18 @@ def arrange(trials: Sequence[int], load: Workload) -> ProgramLayout:
     wanted = math.ceil(len(trials) / calls)
     widths = [width for width in _WIDTHS if width <= load.device.widest]
     width = next((width for width in widths if width >= wanted), widths[-1])
-    chunks = tuple(tuple(trials[start : start + width]) for start in range(0, len(trials), width))
-    return ProgramLayout(width, load.device.calls, _epochs_per_call(width, len(chunks), load), chunks)
+    blocks = tuple(tuple(trials[start : start + width]) for start in range(0, len(trials), width))
+    return ProgramLayout(width, load.device.calls, _epochs_per_call(width, len(blocks), load), blocks)
 
 
-def _epochs_per_call(width: int, chunks: int, load: Workload) -> int:
+def _epochs_per_call(width: int, blocks: int, load: Workload) -> int:
     """One, or so many short ones that a call is worth its cost."""
     epochs, epoch_cost = 1, width * load.epoch_cost + load.steps * _STEP_COST
     while (
         not load.one_by_one
         and epochs < _MAX_EPOCHS_PER_CALL
         and epochs * epoch_cost < _CALLS_WORTH * _CALL_COST
-        and 2 * epochs * chunks * width * load.lane_bytes <= _MAX_BYTES_OF_EPOCHS
+        and 2 * epochs * blocks * width * load.trial_bytes <= _MAX_BYTES_OF_EPOCHS
     ):
         epochs *= 2
     return epochs
@@ -94,9 +94,9 @@ def _epochs_per_call(width: int, chunks: int, load: Workload) -> int:
 
 def is_worth_shrinking(layout: ProgramLayout, active: int, epochs_left: int, load: Workload) -> bool:
     """True if a new layout pays: half of the trials have stopped, and many epochs are left."""
-    lanes = sum(map(len, layout.chunks))
+    stacked = sum(map(len, layout.blocks))
     return (
         layout.width > 1
-        and active <= lanes / 2
-        and (lanes - active) * epochs_left * load.epoch_cost >= _WORTH_SHRINKING
+        and active <= stacked / 2
+        and (stacked - active) * epochs_left * load.epoch_cost >= _WORTH_SHRINKING
     )

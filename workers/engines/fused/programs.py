@@ -12,7 +12,7 @@ from fittingroom.specs.experiment import TrialSpec
 from workers.engines.backends.chosen import backend
 from workers.engines.backends.seam import CannotCompileError, Compiled
 from workers.engines.base import Arrays
-from workers.engines.fused.epoch import Course, Method
+from workers.engines.fused.epoch import EpochPlan, TrainingStep
 from workers.engines.program_keys import program_key
 
 _GRAPH_MUST_GAIN = 1.25
@@ -35,13 +35,13 @@ class Program:
     known: bool = False
     """True if the program was cached."""
 
-    def __call__(self, *arguments: Any) -> Any:  # noqa: ANN401 - as `Method.epochs`
-        """Run it; see `workers.engines.fused.epoch.Method.epochs`."""
+    def __call__(self, *arguments: Any) -> Any:  # noqa: ANN401 - as `TrainingStep.epochs`
+        """Run it; see `workers.engines.fused.epoch.TrainingStep.epochs`."""
         return self.compiled(self.compiler, *arguments)
 
 
 class ProgramCache:
-    """The methods and programs that were used last.
+    """The steps_of_cohorts and programs that were used last.
 
     Attributes:
         hits: how often a program was there already.
@@ -56,25 +56,25 @@ class ProgramCache:
             size: how many programs are kept.
         """
         self._compilers, self._size = compilers, size
-        self._methods: OrderedDict[str, Method] = OrderedDict()
+        self._methods: OrderedDict[str, TrainingStep] = OrderedDict()
         self._programs: OrderedDict[str, Program] = OrderedDict()
         self.hits, self.misses = 0, 0
 
-    def method(self, spec: TrialSpec, arrays: Arrays) -> Method:
+    def method(self, spec: TrialSpec, arrays: Arrays) -> TrainingStep:
         """Return the method of a cohort, built once for all cohorts of the same shape."""
         key = program_key(spec, arrays)
-        method: Method = _kept(
-            self._methods, key, self._size, lambda: Method(spec, features=arrays.x.shape[1], key=key)
+        method: TrainingStep = _kept(
+            self._methods, key, self._size, lambda: TrainingStep(spec, features=arrays.x.shape[1], key=key)
         )
         return method
 
-    def program(self, method: Method, variant: str, arguments: tuple[Any, ...], compiler: str | None) -> Program:
+    def program(self, method: TrainingStep, variant: str, arguments: tuple[Any, ...], compiler: str | None) -> Program:
         """A program, made if it is not there yet.
 
         Args:
             method: what it computes.
             variant: its width, and what else identifies it among programs of the method.
-            arguments: as it will be called with, the course last.
+            arguments: as it will be called with, the plan last.
             compiler: which one it must be; None: the faster one.
 
         Raises:
@@ -87,7 +87,7 @@ class ProgramCache:
         self.hits, self.misses = self.hits + known, self.misses + (not known)
         return replace(program, known=known, compiler=compiler or program.compiler)
 
-    def _make(self, method: Method, key: str, arguments: tuple[Any, ...]) -> Program:
+    def _make(self, method: TrainingStep, key: str, arguments: tuple[Any, ...]) -> Program:
         """Compile it, and take the faster of its makes, unless that is known from before."""
         started = time.perf_counter()
         compiled = backend.Compiled(method.epochs, *arguments)
@@ -97,8 +97,8 @@ class ProgramCache:
         if method.takes_long_in_xla:
             return Program(compiled, "graph", None, time.perf_counter() - started)
         if key not in self._compilers:
-            *before, course = arguments
-            few = _some_batches(course)
+            *before, plan = arguments
+            few = _some_batches(plan)
             try:
                 xla = _shortest(lambda: compiled("xla", *before, few))
             except CannotCompileError:
@@ -109,10 +109,10 @@ class ProgramCache:
         return Program(compiled, self._compilers[key], graph_per_xla, time.perf_counter() - started)
 
 
-def _some_batches(course: Course) -> Course:
+def _some_batches(plan: EpochPlan) -> EpochPlan:
     """The same with so few batches as are enough to see how long they take."""
-    steps = min(_MEASURED_BATCHES, int(backend.to_numpy(course.steps)))
-    return course._replace(steps=backend.to_device(np.int32(steps)))
+    steps = min(_MEASURED_BATCHES, int(backend.to_numpy(plan.steps)))
+    return plan._replace(steps=backend.to_device(np.int32(steps)))
 
 
 def _kept(cache: OrderedDict[str, Any], key: str, size: int, make: Callable[[], Any]) -> Any:  # noqa: ANN401 - a value

@@ -14,26 +14,28 @@ from fittingroom.specs.search_space import sampled_value
 from workers.engines.backends.chosen import backend
 from workers.engines.backends.seam import CannotCompileError, CannotMapError, Capacity
 from workers.engines.base import CannotTrainError, Checkpoint, Cohort, EpochDecision, Metrics, Report
-from workers.engines.fused.chunk import Chunk, Lane
-from workers.engines.fused.epoch import Course, Data, Method
+from workers.engines.fused.epoch import Data, EpochPlan, TrainingStep
 from workers.engines.fused.layout import ProgramLayout, Workload, arrange, is_worth_shrinking
 from workers.engines.fused.programs import Program, ProgramCache
+from workers.engines.fused.trial_block import TrialArrays, TrialBlock
 from workers.engines.row_order import permutation
 
 
 class Training:
-    """Trains a cohort. A trial is known by its place.
+    """Trains a cohort. A trial is known by its index in the cohort.
 
     Attributes:
         compiler: of all its programs, fixed by the first one, also for a resumed training.
     """
 
-    def __init__(self, cohort: Cohort, lanes: Sequence[Lane], method: Method, data: Data, report: Report) -> None:
+    def __init__(
+        self, cohort: Cohort, trial_arrays: Sequence[TrialArrays], method: TrainingStep, data: Data, report: Report
+    ) -> None:
         """Begin, or go on where the cohort's checkpoint is.
 
         Args:
             cohort: whose trials fit into memory together.
-            lanes: what each trial starts from.
+            trial_arrays: what each trial starts from.
             method: what they compute.
             data: what they train on.
             report: receives the epochs.
@@ -41,7 +43,7 @@ class Training:
         Raises:
             UnusableCheckpointError: the checkpoint is of something else.
         """
-        self._trials, self._lanes = (trials := cohort.trials), dict(enumerate(lanes))
+        self._trials, self._trial_arrays = (trials := cohort.trials), dict(enumerate(trial_arrays))
         self.compiler = cohort.compiler
         self._method, self._data, self._report = method, data, report
         self._seeds = [trial.spec.seed for trial in trials]
@@ -51,11 +53,11 @@ class Training:
         self._names = recorded_metrics(trials[0].spec.metrics, validated=bool(data.validation))
         # When each trial ends. Those that ended in an earlier attempt are computed again, to sit beside the others, but
         # not reported: the last bit of a trial may depend on how many share its program.
-        self._ends = {place: trial.ended_after for place, trial in enumerate(trials) if trial.ended_after is not None}
-        self._reported = {place for place, trial in enumerate(trials) if trial.ended_after is None}
+        self._ends = {index: trial.ended_after for index, trial in enumerate(trials) if trial.ended_after is not None}
+        self._reported = {index for index, trial in enumerate(trials) if trial.ended_after is None}
         self._layout: ProgramLayout | None = None
         self._program: Program | None = None
-        self._chunks: list[Chunk] = []
+        self._blocks: list[TrialBlock] = []
         self._is_one_order = False
         self._completed = 0
         if cohort.checkpoint is not None:
@@ -67,82 +69,82 @@ class Training:
         load = self._workload(capacity)
         while self._reported - self._ends.keys():
             epoch = self._completed + 1
-            training = [place for place in range(len(self._trials)) if self._ends.get(place, epoch) >= epoch]
+            training = [index for index in range(len(self._trials)) if self._ends.get(index, epoch) >= epoch]
             if self._layout is None or self._is_worth_shrinking(training, epoch, load):
                 self._arrange(training, load, programs)
             elif self._program is None:  # it goes on from a checkpoint
                 self._place(self._layout, programs)
-            answer = self._report(epoch, self._train_epoch(training, epoch, threads))
+            answer = self._report.on_epoch(epoch, self._train_epoch(training, epoch, threads))
             self._obey(answer, epoch)
             stopped |= answer.stopped.keys()
             self._completed = epoch
             if answer.checkpoint:
-                self._report.save(self._checkpoint())
+                self._report.on_checkpoint(self._checkpoint())
         return stopped
 
     def _checkpoint(self) -> Checkpoint:
         """Return a checkpoint, without what follows from the specs."""
         assert self._layout is not None  # noqa: S101 - for mypy
         arrays: dict[str, NDArray[Any]] = {}
-        for chunk in self._chunks:
-            for place, lane in chunk.lanes().items():
-                arrays |= lane.arrays(f"{place}")
+        for block in self._blocks:
+            for index, of_trial in block.trial_arrays().items():
+                arrays |= of_trial.arrays(f"{index}")
         return Checkpoint(
-            {self._trials[place].id: self._completed for place in self._reported - self._ends.keys()},
+            {self._trials[index].id: self._completed for index in self._reported - self._ends.keys()},
             {
                 "trials": [trial.id for trial in self._trials],
                 "epoch": self._completed,
                 "width": self._layout.width,
                 "at_once": self._layout.at_once,
                 "epochs_per_call": self._layout.epochs_per_call,
-                "chunks": self._layout.chunks,
+                "chunks": self._layout.blocks,
             },
             arrays,
         )
 
     def _restore(self, saved: Checkpoint) -> None:
-        """Take the lanes and the layout of a checkpoint: they decide the last bits of what follows."""
-        chunks = tuple(tuple(chunk) for chunk in saved.document["chunks"])
-        for place in (place for chunk in chunks for place in chunk):
-            self._lanes[place] = self._lanes[place].restored(saved.arrays, f"{place}")
+        """Take the arrays of the trials and the layout of a checkpoint: they decide the last bits of what follows."""
+        blocks = tuple(tuple(block) for block in saved.document["chunks"])
+        for index in (index for block in blocks for index in block):
+            self._trial_arrays[index] = self._trial_arrays[index].restored(saved.arrays, f"{index}")
         document = saved.document
-        self._layout = ProgramLayout(document["width"], document["at_once"], document.get("epochs_per_call", 1), chunks)
+        self._layout = ProgramLayout(document["width"], document["at_once"], document.get("epochs_per_call", 1), blocks)
         self._completed = saved.document["epoch"]
 
     def _train_epoch(self, training: Sequence[int], epoch: int, threads: ThreadPoolExecutor) -> dict[str, Metrics]:
         """Train what is training, and say how it went."""
         wanted = set(training)
-        chunks = [chunk for chunk in self._chunks if not wanted.isdisjoint(chunk.trials)]
+        blocks = [block for block in self._blocks if not wanted.isdisjoint(block.trials)]
 
         assert self._layout is not None  # noqa: S101 - for mypy
-        last = max(sampled_value(self._trials[place].spec.fit.epochs) for place in training)
+        last = max(sampled_value(self._trials[index].spec.fit.epochs) for index in training)
         epochs = min(self._layout.epochs_per_call, last - epoch + 1)
 
-        def train(chunk: Chunk) -> NDArray[np.float32]:
+        def train(block: TrialBlock) -> NDArray[np.float32]:
             assert self._program is not None  # noqa: S101 - for mypy
-            return chunk.next_epoch(self._program, self._data, partial(self._course, chunk, epoch, epochs))
+            return block.next_epoch(self._program, self._data, partial(self._epoch_plan, block, epoch, epochs))
 
-        apply = threads.map if min(self._layout.at_once, len(chunks)) > 1 else map
-        tables = list(apply(train, chunks))
-        columns = {p: table[:, i] for c, table in zip(chunks, tables, strict=True) for i, p in enumerate(c.trials)}
+        apply = threads.map if min(self._layout.at_once, len(blocks)) > 1 else map
+        tables = list(apply(train, blocks))
+        columns = {p: table[:, i] for c, table in zip(blocks, tables, strict=True) for i, p in enumerate(c.trials)}
         return {
-            self._trials[place].id: dict(zip(self._names, columns[place].tolist(), strict=True))
-            for place in training
-            if place in self._reported
+            self._trials[index].id: dict(zip(self._names, columns[index].tolist(), strict=True))
+            for index in training
+            if index in self._reported
         }
 
     def _obey(self, answer: EpochDecision, epoch: int) -> None:
-        places = {trial.id: place for place, trial in enumerate(self._trials)}
-        best = {places[trial_id] for trial_id in answer.best}
-        rates = {places[trial_id]: rate for trial_id, rate in answer.learning_rates.items()}
-        ended = [places[trial_id] for trial_id in answer.stopped if trial_id in places]
-        for chunk in self._chunks:
-            chunk.keep(best)
-            chunk.set_learning_rates(rates)
-            for place in ended:
-                if place in chunk.trials and place not in self._ends:
-                    self._report.ended(self._trials[place].id, partial(chunk.weights, place))
-        self._ends |= {place: epoch for place in ended if place not in self._ends}
+        indices = {trial.id: index for index, trial in enumerate(self._trials)}
+        best = {indices[trial_id] for trial_id in answer.best}
+        rates = {indices[trial_id]: rate for trial_id, rate in answer.learning_rates.items()}
+        ended = [indices[trial_id] for trial_id in answer.stopped if trial_id in indices]
+        for block in self._blocks:
+            block.keep(best)
+            block.set_learning_rates(rates)
+            for index in ended:
+                if index in block.trials and index not in self._ends:
+                    self._report.on_trial_end(self._trials[index].id, partial(block.weights, index))
+        self._ends |= {index: epoch for index in ended if index not in self._ends}
 
     def _workload(self, capacity: Capacity) -> Workload:
         method, row, spec = self._method, self._method.multiplications, self._trials[0].spec
@@ -151,21 +153,21 @@ class Training:
             method.can_map,
             step_cost=float(row * method.batch_size),
             epoch_cost=float(row * self._rows),
-            lane_bytes=self._lanes[0].nbytes,
+            trial_bytes=self._trial_arrays[0].nbytes,
             steps=-(-self._rows // method.batch_size),
             one_by_one=spec.fit.time_limit_seconds is not None or spec.reduce_lr_on_plateau is not None,
         )
 
     def _is_worth_shrinking(self, training: Sequence[int], epoch: int, load: Workload) -> bool:
         assert self._layout is not None  # noqa: S101 - for mypy
-        last = max(sampled_value(self._trials[place].spec.fit.epochs) for place in training)
+        last = max(sampled_value(self._trials[index].spec.fit.epochs) for index in training)
         return is_worth_shrinking(self._layout, len(training), last - epoch + 1, load)
 
     def _arrange(self, training: Sequence[int], load: Workload, programs: ProgramCache) -> None:
         """Find a layout for the trials that train."""
-        for chunk in self._chunks:
-            self._lanes |= chunk.lanes()
-        self._chunks = []
+        for block in self._blocks:
+            self._trial_arrays |= block.trial_arrays()
+        self._blocks = []
         try:
             self._place(arrange(training, replace(load, can_map=self._method.can_map)), programs)
         except CannotMapError:
@@ -173,17 +175,19 @@ class Training:
             self._place(arrange(training, replace(load, can_map=False)), programs)
 
     def _place(self, layout: ProgramLayout, programs: ProgramCache) -> None:
-        """Stack the lanes as the layout says, and get the program for them."""
+        """Stack the arrays of the trials as the layout says, and get the program for them."""
         self._layout = layout
-        self._chunks = [
-            Chunk(self._method, trials, [self._lanes[p] for p in trials], layout.width, layout.epochs_per_call)
-            for trials in layout.chunks
+        self._blocks = [
+            TrialBlock(
+                self._method, trials, [self._trial_arrays[p] for p in trials], layout.width, layout.epochs_per_call
+            )
+            for trials in layout.blocks
         ]
         self._is_one_order = not self._shuffle or all(
-            len({self._seeds[place] for place in trials}) == 1 for trials in layout.chunks
+            len({self._seeds[index] for index in trials}) == 1 for trials in layout.blocks
         )
-        first = self._chunks[0]
-        arguments = first.arguments(self._data, self._course(first, epoch=1, epochs=1, start=0))
+        first = self._blocks[0]
+        arguments = first.arguments(self._data, self._epoch_plan(first, epoch=1, epochs=1, start=0))
         orders = "one order" if self._is_one_order else "an order each"
         variant = f"{layout.width}/{orders}/{layout.epochs_per_call}"
         try:
@@ -191,10 +195,10 @@ class Training:
         except CannotCompileError as error:
             raise CannotTrainError(str(error)) from error
         self.compiler = program.compiler
-        self._report.describe(
+        self._report.on_program(
             {
                 "trials_per_program": layout.width,
-                "programs_side_by_side": min(len(layout.chunks), layout.at_once),
+                "programs_side_by_side": min(len(layout.blocks), layout.at_once),
                 "epochs_per_call": layout.epochs_per_call,
                 "compiler": program.compiler,
                 "known_program": program.known,
@@ -203,18 +207,18 @@ class Training:
             }
         )
 
-    def _course(self, chunk: Chunk, epoch: int, epochs: int, start: int) -> Course:
-        """Return the course of a call of several epochs, from one counted from 1."""
+    def _epoch_plan(self, block: TrialBlock, epoch: int, epochs: int, start: int) -> EpochPlan:
+        """Return the plan of a call of several epochs, from one counted from 1."""
         assert self._layout is not None  # noqa: S101 - for mypy
-        orders = [self._order(chunk, number) for number in range(epoch, epoch + epochs)]
+        orders = [self._order(block, number) for number in range(epoch, epoch + epochs)]
         orders += [orders[-1]] * (self._layout.epochs_per_call - epochs)
         start_, steps, epochs_ = (backend.to_device(np.int32(number)) for number in (start, self._steps, epochs))
-        return Course(backend.stack(orders), start_, steps, epochs_)
+        return EpochPlan(backend.stack(orders), start_, steps, epochs_)
 
-    def _order(self, chunk: Chunk, epoch: int) -> NDArray[np.int32]:
-        """Return the row order for the trials of a chunk; see `Course`."""
+    def _order(self, block: TrialBlock, epoch: int) -> NDArray[np.int32]:
+        """Return the row order for the trials of a block; see `EpochPlan`."""
         if not self._shuffle:
             return np.arange(self._rows, dtype=np.int32)
-        seeds = [self._seeds[place] for place in chunk.trials]
+        seeds = [self._seeds[index] for index in block.trials]
         orders = {seed: permutation(seed, epoch, self._rows).astype(np.int32) for seed in set(seeds)}
-        return orders[seeds[0]] if self._is_one_order else np.stack([orders[seed] for seed in chunk.filled(seeds)])
+        return orders[seeds[0]] if self._is_one_order else np.stack([orders[seed] for seed in block.filled(seeds)])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from workers.engines.backends.chosen import backend
 from workers.engines.backends.seam import Tensor
 from workers.engines.base import Weights, fitted
-from workers.engines.fused.epoch import Course, Data, Method, State
+from workers.engines.fused.epoch import Data, EpochPlan, State, TrainingStep
 from workers.engines.fused.programs import Program
 
 _Value = TypeVar("_Value")
@@ -25,7 +25,7 @@ _SMALL_BYTES = 32 * 1024**2
 """States that take no more than this together are never gathered."""
 
 
-class Lane(NamedTuple):
+class TrialArrays(NamedTuple):
     """All that is one trial's, on the host."""
 
     state: State
@@ -56,7 +56,7 @@ class Lane(NamedTuple):
             for index, array in enumerate(arrays)
         }
 
-    def restored(self, arrays: Mapping[str, NDArray[Any]], name: str) -> "Lane":
+    def restored(self, arrays: Mapping[str, NDArray[Any]], name: str) -> "TrialArrays":
         """The same trial's, as a checkpoint has it.
 
         Raises:
@@ -74,14 +74,14 @@ class Lane(NamedTuple):
         has_best = f"{name}/best/weights/0" in arrays
         best = state("best", self.state._replace(slots=[])) if has_best else None
         now = state("state", self.state)
-        return Lane(now, None if best is None else best._replace(slots=now.slots), self.numbers)
+        return TrialArrays(now, None if best is None else best._replace(slots=now.slots), self.numbers)
 
 
-class _Moment(NamedTuple):
+class _Snapshot(NamedTuple):
     """State of trials after one epoch of a call."""
 
     states: State
-    """States of all epochs of the call: (most, width, …)."""
+    """States of all epochs of the call: (max_epochs, width, …)."""
     epoch: int
     """Index of the epoch in the call, from 0."""
 
@@ -90,69 +90,80 @@ class _Moment(NamedTuple):
         return State(*([backend.to_numpy(tensor)[self.epoch] for tensor in tensors] for tensors in self.states))
 
 
-class Chunk:
+class TrialBlock:
     """Some trials of a cohort, and the program that trains them.
 
     Attributes:
-        trials: their places in the cohort.
+        trials: their indices in the cohort.
     """
 
-    def __init__(self, method: Method, trials: Sequence[int], lanes: Sequence[Lane], width: int, most: int) -> None:
-        """Stack the lanes.
+    def __init__(
+        self,
+        method: TrainingStep,
+        trials: Sequence[int],
+        trial_arrays: Sequence[TrialArrays],
+        width: int,
+        max_epochs: int,
+    ) -> None:
+        """Stack the arrays of the trials.
 
         Args:
             method: what is computed.
-            trials: their places in the cohort.
-            lanes: theirs.
-            width: of the program; where the lanes are fewer, the first is computed again and ignored.
-            most: how many epochs a call can have.
+            trials: their indices in the cohort.
+            trial_arrays: the arrays of each of `trials`.
+            width: of the program; where the trials are fewer, the first is computed again and ignored.
+            max_epochs: the largest number of epochs per call.
         """
         self.trials = tuple(trials)
         self._method = method
         self._width = width
-        filled = self.filled(lanes)
-        self._now = _Moment(_stacked([lane.state for lane in filled], most), 0)
+        filled = self.filled(trial_arrays)
+        self._now = _Snapshot(_stacked([of_trial.state for of_trial in filled], max_epochs), 0)
         self._results: NDArray[np.float32] | None = None
         """Results of the last call, (epochs, metrics, width); None before a call, or if they are outdated."""
         # When a trial's weights were kept. Tensors of networks never change, so to keep is to hold on to them; one
-        # moment serves all trials that are kept in the same epoch.
-        self._kept: dict[int, _Moment] = {}
-        if any(lane.best is not None for lane in lanes):
-            best = _Moment(_stacked([(lane.best or lane.state)._replace(slots=[]) for lane in filled], 1), 0)
-            self._kept = {trial: best for trial, lane in zip(trials, lanes, strict=True) if lane.best is not None}
-        self._kept_bytes = max(1, self._width * most * lanes[0].kept_bytes)
-        self._copied: tuple[_Moment, State] | None = None
-        """A moment that was copied to the host since the last epoch, and its copy."""
-        names = lanes[0].numbers
-        self._host_numbers = {name: np.array([lane.numbers[name] for lane in filled]) for name in names}
+        # snapshot serves all trials that are kept in the same epoch.
+        self._kept: dict[int, _Snapshot] = {}
+        if any(of_trial.best is not None for of_trial in trial_arrays):
+            best = _Snapshot(
+                _stacked([(of_trial.best or of_trial.state)._replace(slots=[]) for of_trial in filled], 1), 0
+            )
+            self._kept = {
+                trial: best for trial, of_trial in zip(trials, trial_arrays, strict=True) if of_trial.best is not None
+            }
+        self._kept_bytes = max(1, self._width * max_epochs * trial_arrays[0].kept_bytes)
+        self._copied: tuple[_Snapshot, State] | None = None
+        """A snapshot that was copied to the host since the last epoch, and its copy."""
+        names = trial_arrays[0].numbers
+        self._host_numbers = {name: np.array([of_trial.numbers[name] for of_trial in filled]) for name in names}
         self._numbers = {name: backend.doubles(values) for name, values in self._host_numbers.items()}
 
     def filled(self, values: Sequence[_Value]) -> list[_Value]:
-        """One value for each of the program's trials, given one for each of the chunk's."""
+        """One value for each of the program's trials, given one for each of the block's."""
         return [*values, *[values[0]] * (self._width - len(values))]
 
-    def arguments(self, data: Data, course: Course) -> tuple[Any, ...]:
+    def arguments(self, data: Data, plan: EpochPlan) -> tuple[Any, ...]:
         """Return the arguments of its program."""
         states = self._now.states
-        return states.slots, states._replace(slots=[]), self._numbers, data, course
+        return states.slots, states._replace(slots=[]), self._numbers, data, plan
 
-    def next_epoch(self, program: Program, data: Data, course: Callable[[int], Course]) -> NDArray[np.float32]:
+    def next_epoch(self, program: Program, data: Data, plan: Callable[[int], EpochPlan]) -> NDArray[np.float32]:
         """Go on by an epoch; it is trained, with some of those after it, if it was not already.
 
         Args:
             program: of its width.
             data: what to train on.
-            course: of a call that goes on after a given epoch of the one before.
+            plan: of a call that goes on after a given epoch of the one before.
 
         Returns:
             The metrics of its trials: (metrics, trials).
         """
         self._copied = None
         if self._results is None or self._now.epoch + 1 == len(self._results):
-            called = course(self._now.epoch)
+            called = plan(self._now.epoch)
             states, results = program(*self.arguments(data, called))
             self._results = backend.to_numpy(results)[: int(called.epochs)]
-            self._now = _Moment(states, 0)
+            self._now = _Snapshot(states, 0)
         else:
             self._now = self._now._replace(epoch=self._now.epoch + 1)
         return self._results[self._now.epoch, :, : len(self.trials)]
@@ -162,26 +173,26 @@ class Chunk:
         here = trials & set(self.trials)
         if not here:
             return
-        now = _Moment(self._now.states._replace(slots=[]), self._now.epoch)
+        now = _Snapshot(self._now.states._replace(slots=[]), self._now.epoch)
         self._kept |= dict.fromkeys(here, now)
-        held = {id(moment.states.weights): moment.states for moment in self._kept.values()}
+        held = {id(snapshot.states.weights): snapshot.states for snapshot in self._kept.values()}
         if len(held) > max(MAX_STATES_KEPT, _SMALL_BYTES // self._kept_bytes):
             self._kept = dict.fromkeys(self._kept, self._merged())
 
-    def _merged(self) -> _Moment:
-        """One moment in which each trial has the weights that are kept for it."""
-        moments = list({id(moment): moment for moment in self._kept.values()}.values())
+    def _merged(self) -> _Snapshot:
+        """One snapshot in which each trial has the weights that are kept for it."""
+        snapshots = list({id(snapshot): snapshot for snapshot in self._kept.values()}.values())
 
         def chosen(*tensors: Tensor) -> Tensor:
-            result = tensors[0][moments[0].epoch]
-            for moment, tensor in zip(moments[1:], tensors[1:], strict=True):
-                is_here = np.array([self._kept.get(trial) is moment for trial in self.filled(self.trials)])
+            result = tensors[0][snapshots[0].epoch]
+            for snapshot, tensor in zip(snapshots[1:], tensors[1:], strict=True):
+                is_here = np.array([self._kept.get(trial) is snapshot for trial in self.filled(self.trials)])
                 here = is_here.reshape(-1, *[1] * (len(tensor.shape) - 2))
-                result = ops.where(here, tensor[moment.epoch], result)
+                result = ops.where(here, tensor[snapshot.epoch], result)
             return result[None]
 
-        fields = zip(*(moment.states for moment in moments), strict=True)
-        return _Moment(State(*(list(map(chosen, *field)) if field[0] else [] for field in fields)), 0)
+        fields = zip(*(snapshot.states for snapshot in snapshots), strict=True)
+        return _Snapshot(State(*(list(map(chosen, *field)) if field[0] else [] for field in fields)), 0)
 
     def set_learning_rates(self, rates: Mapping[int, float]) -> None:
         """Go on with other learning rates."""
@@ -195,37 +206,36 @@ class Chunk:
         self._now.states.slots[slot] = backend.to_device(values)
         self._results = None
 
-    def lanes(self) -> dict[int, Lane]:
+    def trial_arrays(self) -> dict[int, TrialArrays]:
         """Return its trials on the host."""
         state = self._now.on_host()
-        kept = {id(moment): moment.on_host() for moment in self._kept.values()}
+        kept = {id(snapshot): snapshot.on_host() for snapshot in self._kept.values()}
         return {
-            trial: Lane(
-                _lane(state, lane),
-                _lane(kept[id(self._kept[trial])], lane) if trial in self._kept else None,
-                {name: float(values[lane]) for name, values in self._host_numbers.items()},
+            trial: TrialArrays(
+                _of_one(state, index),
+                _of_one(kept[id(self._kept[trial])], index) if trial in self._kept else None,
+                {name: float(values[index]) for name, values in self._host_numbers.items()},
             )
-            for lane, trial in enumerate(self.trials)
+            for index, trial in enumerate(self.trials)
         }
 
     def weights(self, trial: int) -> Weights:
         """The weights a trial ends with: those that were kept, or else those it has now."""
-        lane = self.trials.index(trial)
-        moment = self._kept.get(trial, self._now)
-        if self._copied is None or self._copied[0] is not moment:  # trials often end together
-            self._copied = moment, moment._replace(states=moment.states._replace(slots=[])).on_host()
-        mine = _lane(self._copied[1], lane)
+        snapshot = self._kept.get(trial, self._now)
+        if self._copied is None or self._copied[0] is not snapshot:  # trials often end together
+            self._copied = snapshot, snapshot._replace(states=snapshot.states._replace(slots=[])).on_host()
+        mine = _of_one(self._copied[1], self.trials.index(trial))
         return self._method.whole(mine.weights, mine.others)
 
 
-def _stacked(states: Sequence[State], most: int) -> State:
+def _stacked(states: Sequence[State], max_epochs: int) -> State:
     """States of single trials, as if a call had given each of its epochs the same."""
 
     def stacked(arrays: Sequence[NDArray[Any]]) -> Tensor:
-        return backend.stack([np.stack(arrays)] * most)
+        return backend.stack([np.stack(arrays)] * max_epochs)
 
     return State(*([stacked(arrays) for arrays in zip(*field, strict=True)] for field in zip(*states, strict=True)))
 
 
-def _lane(state: State, lane: int) -> State:
-    return State(*([array[lane] for array in arrays] for arrays in state))
+def _of_one(state: State, index: int) -> State:
+    return State(*([array[index] for array in arrays] for arrays in state))
