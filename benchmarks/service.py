@@ -63,7 +63,7 @@ class Service:
             if view.state in ("completed", "failed"):
                 break
             time.sleep(_POLL_SECONDS)
-        history = self.client.get_history(experiment.id)
+        history = self.client.get_experiment_history(experiment.id)
         seconds = time.perf_counter() - started
         read = sum(len(trial.history["epoch"]) for trial in history.trials)
         if read != trials * epochs:

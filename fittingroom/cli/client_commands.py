@@ -152,7 +152,7 @@ def history(
             for piece in client.get_csv(experiment_id):
                 say(piece, ends_line=False)
             return
-        found = client.get_history(experiment_id)
+        found = client.get_experiment_history(experiment_id)
     from fittingroom.cli.tables import history_table  # noqa: PLC0415
 
     print_one(found, as_json=as_json, shown=lambda: history_table(found))

@@ -143,7 +143,9 @@ def get_trial(trial_id: str) -> Call[TrialView]:
     return Call("GET", _trial(trial_id), _reader(TrialView))
 
 
-def get_history(experiment_id: str, after: int = 0, points: int | None = None) -> Call[ExperimentHistoryView]:
+def get_experiment_history(
+    experiment_id: str, after: int = 0, points: int | None = None
+) -> Call[ExperimentHistoryView]:
     """The histories of all trials, or what was written after a version."""
     params = _given(after=after, points=points)
     return Call("GET", _experiment(experiment_id, "/history"), _reader(ExperimentHistoryView), params=params)

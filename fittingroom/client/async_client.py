@@ -125,7 +125,7 @@ class AsyncClient:
         submitted = await self.submit(document)
         ended = await self.wait(submitted.id, timeout=timeout)
         [trial] = await self.list_trials(ended.id)
-        return fit_view(ended, trial, await self.history(trial.id))
+        return fit_view(ended, trial, await self.get_trial_history(trial.id))
 
     async def get_experiment(self, experiment_id: str) -> ExperimentView:
         """Return the state of an experiment."""
@@ -222,11 +222,11 @@ class AsyncClient:
         """One trial."""
         return await self._do(api_calls.get_trial(trial_id))
 
-    async def get_history(
+    async def get_experiment_history(
         self, experiment_id: str, after: int = 0, *, points: int | None = None
     ) -> ExperimentHistoryView:
         """The histories of all trials, or what was written after a version; thinned to so many points if given."""
-        return await self._do(api_calls.get_history(experiment_id, after, points))
+        return await self._do(api_calls.get_experiment_history(experiment_id, after, points))
 
     async def get_histories(self, experiment_id: str) -> AsyncIterator[TrialHistoryView]:
         """The histories of all trials, asked for one after the other: of any size, they take little memory."""
@@ -240,13 +240,13 @@ class AsyncClient:
             async for piece in response.aiter_text():
                 yield piece
 
-    async def history(self, trial_id: str) -> Floats:
+    async def get_trial_history(self, trial_id: str) -> Floats:
         """A trial's history in Keras's shape: `{"epoch": [1, 2], "loss": [0.7, 0.6], …}`."""
         return as_floats(await self._do(api_calls.get_trial_history(trial_id)))
 
     async def frame(self, experiment_id: str) -> "pd.DataFrame":
         """The histories of all trials as a pandas frame: one row an epoch. Needs pandas."""
-        view = await self.get_history(experiment_id)
+        view = await self.get_experiment_history(experiment_id)
         return as_frame(view.trials)
 
     async def compare(self, experiment_id: str) -> ComparisonView:

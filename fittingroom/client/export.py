@@ -56,7 +56,7 @@ def export_experiment(client: Client, experiment_id: str, kind: Kind, target: st
             with _whole(Path(target)) as part, part.open("w", encoding="utf-8", newline="") as file:
                 file.writelines(client.get_csv(experiment_id))
         elif kind == "parquet":
-            metrics = _metrics_of(view, client.get_history(experiment_id, points=2).trials)
+            metrics = _metrics_of(view, client.get_experiment_history(experiment_id, points=2).trials)
             with _whole(Path(target)) as part:
                 _write_parquet(metrics, histories, part)
         elif kind == "tensorboard":

@@ -125,7 +125,7 @@ class Client:
         submitted = self.submit(document)
         ended = self.wait(submitted.id, timeout=timeout)
         [trial] = self.list_trials(ended.id)
-        return fit_view(ended, trial, self.history(trial.id))
+        return fit_view(ended, trial, self.get_trial_history(trial.id))
 
     def get_experiment(self, experiment_id: str) -> ExperimentView:
         """Return the state of an experiment."""
@@ -219,9 +219,11 @@ class Client:
         """One trial."""
         return self._do(api_calls.get_trial(trial_id))
 
-    def get_history(self, experiment_id: str, after: int = 0, *, points: int | None = None) -> ExperimentHistoryView:
+    def get_experiment_history(
+        self, experiment_id: str, after: int = 0, *, points: int | None = None
+    ) -> ExperimentHistoryView:
         """The histories of all trials, or what was written after a version; thinned to so many points if given."""
-        return self._do(api_calls.get_history(experiment_id, after, points))
+        return self._do(api_calls.get_experiment_history(experiment_id, after, points))
 
     def get_histories(self, experiment_id: str) -> Iterator[TrialHistoryView]:
         """The histories of all trials, asked for one after the other: of any size, they take little memory."""
@@ -234,13 +236,13 @@ class Client:
         with closing(response):
             yield from response.iter_text()
 
-    def history(self, trial_id: str) -> Floats:
+    def get_trial_history(self, trial_id: str) -> Floats:
         """A trial's history in Keras's shape: `{"epoch": [1, 2], "loss": [0.7, 0.6], …}`."""
         return as_floats(self._do(api_calls.get_trial_history(trial_id)))
 
     def frame(self, experiment_id: str) -> "pd.DataFrame":
         """The histories of all trials as a pandas frame: one row an epoch. Needs pandas."""
-        view = self.get_history(experiment_id)
+        view = self.get_experiment_history(experiment_id)
         return as_frame(view.trials)
 
     def compare(self, experiment_id: str) -> ComparisonView:

@@ -98,7 +98,8 @@ def test_a_killed_workers_trials_wait_for_their_backend_and_go_on_bit_for_bit(st
     assert {trial.attempt for trial in service.client.list_trials(killed.id)} == {2}
     assert set(backends(service, killed.id)) == {"jax"}
     histories = [
-        [trial.history for trial in service.client.get_history(view.id).trials] for view in (killed, undisturbed)
+        [trial.history for trial in service.client.get_experiment_history(view.id).trials]
+        for view in (killed, undisturbed)
     ]
     assert histories[0] == histories[1]
 

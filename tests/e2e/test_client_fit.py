@@ -36,7 +36,7 @@ def test_fit_trains_mnist_digits(service: Service) -> None:
         )
         same = client.wait(client.submit(exercise).id, timeout=120)
         [trial] = client.list_trials(same.id)
-        expected = client.history(trial.id)
+        expected = client.get_trial_history(trial.id)
         assert fitted.history.keys() == {"loss", "accuracy", "val_loss", "val_accuracy"}
         for name, values in fitted.history.items():
             assert values == pytest.approx(expected[name], rel=1e-5)

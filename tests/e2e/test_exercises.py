@@ -27,7 +27,7 @@ def ended(service: Service) -> dict[str, ExperimentView]:
 
 
 def history(service: Service, experiment_id: str, number: int = 1) -> dict[str, list[float]]:
-    trials = service.client.get_history(experiment_id).trials
+    trials = service.client.get_experiment_history(experiment_id).trials
     return {name: [float(v) for v in column] for name, column in trials[number - 1].history.items()}  # type: ignore[arg-type]
 
 

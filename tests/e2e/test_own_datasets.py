@@ -54,8 +54,8 @@ def test_classes_and_numbers_of_ones_own_are_learned(service: Service) -> None:
     of_classes, of_numbers = (service.client.submit(given).id for given in (classes, numbers))
     assert service.client.wait(of_classes, timeout=120).state == "completed"
     assert service.client.wait(of_numbers, timeout=120).state == "completed"
-    [history] = service.client.get_history(of_classes).trials
+    [history] = service.client.get_experiment_history(of_classes).trials
     assert history.history["val_accuracy"][-1] > 0.9  # type: ignore[operator]
-    [history] = service.client.get_history(of_numbers).trials
+    [history] = service.client.get_experiment_history(of_numbers).trials
     assert history.history["val_mae"][-1] < 0.1  # type: ignore[operator]
     assert history.history["val_mae"][0] > 0.2  # type: ignore[operator]

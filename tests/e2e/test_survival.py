@@ -24,7 +24,7 @@ SWEEP = document(
 
 
 def histories(service: Service, experiment_id: str) -> list[dict[str, Any]]:
-    return [trial.history for trial in service.client.get_history(experiment_id).trials]
+    return [trial.history for trial in service.client.get_experiment_history(experiment_id).trials]
 
 
 def wait_for_epochs(service: Service, experiment_id: str, count: int) -> None:

@@ -129,7 +129,7 @@ class Cluster:
         return self.client.list_trials(experiment_id)
 
     def histories(self, view: ExperimentView) -> list[dict[str, Any]]:
-        return [trial.history for trial in self.client.get_history(view.id).trials]
+        return [trial.history for trial in self.client.get_experiment_history(view.id).trials]
 
     def wait_for_epochs(self, experiment_id: str, count: int = 50) -> None:
         until(lambda: self.client.get_experiment(experiment_id).progress.epochs_completed >= count)

@@ -195,7 +195,7 @@ class Soak:
             with contextlib.suppress(ProblemError, httpx.HTTPError):
                 for experiment_id in newest:
                     client.get_experiment(experiment_id)
-                    client.get_history(experiment_id)
+                    client.get_experiment_history(experiment_id)
                     client.compare(experiment_id)
                     client.get_plot(experiment_id)
 
@@ -254,7 +254,7 @@ class Soak:
         for experiment_id, (project, kind) in list(self._ledger.accepted.items()):
             client = self._clients[project]
             view = client.wait(experiment_id, timeout=900)
-            found = [trial.history for trial in client.get_history(experiment_id).trials]
+            found = [trial.history for trial in client.get_experiment_history(experiment_id).trials]
             if view.state.value != "completed" or found != self._expected[kind]:
                 wrong.append(f"{experiment_id} ({project}, {kind}) is {view.state.value}, or its history differs")
             lost = [trial.id for trial in client.list_trials(experiment_id) if trial.weights_epoch is None]

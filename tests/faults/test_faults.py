@@ -330,7 +330,7 @@ def test_cancel_racing_with_claim_completion_and_requeue(cluster: Cluster) -> No
         for view in views:
             ended = cluster.client.wait(view.id, timeout=180)
             assert ended.state.value in ("completed", "cancelled")
-            for trial in cluster.client.get_history(view.id).trials:
+            for trial in cluster.client.get_experiment_history(view.id).trials:
                 assert trial.history["epoch"] == list(range(1, trial.epochs_completed + 1))
                 assert trial.state.value != "completed" or trial.epochs_completed == 60
     view = cluster.client.submit(SWEEP)  # and one that is put back when it is asked to stop

@@ -156,8 +156,12 @@ def test_every_answer_of_an_experiment(client: Client, database: Database, tmp_p
     assert ended.state.value == "completed"
     first, second = client.list_trials(view.id)
     assert client.get_trial(first.id).spec["seed"] == 0
-    assert client.history(first.id) == {"epoch": [1, 2, 3], "loss": [0.7, 0.6, 0.65], "val_loss": [0.7, 0.6, 0.65]}
-    assert str(client.history(second.id)["loss"]) == "[0.9, nan]"
+    assert client.get_trial_history(first.id) == {
+        "epoch": [1, 2, 3],
+        "loss": [0.7, 0.6, 0.65],
+        "val_loss": [0.7, 0.6, 0.65],
+    }
+    assert str(client.get_trial_history(second.id)["loss"]) == "[0.9, nan]"
     frame = client.frame(view.id)
     assert isinstance(frame, pd.DataFrame)
     assert list(frame.columns) == ["trial_id", "trial", "label", "epoch", "loss", "val_loss"]
@@ -254,7 +258,7 @@ def test_what_is_awaited_is_the_same(http: httpx.Client, database: Database) -> 
             return {
                 "state": ended.state.value,
                 "epochs": [trial.history["epoch"] for trial in events[-1].trials],
-                "history": await client.history(first.id),
+                "history": await client.get_trial_history(first.id),
                 "leader": (await client.compare(view.id)).candidates[0].label,
                 "listed": [found.id async for found in client.list_experiments()] == [view.id],
                 "rows": len(await client.frame(view.id)),
