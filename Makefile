@@ -12,7 +12,7 @@ JS_BIN := $(JS)/node_modules/.bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check lint lint-js conformance faults soak newest nightly bench bench-backends bench-gpu bench-api bench-long bench-dashboard pictures client lock clean
+.PHONY: help setup demo serve test check lint lint-js docs reference conformance faults soak newest nightly bench bench-backends bench-gpu bench-api bench-long bench-dashboard pictures client lock clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -62,12 +62,20 @@ lint-js: $(JS)/api.d.ts ## Check style and types of the dashboard's JavaScript (
 	$(JS_BIN)/biome check --error-on-warnings --config-path=$(JS) app/static
 	$(JS_BIN)/tsc --project $(JS)
 
+docs: $(READY) ## Build the documentation as a site in .site/, with a search; fails at a broken link
+	@$(UV) --require-hashes -r locks/docs.txt
+	@$(BIN)/zensical build --strict --clean
+	@echo "Look at it: $(BIN)/python -m http.server --directory .site --bind 127.0.0.1 8080, then http://127.0.0.1:8080/"
+
+reference: $(READY) ## Write docs/reference/ anew, after a change of a spec, a setting or a command
+	$(BIN)/python scripts/make-reference
+
 $(MLFLOW)/.ready: locks/mlflow.txt $(READY)
 	@$(BIN)/python -m venv $(MLFLOW)
 	@$(BIN)/uv pip install --quiet --python $(MLFLOW)/bin/python --require-hashes -r locks/mlflow.txt
 	@touch $@
 
-check: lint lint-js ## What CI runs: lint, all tests but the nightly ones, on both stores and in a browser, JAX, faults
+check: lint lint-js docs ## What CI runs: lint, docs, all tests but the nightly ones, on both stores and in a browser, JAX, faults
 	scripts/with-servers $(BIN)/pytest -n 3 --dist worksteal --slow --e2e --servers --browser --faults --durations=20
 	KERAS_BACKEND=jax $(BIN)/pytest -n auto --dist worksteal tests/workers
 
@@ -127,4 +135,4 @@ lock: $(READY) ## Write the lock files anew, after a change of pyproject.toml
 	scripts/lock $(BIN)/uv
 
 clean: ## Remove the virtual environment and the tools for JavaScript; data in .fittingroom stays
-	rm -rf $(VENV) $(JS)/node_modules $(JS)/api.d.ts
+	rm -rf $(VENV) $(JS)/node_modules $(JS)/api.d.ts .site .cache

@@ -1,28 +1,92 @@
 """Documentation held against the code."""
 
+import importlib
 import json
 import re
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
 from app.main import create_app
+from fittingroom.specs.base import Spec
 from fittingroom.specs.experiment import ExperimentSpec
+from models.lifecycle import TRANSITIONS
 from models.planning.plan import plan_experiment
 from models.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+REFERENCE = ROOT / "docs" / "reference"
 API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 
 
-def test_every_setting_is_in_the_readme_and_no_other() -> None:
-    named = set(re.findall(r"^\| `(FITTINGROOM_\w+)`", README, re.MULTILINE))
-    assert named == {f"FITTINGROOM_{name.upper()}" for name in Settings.model_fields}
+@pytest.mark.parametrize("page", ["spec", "configuration", "commands"])
+def test_generated_reference_page_is_current(tmp_path: Path, page: str) -> None:
+    subprocess.run([sys.executable, ROOT / "scripts" / "make-reference", tmp_path], check=True)
+    assert (tmp_path / f"{page}.md").read_text() == (REFERENCE / f"{page}.md").read_text(), "run `make reference`"
+
+
+def test_configuration_page_has_every_setting() -> None:
+    named = re.findall(r"^\| `(FITTINGROOM_\w+)`", (REFERENCE / "configuration.md").read_text(), re.MULTILINE)
+    assert named == [f"FITTINGROOM_{name.upper()}" for name in Settings.model_fields]
+
+
+def test_spec_page_has_every_key_with_an_example() -> None:
+    page = (REFERENCE / "spec.md").read_text(encoding="utf-8")
+    schema = ExperimentSpec.model_json_schema()
+    keys = {key for document in (schema, *schema["$defs"].values()) for key in document["properties"]}
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == keys
+    shown = set(re.findall(r'"(\w+)":', "".join(re.findall(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL))))
+    assert keys - shown == set()
+
+
+def test_spec_page_examples_are_valid() -> None:
+    examples = json.loads((ROOT / "scripts" / "spec_examples.json").read_text(encoding="utf-8"))
+    classes = {"ExperimentSpec": ExperimentSpec} | {
+        found.__name__: found for found in all_subclasses(Spec) if not found.__name__.startswith("_")
+    }
+    for name, example in examples.items():
+        classes[name.partition(",")[0]].model_validate(example)
+    assert len(plan_experiment(ExperimentSpec.model_validate(examples["ExperimentSpec"])).trials) == 60
+
+
+def all_subclasses(base: type[Spec]) -> set[type[Spec]]:
+    return {base} | {found for child in base.__subclasses__() for found in all_subclasses(child)}
+
+
+def test_site_navigation_has_every_page_and_no_other() -> None:
+    def pages(node: object) -> Iterator[str]:
+        if isinstance(node, str):
+            yield node
+        else:
+            for part in node.values() if isinstance(node, dict) else node:  # type: ignore[attr-defined]
+                yield from pages(part)
+
+    navigation = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]["nav"]
+    decisions = {f"decisions/{file.name}" for file in (ROOT / "docs" / "decisions").glob("*.md")}
+    linked = set(re.findall(r"\]\(([\w-]+\.md)\)", (ROOT / "docs" / "decisions" / "index.md").read_text()))
+    assert decisions == {"decisions/index.md"} | {f"decisions/{name}" for name in linked}
+    files = {str(file.relative_to(ROOT / "docs")) for file in (ROOT / "docs").rglob("*.md")}
+    assert set(pages(navigation)) == files - decisions | {"decisions/index.md"}
+
+
+def test_states_drawing_has_every_transition() -> None:
+    section = ARCHITECTURE.split("## States of a trial")[1].split("## Rules")[0]
+    drawing = section.split("```")[1]
+    rows = re.findall(r"^\| (\w) \| (?:`(\w+)`)? ?\| `(\w+)` \|.*\| (.*?) ?\|$", section, re.MULTILINE)
+    assert {letter for letter, *_ in rows} == set(re.findall(r"\((\w)\)", drawing))
+    arrows = {(source, target) for _, source, target, _ in rows if source}
+    assert arrows == {(source.value, target.value) for source, all_ in TRANSITIONS.items() for target in all_}
+    for _, _, target, writers in rows:
+        assert writers or target == "pruned"
+        for module, function in re.findall(r"`(\w+)\.(\w+)`", writers):
+            assert hasattr(importlib.import_module(f"models.sql.{module}"), function)
 
 
 def test_security_policy_settings_exist() -> None:

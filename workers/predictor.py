@@ -7,9 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -21,8 +19,14 @@ from fittingroom.specs.strict_json import InvalidJsonError, read_json
 from fittingroom.views.history import to_wire
 from models.child_processes import answer_questions
 from models.storage import Storage
-from workers.builders.networks import build_network
-from workers.saving.artifacts import Artifact, read_artifact
+from workers.quiet_imports import without_noise
+
+with without_noise():
+    import keras
+    from keras import ops
+
+    from workers.builders.networks import build_network
+    from workers.saving.artifacts import Artifact, read_artifact
 
 IDLE_SECONDS = 600.0
 """Idle timeout, in seconds, after which the process ends and frees its memory; the next question starts another."""

@@ -16,7 +16,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from app.commands.next_steps import next_steps
 from app.examples import example_documents
+from fittingroom.cli.client_commands import DEFAULT_URL
 from fittingroom.cli.terminal import Terminal
 from fittingroom.client.sync_client import Client, ProblemError
 from fittingroom.views.resources import ExperimentView, TrialSummaryView
@@ -48,8 +50,10 @@ def run_demo(url: str | None) -> int:
         results = settings.data_dir / "results"
         _show(console, client, experiments, results)
     console.print(f"Curves:   {results}", soft_wrap=True)
-    console.print("Keep it:  [bold]make serve[/] runs the service over the same data;")
-    console.print("          http://127.0.0.1:8000/ shows it, /docs has the API to try out")
+    console.print("Keep it:  [bold]make serve[/], then open http://127.0.0.1:8000/, or /docs to try out the API")
+    console.print("Go on:    in another terminal,")
+    for line in next_steps(DEFAULT_URL):
+        console.print(f"          [bold]{escape(line)}[/]", soft_wrap=True, highlight=False)
     failed = [view.name for view in experiments.values() if view.state != "completed"]
     for name in failed:
         console.print(f"[red]Not completed:[/] {escape(name)}")

@@ -57,11 +57,14 @@ def serve(
     _refuse_taken(host, port)
     migrate()
 
+    from app.commands.next_steps import next_steps  # noqa: PLC0415
     from app.supervisor import Supervisor  # noqa: PLC0415
 
     children = {"api": ["fittingroom", "api", "--host", host, "--port", str(port)]}
     children |= {f"worker-{number}": ["workers"] for number in range(1, workers + 1)}
-    typer.echo(f"Fitting Room is starting: http://{_shown(host)}:{port}/ (Ctrl-C ends it)", err=True)
+    url = f"http://{_in_url(host)}:{port}"
+    typer.echo(f"Fitting Room is starting: {url}/ (Ctrl-C ends it). In another terminal:", err=True)
+    typer.echo("".join(f"  {line}\n" for line in next_steps(url)), err=True)
     Supervisor(children).run()
 
 
@@ -254,5 +257,5 @@ def _refuse_taken(host: str, port: int) -> None:
         sys.exit(f"cannot listen on {host}:{port}: {error.strerror}. Choose another with --port, or end what has it.")
 
 
-def _shown(host: str) -> str:
+def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host

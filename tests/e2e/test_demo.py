@@ -28,5 +28,7 @@ def test_the_demo_trains_the_six_exercises_and_leaves_pictures(tmp_path: Path) -
     assert shown.stdout.count("Total params") == 4
     assert "early_stopping" in shown.stdout
     assert "/docs" in shown.stdout
+    assert "fittingroom submit" in shown.stdout.partition("Go on:")[2]
+    assert "oneDNN" not in (tmp_path / ".fittingroom" / "demo.log").read_text()
     pictures = {path.name.partition(".")[0] for path in (tmp_path / ".fittingroom" / "results").glob("*.svg")}
     assert pictures == set(example_documents())

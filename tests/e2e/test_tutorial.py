@@ -1,6 +1,5 @@
 """The documents' snippets, run line by line against a running service; and their links and pictures."""
 
-import os
 import re
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from tests.e2e.service import Service
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def snippets(document: Path, *languages: str) -> list[tuple[str, str]]:
@@ -22,22 +21,18 @@ def snippets(document: Path, *languages: str) -> list[tuple[str, str]]:
     return [(language, text) for language, text in found if language in languages]
 
 
-def run(command: list[str], text: str, service: Service, folder: Path) -> str:
+def run(text: str, service: Service, folder: Path) -> str:
+    """Type lines into a fresh shell, which knows nothing of this environment but where the service is."""
     url = f"http://127.0.0.1:{service.port}"
-    environment = os.environ | {
-        "FITTINGROOM_URL": url,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }
     done = subprocess.run(
-        command,
+        ["/bin/bash", "--noprofile", "--norc", "-euo", "pipefail"],
         input=text.replace("http://127.0.0.1:8000", url),
         capture_output=True,
         text=True,
         timeout=240,
         check=False,
         cwd=folder,
-        env=environment,
+        env={"FITTINGROOM_URL": url, "PATH": "/usr/bin:/bin", "HOME": str(folder)},
     )
     assert done.returncode == 0, text + done.stdout + done.stderr
     return done.stdout
@@ -45,14 +40,15 @@ def run(command: list[str], text: str, service: Service, folder: Path) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """An empty folder beside the examples."""
+    """A folder with the examples and the environment of a checkout."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (tmp_path / ".venv").symlink_to(sys.prefix)
     return tmp_path
 
 
 def test_the_tutorials_shell_lines(service: Service, folder: Path) -> None:
     lines = "\n".join(text for _, text in snippets(ROOT / "docs" / "tutorial.md", "sh"))
-    shown = run(["bash", "-euo", "pipefail"], lines, service, folder)
+    shown = run(lines, service, folder)
     assert "completed" in shown
     assert '"sentence":' in shown
     assert (folder / "rates.svg").read_text().startswith("<?xml")
@@ -63,8 +59,9 @@ def test_the_tutorials_shell_lines(service: Service, folder: Path) -> None:
 
 
 def test_the_tutorials_python_lines(service: Service, folder: Path) -> None:
+    [(_, first), *_] = snippets(ROOT / "docs" / "tutorial.md", "sh")
     lines = "\n".join(text for _, text in snippets(ROOT / "docs" / "tutorial.md", "python"))
-    shown = run([sys.executable, "-"], lines, service, folder)
+    shown = run(f"{first}python <<'END'\n{lines}\nEND\n", service, folder)
     assert "early_stopping 4 of 30 - best at 2" in shown
     assert re.search(r"beats|No difference", shown)
     assert (folder / "digits.keras").stat().st_size > 0
@@ -80,7 +77,7 @@ def test_the_readmes_and_the_apis_calls(service: Service, folder: Path) -> None:
     ]
     assert len(calls) >= 2
     for text in calls:
-        shown = run(["bash", "-euo", "pipefail"], text, service, folder)
+        shown = run(text, service, folder)
         assert re.search(r"202 Accepted|\"sha256\"", shown), shown
 
 

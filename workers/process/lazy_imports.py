@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from workers.quiet_imports import without_noise
+
 NOT_NEEDED = ("matplotlib", "pandas", "sklearn")
 """Packages that Keras imports if installed, for functions that no worker calls."""
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -23,7 +25,8 @@ def only_what_is_needed(backend: str) -> Iterator[None]:
     sys.modules |= dict.fromkeys(blocked)  # type: ignore[arg-type]  # Python's own way to say that there is none
     gc.disable()  # what imports make stays: looking through it for garbage is a part of the start that one would notice
     try:
-        yield
+        with without_noise():
+            yield
     finally:
         gc.enable()
         gc.freeze()
