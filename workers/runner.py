@@ -223,9 +223,9 @@ class Runner:
     def _describe(self, claim: Claim, trials: Sequence[CohortTrial], features: int) -> None:
         """Store what Keras says of the cohort's network, the same for all its trials."""
         description = describe(trials[0].spec, features)
-        ids, surroundings = [trial.id for trial in trials], environment(self._devices)
+        surroundings = environment(self._devices)
         held = self._database.write(
-            lambda session: transitions.mark_described(session, claim, ids, description.summary, surroundings),
+            lambda session: transitions.mark_described(session, claim, description.summary, surroundings),
             self._settings.lease_seconds,
         )
         if not held:

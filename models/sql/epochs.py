@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from fittingroom.views.history import WireNumber
 from models.sql.database import clock
-from models.sql.leases import Claim, lock_claim, renew_lease, set_version
+from models.sql.leases import Claim, change_under_claim, renew_lease
 from models.sql.tables import EpochTable, TrialTable
 
 
@@ -36,14 +36,16 @@ class EpochGapError(Exception):
     """Epochs were to be written that do not follow those that are there: a fault of the service."""
 
 
+@change_under_claim
 def mark_epochs(
     session: Session,
     claim: Claim,
+    version: int,
     records: Sequence[EpochRecord],
     best: Mapping[str, BestEpoch],
     lease_seconds: float,
-) -> bool:
-    """Write completed epochs and renew the lease; False, and nothing written, if the claim is lost.
+) -> None:
+    """Write completed epochs and renew the lease.
 
     An epoch that an earlier attempt has written stands: the same trial writes the same numbers. That none is written
     twice is decided under the experiment's lock, and held by the table's key.
@@ -51,6 +53,7 @@ def mark_epochs(
     Args:
         session: an open writing session.
         claim: the worker's.
+        version: of the experiment after this change.
         records: the epochs.
         best: the best epoch so far of each trial in `records` that has one.
         lease_seconds: how long the cohort is kept from now.
@@ -58,9 +61,6 @@ def mark_epochs(
     Raises:
         EpochGapError: an epoch would be missing.
     """
-    version = lock_claim(session, claim)
-    if version is None:
-        return False
     renew_lease(session, claim, lease_seconds)
     rows = session.execute(
         select(TrialTable.id, TrialTable.epochs_completed).where(TrialTable.cohort_id == claim.cohort_id)
@@ -68,7 +68,7 @@ def mark_epochs(
     completed: dict[str, int] = {trial_id: epochs for trial_id, epochs in rows}  # noqa: C416 - rows are no pairs to mypy
     fresh = [record for record in records if record.epoch > completed[record.trial_id]]
     if not fresh:
-        return True
+        return
     now = session.scalar(select(clock()))
     inserted = [
         {
@@ -100,5 +100,3 @@ def mark_epochs(
             found = best[trial_id]
             values |= {"best_epoch": found.epoch, "best_value": found.value, "best_metrics": dict(found.metrics)}
         session.execute(update(TrialTable).where(TrialTable.id == trial_id).values(values))
-    set_version(session, claim.experiment_id, version)
-    return True

@@ -4,13 +4,18 @@ Every writer locks the experiment's row first, which rules out deadlocks, and in
 transaction.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
+from typing import Concatenate, ParamSpec
 
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from models.sql.database import clock
 from models.sql.tables import CohortTable, ExperimentTable
+
+_Given = ParamSpec("_Given")
 
 
 @dataclass(frozen=True)
@@ -31,11 +36,25 @@ def lock_experiment(session: Session, experiment_id: str) -> int | None:
     return None if version is None else version + 1
 
 
-def lock_claim(session: Session, claim: Claim) -> int | None:
-    """Hold the experiment and the cohort, if the claim is still the worker's; gives the version that a change makes."""
-    version = lock_experiment(session, claim.experiment_id)
-    held = session.scalar(select(CohortTable.id).where(*_held(claim)).with_for_update())
-    return None if held is None else version
+def change_under_claim(
+    change: Callable[Concatenate[Session, Claim, int, _Given], object],
+) -> Callable[Concatenate[Session, Claim, _Given], bool]:
+    """Decorate a worker's change: lock experiment and cohort, pass the new version, store it.
+
+    The decorated function returns False, and changes nothing, if the claim is no longer the worker's.
+    """
+
+    @wraps(change)
+    def run(session: Session, claim: Claim, /, *given: _Given.args, **named: _Given.kwargs) -> bool:
+        version = lock_experiment(session, claim.experiment_id)
+        held = session.scalar(select(CohortTable.id).where(*_held(claim)).with_for_update())
+        if version is None or held is None:
+            return False
+        change(session, claim, version, *given, **named)
+        set_version(session, claim.experiment_id, version)
+        return True
+
+    return run
 
 
 def set_version(session: Session, experiment_id: str, version: int) -> None:

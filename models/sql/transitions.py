@@ -15,7 +15,7 @@ from models.lifecycle import SOURCES, TERMINAL
 from models.messaging.queues import DEVICES, queue_of, queues_of
 from models.sql.database import clock
 from models.sql.kept_weights import NO_WEIGHTS, KeptWeights
-from models.sql.leases import Claim, lock_claim, lock_experiment, set_version
+from models.sql.leases import Claim, change_under_claim, lock_experiment, set_version
 from models.sql.tables import CohortTable, ExperimentTable, TrialTable
 from models.sql.turns import note_turn
 
@@ -96,47 +96,33 @@ def mark_failed(session: Session, claim: Claim, fault: Mapping[str, str]) -> boo
     return _end_held(session, claim, TrialTable.cohort_id == claim.cohort_id, TrialState.FAILED, fault=dict(fault))
 
 
-def mark_described(
-    session: Session, claim: Claim, trial_ids: Sequence[str], model_summary: str, environment: Mapping[str, Any]
-) -> bool:
-    """Store Keras's summary of the trials' network, and the worker's environment."""
-    version = lock_claim(session, claim)
-    if version is None:
-        return False
+@change_under_claim
+def mark_described(session: Session, claim: Claim, version: int, summary: str, environment: Mapping[str, Any]) -> None:
+    """Store Keras's summary of the cohort's network, and the worker's environment."""
     session.execute(
         update(TrialTable)
-        .where(TrialTable.id.in_(trial_ids))
-        .values(model_summary=model_summary, environment=dict(environment), version=version)
+        .where(TrialTable.cohort_id == claim.cohort_id)
+        .values(model_summary=summary, environment=dict(environment), version=version)
     )
-    set_version(session, claim.experiment_id, version)
-    return True
 
 
+@change_under_claim
 def mark_program(
-    session: Session, claim: Claim, engine: str, engine_reason: str, program: Mapping[str, Any] | None
-) -> bool:
+    session: Session, claim: Claim, version: int, engine: str, engine_reason: str, program: Mapping[str, Any] | None
+) -> None:
     """Store the engine of a cohort, the reason, and its program."""
-    version = lock_claim(session, claim)
-    if version is None:
-        return False
     session.execute(
         update(CohortTable)
         .where(CohortTable.id == claim.cohort_id)
         .values(engine=engine, engine_reason=engine_reason, program=None if program is None else dict(program))
     )
     session.execute(update(TrialTable).where(TrialTable.cohort_id == claim.cohort_id).values(version=version))
-    set_version(session, claim.experiment_id, version)
-    return True
 
 
-def mark_released(session: Session, claim: Claim) -> bool:
+@change_under_claim
+def mark_released(session: Session, claim: Claim, version: int) -> None:
     """The worker gives the cohort back politely; it will be trained by another one."""
-    version = lock_claim(session, claim)
-    if version is None:
-        return False
     _put_back(session, claim.cohort_id, version, faults=0)
-    set_version(session, claim.experiment_id, version)
-    return True
 
 
 def requeue_orphaned(session: Session, unheld: Claim) -> bool:
@@ -154,13 +140,16 @@ def requeue_orphaned(session: Session, unheld: Claim) -> bool:
     return True
 
 
-def record_worker_fault(session: Session, claim: Claim, max_faults: int, detail: str) -> bool:
-    """The worker gives the cohort back because of a fault that may pass; too many of these, and it has failed."""
-    version = lock_claim(session, claim)
-    if version is None:
-        return False
-    _count_fault(session, claim, version, max_faults, detail)
-    return True
+@change_under_claim
+def record_worker_fault(session: Session, claim: Claim, version: int, max_faults: int, detail: str) -> None:
+    """Requeue a cohort after a fault of its worker; fail its trials if this was one fault too many."""
+    _put_back(session, claim.cohort_id, version, faults=1)
+    faults = session.scalars(select(CohortTable.faults).where(CohortTable.id == claim.cohort_id)).one()
+    if faults >= max_faults:
+        fault = {"kind": "transient", "message": f"given up after {faults} faults; the last: {detail}"}
+        mine = TrialTable.cohort_id == claim.cohort_id
+        move(session, TrialState.FAILED, version, mine, finished_at=clock(), fault=fault)
+        finish_cohorts(session, CohortTable.id == claim.cohort_id)
 
 
 def mark_leases_lost(session: Session, max_faults: int) -> list[str]:
@@ -202,15 +191,13 @@ def move(session: Session, target: TrialState, version: int, which: ColumnElemen
     return [trial_id for (trial_id,) in moved]
 
 
-def _end_held(session: Session, claim: Claim, which: ColumnElement[bool], target: TrialState, **values: object) -> bool:
-    """End trials of a cohort that the worker holds; False, and nothing changed, if it no longer does."""
-    version = lock_claim(session, claim)
-    if version is None:
-        return False
+@change_under_claim
+def _end_held(
+    session: Session, claim: Claim, version: int, /, which: ColumnElement[bool], target: TrialState, **values: object
+) -> None:
+    """End trials of a cohort that the worker holds."""
     move(session, target, version, which, finished_at=clock(), **values)
     finish_cohorts(session, CohortTable.id == claim.cohort_id)
-    set_version(session, claim.experiment_id, version)
-    return True
 
 
 def finish_cohorts(session: Session, which: ColumnElement[bool]) -> None:
@@ -248,22 +235,12 @@ def _take_away(session: Session, which: ColumnElement[bool], max_faults: int, ho
     ]
     taken = []
     for claim in claims:
-        version = lock_claim(session, claim)
-        still = session.scalar(select(CohortTable.id).where(CohortTable.id == claim.cohort_id, leased))
-        if version is not None and still is not None:
-            detail = f"attempt {claim.attempt}: worker {claim.owner} {how}"
-            _count_fault(session, claim, version, max_faults, detail)
+        lock_experiment(session, claim.experiment_id)
+        # Locked, so that no heartbeat renews the lease from here on.
+        still = session.scalar(
+            select(CohortTable.id).where(CohortTable.id == claim.cohort_id, leased).with_for_update()
+        )
+        detail = f"attempt {claim.attempt}: worker {claim.owner} {how}"
+        if still is not None and record_worker_fault(session, claim, max_faults, detail):
             taken.append(claim.cohort_id)
     return taken
-
-
-def _count_fault(session: Session, claim: Claim, version: int, max_faults: int, detail: str) -> None:
-    """Put a cohort back, or fail its trials if this was one fault too many. The claim is locked."""
-    _put_back(session, claim.cohort_id, version, faults=1)
-    faults = session.scalars(select(CohortTable.faults).where(CohortTable.id == claim.cohort_id)).one()
-    if faults >= max_faults:
-        fault = {"kind": "transient", "message": f"given up after {faults} faults; the last: {detail}"}
-        mine = TrialTable.cohort_id == claim.cohort_id
-        move(session, TrialState.FAILED, version, mine, finished_at=clock(), fault=fault)
-        finish_cohorts(session, CohortTable.id == claim.cohort_id)
-    set_version(session, claim.experiment_id, version)

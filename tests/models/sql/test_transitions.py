@@ -130,7 +130,7 @@ def test_a_stale_worker_writes_nothing(database: Database) -> None:
         assert not transitions.mark_failed(session, stale, {"kind": "fatal", "message": "late"})
         assert not transitions.mark_released(session, stale)
         assert not transitions.record_worker_fault(session, stale, 3, "late")
-        assert not transitions.mark_described(session, stale, trial_ids, "late", {})
+        assert not transitions.mark_described(session, stale, "late", {})
         assert session.scalars(select(EpochTable)).all() == []
     assert version(database, stale) == before
     assert states(database, stale) == ["running", "running"]
