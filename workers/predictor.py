@@ -3,11 +3,11 @@
 Questions come on standard input; see `answer_questions`.
 """
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -40,7 +40,7 @@ class Predictor:
     """Answers questions; keeps the networks that were asked last."""
 
     def __init__(self) -> None:
-        self._loaded: OrderedDict[str, _Loaded] = OrderedDict()
+        self._loaded: LRUCache[str, _Loaded] = LRUCache(_KEPT)
 
     def answer(self, question: Mapping[str, Any], body: bytes) -> dict[str, Any]:
         """Answer one question: `save` a network as a `.keras` file, or let it `predict` the rows of a `PredictBody`."""
@@ -65,9 +65,6 @@ class Predictor:
             model = build_network(spec, len(artifact.inputs.scaling.fill))
             model.set_weights(artifact.weights)
             self._loaded[trial_id] = model, artifact
-        self._loaded.move_to_end(trial_id)
-        while len(self._loaded) > _KEPT:
-            self._loaded.popitem(last=False)
         return self._loaded[trial_id]
 
 

@@ -4,14 +4,15 @@ Without any key, authentication is disabled, which is why the service then liste
 """
 
 import asyncio
+import contextlib
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 import structlog
 from anyio import to_thread
+from cachetools import TTLCache
 from fastapi import Request
 from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
 from fastapi.security.base import SecurityBase
@@ -28,7 +29,7 @@ KEY_CACHE_SECONDS = 2.0
 """API-key cache TTL, in seconds. A revoked key may keep working for this long."""
 CHECK_SECONDS = 1.0
 """Interval, in seconds, at which the keys of long polls and streams are checked again."""
-_MAX_REMEMBERED = 10_000
+_MAX_CACHED = 10_000
 _NOT_VALID = (
     "this key is not valid: it was never made, was revoked, or has expired; `fittingroom keys create` makes one"
 )
@@ -68,12 +69,6 @@ class TooManyRequestsError(FittingRoomError):
         self.retry_after_seconds = retry_after_seconds
 
 
-@dataclass(frozen=True)
-class _Remembered:
-    key: ApiKey | None
-    found_at: float
-
-
 @dataclass
 class _Watch:
     """Those who wait or listen with one key."""
@@ -88,7 +83,9 @@ class Authenticator:
     def __init__(self, database: Database) -> None:
         """Args: database: where the keys are."""
         self._database = database
-        self._remembered: OrderedDict[str | None, _Remembered] = OrderedDict()  # by digest
+        # Looked up at each call, so that a test can set the clock.
+        timer = lambda: time.monotonic()  # noqa: E731, PLW0108
+        self._cache: TTLCache[str | None, ApiKey | None] = TTLCache(_MAX_CACHED, KEY_CACHE_SECONDS, timer)  # by digest
         self._watched: dict[str, _Watch] = {}  # by the key's id
         self._watching: asyncio.Task[None] | None = None
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
@@ -172,14 +169,9 @@ class Authenticator:
         return valid
 
     async def _find(self, digest: str | None) -> ApiKey | None:
-        remembered = self._remembered.get(digest)
-        if remembered is not None and time.monotonic() - remembered.found_at < KEY_CACHE_SECONDS:
-            return remembered.key
-        found = await to_thread.run_sync(self._look_up, digest)
-        self._remembered[digest] = _Remembered(found, time.monotonic())
-        self._remembered.move_to_end(digest)
-        while len(self._remembered) > _MAX_REMEMBERED:
-            self._remembered.popitem(last=False)
+        with contextlib.suppress(KeyError):
+            return self._cache[digest]
+        found = self._cache[digest] = await to_thread.run_sync(self._look_up, digest)
         return found
 
     def _look_up(self, digest: str | None) -> ApiKey | None:

@@ -6,12 +6,12 @@ it is read once.
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from anyio import to_thread
+from cachetools import LRUCache
 
 from app.services.experiments import Service
 from app.services.histories import (
@@ -67,15 +67,13 @@ class AnswerCache:
 
     def __init__(self, capacity_bytes: int = CAPACITY_BYTES) -> None:
         """Args: capacity_bytes: how much is kept."""
-        self._capacity, self._size = capacity_bytes, 0
-        self._kept: OrderedDict[tuple[Any, ...], CachedResponse] = OrderedDict()
+        self._kept: LRUCache[tuple[Any, ...], CachedResponse] = LRUCache(capacity_bytes, lambda answer: answer.size)
         self._being_made: dict[tuple[Any, ...], asyncio.Task[CachedResponse]] = {}
 
     async def get(self, key: tuple[Any, ...], version: int, make: Callable[[], CachedResponse]) -> CachedResponse:
         """The answer at this version or a later one; if it is not there, it is made, in a thread."""
         kept = self._kept.get(key)
         if kept is not None and kept.version >= version:
-            self._kept.move_to_end(key)
             return kept
         making = self._being_made.get((key, version))
         if making is None:
@@ -88,14 +86,8 @@ class AnswerCache:
             made = await to_thread.run_sync(make)
         finally:
             self._being_made.pop((key, version), None)
-        before = self._kept.pop(key, None)
-        if before is not None:
-            self._size -= before.size
-        self._kept[key] = made
-        self._size += made.size
-        while self._size > self._capacity:
-            _, oldest = self._kept.popitem(last=False)
-            self._size -= oldest.size
+        if made.size <= self._kept.maxsize:
+            self._kept[key] = made
         return made
 
 

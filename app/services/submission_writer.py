@@ -3,7 +3,6 @@
 Answered submits are committed; workers are notified afterwards.
 """
 
-import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from celery import Celery
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
+from app.services.batcher import Batcher
 from models.errors import BrokerUnavailableError, DatabaseUnavailableError, DuplicateRowError
-from models.messaging.broker import ring
+from models.messaging.broker import publish
 from models.messaging.waiting import WaitingCohort
 from models.sql import worker_registry
 from models.sql.database import Database
@@ -23,8 +23,6 @@ _MAX_GROUP = 100
 _MAX_PUBLISHED = 100
 """Maximum number of cohorts announced per submit: a worker that has trained one asks for the next by itself."""
 
-_Waiting = tuple[Submission, "asyncio.Future[Accepted]"]
-
 
 class SubmissionWriter:
     """Stores submissions; for one event loop."""
@@ -32,10 +30,8 @@ class SubmissionWriter:
     def __init__(self, database: Database, celery: Celery) -> None:
         """Args: the database, and the Celery application to notify workers."""
         self._database, self._celery = database, celery
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="submitter")
+        self._writer = Batcher(self.store, "submitter", _MAX_GROUP)
         self._publisher = ThreadPoolExecutor(1, thread_name_prefix="publisher")
-        self._waiting: list[_Waiting] = []
-        self._writing: asyncio.Task[None] | None = None
 
     async def submit(self, submission: Submission) -> Accepted:
         """Store an experiment.
@@ -47,13 +43,7 @@ class SubmissionWriter:
             StorageQuotaError: its project keeps as much as it may.
             DatabaseUnavailableError: the database does not answer; nothing was stored.
         """
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Accepted] = loop.create_future()
-        self._waiting.append((submission, future))
-        if self._writing is None:
-            self._writing = loop.create_task(self._write())
-        # A client that goes away takes nothing back: it is stored with the others.
-        return await asyncio.shield(future)
+        return await self._writer.ask(submission)
 
     def store(self, submissions: Sequence[Submission]) -> list[Accepted | Refused]:
         """Store experiments in one transaction, and notify workers; blocks."""
@@ -98,31 +88,11 @@ class SubmissionWriter:
 
     def close(self) -> None:
         """Send what is still to be sent, and end."""
-        self._writer.shutdown()
+        self._writer.close(wait=True)
         self._publisher.shutdown()
 
     def _publish(self, cohorts: Sequence[WaitingCohort]) -> None:
         with contextlib.suppress(BrokerUnavailableError, DatabaseUnavailableError):
             with self._database.reading() as session:
                 listeners = worker_registry.count_listeners(session)
-            ring(self._celery, cohorts, listeners)
-
-    async def _write(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._waiting:
-            group, self._waiting = self._waiting[:_MAX_GROUP], self._waiting[_MAX_GROUP:]
-            submissions = [submission for submission, _ in group]
-            try:
-                answers = await loop.run_in_executor(self._writer, self.store, submissions)
-            except Exception as error:  # noqa: BLE001 - whoever submitted is told
-                for _, future in group:
-                    future.set_exception(error)
-                    future.exception()  # all of them may have gone
-                continue
-            for (_, future), answer in zip(group, answers, strict=True):
-                if isinstance(answer, Accepted):
-                    future.set_result(answer)
-                else:
-                    future.set_exception(answer)
-                    future.exception()
-        self._writing = None
+            publish(self._celery, cohorts, listeners)

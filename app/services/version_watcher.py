@@ -1,17 +1,18 @@
 """Batches concurrent version look-ups into one query, and serves all long polls with one query per tick."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
 
+from app.services.batcher import Batcher
 from models.sql.database import Database
 from models.sql.versions import ResourceVersion, find_versions
 
 TICK_SECONDS = 0.05
 """Polling interval of long polls, in seconds."""
+_MAX_IDS = 10_000
 
 _log = structlog.get_logger()
 
@@ -30,11 +31,8 @@ class Versions:
     def __init__(self, database: Database) -> None:
         """Args: database: where they are."""
         self._database = database
-        # One thread, so one query at a time: what is asked while it runs makes up the next one.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="versions")
-        self._asked: dict[str, asyncio.Future[ResourceVersion | None]] = {}
+        self._batcher = Batcher(self._find, "versions", _MAX_IDS)
         self._waiters: dict[str, set[_Waiter]] = {}
-        self._looking: asyncio.Task[None] | None = None
         self._ticking: asyncio.Task[None] | None = None
         self._is_closing = False
 
@@ -44,14 +42,7 @@ class Versions:
         Raises:
             DatabaseUnavailableError: the database does not answer.
         """
-        loop = asyncio.get_running_loop()
-        future = self._asked.get(resource_id)
-        if future is None:
-            future = self._asked[resource_id] = loop.create_future()
-            if self._looking is None:
-                self._looking = loop.create_task(self._look_up())
-        # Others wait for the same answer, whether this caller goes away or not.
-        return await asyncio.shield(future)
+        return await self._batcher.ask(resource_id)
 
     async def wait(self, resource_id: str, version: int, seconds: float) -> ResourceVersion | None:
         """Wait until a resource is at another version than this one, but no longer than some seconds.
@@ -89,21 +80,7 @@ class Versions:
 
     def close(self) -> None:
         """Ask nothing any more."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
-
-    async def _look_up(self) -> None:
-        while self._asked:
-            asked, self._asked = self._asked, {}
-            try:
-                found = await self._find(list(asked))
-            except Exception as error:  # noqa: BLE001 - whoever asked is told
-                for future in asked.values():
-                    future.set_exception(error)
-                    future.exception()  # all who asked may have gone
-            else:
-                for resource_id, future in asked.items():
-                    future.set_result(found.get(resource_id))
-        self._looking = None
+        self._batcher.close(wait=False)
 
     async def _tick(self) -> None:
         while self._waiters:
@@ -115,7 +92,7 @@ class Versions:
                 break
             asked = list(self._waiters)  # others may come while the database is asked
             try:
-                found = await self._find(asked)
+                found = dict(zip(asked, await self._batcher.run(self._find, asked), strict=True))
             except Exception as error:  # noqa: BLE001 - whatever it is, those who wait go on waiting
                 _log.warning("tick_missed", error=type(error).__name__)
                 continue
@@ -126,9 +103,7 @@ class Versions:
                         waiter.changed.set_result(resource)
         self._ticking = None
 
-    async def _find(self, ids: Sequence[str]) -> Mapping[str, ResourceVersion]:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._find_now, ids)
-
-    def _find_now(self, ids: Sequence[str]) -> Mapping[str, ResourceVersion]:
+    def _find(self, ids: Sequence[str]) -> list[ResourceVersion | None]:
         with self._database.reading() as session:
-            return find_versions(session, ids)
+            found = find_versions(session, set(ids))
+        return [found.get(resource_id) for resource_id in ids]

@@ -11,7 +11,7 @@ import structlog
 from celery import Celery
 
 from models.maintenance.retention import tidy
-from models.messaging.broker import ring
+from models.messaging.broker import publish
 from models.settings import Settings
 from models.sql import transitions, worker_registry
 from models.sql.database import Database, Session
@@ -71,7 +71,7 @@ class Reaper(threading.Thread):
             listeners = worker_registry.count_listeners(session)
         if cohorts:
             self._rung_at = time.monotonic()
-            ring(self._celery, cohorts, listeners)
+            publish(self._celery, cohorts, listeners)
 
     def end(self) -> None:
         """Stop sweeping."""

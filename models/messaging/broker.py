@@ -71,7 +71,7 @@ def _transport_options(settings: Settings, url: str) -> dict[str, object]:
     }
 
 
-def ring(celery: Celery, cohorts: Iterable[WaitingCohort], listeners: Mapping[str, int]) -> None:
+def publish(celery: Celery, cohorts: Iterable[WaitingCohort], listeners: Mapping[str, int]) -> None:
     """Notify workers of queued cohorts, at most one message per live worker.
 
     Args:

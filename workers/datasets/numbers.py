@@ -1,10 +1,10 @@
 """A dataset's numbers and their names, whether it is built in or was uploaded."""
 
 import json
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from fittingroom.specs.datasets import BUILT_IN_DATASETS
@@ -17,7 +17,7 @@ from workers.datasets.sources import LOADERS
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
 _KEPT = 2
-_uploaded: OrderedDict[str, "Numbers"] = OrderedDict()
+_uploaded: LRUCache[str, "Numbers"] = LRUCache(_KEPT)
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,6 @@ def load(reference: DatasetReference, storage: Storage | None = None) -> Numbers
         if storage is None:
             raise UsageFault(f"the dataset {reference.name!r} was uploaded, and this worker has no storage")
         _uploaded[reference.sha256] = _read(storage, reference.sha256)
-    _uploaded.move_to_end(reference.sha256)
-    while len(_uploaded) > _KEPT:
-        _uploaded.popitem(last=False)
     return _uploaded[reference.sha256]
 
 

@@ -16,7 +16,8 @@ from app.main import create_app
 from app.services.cached_reads import AnswerCache, CachedResponse
 from app.services.version_watcher import TICK_SECONDS, Versions
 from models.settings import Settings
-from models.sql.database import Database
+from models.sql.database import Database, Session
+from models.sql.versions import find_versions
 from tests.e2e.service import until
 from tests.factories import SWEEP
 from tests.factories import store as store_experiment
@@ -151,13 +152,12 @@ def test_a_thousand_who_ask_or_wait_share_their_queries(database: Database, monk
     ids = [store_experiment(database)[0] for _ in range(20)]
     versions = Versions(database)
     queries: list[int] = []
-    find = versions._find_now  # noqa: SLF001 - what it costs is what is tested
 
-    def counted(wanted: Any) -> Any:
+    def counted(session: Session, wanted: Any) -> Any:
         queries.append(len(wanted))
-        return find(wanted)
+        return find_versions(session, wanted)
 
-    monkeypatch.setattr(versions, "_find_now", counted)
+    monkeypatch.setattr("app.services.version_watcher.find_versions", counted)
 
     async def ask() -> None:
         found = await asyncio.gather(*(versions.get(ids[number % 20]) for number in range(1000)))

@@ -10,7 +10,7 @@ import pytest
 from redis import Redis
 
 from models.errors import BrokerUnavailableError
-from models.messaging.broker import TRAIN, create_celery, ring
+from models.messaging.broker import TRAIN, create_celery, publish
 from models.messaging.waiting import WaitingCohort
 from models.settings import Settings
 from tests.conftest import REDIS
@@ -22,7 +22,7 @@ def cohorts(count: int, queue: str = "any") -> Sequence[WaitingCohort]:
 
 
 def test_message_says_that_there_is_work_and_not_which(settings: Settings) -> None:
-    ring(create_celery(settings), cohorts(1, "cpu"), {})
+    publish(create_celery(settings), cohorts(1, "cpu"), {})
     [file] = settings.queue_dir.glob("*.cpu.msg")
     message = json.loads(file.read_text())
     assert message["headers"]["task"] == TRAIN
@@ -49,7 +49,7 @@ def test_nobody_sees_half_a_message(settings: Settings) -> None:
 
     reader = threading.Thread(target=read_all)
     reader.start()
-    ring(create_celery(settings), cohorts(300), {"any": 300})
+    publish(create_celery(settings), cohorts(300), {"any": 300})
     until(lambda: len(read) >= 300)
     done.set()
     reader.join()
@@ -77,11 +77,11 @@ def length(settings: Settings, queue: str) -> int:
 def test_queue_holds_no_more_messages_than_workers_can_take(broker: Settings) -> None:
     celery = create_celery(broker)
     for _ in range(50):
-        ring(celery, cohorts(20), {"any": 4})
+        publish(celery, cohorts(20), {"any": 4})
     assert length(broker, "any") == 4
-    ring(celery, cohorts(2, "gpu"), {"any": 4})
+    publish(celery, cohorts(2, "gpu"), {"any": 4})
     assert length(broker, "gpu") == 1, "a worker that is not known of yet may come"
-    ring(celery, cohorts(1, "cpu"), {"cpu": 9})
+    publish(celery, cohorts(1, "cpu"), {"cpu": 9})
     assert length(broker, "cpu") == 1, "there is no more to do"
 
 
@@ -89,5 +89,5 @@ def test_a_broker_that_is_down_says_so_soon(tmp_path: object) -> None:
     settings = Settings(data_dir=tmp_path, broker_url="redis://127.0.0.1:1/0")
     start = time.monotonic()
     with pytest.raises(BrokerUnavailableError):
-        ring(create_celery(settings), cohorts(1), {})
+        publish(create_celery(settings), cohorts(1), {})
     assert time.monotonic() - start < 5

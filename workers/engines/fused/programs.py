@@ -1,12 +1,12 @@
 """Compiled epochs, kept from one cohort to the next."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from cachetools import LRUCache
 
 from fittingroom.specs.experiment import TrialSpec
 from workers.engines.backends.chosen import backend
@@ -41,7 +41,7 @@ class Program:
 
 
 class ProgramCache:
-    """The steps_of_cohorts and programs that were used last.
+    """The training steps and programs that were used last.
 
     Attributes:
         hits: how often a program was there already.
@@ -55,18 +55,17 @@ class ProgramCache:
             compilers: which compiler was found faster, by program; what is found is put there.
             size: how many programs are kept.
         """
-        self._compilers, self._size = compilers, size
-        self._methods: OrderedDict[str, TrainingStep] = OrderedDict()
-        self._programs: OrderedDict[str, Program] = OrderedDict()
+        self._compilers = compilers
+        self._methods: LRUCache[str, TrainingStep] = LRUCache(size)
+        self._programs: LRUCache[str, Program] = LRUCache(size)
         self.hits, self.misses = 0, 0
 
     def method(self, spec: TrialSpec, arrays: Arrays) -> TrainingStep:
         """Return the method of a cohort, built once for all cohorts of the same shape."""
         key = program_key(spec, arrays)
-        method: TrainingStep = _kept(
-            self._methods, key, self._size, lambda: TrainingStep(spec, features=arrays.x.shape[1], key=key)
-        )
-        return method
+        if key not in self._methods:
+            self._methods[key] = TrainingStep(spec, features=arrays.x.shape[1], key=key)
+        return self._methods[key]
 
     def program(self, method: TrainingStep, variant: str, arguments: tuple[Any, ...], compiler: str | None) -> Program:
         """A program, made if it is not there yet.
@@ -83,8 +82,10 @@ class ProgramCache:
         """
         key = f"{method.key}/{variant}"
         known = key in self._programs
-        program: Program = _kept(self._programs, key, self._size, lambda: self._make(method, key, arguments))
+        if not known:
+            self._programs[key] = self._make(method, key, arguments)
         self.hits, self.misses = self.hits + known, self.misses + (not known)
+        program = self._programs[key]
         return replace(program, known=known, compiler=compiler or program.compiler)
 
     def _make(self, method: TrainingStep, key: str, arguments: tuple[Any, ...]) -> Program:
@@ -113,16 +114,6 @@ def _some_batches(plan: EpochPlan) -> EpochPlan:
     """The same with so few batches as are enough to see how long they take."""
     steps = min(_MEASURED_BATCHES, int(backend.to_numpy(plan.steps)))
     return plan._replace(steps=backend.to_device(np.int32(steps)))
-
-
-def _kept(cache: OrderedDict[str, Any], key: str, size: int, make: Callable[[], Any]) -> Any:  # noqa: ANN401 - a value
-    """The value of a key, made if it is not there; beyond `size` values the one longest unused is dropped."""
-    if key not in cache:
-        cache[key] = make()
-        while len(cache) > size:
-            cache.popitem(last=False)
-    cache.move_to_end(key)
-    return cache[key]
 
 
 def _shortest(run: Callable[[], Any]) -> float:

@@ -1,0 +1,60 @@
+"""Batches concurrent requests: what is asked while one call runs is answered by the next."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+T = TypeVar("T")
+
+
+class Batcher(Generic[Item, Answer]):
+    """Calls a blocking function, one call at a time, with all items asked meanwhile; for one event loop."""
+
+    def __init__(
+        self, answer: Callable[[Sequence[Item]], Sequence[Answer | Exception]], name: str, max_items: int
+    ) -> None:
+        """Set up.
+
+        Args:
+            answer: returns an answer for each item, or the exception for the one who asked.
+            name: of its thread.
+            max_items: maximum number of items per call.
+        """
+        self._answer, self._max_items = answer, max_items
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
+        self._running: asyncio.Task[None] | None = None
+
+    async def ask(self, item: Item) -> Answer:
+        """Return the answer for an item. A caller that is cancelled takes nothing back."""
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if self._running is None:
+            self._running = asyncio.create_task(self._run())
+        return await asyncio.shield(future)
+
+    async def run(self, function: Callable[[Sequence[Item]], T], items: Sequence[Item]) -> T:
+        """Call a function in the thread of the batches, between two of them."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, items)
+
+    def close(self, *, wait: bool) -> None:
+        """Take no more items; with `wait`, finish the running call."""
+        self._thread.shutdown(wait=wait, cancel_futures=not wait)
+
+    async def _run(self) -> None:
+        while self._waiting:
+            group, self._waiting = self._waiting[: self._max_items], self._waiting[self._max_items :]
+            try:
+                answers = await self.run(self._answer, [item for item, _ in group])
+            except Exception as error:  # noqa: BLE001 - whoever asked gets it
+                answers = [error] * len(group)
+            for (_, future), answer in zip(group, answers, strict=True):
+                if isinstance(answer, Exception):
+                    future.set_exception(answer)
+                    future.exception()  # read, as whoever asked may have gone
+                else:
+                    future.set_result(answer)
+        self._running = None
