@@ -14,5 +14,5 @@ IN_ORDER = ("learning_rates", "validation", "early_stopping", "wider_network", "
 
 @cache
 def example_documents() -> dict[str, dict[str, Any]]:
-    """The exercises by file name without ending, in the order in which one would do them."""
+    """Return the exercises by file name without ending, in the order in which one would do them."""
     return {name: json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8")) for name in IN_ORDER}

@@ -26,7 +26,7 @@ class _Server(uvicorn.Server):
     versions: Versions
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A signal has come."""
+        """Handle a signal."""
         self.versions.release()
         super().handle_exit(sig, frame)
 

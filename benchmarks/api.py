@@ -204,7 +204,7 @@ def _measured(database: Database, environment: dict[str, str]) -> Iterator[Row]:
 
 
 def load_median(server: Server, messages: Iterator[bytes], count: int, expected: int) -> Load:
-    """The median of three runs."""
+    """Return the median of three runs."""
     runs = [
         asyncio.run(load(server.port, messages, connections=CONNECTIONS, count=count // 3, expected=expected))
         for _ in range(3)
@@ -213,7 +213,7 @@ def load_median(server: Server, messages: Iterator[bytes], count: int, expected:
 
 
 def shown(found: Load) -> str:
-    """A load's figures in a line."""
+    """Return a load's figures in a line."""
     return f"{found.per_second:,.0f}/s, p50 {found.p50_ms:.1f} ms, p99 {found.p99_ms:.1f} ms"
 
 

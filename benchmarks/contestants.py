@@ -67,7 +67,7 @@ def keras_fit(work: Work, epochs: int = EPOCHS) -> tuple[float, float]:
 def fused(
     work: Work, trials: int, engine: FusedEngine, epochs: int = EPOCHS, arrays: Arrays | None = None
 ) -> tuple[float, float, Any]:
-    """A cohort on the fused engine.
+    """Return a cohort on the fused engine.
 
     Returns:
         Seconds of an epoch of all trials, the median of all calls but the first, divided by a call's epochs; of the

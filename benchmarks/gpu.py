@@ -128,7 +128,7 @@ def _bytes_per_epoch(work: Work) -> float:
 
 
 def _difference(work: Work) -> float:
-    """The largest relative difference between the metrics here and in a process that has no GPU, of a few epochs."""
+    """Return the largest relative difference between the metrics of a few epochs here and without a GPU."""
     found = _metrics(work)
     command = [
         sys.executable,
@@ -141,7 +141,7 @@ def _difference(work: Work) -> float:
 
 
 def asked(name: str) -> str:
-    """The metrics of a few epochs of one trial, as text: what another process asks for."""
+    """Return the metrics of a few epochs of one trial, as text: what another process asks for."""
     return " ".join(map(repr, _metrics(next(work for work in WORK if work.name == name)).tolist()))
 
 

@@ -20,7 +20,7 @@ _API = "/api/2.0/mlflow"
 
 
 def measured(folder: str) -> Iterator[Row]:
-    """The rows of the table; none where MLflow is not installed."""
+    """Yield the rows of the table; none where MLflow is not installed."""
     command = os.environ.get("MLFLOW", shutil.which("mlflow"))
     if command is None:
         return

@@ -31,7 +31,7 @@ class Work:
     """Units of the hidden layers where the network is dense and nothing else: what other tools can be given as well."""
 
     def document(self, trials: int, epochs: int = EPOCHS, initializer: str = "glorot_uniform") -> dict[str, Any]:
-        """The experiment: a sweep of learning rates. Another initializer is another program of the same work."""
+        """Return the experiment: a sweep of learning rates. Another initializer is another program of the same work."""
         layers = [
             layer | {"kernel_initializer": initializer} if layer["type"] in ("dense", "conv2d") else layer
             for layer in self.layers
@@ -47,7 +47,7 @@ class Work:
         }
 
     def specs(self, trials: int, epochs: int = EPOCHS) -> list[TrialSpec]:
-        """The trials, more of them too than the service takes."""
+        """Return the trials, more of them too than the service takes."""
         [one] = plan_experiment(ExperimentSpec.model_validate(self.document(1, epochs))).trials
         return [
             one.spec.model_copy(update={"optimizer": one.spec.optimizer.model_copy(update={"learning_rate": rate})})
@@ -61,7 +61,7 @@ class Work:
         return prepare(spec.dataset, spec.fit, target_form(spec.loss, units))[0]
 
     def cohort(self, trials: int, epochs: int = EPOCHS, arrays: Arrays | None = None) -> Cohort:
-        """The trials with their arrays."""
+        """Return the trials with their arrays."""
         specs = self.specs(trials, epochs)
         return Cohort([CohortTrial(f"t{n}", spec) for n, spec in enumerate(specs)], arrays or self.arrays())
 

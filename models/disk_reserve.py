@@ -29,6 +29,6 @@ def keep_reserve(folder: str | Path, wanted_bytes: int = 0) -> None:
     free, size = disk.f_bavail * disk.f_frsize - wanted_bytes, disk.f_blocks * disk.f_frsize
     # Some network file systems say nothing of their size.
     if size and free < min(RESERVE_BYTES, size // _MAX_PART):
-        raise DiskFullError(errno.ENOSPC, "the disk is full but for what the database needs", str(folder))
+        raise DiskFullError(errno.ENOSPC, "disk full, but for the database's reserve of 256 MiB or 5 %", str(folder))
     if disk.f_files and disk.f_favail < min(RESERVE_FILES, disk.f_files // _MAX_PART):
-        raise DiskFullError(errno.ENOSPC, "the disk takes no more files but those the database needs", str(folder))
+        raise DiskFullError(errno.ENOSPC, "disk full, but for the database's reserve of 1,000 files", str(folder))

@@ -52,27 +52,28 @@ class KeyReusedError(FittingRoomError):
 
 
 class QuotaError(FittingRoomError):
-    """A project may not have so much to do at once."""
+    """Quota of unfinished trials exceeded."""
 
     status = 429
     retry_after_seconds = 60
 
     def __init__(self, unended: int, wanted: int, allowed: int) -> None:
         super().__init__(
-            f"{unended:,} trials of this project wait or run, and {wanted:,} more would be more than the {allowed:,} "
-            "that this key allows; try again when some have ended"
+            f"quota of unfinished trials exceeded: the project has {unended:,} queued or running trials, this adds "
+            f"{wanted:,}, and the key allows {allowed:,}; retry when some have ended, or cancel some"
         )
 
 
 class StorageQuotaError(FittingRoomError):
-    """A project may not keep so much."""
+    """Storage quota exceeded."""
 
     status = 507
 
     def __init__(self, stored: int, wanted: int, allowed: int) -> None:
+        added = f", this adds {wanted:,}" if wanted else ""
         super().__init__(
-            f"this project keeps {stored:,} bytes of datasets and weights, and {wanted:,} more would be more than the "
-            f"{allowed:,} it may keep; delete datasets or experiments that are no longer needed"
+            f"storage quota exceeded: the project stores {stored:,} bytes of datasets and weights{added}, and "
+            f"{allowed:,} are allowed; delete datasets or experiments, or raise FITTINGROOM_MAX_PROJECT_BYTES"
         )
 
 

@@ -11,10 +11,10 @@ _SHAPE = re.compile(r"(exp|trl|coh|wrk|key|dat)_[0-9a-f]{32}")
 
 
 def new_id(kind: Kind) -> str:
-    """A fresh id, later in the alphabet than those made before it in this process."""
+    """Return a fresh id, later in the alphabet than those made before it in this process."""
     return f"{kind}_{uuid_utils.uuid7().hex}"
 
 
 def is_id(kind: str, text: str) -> bool:
-    """True if a text has the form of an id of this kind."""
+    """Return True if a text has the form of an id of this kind."""
     return _SHAPE.fullmatch(text) is not None and text.startswith(kind)

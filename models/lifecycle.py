@@ -31,7 +31,7 @@ SOURCES: Mapping[TrialState, frozenset[TrialState]] = {
 
 
 def experiment_state(counts: Mapping[TrialState, int]) -> ExperimentState:
-    """The state of an experiment with so many trials in each state.
+    """Return the state of an experiment with so many trials in each state.
 
     It has failed as soon as all ended and one failed; the counts beside it say how many did not.
     """

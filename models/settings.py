@@ -136,7 +136,7 @@ class Settings(BaseSettings):
 
 
 def read_settings() -> Settings:
-    """The settings of the environment; ends the process with a sentence for each that cannot be used."""
+    """Return the settings of the environment; ends the process with a sentence for each that cannot be used."""
     try:
         return Settings()
     except ValidationError as error:

@@ -27,7 +27,7 @@ class Storage:
     """Files under one URL; each appears whole or not at all."""
 
     def __init__(self, url: str) -> None:
-        """Opens nothing yet.
+        """Set up without opening anything.
 
         Args:
             url: a folder, or what fsspec knows: `s3://bucket/prefix`, with keys from the environment as AWS names them.
@@ -50,7 +50,7 @@ class Storage:
 
     @contextlib.contextmanager
     def _appearing(self, path: str, size: int) -> Iterator[IO[bytes]]:
-        """A local file of some bytes that is there, and stays there, when the block has ended well."""
+        """Yield a local file of some bytes that is there, and stays there, when the block has ended well."""
         folder = posixpath.dirname(path)
         self._files.makedirs(folder, exist_ok=True)
         keep_reserve(folder, size)
@@ -97,7 +97,7 @@ class Storage:
 
     @contextlib.contextmanager
     def opened(self, name: str) -> Iterator[IO[bytes]]:
-        """A file to read from, here and there.
+        """Yield a file to read from, here and there.
 
         Raises:
             OSError: it is not there, or cannot be read.
@@ -114,7 +114,7 @@ class Storage:
         return None
 
     def list_names(self, prefix: str = "") -> list[str]:
-        """The names of all files under a folder, sorted; none if there is no such folder."""
+        """Return the names of all files under a folder, sorted; none if there is no such folder."""
         self._files.invalidate_cache()  # others write here too
         start = len(self._root) + 1
         return sorted(path[start:] for path in self._files.find(self._path(prefix)))
@@ -132,7 +132,7 @@ class Storage:
 
 
 def _sync_folder(folder: str) -> None:
-    """A rename lasts when the folder's own entry has reached the disk."""
+    """Sync a folder: a rename is durable once the folder's entry is on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -62,7 +62,7 @@ def end_with_parent() -> None:
 
 
 def _wait_for_parent() -> None:
-    """The pipe reads as ended when the last process that could write to it has died."""
+    """End this process when its parent's end of the pipe is closed, as at the parent's death."""
     # Not sys.stdin: its lock, held here, would trouble the interpreter at its end.
     while os.read(0, 1):
         pass

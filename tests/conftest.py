@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Tests marked `stores` run on each database; the others need only some database."""
+    """Run tests marked `stores` on each database; the others need only some database."""
     if "store" not in metafunc.fixturenames:
         return
     option, marked = metafunc.config.getoption, metafunc.definition.get_closest_marker
@@ -85,14 +85,14 @@ def _no_settings_from_outside() -> Iterator[None]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Settings whose data folder is the test's own."""
+    """Return settings whose data folder is the test's own."""
     settings = Settings(data_dir=tmp_path / "data")
     settings.make_folders()
     return settings
 
 
 def create_postgres_database() -> str:
-    """An empty database of its own, by URL."""
+    """Return an empty database of its own, by URL."""
     name = f"fittingroom_{uuid.uuid4().hex}"
     with psycopg.connect(POSTGRES, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"')
@@ -107,7 +107,7 @@ def drop_postgres_database(url: str) -> None:
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty SQLite database at the newest version: a file to copy."""
+    """Return an empty SQLite database at the newest version: a file to copy."""
     file = tmp_path_factory.mktemp("template") / "template.db"
     migrate(f"sqlite:///{file}")
     return file
@@ -115,7 +115,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def migrated(store: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A database at the newest version: its URL. SQLite's is a file to copy, PostgreSQL's is emptied for each test."""
+    """Yield the URL of a database at head: SQLite's a file to copy, PostgreSQL's emptied for each test."""
     if store == "sqlite":
         yield f"sqlite:///{request.getfixturevalue('sqlite_template')}"
         return
@@ -133,7 +133,7 @@ def migrate(url: str) -> None:
 
 
 def emptied(migrated: str, folder: Path) -> str:
-    """The URL of an empty, migrated database."""
+    """Return the URL of an empty, migrated database."""
     if migrated.startswith("sqlite"):
         file = folder / "test.db"
         shutil.copy(migrated.removeprefix("sqlite:///"), file)
@@ -148,13 +148,13 @@ def emptied(migrated: str, folder: Path) -> str:
 
 @pytest.fixture
 def database_url(migrated: str, tmp_path: Path) -> str:
-    """The URL of an empty, migrated database."""
+    """Return the URL of an empty, migrated database."""
     return emptied(migrated, tmp_path)
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    """An empty, migrated database."""
+    """Yield an empty, migrated database."""
     database = Database(database_url)
     yield database
     database.close()
@@ -184,7 +184,7 @@ def make_key(database: Database) -> MakeKey:
 
 @pytest.fixture(scope="module")
 def shared_settings(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Settings of the module's server."""
+    """Return settings of the module's server."""
     folder = tmp_path_factory.mktemp("shared")
     settings = Settings(data_dir=folder / "data", database_url=emptied(f"sqlite:///{sqlite_template}", folder))
     settings.make_folders()
@@ -193,7 +193,7 @@ def shared_settings(sqlite_template: Path, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="module")
 def shared_database(shared_settings: Settings) -> Iterator[Database]:
-    """The module's database."""
+    """Yield the module's database."""
     database = Database(shared_settings.database_location)
     yield database
     database.close()
@@ -201,6 +201,6 @@ def shared_database(shared_settings: Settings) -> Iterator[Database]:
 
 @pytest.fixture(scope="module")
 def shared_http(shared_settings: Settings) -> Iterator[httpx.Client]:
-    """A client of the module's server."""
+    """Yield a client of the module's server."""
     with served(shared_settings) as client:
         yield client

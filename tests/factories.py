@@ -17,7 +17,7 @@ DENSE_10 = {"type": "dense", "units": 10, "activation": "softmax"}
 
 
 def document(**changes: Any) -> dict[str, Any]:
-    """A valid experiment on titanic, one trial of two epochs, with some top-level keys replaced or (None) left out."""
+    """Return a valid experiment on titanic, of two epochs, with top-level keys replaced or (None) left out."""
     base: dict[str, Any] = {
         "name": "a test",
         "dataset": {"name": "titanic", "standardize": True},
@@ -31,17 +31,17 @@ def document(**changes: Any) -> dict[str, Any]:
 
 
 def layers(*given: dict[str, Any]) -> dict[str, Any]:
-    """A model of these layers."""
+    """Return a model of these layers."""
     return {"layers": list(given)}
 
 
 def digits(*given: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """A valid experiment on a few digits: the layers given, then one unit per digit."""
+    """Return a valid experiment on a few digits: the layers given, then one unit per digit."""
     return document(dataset={"name": "mnist-sample", "rows": 100}, model=layers(*given, DENSE_10), **changes)
 
 
 def spec(**changes: Any) -> ExperimentSpec:
-    """The same, validated."""
+    """Return a validated experiment."""
     return ExperimentSpec.model_validate(document(**changes))
 
 

@@ -22,7 +22,7 @@ MakeKey = Callable[..., tuple[str, dict[str, str]]]
 
 @contextlib.contextmanager
 def served(settings: Settings, application: FastAPI | None = None) -> Iterator[httpx.Client]:
-    """A client of an API over these settings; a fresh one, if none is given."""
+    """Yield a client of an API over these settings; a fresh one, if none is given."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         server = uvicorn.Server(configuration(application or create_app(settings), "127.0.0.1", 0))

@@ -84,7 +84,7 @@ def test_client_loads_no_spec() -> None:
 
 
 def calls_to_import(modules: str) -> int:
-    """Calls that an import takes. Unlike seconds, they are the same on every machine and in every run."""
+    """Return calls that an import takes. Unlike seconds, they are the same on every machine and in every run."""
     in_fresh_interpreter(f"import {modules}")  # Writes the bytecode, which is not counted.
     counted = f"profile.enable()\nimport {modules}\nprofile.disable()\nprint(pstats.Stats(profile).total_calls)"
     return int(in_fresh_interpreter(f"import cProfile, pstats; profile = cProfile.Profile()\n{counted}"))

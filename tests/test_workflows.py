@@ -17,7 +17,7 @@ TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding=
 
 
 def load(name: str) -> dict[Any, Any]:
-    """A workflow; YAML 1.1 reads the key `on` as True."""
+    """Return a workflow; YAML 1.1 reads the key `on` as True."""
     workflow: dict[Any, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text("utf-8"))
     return workflow
 

@@ -123,7 +123,7 @@ def _devices(asked_queues: list[str] | None, gpu: int | None) -> list[str]:
 
 
 def _served(asked: list[str] | None, devices: list[str]) -> list[str]:
-    """The devices to serve; work for any device is everybody's."""
+    """Return the devices to serve; work for any device is everybody's."""
     if asked is None:
         asked = ["gpu" if devices[0].startswith("gpu") else "cpu"]
     unknown = sorted(set(asked) - set(DEVICES))

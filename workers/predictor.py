@@ -69,11 +69,11 @@ class Predictor:
 
 
 def _rows_of(body: bytes) -> list[list[float | None]]:
-    """The rows of a `PredictBody`, or InvalidSpec."""
+    """Return the rows of a `PredictBody`, or InvalidSpec."""
     try:
         document = read_json(body, max_values=None)
     except InvalidJsonError as error:
-        raise InvalidSpec([Fault(pointer="", detail=f"the body is no JSON that is accepted: {error}")]) from None
+        raise InvalidSpec([Fault(pointer="", detail=f"invalid JSON: {error}")]) from None
     try:
         return PredictBody.model_validate(document).rows
     except ValidationError as error:
@@ -123,7 +123,7 @@ def _probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _with_scaling(model: keras.Model, artifact: Artifact) -> keras.Model:
-    """The network as somebody else can use it: it takes rows as the dataset has them, but for missing numbers."""
+    """Return the network with scaling inside: it takes rows as the dataset has them, but for missing numbers."""
     scaling = artifact.inputs.scaling
     if scaling.mean is None or scaling.deviation is None:
         return model

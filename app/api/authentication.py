@@ -71,14 +71,14 @@ class TooManyRequestsError(FittingRoomError):
 
 @dataclass
 class _Watch:
-    """Those who wait or listen with one key."""
+    """Long polls and streams of one key."""
 
     revoked: "asyncio.Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     count: int = 0
 
 
 class Authenticator:
-    """Lets in who may come in; for one event loop."""
+    """API-key authenticator with cache and rate limits, for one event loop."""
 
     def __init__(self, database: Database) -> None:
         """Args: database: where the keys are."""
@@ -91,11 +91,11 @@ class Authenticator:
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     async def authenticate(self, key: str | None, scope: Scope) -> ApiKey:
-        """Say who it is.
+        """Return the key of a caller.
 
         Args:
-            key: what was shown, if something was.
-            scope: what is wanted.
+            key: as sent; None without one.
+            scope: the scope that the endpoint requires.
 
         Raises:
             UnauthorizedError: a valid key is needed.
@@ -183,7 +183,7 @@ class Authenticator:
 
 
 class Admission(SecurityBase):
-    """Lets in who has a key with a scope: asked by `StrictRoute` before anything of the request is read."""
+    """Dependency that requires an API key with a scope; `StrictRoute` runs it before it reads anything else."""
 
     scheme_name = "key"
     model = HTTPBearerModel(
@@ -196,7 +196,7 @@ class Admission(SecurityBase):
         self.scope = scope
 
     async def authenticate(self, request: Request) -> None:
-        """Look who asks; raises what `Authenticator.authenticate` does."""
+        """Authenticate the caller of a request; raises as `Authenticator.authenticate` does."""
         authenticator: Authenticator = request.app.state.authenticator
         shown = request.headers.get("authorization")
         scheme, _, key = (shown or "").partition(" ")

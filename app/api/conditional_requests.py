@@ -50,13 +50,13 @@ Version = Annotated[
     Query(
         ge=0,
         le=MAX_VERSION,
-        description="With `wait`: the version known to the client. Default: `If-None-Match`.",
+        description="Version known to the client, for `wait`. Default: `If-None-Match`.",
     ),
 ]
 
 
 def answered(request: Request, answer: CachedResponse) -> Response:
-    """An answer under its ETag, or 304 if the client has it."""
+    """Return an answer under its ETag, or 304 if the client has it."""
     if is_known(request, answer.etag):
         return not_modified(answer.etag)
     headers = {"ETag": answer.etag, "Cache-Control": "no-cache", "Vary": "Accept, Authorization"}
@@ -84,7 +84,7 @@ async def _pieces_of(answer: CachedResponse) -> AsyncIterator[bytes]:
 
 
 def is_known(request: Request, etag: str) -> bool:
-    """True if `If-None-Match` has this ETag."""
+    """Return True if `If-None-Match` has this ETag."""
     known = request.headers.get("if-none-match")
     if known is None:
         return False
@@ -94,24 +94,24 @@ def is_known(request: Request, etag: str) -> bool:
 
 
 def known_version(request: Request) -> int | None:
-    """The version that the client says it has, if it says so."""
+    """Return the version in If-None-Match; None without one."""
     found = re.match(r'\s*(?:W/)?"(\d{1,16})[-"]', request.headers.get("if-none-match", ""))
     return int(found[1]) if found else None
 
 
 def not_modified(etag: str) -> Response:
-    """304: the client has it already."""
+    """Return 304 Not Modified."""
     return Response(status_code=304, headers={"ETag": etag, "Cache-Control": "no-cache"})
 
 
 def wants_csv(request: Request) -> bool:
-    """True if the client prefers CSV to JSON (`Accept`)."""
+    """Return True if the client prefers CSV to JSON (`Accept`)."""
     kinds = [kind.split(";")[0].strip() for kind in request.headers.get("accept", "").split(",")]
     return CSV in kinds and ("application/json" not in kinds or kinds.index(CSV) < kinds.index("application/json"))
 
 
 def to_cursor(sort: Sort, position: Position) -> str:
-    """A cursor that a client need not understand."""
+    """Return a cursor that a client need not understand."""
     value = position.value if isinstance(position.value, str) else position.value.isoformat()
     return base64.urlsafe_b64encode(json.dumps([sort, value, position.id]).encode()).decode().rstrip("=")
 
@@ -137,6 +137,6 @@ def from_cursor(cursor: str, sort: Sort) -> Position:
 
 
 def link_to(request: Request, cursor: str) -> str:
-    """The header `Link` (RFC 8288) to the next page; relative, so that it says nothing of what a proxy calls us."""
+    """Return the header `Link` (RFC 8288) to the next page, relative, as a proxy may use another host."""
     query = request.url.include_query_params(cursor=cursor).query
     return f'<{request.url.path}?{query}>; rel="next"'

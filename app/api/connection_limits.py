@@ -38,7 +38,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone."""
+        """Forget the connection: the client is gone."""
         self._stop_timer()
         self._stop_write_timer()
         super().connection_lost(exc)
@@ -63,7 +63,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return is_answered and not self.pipeline and not has_timer and not self._is_refused
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Take the begin of a request."""
         super().on_message_begin()
         self._unset_keepalive_if_required()  # what began with the end of another request's body, too
         self._head_bytes = 0
@@ -81,7 +81,7 @@ class GuardedProtocol(HttpToolsProtocol):
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """A piece of its body."""
+        """Take a piece of its body."""
         self._head_bytes = 0
         if not self._is_refused:
             super().on_body(body)
@@ -99,7 +99,7 @@ class GuardedProtocol(HttpToolsProtocol):
             )
 
     def on_response_complete(self) -> None:
-        """A request is answered, be its body there or not."""
+        """Take the end of an answer, whether the body has come or not."""
         super().on_response_complete()
         if self.transport.is_closing():
             self._close()
@@ -111,7 +111,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._close()
 
     def pause_writing(self) -> None:
-        """The client reads more slowly than it is answered."""
+        """Start the write timeout: the client reads more slowly than it is answered."""
         super().pause_writing()
         self._write_timer = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
 

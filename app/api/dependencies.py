@@ -15,17 +15,17 @@ AdminKey = Annotated[ApiKey, Depends(Admission(Scope.ADMIN))]
 
 
 async def get_service_to_read(request: Request, caller: ReadingKey) -> Service:
-    """The service as a reader sees it."""
+    """Return the service as a reader sees it."""
     return _service_of(request, caller)
 
 
 async def get_service_to_submit(request: Request, caller: SubmittingKey) -> Service:
-    """The service for one who may submit and change what was submitted."""
+    """Return the service for one who may submit and change what was submitted."""
     return _service_of(request, caller)
 
 
 async def get_service_to_administer(request: Request, caller: AdminKey) -> Service:
-    """The service for one who may remove things for good."""
+    """Return the service for one who may remove things for good."""
     return _service_of(request, caller)
 
 
@@ -35,7 +35,7 @@ def _service_of(request: Request, caller: ApiKey) -> Service:
 
 
 def reading_of(request: Request) -> Reading:
-    """The application's cheap reads."""
+    """Return the application's cheap reads."""
     reading: Reading = request.app.state.reading
     return reading
 

@@ -23,7 +23,7 @@ _UNUSED = ("HTTPValidationError", "ValidationError")
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """The application's schema; made once."""
+    """Return the application's schema; made once."""
     if app.openapi_schema is None:
         answers = json.loads(ANSWERS_FILE.read_text(encoding="utf-8"))
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
@@ -58,7 +58,7 @@ def _describe_errors(operation: dict[str, Any]) -> None:
 
 
 def _show(operation: dict[str, Any], answers: Mapping[str, Any]) -> None:
-    """An example of what is answered where all went well."""
+    """Add an example of a successful answer."""
     for status, answer in operation["responses"].items():
         if status < "300" and "application/json" in answer.get("content", {}):
             answer["content"]["application/json"]["example"] = answers.get(operation["operationId"])
@@ -83,7 +83,7 @@ def _renamed(node: Any, names: dict[str, str]) -> Any:  # noqa: ANN401 - JSON
 
 
 def _without_object_defaults(node: Any) -> Any:  # noqa: ANN401 - JSON
-    """Generators know no default of an object; each of its keys has its own."""
+    """Remove defaults of objects, which generators of clients cannot use; each key has its own."""
     if isinstance(node, dict):
         return {
             key: _without_object_defaults(value)

@@ -56,7 +56,7 @@ def problem_responses(*statuses: int) -> Responses:
 def problem_response(
     path: str, status: int, detail: str, faults: list[Fault] | None = None, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """A problem document."""
+    """Return a problem document."""
     problem = Problem(
         title=HTTPStatus(status).phrase,
         status=status,

@@ -17,7 +17,7 @@ from models.errors import RETRY_SOON_SECONDS, FittingRoomError
 BODY_SECONDS = 30.0
 """Timeout between two chunks of a request body, and of a body without bytes, in seconds."""
 MIN_BYTES_PER_SECOND = 32_768
-"""Each so many bytes buy a body another second."""
+"""Minimum transfer rate of a body after its first BODY_SECONDS, in bytes per second."""
 _LOOK_BYTES = 4 * 1024**2
 """Bytes between two checks of the free disk space."""
 MAX_GATHERED_BYTES = 64 * 1024**2
@@ -32,7 +32,7 @@ class BodyTooLargeError(FittingRoomError):
     status = 413
 
     def __init__(self, max_bytes: int) -> None:
-        super().__init__(f"the body is larger than {max_bytes:,} bytes, the most that is taken here; send it in parts")
+        super().__init__(f"request body too large: at most {max_bytes:,} bytes; send it in parts")
 
 
 class BodyTooSlowError(FittingRoomError):
@@ -42,8 +42,8 @@ class BodyTooSlowError(FittingRoomError):
 
     def __init__(self) -> None:
         super().__init__(
-            f"the body did not come in time: a client may pause for {BODY_SECONDS:g} seconds, and the whole may take "
-            f"as long and one more second for each {MIN_BYTES_PER_SECOND:,} bytes"
+            f"request body timeout: at most {BODY_SECONDS:g} s between chunks, and {BODY_SECONDS:g} s plus 1 s per "
+            f"{MIN_BYTES_PER_SECOND:,} bytes in total"
         )
 
 
@@ -54,7 +54,7 @@ class EncodedBodyError(FittingRoomError):
     headers: ClassVar[Mapping[str, str]] = {"Accept-Encoding": "identity"}
 
     def __init__(self) -> None:
-        super().__init__("bodies are taken as they are, not compressed; send this one without Content-Encoding")
+        super().__init__("compressed request bodies are not supported; send this one without Content-Encoding")
 
 
 class TooManyBodiesError(FittingRoomError):

@@ -19,7 +19,7 @@ SECURITY_HEADERS: Mapping[str, str] = {
 
 
 def page_policy(script_sources: str, image_sources: str) -> str:
-    """The Content-Security-Policy of a page of this service: its own scripts, and connections to itself alone.
+    """Return the Content-Security-Policy of a page of this service: its own scripts, and connections to itself alone.
 
     Args:
         script_sources: where scripts may come from.

@@ -1,4 +1,4 @@
-"""Routes that ask who is there before they read, and refuse what they do not understand."""
+"""Routes that authenticate before they read the body, and refuse unknown parameters."""
 
 import re
 from collections.abc import Callable, Coroutine
@@ -38,7 +38,7 @@ class _ReadRequest(Request):
         return self._body_bytes
 
     async def json(self) -> Any:  # noqa: ANN401 - the route's own type
-        """The document, valid."""
+        """Return the document, valid."""
         return self._document
 
 
@@ -59,7 +59,7 @@ class StrictRoute(APIRoute):
                     if name not in known:
                         _refuse_unknown(name, known)
                     if len(request.query_params.getlist(name)) > 1:
-                        refuse_parameter(name, name, "stands twice; give it once")
+                        refuse_parameter(name, name, "given twice; give it once")
             if self.body_field is None:
                 return await handler(request)
             refuse_other_media(request)
@@ -73,7 +73,7 @@ class StrictRoute(APIRoute):
         return handle
 
     def _read(self, body: bytes) -> Any:  # noqa: ANN401 - the route's own type
-        """A document of the type that the route wants.
+        """Return a document of the type that the route wants.
 
         Raises:
             InvalidSpec: it is none.
@@ -84,7 +84,7 @@ class StrictRoute(APIRoute):
         try:
             document = read_json(body)
         except InvalidJsonError as error:
-            raise InvalidSpec([Fault(pointer="", detail=f"the body is no JSON that is accepted: {error}")]) from None
+            raise InvalidSpec([Fault(pointer="", detail=f"invalid JSON: {error}")]) from None
         value, errors = self.body_field.validate(document, {}, loc=())
         if errors:
             raise InvalidSpec(faults_of(cast("list[ErrorDetails]", errors), document))

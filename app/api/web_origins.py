@@ -66,7 +66,7 @@ class WebOrigins:
         return None
 
     def _is_own(self, host: str) -> bool:
-        """True if the Host is one of this service's names, with any port."""
+        """Return True if the Host is one of this service's names, with any port."""
         name = _name_of(host)
         if name == "localhost" or name.endswith(".localhost") or _is_address(name):
             return True
@@ -77,7 +77,7 @@ class WebOrigins:
 
 
 def _name_of(host: str) -> str:
-    """A Host without its port."""
+    """Return a Host without its port."""
     name = host.strip().lower()
     if name.startswith("["):
         address, bracket, port = name[1:].partition("]")
@@ -86,7 +86,7 @@ def _name_of(host: str) -> str:
 
 
 def _is_address(name: str) -> bool:
-    """True if a host is an IP address: probes use addresses, and DNS rebinding cannot."""
+    """Return True if a host is an IP address: probes use addresses, and DNS rebinding cannot."""
     try:
         ipaddress.ip_address(name)
     except ValueError:
@@ -95,7 +95,7 @@ def _is_address(name: str) -> bool:
 
 
 def _is_foreign(headers: Headers, hosts: Collection[str]) -> bool:
-    """True if the browser marks the request as cross-origin."""
+    """Return True if the browser marks the request as cross-origin."""
     origin = headers.get("origin")
     if origin is None:
         return headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}

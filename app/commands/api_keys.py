@@ -96,7 +96,7 @@ def revoke(key_id: str, *, as_json: bool) -> None:
 
 
 def has_keys() -> bool:
-    """True if there is any API key."""
+    """Return True if there is any API key."""
     try:
         with _database() as database, database.reading() as session:
             return api_keys.is_key_needed(session)

@@ -62,7 +62,7 @@ def run_demo(url: str | None) -> int:
 
 @contextlib.contextmanager
 def _started_service(console: Console, log: Path) -> Iterator[str]:
-    """A service on a free port, until the block ends."""
+    """Yield a service on a free port, until the block ends."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -124,7 +124,7 @@ def _train(console: Console, client: Client) -> dict[str, ExperimentView]:
 
 
 def _show(console: Console, client: Client, experiments: dict[str, ExperimentView], results: Path) -> None:
-    """A table for each experiment, the networks where they are compared, and the curves."""
+    """Print a table for each experiment, the networks where they are compared, and the curves."""
     results.mkdir(exist_ok=True)
     for name, view in experiments.items():
         trials = client.list_trials(view.id)

@@ -222,13 +222,13 @@ def demo(
 
 
 def _use(data_dir: Path | None) -> None:
-    """A flag wins over the environment, for this process and those it starts."""
+    """Set the data folder for this process and those it starts; a flag wins over the environment."""
     if data_dir is not None:
         os.environ["FITTINGROOM_DATA_DIR"] = str(data_dir)
 
 
 def _refuse_unsafe(host: str) -> None:
-    """While nobody is asked for a key, nobody but this machine may knock, unless that is wanted."""
+    """Exit unless the host is loopback, a key exists, or FITTINGROOM_ALLOW_REMOTE is set."""
     from models.settings import read_settings  # noqa: PLC0415
 
     loopback = host == "localhost"
@@ -241,9 +241,9 @@ def _refuse_unsafe(host: str) -> None:
 
     if not has_keys():
         sys.exit(
-            f"refused to listen on {host}: no key was made yet, so everybody who reaches it could use the service.\n"
-            "Make a key with `fittingroom keys create NAME`, and nobody gets in without one; or use --host 127.0.0.1;\n"
-            "or, behind something that guards it, set FITTINGROOM_ALLOW_REMOTE=true."
+            f"refused to listen on {host}: without any API key, everybody who reaches it could use the service.\n"
+            "Create a key with `fittingroom keys create NAME`; or use --host 127.0.0.1; or, behind an authenticating\n"
+            "proxy, set FITTINGROOM_ALLOW_REMOTE=true."
         )
 
 

@@ -7,7 +7,7 @@ from fittingroom.views.resources import TrialSummaryView
 
 
 def candidates_of(trials: Sequence[TrialSummaryView]) -> list[list[TrialSummaryView]]:
-    """The trials of each candidate, one for each seed, in the order in which the candidates first appear.
+    """Return the trials of each candidate, one for each seed, in the order in which the candidates first appear.
 
     If a random sampler has drawn the same values twice, the second trial repeats the first and is left out.
     """
@@ -21,5 +21,5 @@ def candidates_of(trials: Sequence[TrialSummaryView]) -> list[list[TrialSummaryV
 
 
 def candidate_label(trial: TrialSummaryView) -> str:
-    """A trial's label without its seed."""
+    """Return a trial's label without its seed."""
     return trial.label.removesuffix(f"seed={trial.seed}").removesuffix(", ") or "the only candidate"

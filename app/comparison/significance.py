@@ -81,7 +81,7 @@ def pairs_needed(samples: Sequence[Values], alpha: float) -> list[int | None]:
 
 
 def _of_one_length(samples: Sequence[Values]) -> list[list[int]]:
-    """The places of samples that can be judged, those of one length together."""
+    """Return the places of samples that can be judged, those of one length together."""
     groups: dict[int, list[int]] = {}
     for place, values in enumerate(samples):
         if len(values) > 1 and np.ptp(values) > 0:

@@ -109,7 +109,7 @@ def encode_table(
 
 
 def encode_target(name: str, values: pa.ChunkedArray, task: str) -> tuple[NDArray[Any], Task, list[str]]:
-    """The target's numbers, whether they are classes, and the classes' names.
+    """Return the target's numbers, whether they are classes, and the classes' names.
 
     Raises:
         Refusal: they cannot be one.
@@ -190,7 +190,7 @@ def _refuse_invisible(column: str, texts: NDArray[Any], values: Sequence[str]) -
 
 
 def _plain(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column of numbers, texts or yes and no; anything else is refused."""
+    """Return a column of numbers, texts or yes and no; anything else is refused."""
     kind = values.type
     if pa.types.is_dictionary(kind):
         values = values.cast(kind.value_type)

@@ -18,7 +18,7 @@ _EMPTY = ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "?"]
 
 
 def read_csv(file: Path) -> pa.Table:
-    """A CSV file in UTF-8 whose first line names the columns.
+    """Return a CSV file in UTF-8 whose first line names the columns.
 
     Raises:
         Refusal: it is no such file.
@@ -49,7 +49,7 @@ def read_csv(file: Path) -> pa.Table:
 
 
 def read_parquet(file: Path) -> pa.Table:
-    """A Parquet file of plain columns.
+    """Return a Parquet file of plain columns.
 
     Raises:
         Refusal: it is no such file, or would be too large once unpacked.
@@ -91,7 +91,7 @@ def _checked(table: pa.Table) -> pa.Table:
 
 
 def _names(table: pa.Table) -> list[str]:
-    """The columns' names."""
+    """Return the columns' names."""
     try:
         return list(table.column_names)
     except UnicodeDecodeError as error:

@@ -136,7 +136,7 @@ class _Band:
     seeds: int
     is_leading: bool
     epochs: Sequence[int]
-    """Those that all seeds have reached."""
+    """Epochs that all seeds have reached."""
     means: Sequence[float]
     lowest: Sequence[float]
     highest: Sequence[float]
@@ -230,7 +230,7 @@ def _between_markers(points: Sequence[object]) -> int:
 
 
 def _said(label: str) -> str:
-    """A label that matplotlib shows: it leaves out those that begin with an underscore."""
+    """Return a label that matplotlib shows: it leaves out those that begin with an underscore."""
     return f" {label}" if label.startswith("_") else label
 
 

@@ -62,7 +62,7 @@ def picture_experiment(service: Service, view: ExperimentView, look: Look) -> Pi
             ("layout", look.layout, look.layout == "together"),
         ):  # fmt: skip
             if not allowed:
-                detail = "over a hyperparameter one metric is drawn, a dot a trial; leave this out, or x"
+                detail = "not supported with x set to a hyperparameter; leave this or x out"
                 raise InvalidSpec([Fault(pointer=name, detail=detail, found=found)])
         return _picture_sweep(view, trials, metrics, look)
     leader = None if view.best_trial is None else view.best_trial.trial_id
@@ -119,7 +119,7 @@ def _thinning(trials: int, metrics: Sequence[str], look: Look) -> Thinning:
 
 
 def _metrics_of(view: ExperimentView, wanted: Sequence[str]) -> Sequence[str]:
-    """The metrics that are wanted, all of which its trials record."""
+    """Return the metrics that are wanted, all of which its trials record."""
     spec = ExperimentSpec.model_validate(view.spec)
     rate_changes = spec.reduce_lr_on_plateau is not None
     recorded = recorded_metrics(spec.metrics, validated=spec.is_validated, rate_changes=rate_changes)
@@ -168,7 +168,7 @@ def _picture_sweep(
 
 
 def _points(history: History, metric: str) -> tuple[list[int], list[float]]:
-    """The epochs and the values of a metric, where it is finite."""
+    """Return the epochs and the values of a metric, where it is finite."""
     pairs = zip(history["epoch"], history.get(metric, []), strict=False)
     finite = [(int(epoch or 0), value) for epoch, value in pairs if isinstance(value, int | float)]
     return [epoch for epoch, _ in finite], [value for _, value in finite]

@@ -61,7 +61,7 @@ class ArtifactService:
         return Path(name)
 
     def predict(self, trained: TrialTable, body: bytes) -> resources.PredictView:
-        """Let a trial's network say something of rows; blocks.
+        """Predict rows with a trial's network; blocks.
 
         Args:
             trained: a trial that has weights.
@@ -78,7 +78,7 @@ class ArtifactService:
         return resources.PredictView(trial_id=trained.id, epoch=trained.artifact_epoch or 0, **answer)
 
     def find_trained(self, trial_id: str) -> TrialTable:
-        """A trial that has weights, or NotFoundError, or NoWeightsError."""
+        """Return a trial that has weights, or NotFoundError, or NoWeightsError."""
         with self.database.reading() as session:
             row = experiments.get_trial(session, trial_id, self.project)
         if row.artifact is None:

@@ -63,7 +63,8 @@ class Batch:
             except StopIteration:
                 return
             except InvalidJsonError as error:  # nothing that follows it can be made out
-                yield InvalidSpec([Fault(pointer="", detail=f"from here on this is no JSON that is accepted: {error}")])
+                detail = f"invalid JSON from this item on: {error}; later items were not read"
+                yield InvalidSpec([Fault(pointer="", detail=detail)])
                 return
             if number == MAX_ITEMS:
                 detail = f"a batch has at most {MAX_ITEMS:,} experiments; send this one and those after it in another"
@@ -84,10 +85,10 @@ class Batch:
         try:
             next(read_items(self.file, MAX_BODY_BYTES), None)
         except InvalidJsonError as error:
-            raise InvalidSpec([Fault(pointer="", detail=f"the body is no JSON that is accepted: {error}")]) from None
+            raise InvalidSpec([Fault(pointer="", detail=f"invalid JSON: {error}")]) from None
 
     def key_of(self, index: int) -> str | None:
-        """The idempotency key of one experiment of it."""
+        """Return the idempotency key of one experiment of it."""
         return None if self.idempotency_key is None else f"{self.idempotency_key}#{index}"
 
     def _lines(self) -> Iterator[Any]:
@@ -95,7 +96,7 @@ class Batch:
             try:
                 yield read_json(line)
             except InvalidJsonError as error:
-                yield InvalidSpec([Fault(pointer="", detail=f"the line is no JSON that is accepted: {error}")])
+                yield InvalidSpec([Fault(pointer="", detail=f"invalid JSON in this line: {error}")])
 
 
 def submit_each(service: Service, batch: Batch) -> Iterator[BatchItemView]:

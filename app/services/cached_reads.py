@@ -1,7 +1,6 @@
-"""Reads that are cheap to repeat: an answer is encoded once per version, and known by its version alone.
+"""Response cache: encoded answers by resource and version, with single-flight reads.
 
-Whoever asks for what has not changed costs one shared look-up of its version; however many ask at once for what has,
-it is read once.
+An unchanged resource costs one batched look-up of its version; a changed one is read once for all concurrent requests.
 """
 
 import asyncio
@@ -71,7 +70,7 @@ class AnswerCache:
         self._being_made: dict[tuple[Any, ...], asyncio.Task[CachedResponse]] = {}
 
     async def get(self, key: tuple[Any, ...], version: int, make: Callable[[], CachedResponse]) -> CachedResponse:
-        """The answer at this version or a later one; if it is not there, it is made, in a thread."""
+        """Return the answer at this version or a later one; if it is not there, it is made, in a thread."""
         kept = self._kept.get(key)
         if kept is not None and kept.version >= version:
             return kept
@@ -106,13 +105,13 @@ class Reading:
         return _seen_by(project, resource_id, known)
 
     async def wait(self, project: str, resource_id: str, version: int | None, seconds: float) -> ResourceVersion:
-        """The same, once it has left a version, or after some seconds; NotFoundError if it is gone.
+        """Wait until the version differs from the given one, or until a timeout; raises NotFoundError if it is gone.
 
         Args:
             project: who asks.
             resource_id: an experiment's or a trial's.
-            version: the one to be left; by default the one it is at now.
-            seconds: for how long to wait.
+            version: the version that the caller has. Default: the current one.
+            seconds: timeout.
         """
         now = await self.resource(project, resource_id)
         if version is None:
@@ -120,7 +119,7 @@ class Reading:
         return _seen_by(project, resource_id, await self._versions.wait(resource_id, version, seconds))
 
     async def experiment(self, project: str, experiment_id: str) -> CachedResponse:
-        """An experiment. What it waits for depends on which queues are served, so its ETag does too."""
+        """Return an experiment. What it waits for depends on which queues are served, so its ETag does too."""
         resource = await self.resource(project, experiment_id)
         served = self._service.known_served_queues()
         if served is None:
@@ -133,7 +132,7 @@ class Reading:
         return await self._cache.get(("experiment", experiment_id, served), resource.version, make)
 
     async def trials(self, project: str, experiment_id: str) -> CachedResponse:
-        """An experiment's trials."""
+        """Return an experiment's trials."""
         resource = await self.resource(project, experiment_id)
 
         def make() -> CachedResponse:
@@ -153,7 +152,7 @@ class Reading:
         return await self._cache.get(("comparison", experiment_id), resource.version, make)
 
     async def trial(self, project: str, trial_id: str) -> CachedResponse:
-        """A trial."""
+        """Return a trial."""
         resource = await self.resource(project, trial_id)
 
         def make() -> CachedResponse:
@@ -165,7 +164,7 @@ class Reading:
     async def experiment_history(
         self, project: str, experiment_id: str, after: int, *, points: int | None = None, as_csv: bool = False
     ) -> CachedResponse:
-        """The histories of an experiment's trials, or what was written after a version.
+        """Return the histories of an experiment's trials, or what was written after a version.
 
         Args:
             project: who asks.
@@ -193,7 +192,7 @@ class Reading:
     async def trial_history(
         self, project: str, trial_id: str, after: int, *, points: int | None = None, as_csv: bool = False
     ) -> CachedResponse:
-        """A trial's history, or its epochs later than one; see `experiment_history`."""
+        """Return a trial's history, or its epochs later than one; see `experiment_history`."""
         resource = await self.resource(project, trial_id)
 
         def make() -> CachedResponse:
@@ -229,12 +228,12 @@ class Reading:
 
 
 def etag_of(version: int) -> str:
-    """The ETag of a resource at a version."""
+    """Return the ETag of a resource at a version."""
     return f'W/"{version}"'
 
 
 def experiment_etag(version: int, served: frozenset[str]) -> str:
-    """The ETag of an experiment, whose answer says what it waits for, while some queues are served."""
+    """Return the ETag of an experiment, whose answer says what it waits for, while some queues are served."""
     return f'W/"{"-".join([str(version), *sorted(served)])}"'
 
 
@@ -249,5 +248,5 @@ def _json(view: resources.View) -> bytes:
 
 
 def _history_format(version: int, *, as_csv: bool) -> tuple[str, str]:
-    """The ETag and the media type of a history."""
+    """Return the ETag and the media type of a history."""
     return (f'W/"{version}-csv"', CSV) if as_csv else (etag_of(version), JSON)

@@ -136,7 +136,7 @@ class Datasets:
 
 
 def _read(file: Path, output: Path, upload: Upload, max_bytes: int) -> DatasetSchema:
-    """Let a file become numbers, in at most so many bytes, or InvalidSpec, or DiskFullError."""
+    """Convert an upload to arrays; raises InvalidSpec or DiskFullError."""
     answer = _ask_reader(
         {
             "file": str(file),
@@ -174,7 +174,7 @@ def _ask_reader(wanted: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidSpec([Fault(pointer="", detail=detail)]) from None
     if done.returncode != 0:
         _log.warning("upload_unreadable", status=done.returncode, stderr=done.stderr.decode(errors="replace")[-500:])
-        detail = f"the file could not be read as {wanted['format']}: its reader gave up; is it whole?"
+        detail = f"cannot parse the file as {wanted['format']}: the parser crashed; check that the upload is complete"
         raise InvalidSpec([Fault(pointer="", detail=detail)])
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer

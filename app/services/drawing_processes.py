@@ -34,7 +34,7 @@ class _Drawing:
     task: asyncio.Task[bytes] | None = None
 
     async def is_wanted(self) -> bool:
-        """True if a client still waits for it."""
+        """Return True if a client still waits for it."""
         for has_left in self.viewers:
             if not await has_left():
                 return True

@@ -69,7 +69,7 @@ class Service:
     _attendance: Attendance = field(default_factory=Attendance)
 
     def of(self, project: str, max_unended_trials: int | None = None) -> Self:
-        """The same service as another project sees it, and with how much work it may have at once."""
+        """Return the service of another project, with its quota of unfinished trials."""
         return replace(
             self,
             project=project,
@@ -88,7 +88,7 @@ class Service:
         return presentation.plan(spec, plan_experiment(spec, self.memory_bytes, known))
 
     def submission(self, spec: ExperimentSpec, idempotency_key: str | None = None) -> Submission:
-        """An experiment as it would be stored.
+        """Return an experiment as it would be stored.
 
         Raises:
             InvalidSpec: it cannot train.
@@ -122,7 +122,7 @@ class Service:
     def list_experiments(
         self, filters: Filters, limit: int, sort: Sort, after: Position | None
     ) -> tuple[list[resources.ExperimentSummaryView], Position | None]:
-        """A page of experiments, and where the next one begins, if there is one."""
+        """Return a page of experiments, and where the next one begins, if there is one."""
         with self.database.reading() as session:
             mine = replace(filters, project=self.project)
             rows = list_experiments(session, mine, limit=limit + 1, sort=sort, after=after)
@@ -153,7 +153,7 @@ class Service:
         return presentation.experiment(row, progress, unclaimed, served, best)
 
     def list_served_queues(self) -> frozenset[str]:
-        """The queues that some live worker serves; looked up once a second at most."""
+        """Return the queues that some live worker serves; looked up once a second at most."""
         known = self.known_served_queues()
         if known is None:
             with self.database.reading() as session:
@@ -163,12 +163,12 @@ class Service:
         return known
 
     def known_served_queues(self) -> frozenset[str] | None:
-        """The same, if it was looked up in the last second."""
+        """Return the served queues if they were looked up in the last second, otherwise None."""
         is_fresh = time.monotonic() - self._attendance.found_at <= ATTENDANCE_SECONDS
         return self._attendance.served if is_fresh else None
 
     def list_trials(self, experiment_id: str) -> tuple[list[resources.TrialSummaryView], int]:
-        """An experiment's trials and its version, or NotFoundError."""
+        """Return an experiment's trials and its version, or NotFoundError."""
         with self.database.reading() as session:
             row = experiments.get_experiment(session, experiment_id, self.project)
             cohorts = {cohort.id: cohort for cohort in experiments.list_cohorts(session, experiment_id)}
@@ -216,7 +216,7 @@ class Service:
             return self._cancel(session, row)
 
     def cancel_trial(self, trial_id: str) -> resources.CancelView:
-        """The same for one trial."""
+        """Cancel one trial."""
         with self.database.writing() as session:
             trial = experiments.get_trial(session, trial_id, self.project)
             return self._cancel(session, experiments.get_experiment(session, trial.experiment_id), trial_id)

@@ -121,7 +121,7 @@ class ExperimentHistory:
     about: ExperimentHistoryView
     """Everything but the trials."""
     trials: TrialHistories
-    """Those that have changed after the version given."""
+    """Trials that have changed after the version given."""
 
 
 def find_history(

@@ -47,7 +47,7 @@ def read_lines(file: IO[bytes], max_item_bytes: int, max_lines: int) -> Iterator
 
 
 def _watched(events: Iterator[tuple[str, Any]], max_item_bytes: int) -> Iterator[tuple[str, Any]]:
-    """The events of an array, with a look at each item's size, depth and keys."""
+    """Yield the events of an array, with a look at each item's size, depth and keys."""
     keys: list[set[str]] = []
     size = depth = 0
     for number, (event, value) in enumerate(events):

@@ -13,7 +13,7 @@ FULL_USAGE_CACHE_SECONDS = 1.0
 
 
 class KeptBytes:
-    """Finds whether a project keeps as much as it may."""
+    """Storage quotas of projects."""
 
     def __init__(self, database: Database, max_bytes: int) -> None:
         """Args: database: where it is counted; max_bytes: what a project may keep."""
@@ -22,11 +22,11 @@ class KeptBytes:
         """Stored bytes of each project, and when they were counted."""
 
     def find_fault(self, project: str) -> StorageQuotaError | None:
-        """Return why a project may submit nothing more, or None if it may."""
+        """Return the error if a project's storage quota is used up, otherwise None."""
         found, found_at = self._found.get(project, (0, float("-inf")))
-        believed_seconds = USAGE_CACHE_SECONDS if found < self.max_bytes else FULL_USAGE_CACHE_SECONDS
-        if time.monotonic() - found_at > believed_seconds:
+        ttl = USAGE_CACHE_SECONDS if found < self.max_bytes else FULL_USAGE_CACHE_SECONDS
+        if time.monotonic() - found_at > ttl:
             with self._database.reading() as session:
                 found = count_stored_bytes(session, project)
             self._found[project] = found, time.monotonic()
-        return StorageQuotaError(found, 1, self.max_bytes) if found >= self.max_bytes else None
+        return StorageQuotaError(found, 0, self.max_bytes) if found >= self.max_bytes else None

@@ -22,7 +22,7 @@ from models.sql.tables import CohortTable, ExperimentTable, TrialTable, WebhookT
 def experiment_summary(
     row: ExperimentTable, progress: Progress, unclaimed: Collection[str], served: Collection[str]
 ) -> resources.ExperimentSummaryView:
-    """An experiment in a list.
+    """Return an experiment in a list.
 
     Args:
         row: the experiment.
@@ -61,7 +61,7 @@ def experiment(
     served: Collection[str],
     best: TrialTable | None,
 ) -> resources.ExperimentView:
-    """An experiment; see `experiment_summary`."""
+    """Return an experiment; see `experiment_summary`."""
     summary = experiment_summary(row, progress, unclaimed, served)
     return resources.ExperimentView(
         **dict(summary), best_trial=None if best is None else _best_trial(best), spec=row.spec
@@ -71,7 +71,7 @@ def experiment(
 def submitted(
     spec: ExperimentSpec, planned: ExperimentPlan, accepted: Accepted, served: Collection[str]
 ) -> resources.ExperimentView:
-    """An experiment as it is stored: queued, at its first version."""
+    """Return an experiment as it is stored: queued, at its first version."""
     objective = resolved_objective(spec)
     row = ExperimentTable(
         id=accepted.experiment_id,
@@ -99,7 +99,7 @@ def _best_trial(row: TrialTable) -> resources.BestTrialView:
 
 
 def trial_summary(row: TrialTable, cohort: CohortTable) -> resources.TrialSummaryView:
-    """A trial in a list."""
+    """Return a trial in a list."""
     best = None
     if row.best_epoch is not None:
         best = resources.BestEpochView(epoch=row.best_epoch, metrics=row.best_metrics or {})
@@ -132,14 +132,14 @@ def trial_summary(row: TrialTable, cohort: CohortTable) -> resources.TrialSummar
 
 
 def trial(row: TrialTable, cohort: CohortTable) -> resources.TrialView:
-    """A trial."""
+    """Return a trial."""
     return resources.TrialView(
         **dict(trial_summary(row, cohort)), model_summary=row.model_summary, environment=row.environment, spec=row.spec
     )
 
 
 def trial_history(row: TrialTable | TrialPosition, epochs: Iterable[EpochRow]) -> resources.TrialHistoryView:
-    """A trial's history."""
+    """Return a trial's history."""
     return resources.TrialHistoryView(
         trial_id=row.id,
         number=row.number,
@@ -153,7 +153,7 @@ def trial_history(row: TrialTable | TrialPosition, epochs: Iterable[EpochRow]) -
 
 
 def experiment_history(row: ExperimentTable, progress: Progress) -> resources.ExperimentHistoryView:
-    """An experiment's history without those of its trials."""
+    """Return an experiment's history without those of its trials."""
     return resources.ExperimentHistoryView(
         experiment_id=row.id, state=experiment_state(progress.counts), version=row.version, trials=[]
     )
@@ -191,7 +191,7 @@ def _planned_cohort(spec: ExperimentSpec, cohort: FormedCohort) -> PlannedCohort
 
 
 def worker(row: WorkerTable, own_cohorts: Collection[str]) -> resources.WorkerView:
-    """A worker that is alive; of the cohorts it may train, those of one's own are shown."""
+    """Return a worker that is alive; of the cohorts it may train, those of one's own are shown."""
     return resources.WorkerView(
         id=row.id,
         host=row.host,

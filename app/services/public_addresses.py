@@ -16,7 +16,7 @@ _SPECIAL = [
 
 
 def is_public(text: str) -> bool:
-    """True for a global unicast address that embeds no other address."""
+    """Return True for a global unicast address that embeds no other address."""
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address) and address not in _IPV6_UNICAST:
         return False

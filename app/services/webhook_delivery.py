@@ -57,13 +57,13 @@ class Slots:
             return True
 
     def give_back(self, project: str, url: str) -> None:
-        """The delivery has ended."""
+        """Return the slot of a delivery that has ended."""
         with self._lock:
             self._taken.subtract(_slots_of(project, url).keys())
             self._taken = +self._taken
 
     def are_all_taken(self) -> bool:
-        """True if no slot is free."""
+        """Return True if no slot is free."""
         return self._taken[_ALL] >= AT_ONCE
 
 

@@ -31,7 +31,7 @@ def say(text: object, *, is_error: bool = False, ends_line: bool = True) -> None
 
 @contextlib.contextmanager
 def connected(url: str, key: str | None, *, patience: float = 2.0) -> Iterator["Client"]:
-    """A client; what goes wrong within the block becomes a sentence and an exit code."""
+    """Yield a client; what goes wrong within the block becomes a sentence and an exit code."""
     import httpx  # noqa: PLC0415
     from pydantic import ValidationError  # noqa: PLC0415
 
@@ -84,7 +84,7 @@ def refuse(message: str) -> NoReturn:
 
 
 def read_spec(file: Path) -> dict[str, Any]:
-    """A spec of a file, JSON or YAML.
+    """Return a spec of a file, JSON or YAML.
 
     Raises:
         UnreadableSpecError: there is no such file, or it holds none.

@@ -25,7 +25,7 @@ Curves = dict[str, list[float]]
 
 
 def sparkline(values: Sequence[float], width: int = _SPARKLINE_WIDTH) -> str:
-    """The last values as blocks from the lowest to the highest; what is not finite is a gap."""
+    """Return the last values as blocks from the lowest to the highest; what is not finite is a gap."""
     shown = list(values)[-width:]
     finite = [value for value in shown if math.isfinite(value)]
     if not finite:
@@ -47,7 +47,7 @@ def extend(curves: Curves, metric: str, trials: Sequence[TrialHistoryView]) -> N
 def watched(
     view: ExperimentSummaryView, trials: Mapping[str, TrialHistoryView], planned: Mapping[str, int], curves: Curves
 ) -> RenderableType:
-    """An experiment while it trains: a bar and a sparkline for each trial.
+    """Return an experiment while it trains: a bar and a sparkline for each trial.
 
     Args:
         view: the experiment.
@@ -105,7 +105,7 @@ def trials_table(trials: Sequence[TrialSummaryView], metric: str) -> Table:
 
 
 def history_table(view: ExperimentHistoryView) -> Table:
-    """A sparkline for each metric of each trial, with its first and its last value."""
+    """Return a sparkline for each metric of each trial, with its first and its last value."""
     table = _table("trial", "metric", "epochs", "first", "", "last")
     for trial in view.trials[:_TRIALS_AT_MOST]:
         for metric, column in trial.history.items():
@@ -121,7 +121,7 @@ def history_table(view: ExperimentHistoryView) -> Table:
 
 
 def comparison_table(found: ComparisonView) -> RenderableType:
-    """A comparison: its sentence, and the candidates, best first."""
+    """Return a comparison: its sentence, and the candidates, best first."""
     metric = found.objective.metric
     table = _table(
         "",

@@ -128,13 +128,13 @@ def get_experiment(experiment_id: str, version: int | None = None, wait: float =
 def list_experiments(
     limit: int, cursor: str | None, *, state: str | None, name: str | None, tag: str | None, dataset: str | None
 ) -> Call[ListView[ExperimentSummaryView]]:
-    """A page of experiments."""
+    """Return a page of experiments."""
     params = _given(limit=limit, cursor=cursor, state=state, name=name, tag=tag, dataset=dataset)
     return Call("GET", "/v1/experiments", _reader(ListView[ExperimentSummaryView]), params=params)
 
 
 def list_trials(experiment_id: str) -> Call[list[TrialSummaryView]]:
-    """An experiment's trials."""
+    """Return an experiment's trials."""
     return Call("GET", _experiment(experiment_id, "/trials"), _items(TrialSummaryView))
 
 
@@ -146,23 +146,23 @@ def get_trial(trial_id: str) -> Call[TrialView]:
 def get_experiment_history(
     experiment_id: str, after: int = 0, points: int | None = None
 ) -> Call[ExperimentHistoryView]:
-    """The histories of all trials, or what was written after a version."""
+    """Return the histories of all trials, or what was written after a version."""
     params = _given(after=after, points=points)
     return Call("GET", _experiment(experiment_id, "/history"), _reader(ExperimentHistoryView), params=params)
 
 
 def get_trial_history(trial_id: str) -> Call[TrialHistoryView]:
-    """A trial's history."""
+    """Return a trial's history."""
     return Call("GET", _trial(trial_id, "/history"), _reader(TrialHistoryView))
 
 
 def stream_csv(experiment_id: str) -> Call[None]:
-    """The histories of all trials as a table; how it is read is the client's to know."""
+    """Return the histories of all trials as a table; how it is read is the client's to know."""
     return Call("GET", _experiment(experiment_id, "/history"), lambda _: None, headers={"Accept": "text/csv"})
 
 
 def stream(experiment_id: str, after: int) -> Call[None]:
-    """An experiment's events; how they are read is the client's to know."""
+    """Return an experiment's events; how they are read is the client's to know."""
     return Call("GET", _experiment(experiment_id, "/events"), lambda _: None, headers={"Last-Event-ID": str(after)})
 
 
@@ -172,7 +172,7 @@ def compare(experiment_id: str) -> Call[ComparisonView]:
 
 
 def get_plot(experiment_id: str, metric: str | None, file_format: str, look: Mapping[str, str]) -> Call[bytes]:
-    """A picture of an experiment."""
+    """Return a picture of an experiment."""
     path = _experiment(experiment_id, f"/plot.{file_format}")
     return Call("GET", path, lambda response: response.content, params=_given(metric=metric, **look))
 
@@ -184,7 +184,7 @@ def predict(trial_id: str, rows: Sequence[Sequence[float | None]]) -> Call[Predi
 
 
 def get_artifact(trial_id: str) -> Call[bytes]:
-    """A trained network, as a `.keras` file."""
+    """Return a trained network, as a `.keras` file."""
     return Call("GET", _trial(trial_id, "/artifact"), lambda response: response.content, at_least_seconds=60)
 
 
@@ -214,7 +214,7 @@ def list_datasets() -> Call[list[DatasetSchema]]:
 
 
 def upload_dataset(file: Path, name: str, target: str | None, task: str) -> Call[DatasetSchema]:
-    """A table of one's own. The same again changes nothing."""
+    """Return a table of one's own. The same again changes nothing."""
     media_type = _MEDIA_TYPES.get(file.suffix.lower(), "application/octet-stream")
     return Call(
         "POST", "/v1/datasets", _reader(DatasetSchema), params=_given(name=name, target=target, task=task),

@@ -52,7 +52,7 @@ T = TypeVar("T")
 
 
 class AsyncClient:
-    """Speaks to one service; a context manager. What fails in passing is asked again."""
+    """HTTP client of one service; a context manager. Retries transient failures."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class AsyncClient:
         return await self._do(api_calls.submit(spec, idempotency_key))
 
     async def plan(self, spec: SpecLike) -> PlanView:
-        """Say what an experiment would be; stores nothing."""
+        """Return the plan of an experiment (dry run)."""
         return await self._do(api_calls.plan(spec))
 
     async def fit(  # noqa: PLR0913 - Keras's own arguments
@@ -274,11 +274,11 @@ class AsyncClient:
         return await self._do(api_calls.cancel(experiment_id))
 
     async def pause(self, experiment_id: str) -> ExperimentView:
-        """Begin nothing more of an experiment, and put back what runs at the end of its epoch."""
+        """Pause an experiment: running trials are requeued at the end of their epoch."""
         return await self._do(api_calls.pause(experiment_id))
 
     async def resume(self, experiment_id: str) -> ExperimentView:
-        """Let a paused experiment go on."""
+        """Resume a paused experiment."""
         return await self._do(api_calls.resume(experiment_id))
 
     async def delete(self, experiment_id: str) -> None:

@@ -118,7 +118,7 @@ def _write_parquet(metrics: Sequence[str], histories: Iterator[TrialHistoryView]
 
 
 def _write_events(trials: Sequence[TrialSummaryView], histories: Iterator[TrialHistoryView], folder: Path) -> None:
-    """A run a trial, with the tags of Keras's own TensorBoard callback: `epoch_loss` in train and in validation."""
+    """Write a run per trial, with the tags of Keras's TensorBoard callback: `epoch_loss` in train and validation."""
     from tensorboardX import SummaryWriter  # noqa: PLC0415 - only who writes it needs it
 
     ended = {trial.id: trial.finished_at or trial.created_at for trial in trials}
@@ -142,7 +142,7 @@ def _write_events(trials: Sequence[TrialSummaryView], histories: Iterator[TrialH
 def _log_to_mlflow(
     view: ExperimentView, trials: Sequence[TrialSummaryView], histories: Iterator[TrialHistoryView], url: str
 ) -> str:
-    """An MLflow experiment of the same name, and a run a trial; runs that have ended are left alone."""
+    """Create an MLflow experiment of the same name and a run per trial; runs that have ended are left alone."""
     with httpx.Client(base_url=url, timeout=60.0) as http:
         name = f"{view.name} ({view.id})"
         found = http.get(f"{_MLFLOW}/experiments/get-by-name", params={"experiment_name": name})

@@ -35,7 +35,7 @@ class FitView:
 def fit_spec(
     model: CompiledModel, dataset: str | Mapping[str, Any], fitting: Mapping[str, Any], seed: int, rest: dict[str, Any]
 ) -> dict[str, Any]:
-    """The spec of one trial.
+    """Return the spec of one trial.
 
     Args:
         model: compiled.

@@ -14,7 +14,7 @@ class CompiledModel(Protocol):
     name: str
 
     def to_json(self) -> str:
-        """The network as JSON."""
+        """Return the network as JSON."""
 
     def get_compile_config(self) -> dict[str, Any]:
         """Return the arguments of `compile`."""
@@ -41,7 +41,7 @@ _NAMES: Mapping[str, str] = {
 
 
 def spec_of(model: CompiledModel, dataset: str | Mapping[str, Any], **training: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
-    """The spec of an experiment that trains a model as its own `fit` would.
+    """Return the spec of an experiment that trains a model as its own `fit` would.
 
     Args:
         model: compiled, with what a spec can say.
@@ -56,7 +56,7 @@ def spec_of(model: CompiledModel, dataset: str | Mapping[str, Any], **training: 
         raise NotShippableError("compile the model first: model.compile(optimizer=…, loss=…, metrics=[…])")
     for key in ("loss_weights", "weighted_metrics"):
         if config.get(key):
-            raise NotShippableError(f"the model was compiled with {key}, which a spec has no word for")
+            raise NotShippableError(f"unsupported argument of model.compile: {key}; leave it out")
     spec = {
         "name": model.name,
         "dataset": {"name": dataset} if isinstance(dataset, str) else dict(dataset),
@@ -69,15 +69,15 @@ def spec_of(model: CompiledModel, dataset: str | Mapping[str, Any], **training: 
 
 
 def _document(serialized: Any) -> Any:  # noqa: ANN401 - JSON
-    """An optimizer, a schedule, a loss or a metric: a name alone, or a name and its options."""
+    """Return an optimizer, a schedule, a loss or a metric: a name alone, or a name and its options."""
     if isinstance(serialized, str):
         return _NAMES.get(_snake(serialized), _snake(serialized))
     if not isinstance(serialized, Mapping) or "class_name" not in serialized:
-        raise NotShippableError(f"the model was compiled with {serialized!r:.80}, which a spec has no word for")
+        raise NotShippableError(f"unsupported argument of model.compile: {serialized!r:.80}")
     if serialized["class_name"] == "function":  # its JSON does not tell Keras's own from one of the same name
         raise NotShippableError(f"give the name {serialized.get('config')!r} in the place of a function")
     if serialized.get("registered_name"):
-        raise NotShippableError(f"the model was compiled with a class of its own, {serialized['registered_name']!r}")
+        raise NotShippableError(f"unsupported custom class {serialized['registered_name']!r}; use one of Keras's own")
     config = serialized.get("config")
     name = _NAMES.get(_snake(serialized["class_name"]), _snake(serialized["class_name"]))
     options = {key: _option(key, value) for key, value in (config or {}).items() if not _is_without_effect(key, value)}

@@ -9,7 +9,7 @@ from tenacity import RetryCallState, retry_if_exception, stop_before_delay, wait
 from fittingroom.client.api_calls import ProblemError
 
 PASSING = frozenset({429, 502, 503, 504})
-"""Answers that may be another one soon."""
+"""HTTP statuses that are retried."""
 MAX_WAIT_SECONDS = 60.0
 PATIENCE_SECONDS = 60.0
 """Total retry time of a request, in seconds; a service restarts in less."""
@@ -20,10 +20,10 @@ _growing = wait_exponential_jitter(multiplier=0.2, max=5.0, jitter=0.2)
 
 
 def asking_again(patience: float) -> dict[str, Any]:
-    """Arguments for tenacity: for some seconds, ask again what failed in passing.
+    """Return tenacity's arguments: retry transient failures, with exponential backoff or as `Retry-After` says.
 
     Args:
-        patience: for how many; pauses grow, but for those that the service names itself.
+        patience: total retry time, in seconds.
     """
     return {
         "retry": retry_if_exception(_is_passing),

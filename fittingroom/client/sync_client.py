@@ -52,7 +52,7 @@ T = TypeVar("T")
 
 
 class Client:
-    """Speaks to one service; a context manager. What fails in passing is asked again."""
+    """HTTP client of one service; a context manager. Retries transient failures."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Client:
         return self._do(api_calls.submit(spec, idempotency_key))
 
     def plan(self, spec: SpecLike) -> PlanView:
-        """Say what an experiment would be; stores nothing."""
+        """Return the plan of an experiment (dry run)."""
         return self._do(api_calls.plan(spec))
 
     def fit(  # noqa: PLR0913 - Keras's own arguments
@@ -270,11 +270,11 @@ class Client:
         return self._do(api_calls.cancel(experiment_id))
 
     def pause(self, experiment_id: str) -> ExperimentView:
-        """Begin nothing more of an experiment, and put back what runs at the end of its epoch."""
+        """Pause an experiment: running trials are requeued at the end of their epoch."""
         return self._do(api_calls.pause(experiment_id))
 
     def resume(self, experiment_id: str) -> ExperimentView:
-        """Let a paused experiment go on."""
+        """Resume a paused experiment."""
         return self._do(api_calls.resume(experiment_id))
 
     def delete(self, experiment_id: str) -> None:

@@ -138,7 +138,7 @@ class _Training(Spec):
     def _no_metric_twice(cls, metrics: list[Metric]) -> list[Metric]:
         names = [metric.name for metric in metrics]
         if len(set(names)) < len(names):
-            raise ValueError(f"a metric stands twice in {names}; each name can be recorded once")
+            raise ValueError(f"duplicate metric in {names}; list each once")
         return metrics
 
 
@@ -194,7 +194,7 @@ class ExperimentSpec(_Training):
     @classmethod
     def _no_repeats(cls, values: list[Any]) -> list[Any]:
         if len(set(values)) < len(values):
-            raise ValueError(f"a value stands twice in {values}; name each once")
+            raise ValueError(f"duplicate value in {values}; list each once")
         return values
 
     @model_validator(mode="after")

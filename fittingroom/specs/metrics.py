@@ -99,7 +99,7 @@ def recorded_metrics(metrics: list[Metric], *, validated: bool, rate_changes: bo
 
 
 def is_better(value: float, best: float | None, direction: Direction) -> bool:
-    """True if a value is better than the best so far; NaN never is."""
+    """Return True if a value is better than the best so far; NaN never is."""
     if math.isnan(value):
         return False
     if best is None:

@@ -118,7 +118,7 @@ def _values_checker(kind: str, value: CoreSchema) -> Callable[[Space], Space]:
 def _refuse_wrong_order(kind: str, values: list[Any]) -> None:
     if kind == "choice":
         if len({repr(value) for value in values}) < len(values):
-            raise ValueError("a value stands twice; every value of a choice makes a trial, so name each once")
+            raise ValueError("duplicate value; every value of a choice makes a trial, so list each once")
         return
     low, high = values
     if kind == "log_uniform" and low <= 0:

@@ -56,7 +56,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def said_twice(key: str) -> str:
     """Return the message for a key that occurs twice in one object."""
-    return f"the key {key[:60]!r} stands twice in one object, so one of its values would be lost"
+    return f"duplicate key {key[:60]!r} in an object; give it once"
 
 
 def _refuse_constant(name: str) -> None:

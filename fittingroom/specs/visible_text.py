@@ -34,5 +34,5 @@ def invisible_fault(text: str) -> str | None:
 
 
 def visible(text: str) -> str:
-    r"""A text as a terminal may show it: what cannot be seen becomes an escape of JSON; line ends and tabs stay."""
+    r"""Return a text that is safe on a terminal: invisible characters as JSON escapes, but for line ends and tabs."""
     return _ESCAPED.sub(lambda found: json.dumps(found[0])[1:-1], text)

@@ -36,11 +36,11 @@ class Reaper(threading.Thread):
         celery: Celery,
         idle_queues: Callable[[Session], Collection[str]],
     ) -> None:
-        """Args: settings, database, the queue, and to which queues somebody listens who has nothing to do."""
+        """Args: settings, database, the Celery application, and a function that returns the queues of idle workers."""
         super().__init__(name="reaper", daemon=True)
         self._settings, self._database, self._celery = settings, database, celery
         self._idle_queues = idle_queues
-        self._tidied_at, self._rung_at = time.monotonic(), float("-inf")
+        self._tidied_at, self._notified_at = time.monotonic(), float("-inf")
         self._ending = threading.Event()
 
     def run(self) -> None:
@@ -63,14 +63,14 @@ class Reaper(threading.Thread):
             with self._database.writing() as session:
                 for cohort_id in transitions.mark_leases_lost(session, self._settings.max_faults):
                     _log.warning("lease_expired", cohort=cohort_id)
-        if time.monotonic() - self._rung_at < self._settings.resend_seconds:
+        if time.monotonic() - self._notified_at < self._settings.resend_seconds:
             return
         with self._database.reading() as session:
             queues = self._idle_queues(session)
             cohorts = list_waiting(session, queues, COHORTS_AT_ONCE) if queues else []
             listeners = worker_registry.count_listeners(session)
         if cohorts:
-            self._rung_at = time.monotonic()
+            self._notified_at = time.monotonic()
             publish(self._celery, cohorts, listeners)
 
     def end(self) -> None:

@@ -29,7 +29,9 @@ UPLOAD_TIME = dt.timedelta(hours=1)
 
 
 def tidy(database: Database, storage: Storage, settings: Settings) -> list[str]:
-    """Remove what is over. Safe to call from many processes at once. Returns a sentence for each thing removed.
+    """Delete expired experiments, orphaned files and old checkpoints; return a sentence for each.
+
+    Safe to call from many processes at once.
 
     Raises:
         DatabaseUnavailableError: the database does not answer.
@@ -148,7 +150,7 @@ def _forget_deletions(session: Session, older_than_seconds: float) -> list[str]:
 def _among(
     session: Session, column: InstrumentedAttribute[str], ids: set[str], *conditions: ColumnElement[bool]
 ) -> set[str]:
-    """Those of some ids that the database has."""
+    """Return the ids among some that the database has."""
     found: set[str] = set()
     ordered = sorted(ids)
     for start in range(0, len(ordered), 500):  # SQLite takes so many in one statement, and more

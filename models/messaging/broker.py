@@ -24,7 +24,7 @@ _log = structlog.get_logger()
 
 
 def create_celery(settings: Settings) -> Celery:
-    """The application, configured the same for those who send and those who work."""
+    """Return the application, configured the same for those who send and those who work."""
     TRANSPORT_ALIASES["filesystem"] = "models.messaging.folder_transport:FolderTransport"
     TRANSPORT_ALIASES["redis"] = TRANSPORT_ALIASES["rediss"] = "models.messaging.redis_transport:RedisTransport"
     url = settings.celery_broker_url

@@ -22,6 +22,6 @@ def queues_of(devices: Iterable[str], backend: str) -> list[str]:
 
 
 def parts_of(queue: str) -> tuple[str, str | None]:
-    """The device and the backend of a queue; no backend where any will do."""
+    """Return the device and the backend of a queue; no backend where any will do."""
     device, _, backend = queue.partition(_SEPARATOR)
     return device, backend or None

@@ -73,7 +73,7 @@ def _together(trial: SampledTrial) -> str:
 
 
 def _without_numbers(document: Any) -> Any:  # noqa: ANN401 - JSON
-    """The same with "a number" in the place of each; but 0 often means to Keras that a term is not there at all."""
+    """Return the document with "a number" in place of each number but 0, which to Keras often means no such term."""
     if isinstance(document, dict):
         return {key: _without_numbers(value) for key, value in document.items()}
     return "a number" if isinstance(document, float | int) and not isinstance(document, bool) and document else document

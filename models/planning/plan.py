@@ -50,7 +50,7 @@ def plan_experiment(
 
 
 def _with_content(spec: ExperimentSpec, datasets: Mapping[str, DatasetSchema]) -> ExperimentSpec:
-    """The same, each dataset that was uploaded known by its content: a name may stand for another one later."""
+    """Return the spec with the content hash of each uploaded dataset: its name may mean other content later."""
     dataset = spec.dataset
     if dataset.validation is not None:
         content = {"sha256": datasets[dataset.validation.name].sha256}

@@ -80,7 +80,7 @@ def sample(spec: ExperimentSpec) -> list[SampledTrial]:
 
 
 def _templates(spec: ExperimentSpec) -> list[_Template]:
-    """The template of each model."""
+    """Return the template of each model."""
     dumped = spec.model_dump(mode="json")
     shared = {key: dumped[key] for key in _SHARED} | {"objective": resolved_objective(spec).model_dump(mode="json")}
     models = dumped["models"] if dumped["models"] is not None else {None: dumped["model"]}
@@ -92,7 +92,7 @@ def _templates(spec: ExperimentSpec) -> list[_Template]:
 
 
 def resolved_objective(spec: ExperimentSpec) -> Objective:
-    """The objective with nothing left to guess."""
+    """Return the objective with nothing left to guess."""
     metric = "val_loss" if spec.is_validated else "loss"
     if spec.objective is not None:
         metric = spec.objective.metric
@@ -166,7 +166,7 @@ def _refuse_too_many(spec: ExperimentSpec, templates: list[_Template]) -> None:
         for path, space in spaces.items():
             if "uniform" in space or "log_uniform" in space:
                 place: Path = ("models", model_name, *path[1:]) if model_name and path[0] == "model" else path
-                detail = 'the grid lists every value, and this range has no end of them; use {"choice": […]}, or '
+                detail = 'the grid sampler cannot list a continuous range; use {"choice": […]}, or '
                 detail += '"sampler": {"name": "random", "trials": …}'
                 raise InvalidSpec([Fault(pointer=pointer(place), detail=detail, found=str(space))])
             sizes.append(
@@ -180,7 +180,7 @@ def _refuse_too_many(spec: ExperimentSpec, templates: list[_Template]) -> None:
 
 
 def _with_values(document: Any, values: dict[Path, Value], path: Path = ()) -> Any:  # noqa: ANN401 - JSON
-    """The document with a plain value in the place of each space."""
+    """Return the document with a plain value in the place of each space."""
     if path in values:
         return values[path]
     if isinstance(document, dict):

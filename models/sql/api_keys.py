@@ -85,7 +85,7 @@ def digest_of(key: str) -> str | None:
 
 
 def find_key(session: Session, digest: str) -> ApiKey | None:
-    """The key, if it is one and is neither expired nor revoked."""
+    """Return the key, if it is one and is neither expired nor revoked."""
     row = session.scalars(select(ApiKeyTable).where(ApiKeyTable.digest == digest, *_valid())).first()
     if row is None:
         return None
@@ -94,7 +94,7 @@ def find_key(session: Session, digest: str) -> ApiKey | None:
 
 
 def list_valid_ids(session: Session, ids: Collection[str]) -> set[str]:
-    """Those keys among some that are neither expired nor revoked."""
+    """Return the keys among some that are neither expired nor revoked."""
     return set(session.scalars(select(ApiKeyTable.id).where(ApiKeyTable.id.in_(ids), *_valid())))
 
 
@@ -104,7 +104,7 @@ def _valid() -> tuple[ColumnElement[bool], ...]:
 
 
 def is_key_needed(session: Session) -> bool:
-    """True if a key was ever created, revoked or not: from then on every request needs one."""
+    """Return True if a key was ever created, revoked or not: from then on every request needs one."""
     return session.scalar(select(ApiKeyTable.id).limit(1)) is not None
 
 

@@ -103,7 +103,7 @@ def request_resume(session: Session, experiment_id: str) -> list[WaitingCohort]:
 
 
 def is_paused(session: Session, experiment_id: str) -> bool:
-    """True if an experiment is paused."""
+    """Return True if an experiment is paused."""
     paused = exists().where(ExperimentTable.id == experiment_id, ExperimentTable.paused_at.is_not(None))
     return bool(session.scalar(select(paused)))
 

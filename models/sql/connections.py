@@ -69,7 +69,7 @@ def _postgresql_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "handle_error")
     def _on_error(context: ExceptionContext) -> None:
-        """The driver calls it an internal error, but it is a connection that was cut like any other."""
+        """Raise what the driver calls an internal error as a lost connection, which it is."""
         error = context.original_exception
         if getattr(error, "sqlstate", None) == _TOO_SILENT:
             raise OperationalError(context.statement, {}, error) from error

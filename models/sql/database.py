@@ -75,7 +75,7 @@ class Database:
     """One engine and the two ways to use it: reading, and writing in one transaction."""
 
     def __init__(self, location: str | Path) -> None:
-        """Connects to nothing yet.
+        """Set up without connecting.
 
         Args:
             location: SQLAlchemy's URL, `sqlite:///…` or `postgresql+psycopg://…`; or SQLite's file, whatever its name.
@@ -91,7 +91,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A session that sees one state of the database and changes nothing."""
+        """Yield a session that sees one state of the database and changes nothing."""
         with self._explained(), self._reading() as session:
             yield session
 
@@ -102,7 +102,7 @@ class Database:
             yield session
 
     def write(self, work: Callable[[Session], _Result], patience_seconds: float) -> _Result:
-        """The same for a function, which is called again where the database was out of reach, locked or full.
+        """Run a function in a writing session; retry it where the database is out of reach, locked or full.
 
         Args:
             work: must lead to the same when it is called twice: a connection may be cut after its commit.

@@ -29,19 +29,19 @@ def file_of(sha256: str) -> str:
 
 
 def names_in(dataset: Dataset) -> list[str]:
-    """The datasets that a spec names."""
+    """Return the datasets that a spec names."""
     return [dataset.name] if dataset.validation is None else [dataset.name, dataset.validation.name]
 
 
 def list_datasets(session: Session, project: str) -> Sequence[DatasetTable]:
-    """A project's datasets, by name."""
+    """Return a project's datasets, by name."""
     return session.scalars(
         select(DatasetTable).where(DatasetTable.project == project).order_by(DatasetTable.name)
     ).all()
 
 
 def find_datasets(session: Session, project: str, names: Iterable[str]) -> dict[str, DatasetTable]:
-    """Those of a project that have one of these names."""
+    """Return the datasets of a project with one of these names."""
     rows = session.scalars(
         select(DatasetTable).where(DatasetTable.project == project, DatasetTable.name.in_(list(names)))
     )
@@ -131,7 +131,7 @@ def delete_dataset(session: Session, project: str, name: str) -> None:
 
 
 def keep_datasets(session: Session, dataset_ids: Collection[str]) -> set[str]:
-    """Those of some datasets that are still there, and now stay until the transaction ends."""
+    """Return the datasets among some that still exist, and now stay until the transaction ends."""
     if not dataset_ids:
         return set()
     locked = select(DatasetTable.id).where(DatasetTable.id.in_(sorted(dataset_ids)))
@@ -139,7 +139,7 @@ def keep_datasets(session: Session, dataset_ids: Collection[str]) -> set[str]:
 
 
 def list_unknown(session: Session, hashes: Collection[str]) -> set[str]:
-    """Those of some hashes that no dataset has."""
+    """Return the hashes among some that no dataset has."""
     wanted = sorted(hashes)
     known: set[str] = set()
     for start in range(0, len(wanted), 500):

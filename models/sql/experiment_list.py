@@ -50,7 +50,7 @@ class Position:
 def list_experiments(
     session: Session, filters: Filters, *, limit: int, sort: Sort = "-created_at", after: Position | None = None
 ) -> Sequence[ExperimentTable]:
-    """A page of experiments, at most `limit` of them, behind `after`."""
+    """Return a page of experiments, at most `limit` of them, behind `after`."""
     column, is_descending = _COLUMNS[sort.removeprefix("-")], sort.startswith("-")
     keys = (column, ExperimentTable.id)
     query = _filtered(select(ExperimentTable), filters)

@@ -88,7 +88,7 @@ def get_progress(session: Session, experiment_ids: Sequence[str]) -> dict[str, P
 
 
 def get_best_trial(session: Session, experiment: ExperimentTable) -> TrialTable | None:
-    """The trial whose best epoch is the best of all; the first of equals; None before any epoch."""
+    """Return the trial whose best epoch is the best of all; the first of equals; None before any epoch."""
     value = TrialTable.best_value
     order = value.asc() if experiment.objective_direction == "minimize" else value.desc()
     return session.scalars(
@@ -100,7 +100,7 @@ def get_best_trial(session: Session, experiment: ExperimentTable) -> TrialTable 
 
 
 def list_trials(session: Session, experiment_id: str) -> Sequence[TrialTable]:
-    """An experiment's trials in the order of their numbers, without what is long and not in a list of them."""
+    """Return an experiment's trials in the order of their numbers, without what is long and not in a list of them."""
     long = defer(TrialTable.spec), defer(TrialTable.model_summary), defer(TrialTable.environment)
     return session.scalars(
         select(TrialTable).options(*long).where(TrialTable.experiment_id == experiment_id).order_by(TrialTable.number)
@@ -108,26 +108,26 @@ def list_trials(session: Session, experiment_id: str) -> Sequence[TrialTable]:
 
 
 def list_cohort_trials(session: Session, cohort_id: str) -> Sequence[TrialTable]:
-    """A cohort's trials in the order of their numbers."""
+    """Return a cohort's trials in the order of their numbers."""
     return session.scalars(
         select(TrialTable).where(TrialTable.cohort_id == cohort_id).order_by(TrialTable.number)
     ).all()
 
 
 def is_deleted(session: Session, experiment_id: str) -> bool:
-    """True if an experiment existed and was deleted."""
+    """Return True if an experiment existed and was deleted."""
     return session.get(DeletionTable, experiment_id) is not None
 
 
 def list_cohorts(session: Session, experiment_id: str) -> Sequence[CohortTable]:
-    """An experiment's cohorts in the order of their numbers."""
+    """Return an experiment's cohorts in the order of their numbers."""
     return session.scalars(
         select(CohortTable).where(CohortTable.experiment_id == experiment_id).order_by(CohortTable.number)
     ).all()
 
 
 def list_own_cohorts(session: Session, project: str, cohort_ids: Sequence[str]) -> set[str]:
-    """Those among some cohorts that are of a project."""
+    """Return the cohorts among some that belong to a project."""
     query = (
         select(CohortTable.id)
         .join(ExperimentTable, ExperimentTable.id == CohortTable.experiment_id)

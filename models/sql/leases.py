@@ -71,7 +71,7 @@ def renew_lease(session: Session, claim: Claim, lease_seconds: float) -> bool:
 
 
 def has_expired_leases(session: Session) -> bool:
-    """True if any lease has expired."""
+    """Return True if any lease has expired."""
     expired = select(CohortTable.id).where(CohortTable.finished_at.is_(None), CohortTable.lease_expires_at < clock())
     return session.scalar(expired.limit(1)) is not None
 

@@ -214,7 +214,7 @@ def _digest(spec: ExperimentSpec) -> str:
 
 
 def _find_keys(session: Session, submissions: Sequence[Submission]) -> dict[tuple[str, str | None], dict[str, Any]]:
-    """The keys of these submissions that were used before, in the time for which they are kept."""
+    """Return the keys of these submissions that were used before, in the time for which they are kept."""
     found: dict[tuple[str, str | None], dict[str, Any]] = {}
     keys = sorted({submission.idempotency_key for submission in submissions if submission.idempotency_key is not None})
     for start in range(0, len(keys), 500):

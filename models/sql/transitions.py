@@ -1,6 +1,6 @@
-"""The only hand that changes states: each function is one conditional change that says if it won.
+"""State transitions of trials: conditional updates, each of which returns whether it applied.
 
-What workers report and what befalls them stands here; `models.sql.client_requests` has what clients ask for.
+Only this module and `models.sql.client_requests`, which has the requests of clients, write states.
 """
 
 from collections.abc import Mapping, Sequence
@@ -81,18 +81,18 @@ def mark_claimed(session: Session, cohort_id: str, owner: str, lease_seconds: fl
 def mark_completed(
     session: Session, claim: Claim, trial_id: str, reason: StopReason, weights: KeptWeights = NO_WEIGHTS
 ) -> bool:
-    """A trial has trained to its end."""
+    """Mark a trial completed."""
     mine, values = TrialTable.id == trial_id, asdict(weights)
     return _end_held(session, claim, mine, TrialState.COMPLETED, stop_reason=reason, **values)
 
 
 def mark_cancelled(session: Session, claim: Claim, trial_ids: Sequence[str]) -> bool:
-    """Trials that were asked to stop have stopped."""
+    """Mark trials cancelled that were asked to stop and have stopped."""
     return _end_held(session, claim, TrialTable.id.in_(trial_ids), TrialState.CANCELLED)
 
 
 def mark_failed(session: Session, claim: Claim, fault: Mapping[str, str]) -> bool:
-    """All trials of the cohort that have not ended cannot be trained, for the fault given."""
+    """Mark all unfinished trials of a cohort failed, with a fault."""
     return _end_held(session, claim, TrialTable.cohort_id == claim.cohort_id, TrialState.FAILED, fault=dict(fault))
 
 
@@ -121,12 +121,12 @@ def mark_program(
 
 @change_under_claim
 def mark_released(session: Session, claim: Claim, version: int) -> None:
-    """The worker gives the cohort back politely; it will be trained by another one."""
+    """Requeue a cohort that its worker releases, without counting a fault."""
     _put_back(session, claim.cohort_id, version, faults=0)
 
 
 def requeue_orphaned(session: Session, unheld: Claim) -> bool:
-    """Trials run in a cohort that nobody holds, which no transition here leads to: they wait again."""
+    """Requeue trials that run in a cohort without a lease, a state that no transition here leads to."""
     version = lock_experiment(session, unheld.experiment_id)
     free = (
         CohortTable.id == unheld.cohort_id,
@@ -168,7 +168,7 @@ def mark_worker_lost(session: Session, worker_id: str, max_faults: int, how: str
 
 
 def list_cancel_requests(session: Session, claim: Claim) -> set[str]:
-    """The running trials of a cohort that were asked to stop."""
+    """Return the running trials of a cohort that were asked to stop."""
     return set(
         session.scalars(
             select(TrialTable.id).where(
@@ -201,7 +201,7 @@ def _end_held(
 
 
 def finish_cohorts(session: Session, which: ColumnElement[bool]) -> None:
-    """A cohort is finished when all its trials are."""
+    """Finish cohorts whose trials have all ended."""
     unended = select(literal(1)).where(TrialTable.cohort_id == CohortTable.id, TrialTable.state.not_in(TERMINAL))
     session.execute(
         update(CohortTable)

@@ -30,7 +30,7 @@ _PROJECTS, _COHORTS = 3, 3
 
 
 def find_next_cohorts(session: Session, queues: Collection[str]) -> list[str]:
-    """The cohorts that a worker which serves these queues is to try to claim, in this order."""
+    """Return the cohorts that a worker which serves these queues is to try to claim, in this order."""
     projects = _list_projects(session, queues)
     if len(projects) > 1:
         busy, served = _count_in_training(session, projects), _find_turns(session, projects)
@@ -61,7 +61,7 @@ def _list_projects(session: Session, queues: Collection[str]) -> list[str]:
 
 
 def list_waiting(session: Session, queues: Collection[str], limit: int) -> list[WaitingCohort]:
-    """Some of the cohorts that wait in these queues, the oldest first."""
+    """Return some of the cohorts that wait in these queues, the oldest first."""
     rows = session.execute(
         select(CohortTable.id, CohortTable.queue)
         .join(ExperimentTable, ExperimentTable.id == CohortTable.experiment_id)
@@ -73,7 +73,7 @@ def list_waiting(session: Session, queues: Collection[str], limit: int) -> list[
 
 
 def note_turn(session: Session, project: str) -> None:
-    """A project is served now."""
+    """Note that a project is served now."""
     # What there is no portable word for in SQLAlchemy; both databases say it the same way.
     insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     row: Any = insert(ProjectTurnTable).values(project=project, served_at=clock())
@@ -81,7 +81,7 @@ def note_turn(session: Session, project: str) -> None:
 
 
 def _is_unclaimed(queues: Collection[str]) -> tuple[ColumnElement[bool], ...]:
-    """The condition of the index `ix_cohorts_waiting`, and the queues."""
+    """Return the condition of the index `ix_cohorts_waiting`, and the queues."""
     return CohortTable.finished_at.is_(None), CohortTable.lease_owner.is_(None), CohortTable.queue.in_(queues)
 
 

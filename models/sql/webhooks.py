@@ -74,7 +74,7 @@ def claim_deliveries(session: Session, take: Callable[[str, str], bool]) -> list
 
 
 def are_deliveries_due(session: Session) -> bool:
-    """True if any delivery may be due: a cheap check before anything is locked."""
+    """Return True if any delivery may be due: a cheap check before anything is locked."""
     due = select(WebhookTable.experiment_id).where(
         WebhookTable.delivered_at.is_(None), WebhookTable.next_attempt_at <= clock()
     )

@@ -24,7 +24,7 @@ def list_workers(session: Session, *, seen_within_seconds: float = SEEN_SECONDS)
 
 
 def list_idle_queues(session: Session) -> set[str]:
-    """The queues to which some worker listens that is alive and trains nothing."""
+    """Return the queues to which some worker listens that is alive and trains nothing."""
     return {queue for worker in list_workers(session) if worker.cohort_id is None for queue in worker.queues}
 
 

@@ -58,7 +58,7 @@ def start(store: str, tmp_path: Path) -> Iterator[Callable[..., Service]]:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The machine's own browser, with nothing that asks the internet.
+    """Yield the machine's own browser, with nothing that asks the internet.
 
     A module's, as Playwright runs an event loop in this thread until it ends: no test beside it could have one.
     """
@@ -73,7 +73,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(chromium: Browser, service: Service) -> Iterator[Page]:
-    """A page that must ask nobody but the service, and meet no error."""
+    """Yield a page that must ask nobody but the service, and meet no error."""
     home = f"http://127.0.0.1:{service.port}"
     page = chromium.new_page(base_url=home, viewport={"width": 1280, "height": 900}, timezone_id="UTC", locale="en-GB")
     requested: list[str] = []

@@ -33,7 +33,7 @@ def draw_curves(client: Client) -> None:
 
 
 def photograph(service: Service) -> None:
-    """The dashboard with a sweep, as a person sees it."""
+    """Draw the dashboard with a sweep, as a person sees it."""
     sweep = example_documents()["learning_rates"] | {
         "name": "Titanic: which learning rate, three times each?",
         "dataset": {"name": "titanic", "standardize": True},

@@ -24,7 +24,7 @@ def free_port() -> int:
 
 
 def is_alive(process_id: int) -> bool:
-    """True if a process runs and is no zombie."""
+    """Return True if a process runs and is no zombie."""
     try:
         os.kill(process_id, 0)
         state = Path(f"/proc/{process_id}/stat")
@@ -101,7 +101,7 @@ class Service:
         self.client.close()
 
     def start_worker(self, *arguments: str, **settings: str) -> "subprocess.Popen[bytes]":
-        """A further worker over the same database and broker, with further settings."""
+        """Return a further worker over the same database and broker, with further settings."""
         with (self.folder / "worker.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "fittingroom", "worker", *arguments],

@@ -82,7 +82,7 @@ def test_every_answer_has_an_example_that_is_one(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("name", ["get_trial", "get_dataset", "predict", "submit_batch", "get_experiment_history"])
-def test_examples_have_what_answers_have(service: Service, name: str) -> None:
+def test_examples_have_the_keys_of_answers(service: Service, name: str) -> None:
     """`python -m tests.e2e.test_answer_examples` writes them anew."""
     written = json.loads(ANSWERS_FILE.read_text(encoding="utf-8"))[name]
     assert _keys(answers(service)[name]) == _keys(written)

@@ -24,7 +24,7 @@ FEW = {"epochs": 12, "validation_split": 0.3}
 
 
 def trained(service: Service, **changes: Any) -> dict[str, Any]:
-    """The one trial of an experiment that has completed."""
+    """Return the one trial of an experiment that has completed."""
     view = service.client.submit(document(**changes))
     assert service.client.wait(view.id, timeout=120).state == "completed"
     [trial] = service.client.list_trials(view.id)
@@ -72,7 +72,7 @@ def test_the_file_holds_the_best_epoch(service: Service, tmp_path: Path) -> None
     assert said["predictions"] == [str(row.argmax()) for row in np.array(expected)]
 
 
-def test_rows_are_taken_as_the_dataset_has_them(service: Service, tmp_path: Path) -> None:
+def test_predict_takes_rows_in_the_scale_of_the_dataset(service: Service, tmp_path: Path) -> None:
     """Standardized in the file as well as by `predict`; and a missing number is what it was in training."""
     trial = trained(service, model=layers(HIDDEN, {"type": "dense", "units": 1, "activation": "sigmoid"}),
                     loss="binary_crossentropy", fit=FEW)  # fmt: skip
@@ -112,7 +112,7 @@ def test_restore_best_weights_is_kept_as_keras_would(service: Service) -> None:
     assert trial["weights_epoch"] == 1 + int(np.argmin(history["loss"])) != trial["best_epoch"]["epoch"]
 
 
-def test_what_has_no_weights_says_why(service: Service) -> None:
+def test_artifact_of_a_trial_without_weights_is_409(service: Service) -> None:
     diverged = trained(service, optimizer={"name": "sgd", "learning_rate": 1e6}, loss="mse",
                        dataset={"name": "titanic"}, model=layers({"type": "dense", "units": 2}))  # fmt: skip
     assert (diverged["stop_reason"], diverged["weights_epoch"]) == ("diverged", None)

@@ -87,7 +87,7 @@ def test_an_exercise_is_submitted_by_the_form_and_its_curves_grow(page: Page) ->
     expect(page.locator(".sentence")).to_contain_text("leads")
 
 
-def test_the_form_says_what_is_wrong_at_its_field(page: Page) -> None:
+def test_form_shows_a_fault_at_its_field(page: Page) -> None:
     page.goto("/#/submit")
     page.get_by_label("Start from an exercise").select_option("validation")
     split = page.get_by_label("validation split")
@@ -101,7 +101,7 @@ def test_the_form_says_what_is_wrong_at_its_field(page: Page) -> None:
     expect(page.get_by_role("alert").get_by_text("not JSON")).to_be_visible()
 
 
-def test_what_is_typed_wrong_is_neither_sent_nor_lost(page: Page, service: Service) -> None:
+def test_invalid_input_is_neither_sent_nor_lost(page: Page, service: Service) -> None:
     page.goto("/#/submit")
     page.get_by_label("Start from an exercise").select_option("validation")
     page.get_by_label("name", exact=True).first.fill("not to be sent")
@@ -276,7 +276,7 @@ def test_chosen_experiments_stand_side_by_side(page: Page, service: Service) -> 
     expect(page.get_by_role("region", name="Candidates of")).to_have_count(3)
 
 
-def test_what_waits_says_why_and_can_be_cancelled(page: Page, service: Service) -> None:
+def test_queued_experiment_shows_its_reason_and_can_be_cancelled(page: Page, service: Service) -> None:
     view = service.client.submit(document(name="for a GPU", device="gpu"))
     page.goto(f"/#/experiments/{view.id}")
     expect(page.get_by_text("no live worker serves the device gpu")).to_be_visible()
@@ -289,7 +289,7 @@ def test_what_waits_says_why_and_can_be_cancelled(page: Page, service: Service) 
     expect(page.get_by_role("button", name="Cancel")).to_be_disabled()
 
 
-def test_the_list_is_live_and_says_what_is_missing(page: Page, service: Service) -> None:
+def test_list_updates_and_unknown_experiment_is_reported(page: Page, service: Service) -> None:
     page.goto("/")
     page.get_by_label("Tag").fill("live list")
     page.get_by_label("Tag").blur()

@@ -21,7 +21,7 @@ LONG = {"fit": {"epochs": 10_000, "validation_split": 0.3}}
 
 @pytest.fixture(scope="module")
 def ended(service: Service) -> dict[str, ExperimentView]:
-    """The six exercises, submitted together."""
+    """Return the six exercises, submitted together."""
     submitted = {name: service.client.submit(spec) for name, spec in example_documents().items()}
     return {name: service.client.wait(view.id, timeout=180) for name, view in submitted.items()}
 
@@ -99,7 +99,7 @@ def test_cancel_stops_a_running_trial(service: Service) -> None:
     assert 0 < ended.progress.epochs_completed < 10_000
 
 
-def test_work_for_a_gpu_waits_for_a_worker_that_serves_it(service: Service) -> None:
+def test_gpu_work_waits_for_a_gpu_worker(service: Service) -> None:
     view = service.client.submit(document(device="gpu"))
     time.sleep(1.5)
     waiting = service.client.get_experiment(view.id)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.e2e
 
 
 def table(rows: int, seed: int, *, gaps: bool) -> str:
-    """A number and a town that decide a price, and whether it is high."""
+    """Return a number and a town that decide a price, and whether it is high."""
     draw = random.Random(seed)  # noqa: S311
     text = io.StringIO()
     writer = csv.writer(text)

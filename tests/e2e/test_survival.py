@@ -73,7 +73,7 @@ def test_ctrl_c_leaves_no_process_and_no_work_behind(start: Callable[..., Servic
     assert [trial["epoch"] for trial in histories(again, running.id)] == [list(range(1, 2001))] * 2
 
 
-def test_a_killed_supervisor_takes_its_processes_with_it(start: Callable[..., Service]) -> None:
+def test_processes_end_with_a_killed_supervisor(start: Callable[..., Service]) -> None:
     service = start()
     service.wait_until_ready()
     workers = service.worker_processes()

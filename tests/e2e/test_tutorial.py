@@ -40,7 +40,7 @@ def run(text: str, service: Service, folder: Path) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with the examples and the environment of a checkout."""
+    """Return a folder with the examples and the environment of a checkout."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     (tmp_path / ".venv").symlink_to(sys.prefix)
     return tmp_path

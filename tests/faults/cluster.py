@@ -97,7 +97,7 @@ class Cluster:
         )
 
     def worker(self, fault: str = "none", **settings: str) -> "subprocess.Popen[bytes]":
-        """A worker that meets its fault."""
+        """Return a worker that meets its fault."""
         return self.start("-m", "tests.faults.worker", fault, **settings)
 
     @contextlib.contextmanager

@@ -10,7 +10,7 @@ from tests.faults.cluster import Cluster
 
 @pytest.fixture(scope="session")
 def cluster(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A service to break."""
+    """Yield a service to break."""
     url = create_postgres_database() if store == "postgresql" else None
     built = Cluster(tmp_path_factory.mktemp("cluster"), url)
     yield built
@@ -21,7 +21,7 @@ def cluster(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cl
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left_over(cluster: Cluster) -> Iterator[None]:
-    """A case's own workers end with it."""
+    """Yield a case's own workers end with it."""
     keep = {cluster.api.pid, cluster.rescuer.pid}
     yield
     for process in [process for process in cluster.processes if process.pid not in keep]:

@@ -84,7 +84,7 @@ def main() -> int:
 
 @contextlib.contextmanager
 def _small_disk() -> Iterator[Path]:
-    """A file system that can be filled, where this machine mounts one."""
+    """Yield a file system that can be filled, where this machine mounts one."""
     with tempfile.TemporaryDirectory(prefix="soak-") as name:
         command = ["/usr/bin/mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", name]
         is_mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
@@ -293,7 +293,7 @@ class Soak:
         return [f"an experiment waited for {turn} turns of others" for turn in turns if turn > MOST_TURNS_WAITED]
 
     def _grown(self) -> list[str]:
-        """Processes that have more memory at their end than in the middle of their life."""
+        """Return processes that have more memory at their end than in the middle of their life."""
         wrong = []
         for name, samples in self._ledger.memory.items():
             if len(samples) >= 40:  # shorter lives tell nothing

@@ -382,7 +382,7 @@ def test_a_loss_that_is_no_number(cluster: Cluster) -> None:
 POISONOUS = document(model=layers({"type": "dense", "units": 7}, DENSE_2))
 
 
-def test_poison_fails_with_what_is_known_and_others_go_on(cluster: Cluster) -> None:
+def test_poison_fails_with_its_last_fault_and_others_complete(cluster: Cluster) -> None:
     poisonous, healthy = cluster.client.submit(POISONOUS), cluster.client.submit(SWEEP)
     supervisor = cluster.start("-m", "tests.faults.supervised", "poison", FITTINGROOM_LEASE_SECONDS="60")
     assert cluster.client.wait(poisonous.id, timeout=300).state.value == "failed"
@@ -449,7 +449,7 @@ def test_a_worker_that_hangs_gives_its_cohort_back(cluster: Cluster, fault: str)
     cluster.assert_kept(view.id, attempts=2, faults=1)
 
 
-def test_a_deleted_experiment_whose_worker_still_runs(cluster: Cluster) -> None:
+def test_delete_of_an_experiment_with_a_running_worker(cluster: Cluster) -> None:
     doomed, other = cluster.client.submit(SWEEP), cluster.client.submit(SWEEP)
     worker = cluster.worker()
     until(lambda: cluster.storage.list_names(doomed.id))

@@ -114,7 +114,7 @@ def disk_full_on_checkpoint() -> None:
 
 
 def killed_after_an_artifact() -> None:
-    """The weights are on the disk; that the trial has completed was not written."""
+    """Die when the weights are on the disk, before the trial is marked completed."""
     from models.storage import Storage
 
     after(Storage, "write_file", die)
@@ -132,7 +132,7 @@ def disk_full_on_artifact() -> None:
 
 
 def disk_full_for_a_while() -> None:
-    """The first five attempts to write weights find no room."""
+    """Let the first five attempts to write weights find no room."""
     from models.storage import Storage
 
     def refuse() -> None:
@@ -157,7 +157,7 @@ def poison() -> None:
 
 
 def out_of_memory() -> None:
-    """The device has no memory left for networks that have 7 units."""
+    """Run out of device memory with networks that have 7 units."""
     import tensorflow as tf
 
     from workers.engines.fused.training import Training
@@ -179,7 +179,7 @@ def clock_an_hour_ahead() -> None:
 
 
 def endless_epoch() -> None:
-    """The third epoch never ends, and does not let go of the interpreter's signals."""
+    """Let the third epoch never end, and hold the interpreter's signals."""
     from workers.engines.fused.training import Training
     from workers.process import watchdog
 
@@ -199,14 +199,14 @@ def endless_compilation() -> None:
 
 
 def hangs_while_loading() -> None:
-    """The folder of the data is on a mount that does not answer."""
+    """Put the data folder on a mount that does not answer."""
     from workers import runner
 
     in_the_first_life(lambda: before(runner, "prepare", _hang))
 
 
 def hangs_while_saving() -> None:
-    """The storage takes what it is given and never answers."""
+    """Let the storage take what it is given and never answer."""
     from models.storage import Storage
     from workers.process import watchdog
 
@@ -215,7 +215,7 @@ def hangs_while_saving() -> None:
 
 
 def hangs_within_an_epoch() -> None:
-    """The device never answers, and nothing else limits the epoch."""
+    """Let the device never answer, with nothing else to limit the epoch."""
     from workers.engines.fused.training import Training
 
     in_the_first_life(lambda: before(Training, "_train_epoch", _hang, call=3))
@@ -292,7 +292,7 @@ def claim_lost_on_the_way() -> None:
 
 
 def none() -> None:
-    """A worker as it is."""
+    """Change nothing: a worker as it is."""
 
 
 FAULTS = {

@@ -47,7 +47,7 @@ def test_client_import_executes_nothing_of_the_current_folder(tmp_path: Path, pa
 
 @pytest.mark.parametrize("path", ["", "."])
 @pytest.mark.parametrize("command", [[COMMAND], [sys.executable, "-m", "fittingroom"]], ids=["command", "module"])
-def test_migrate_in_a_hostile_folder_executes_nothing_of_it(tmp_path: Path, path: str, command: list[str]) -> None:
+def test_migrate_in_a_hostile_folder_executes_no_file_there(tmp_path: Path, path: str, command: list[str]) -> None:
     folder = hostile_folder(tmp_path)
     migrated = run(*command, "migrate", cwd=folder, PYTHONPATH=path)
     assert migrated.returncode == 0, migrated.stderr
@@ -56,7 +56,7 @@ def test_migrate_in_a_hostile_folder_executes_nothing_of_it(tmp_path: Path, path
 
 
 @pytest.mark.parametrize("module", ["app.ingestion", "workers"])
-def test_child_process_in_a_hostile_folder_executes_nothing_of_it(
+def test_child_process_in_a_hostile_folder_executes_no_file_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str
 ) -> None:
     folder = hostile_folder(tmp_path)
@@ -68,7 +68,7 @@ def test_child_process_in_a_hostile_folder_executes_nothing_of_it(
     assert executed(folder) == []
 
 
-def test_service_commands_without_the_service_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_service_commands_without_the_service_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service_commands, "find_service", lambda: None)
     for name in service_commands.SERVICE_COMMANDS:
         ended = CliRunner().invoke(build(), [name, "--port", "1", "anything"])
@@ -83,7 +83,7 @@ def test_missing_commands_are_those_of_the_service() -> None:
     assert named | groups == set(service_commands.SERVICE_COMMANDS)
 
 
-def test_command_whose_libraries_are_missing_names_the_package(tmp_path: Path) -> None:
+def test_command_without_its_libraries_names_the_package(tmp_path: Path) -> None:
     code = "import sys; sys.modules['celery'] = None; sys.argv = ['fittingroom', 'api']\n"
     found = run(sys.executable, "-c", code + "from fittingroom.cli.main import main; main()", cwd=tmp_path)
     assert found.returncode == 1

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.stores
 
 @pytest.fixture
 def empty(store: str, tmp_path: Path) -> Iterator[Database]:
-    """A database with nothing in it."""
+    """Yield a database with nothing in it."""
     url = f"sqlite:///{tmp_path / 'empty.db'}" if store == "sqlite" else create_postgres_database()
     database = Database(url)
     yield database
@@ -41,7 +41,7 @@ def run(database: Database, command: str, *arguments: str) -> None:
         getattr(alembic.command, command)(config, *arguments)
 
 
-def test_empty_to_head_is_what_the_tables_say(empty: Database) -> None:
+def test_empty_to_head_equals_the_tables(empty: Database) -> None:
     empty.migrate()
     run(empty, "check")
     assert set(inspect(empty.engine).get_table_names()) == {*Base.metadata.tables, "alembic_version"}
@@ -91,7 +91,7 @@ def test_head_to_empty(empty: Database) -> None:
     assert inspect(empty.engine).get_table_names() == ["alembic_version"]
 
 
-def test_what_has_begun_stays_with_tensorflow(empty: Database) -> None:
+def test_migrated_experiment_that_has_begun_stays_with_tensorflow(empty: Database) -> None:
     """There was no other backend before 0006; cohorts that had not begun may go to any."""
     run(empty, "upgrade", "0005")
     experiment = (

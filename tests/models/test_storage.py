@@ -14,7 +14,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     return Storage(str(tmp_path / "files") if request.param == "folder" else f"memory://{uuid.uuid4().hex}/files")
 
 
-def test_what_is_written_is_listed_read_and_removed(storage: Storage) -> None:
+def test_written_file_is_listed_read_and_removed(storage: Storage) -> None:
     assert storage.list_names() == []
     for name in ("exp_1/checkpoints/coh_1/2.npz", "exp_1/checkpoints/coh_1/1.npz", "exp_2/a"):
         storage.write(name, name.encode())
@@ -36,7 +36,7 @@ def test_no_name_leads_out(storage: Storage, name: str) -> None:
         storage.write(name, b"x")
 
 
-def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_leaves_the_previous_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     storage = Storage(str(tmp_path))
     storage.write("a/b", b"before")
 

@@ -42,6 +42,6 @@ if "tensorflow" in OTHERS:
 
 @pytest.fixture(params=["graph", pytest.param("xla", marks=pytest.mark.nightly)])
 def compiler(request: pytest.FixtureRequest) -> str:
-    """The compiler of an engine's programs: what holds bit for bit holds with either."""
+    """Return the compiler of an engine's programs: what holds bit for bit holds with either."""
     name: str = request.param
     return name

@@ -19,7 +19,7 @@ def cut(dataset: Dataset, validation_split: float, form: TargetForm) -> Arrays:
 
 
 @pytest.mark.parametrize("name", ["titanic", "mnist-sample"])
-def test_the_numbers_are_what_the_schema_says(name: str) -> None:
+def test_numbers_match_the_schema(name: str) -> None:
     schema = BUILT_IN_DATASETS[name]
     x, labels = LOADERS[name]()
     assert x.shape == (schema.rows, schema.features)

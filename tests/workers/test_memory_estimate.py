@@ -32,7 +32,7 @@ def conv(filters: int, size: int = 3) -> dict[str, Any]:
 
 
 def network(layers: list[dict[str, Any]], batch: int, rows: int = 2_000, **changes: Any) -> dict[str, Any]:
-    """An experiment on digits."""
+    """Return an experiment on digits."""
     changes = {"optimizer": {"name": "adam"}} | changes
     return document(
         dataset={"name": "mnist-sample", "rows": rows}, model={"layers": [*layers, DENSE_10]},

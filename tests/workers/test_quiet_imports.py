@@ -34,7 +34,7 @@ def test_stderr_of_a_crash_during_imports_is_shown() -> None:
     assert done.stderr == "not compiled for this processor\n"
 
 
-def test_error_during_imports_is_shown_as_it_is() -> None:
+def test_error_during_imports_is_shown_unchanged() -> None:
     done = run("import no_such_package")
     assert done.returncode == 1
     assert "ModuleNotFoundError: No module named 'no_such_package'" in done.stderr

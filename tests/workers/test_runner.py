@@ -33,7 +33,7 @@ ENGINES: dict[str, Engine] = {"fused": fused_engine(), "reference": reference_en
 
 
 def runner_with(engine: str, settings: Settings, database: Database) -> Runner:
-    """A runner that trains everything with one of its engines."""
+    """Return a runner that trains everything with one of its engines."""
     runner = Runner(settings, database, "wrk_test", ["cpu:0"])
     runner.engines = dict.fromkeys(runner.engines, ENGINES[engine])
     return runner
@@ -41,7 +41,7 @@ def runner_with(engine: str, settings: Settings, database: Database) -> Runner:
 
 @pytest.fixture
 def engine() -> str:
-    """The engine that trains; tests of what both engines do otherwise name both."""
+    """Return the engine that trains; tests of what both engines do otherwise name both."""
     return "fused"
 
 
@@ -159,9 +159,7 @@ def test_a_worker_that_lost_its_lease_stops_and_writes_nothing_more(runner: Runn
 
 
 @pytest.mark.parametrize("engine", ["fused", "reference"])
-def test_cancel_of_running_trials_and_of_one_that_waits_its_turn(
-    runner: Runner, engine: str, database: Database
-) -> None:
+def test_cancel_of_running_and_of_queued_trials_of_a_cohort(runner: Runner, engine: str, database: Database) -> None:
     experiment_id, [message] = store_experiment(database, **SWEEP | {"fit": {"epochs": 5000, "validation_split": 0.3}})
 
     def cancel() -> None:
@@ -210,7 +208,7 @@ def test_a_trial_ends_with_the_epoch_that_reaches_its_time_limit(runner: Runner,
     ],
     ids=["usage", "database", "disk", "ours"],
 )
-def test_a_fault_is_given_to_whom_it_belongs(
+def test_fault_is_classified_as_usage_transient_or_fatal(
     runner: Runner, database: Database, error: Exception, state: str, kind: str | None
 ) -> None:
     experiment_id, [message] = store_experiment(database)
@@ -238,7 +236,7 @@ def test_a_worker_that_ends_takes_nothing_new(runner: Runner, database: Database
 
 @pytest.mark.slow
 @pytest.mark.backends
-def test_what_trained_it_is_recorded(settings: Settings, database: Database) -> None:
+def test_cohort_records_engine_and_program(settings: Settings, database: Database) -> None:
     runner = Runner(settings, database, "wrk_test", ["cpu:0"])
     programs = []
     for _ in range(2):
@@ -254,7 +252,7 @@ def test_what_trained_it_is_recorded(settings: Settings, database: Database) -> 
     assert programs[0]["compiler"] in ("xla", "graph")
 
 
-def test_what_an_engine_cannot_train_the_reference_engine_does(settings: Settings, database: Database) -> None:
+def test_reference_engine_trains_networks_that_fused_cannot(settings: Settings, database: Database) -> None:
     class Unable:
         name = "fused"
 
@@ -297,7 +295,7 @@ def test_a_cancel_that_comes_while_another_trial_ends(
     assert [epoch for number, epoch, _ in epochs(database, experiment_id) if number == long.number] == [1, 2, 3]
 
 
-def test_worker_with_a_fault_of_its_own_leaves_what_waits_to_others(runner: Runner, database: Database) -> None:
+def test_worker_with_a_fault_leaves_queued_work_to_others(runner: Runner, database: Database) -> None:
     """A full disk of one worker would use up the attempts of one cohort after the other."""
     stored = [store_experiment(database, name=f"number {number}") for number in range(3)]
 

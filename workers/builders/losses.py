@@ -15,5 +15,5 @@ _LOSSES: dict[str, type[keras.losses.Loss]] = {
 
 
 def build_loss(spec: Loss) -> keras.losses.Loss:
-    """The loss, averaged over the rows of a batch."""
+    """Return the loss, averaged over the rows of a batch."""
     return _LOSSES[spec.name](**{name: value for name, value in spec if name != "name"})

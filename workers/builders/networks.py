@@ -82,7 +82,7 @@ def _connected(
     layers: Sequence[keras.layers.Layer],
     wiring: Sequence[Sequence[int]],
 ) -> keras.Model:
-    """A network that is no chain."""
+    """Return a network that is no chain."""
     outputs = {INPUT_PLACE: first}
     for position, (layer, sources) in enumerate(zip(layers, wiring, strict=True)):
         taken = [outputs[source] for source in sources]

@@ -23,7 +23,7 @@ _SCHEDULES: dict[str, type[keras.optimizers.schedules.LearningRateSchedule]] = {
 
 
 def build_optimizer(spec: o.Optimizer) -> keras.optimizers.Optimizer:
-    """A fresh optimizer; what the spec leaves out is Keras's default."""
+    """Return a fresh optimizer; what the spec leaves out is Keras's default."""
     options: dict[str, Any] = {name: value for name, value in spec if name != "name" and value is not None}
     if isinstance(spec.learning_rate, o.ExponentialDecay | o.CosineDecay | o.PiecewiseConstantDecay):
         options["learning_rate"] = _build_schedule(spec.learning_rate)

@@ -36,7 +36,7 @@ class Numbers:
 
 
 def load(reference: DatasetReference, storage: Storage | None = None) -> Numbers:
-    """The numbers that a spec means.
+    """Return the numbers that a spec means.
 
     Args:
         reference: what the spec says.
@@ -64,7 +64,7 @@ def _read(storage: Storage, sha256: str) -> Numbers:
 
 
 def like(training: Numbers, other: Numbers) -> Numbers:
-    """The rows of a dataset with the features and class numbers of another one, by their names.
+    """Return the rows of a dataset with the features and class numbers of another one, by their names.
 
     What the other one has not is 0: a category, a mark, that does not occur.
     """

@@ -34,7 +34,7 @@ class Arrays:
     """(training rows,): how much each row counts in the training loss; None: 1 each."""
 
     def arrays(self) -> list[NDArray[Any]]:
-        """Those that are there, in order."""
+        """Return the arrays that are not None, in order."""
         given = (self.x, self.y, self.x_validation, self.y_validation, self.weight)
         return [array for array in given if array is not None]
 
@@ -146,7 +146,7 @@ class Engine(Protocol):
 
 
 def fitted(arrays: Mapping[str, NDArray[Any]], names: Sequence[str], like: Sequence[NDArray[Any]]) -> Weights:
-    """Some of a checkpoint's arrays, if they are what they must be.
+    """Return some of a checkpoint's arrays, if they are what they must be.
 
     Args:
         arrays: the checkpoint's.

@@ -10,6 +10,6 @@ _NORMALIZATIONS = {"batch_normalization", "layer_normalization"}
 
 
 def takes_long_in_xla(spec: TrialSpec) -> bool:
-    """True if XLA would compile for minutes where the plain graph is there in seconds."""
+    """Return True if XLA would compile for minutes where the plain graph is there in seconds."""
     found = sum(layer.type in _NORMALIZATIONS for layer in spec.model.layers)
     return found > MAX_XLA_NORMALIZATIONS

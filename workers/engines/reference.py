@@ -95,7 +95,7 @@ class ReferenceEngine:
         return build_compiled(spec, arrays.x.shape[1], jit_compile=compiler == "xla", **calls)
 
     def _faster_compiler(self, spec: TrialSpec, arrays: Arrays) -> str:
-        """The one that was found faster before, or else the one that is faster now on a few batches."""
+        """Return the compiler found faster before, or else the one that is faster now on a few batches."""
         if self._compilers is None or len(backend.COMPILERS) == 1:
             return backend.COMPILERS[0]
         if takes_long_in_xla(spec):
@@ -173,7 +173,7 @@ class _Order:
         """Batches per epoch; the last may be smaller."""
 
     def batch(self, number: int) -> NDArray[np.int64]:
-        """The rows of a batch, counted from 0."""
+        """Return the rows of a batch, counted from 0."""
         return self._rows[number * self._batch_size : (number + 1) * self._batch_size]
 
     def set_epoch(self, epoch: int) -> None:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 
 def permutation(seed: int, epoch: int, rows: int) -> NDArray[np.int64]:
-    """The order in which an epoch passes its rows.
+    """Return the order in which an epoch passes its rows.
 
     Counter-based (Philox, Salmon et al. 2011): it depends on the arguments alone and not on what was drawn before, so
     a trial that is resumed at any epoch sees the batches that an undisturbed one would have seen.

@@ -90,7 +90,7 @@ def _take(file: Path, locks: contextlib.ExitStack) -> bool:
 
 
 def _is_private(folder: Path) -> bool:
-    """True if the folder is there, no link, and only this user can write to it."""
+    """Return True if the folder is there, no link, and only this user can write to it."""
     try:
         found = folder.lstat()
     except OSError:

@@ -1,4 +1,4 @@
-"""A thread that ends what cannot end itself: an epoch that outlasts a limit, or the grace of a signal or a request.
+"""Watchdog thread: timeouts of epochs, time limits, and grace periods of signals and client requests.
 
 While an epoch is being computed Python runs none of its own signal handlers in the main thread; so this thread
 listens to the signals' wake-up pipe.
@@ -139,7 +139,7 @@ class Watchdog(threading.Thread):
             self._leave()
 
     def _watch_requests(self) -> None:
-        """Do what clients have asked for if no epoch ends within the grace: until then the engine does it better."""
+        """Carry out a cancel, pause or delete request if no epoch ends within the grace period."""
         claim = self._runner.claim
         if claim is None or time.monotonic() - self._looked_at < REQUEST_SECONDS:
             return

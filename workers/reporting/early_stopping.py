@@ -31,7 +31,7 @@ class Patience:
         return {"best": self._best, "wait": self._wait}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Know again what it had learned."""
+        """Restore what `state` returned."""
         self._best, self._wait = state["best"], state["wait"]
 
     def is_exhausted(self, epoch: int, metrics: Metrics) -> bool:

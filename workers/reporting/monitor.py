@@ -22,7 +22,7 @@ class Monitor:
         return metrics[self._metric]
 
     def is_improvement(self, value: float, reference: float | None) -> bool:
-        """True if a value is better than another, or there is no other."""
+        """Return True if a value is better than another, or there is no other."""
         if reference is None:
             return True
         # Keras compares as float32.

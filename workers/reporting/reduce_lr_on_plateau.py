@@ -35,7 +35,7 @@ class Plateau:
         }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Know again what it had learned."""
+        """Restore what `state` returned."""
         self.learning_rate, self._best = state["learning_rate"], state["best"]
         self._wait, self._cooling = state["wait"], state["cooling"]
 

@@ -53,7 +53,7 @@ class TrialWatch:
         return known | {name: rule.state() for name, rule in rules.items() if rule is not None}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Know again what it had learned."""
+        """Restore what `state` returned."""
         self._seconds, self._best, self.kept_epoch = state["seconds"], state["best"], state["kept_epoch"]
         if self._patience is not None:
             self._patience.restore(state["patience"])

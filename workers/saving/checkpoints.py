@@ -39,7 +39,7 @@ class SavedCohort:
 
 
 class Checkpoints:
-    """Those of one claimed cohort."""
+    """Checkpoints of one claimed cohort."""
 
     def __init__(self, storage: Storage, claim: Claim, backend: str) -> None:
         """Args: where files are kept, the claim, and Keras's backend: another one rounds otherwise."""
@@ -62,7 +62,7 @@ class Checkpoints:
             self._storage.remove(older)
 
     def newest_first(self, completed: Mapping[str, int]) -> Iterator[SavedCohort]:
-        """Those that can be read and that go no further than SQL does.
+        """Yield readable checkpoints that go no further than SQL does.
 
         Args:
             completed: how many epochs of each unended trial SQL has.

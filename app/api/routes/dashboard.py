@@ -23,7 +23,7 @@ def mount_dashboard(app: FastAPI) -> None:
 
 @router.get("/")
 async def dashboard() -> FileResponse:
-    """The dashboard's page."""
+    """Return the dashboard's page."""
     return FileResponse(
         STATIC / "index.html", headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"}
     )
@@ -31,7 +31,7 @@ async def dashboard() -> FileResponse:
 
 @router.get("/static/plotly.min.js")
 async def plotly() -> FileResponse:
-    """The chart library, as the package plotly ships it; found without importing that."""
+    """Return the chart library, as the package plotly ships it; found without importing that."""
     package = find_spec("plotly")
     if package is None or package.origin is None:
         raise RuntimeError("the package plotly is missing; pip install -e '.[api]'")

@@ -115,7 +115,7 @@ async def plot_trials(  # noqa: PLR0913 - a query's parameters
 
 
 def _several(name: str, text: str | None, at_most: int) -> list[str]:
-    """The words of a list with commas, each once."""
+    """Return the words of a list with commas, each once."""
     words = list(dict.fromkeys(word.strip() for word in (text or "").split(",") if word.strip()))
     if len(words) > at_most:
         refuse_parameter(name, text or "", f"at most {at_most}, with commas between; found {len(words)}")

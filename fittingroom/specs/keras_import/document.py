@@ -52,7 +52,7 @@ def _sequential(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _functional(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """The layers in an order in which each follows those it takes from."""
+    """Return the layers in an order in which each follows those it takes from."""
     waiting: dict[str, tuple[dict[str, Any], list[str]]] = {}
     inputs: dict[str, list[int]] = {}
     for place, layer in _layers(config, path):
@@ -116,7 +116,7 @@ def _input_shape(layer: Mapping[str, Any], path: Path) -> list[int]:
 
 
 def _sources(layer: Mapping[str, Any], path: Path) -> list[str]:
-    """The names of the layers that a layer takes from."""
+    """Return the names of the layers that a layer takes from."""
     place = (*path, "inbound_nodes")
     match layer.get("inbound_nodes"):
         case [{"args": [dict() as tensor], **rest}] if _is_empty(rest):

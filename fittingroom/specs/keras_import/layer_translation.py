@@ -109,10 +109,11 @@ def translate_layer(layer: Mapping[str, Any], path: Path) -> dict[str, Any]:
     name = layer.get("class_name")
     kind = _KINDS.get(name) if isinstance(name, str) else None
     if kind is None:
-        raise refusal((*path, "class_name"), name, f"this layer is not known here; known are: {', '.join(_KINDS)}")
+        raise refusal((*path, "class_name"), name, f"this layer is not supported; supported are: {', '.join(_KINDS)}")
     # Tuples: what a client sends may be anything, and a list cannot be looked up in a set.
     if layer.get("module") not in ("keras.layers", "keras") or layer.get("registered_name") not in (None, name):
-        raise refusal((*path, "module"), layer.get("module"), "expected keras.layers, and nothing registered")
+        detail = "expected a layer of the module keras.layers; custom layers are not supported"
+        raise refusal((*path, "module"), layer.get("module"), detail)
     config, place = object_at(layer.get("config"), (*path, "config")), (*path, "config")
     translated: dict[str, Any] = {"type": kind.type, **kind.added}
     for key, value in config.items():
@@ -132,14 +133,14 @@ def translate_layer(layer: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _moved(fault: Any, path: Path) -> InitErrorDetails:  # noqa: ANN401 - pydantic's dict
-    """A fault of our own layer, where it stands in the client's document."""
+    """Return a fault of our own layer, where it stands in the client's document."""
     place = tuple(part for part in fault["loc"][1:] if not str(part).startswith(("function-", "constrained-")))
     kind = PydanticCustomError("keras_option", "{message}", {"message": fault["msg"]})
     return InitErrorDetails(type=kind, loc=(*path, *place), input=fault["input"])
 
 
 def _value(key: str, value: Any, path: Path) -> Any:  # noqa: ANN401 - JSON
-    """An option in our words."""
+    """Return an option in our words."""
     if key.endswith("_initializer") and isinstance(value, dict):
         return _initializer(value, path)
     if key.endswith("_regularizer") and value is not None:
@@ -185,7 +186,7 @@ def check_dtype(value: Any, path: Path) -> None:  # noqa: ANN401 - JSON
 
 
 def object_at(value: Any, path: Path) -> dict[str, Any]:  # noqa: ANN401 - JSON
-    """A value that must be an object."""
+    """Return a value that must be an object."""
     if not isinstance(value, dict):
         raise refusal(path, value, "expected an object, as model.to_json() of Keras 3 gives it")
     return value

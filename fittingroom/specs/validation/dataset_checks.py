@@ -58,7 +58,7 @@ def _row_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
     if trained < 1 or (split and trained == rows):
         yield Fault(
             pointer="/fit/validation_split",
-            detail=f"of {rows} rows this leaves {trained} to train on and {rows - trained} to validate; both need one",
+            detail=f"this leaves {trained} training and {rows - trained} validation rows; each needs at least 1",
             found=str(split),
         )
 
@@ -82,12 +82,12 @@ def _difference(schema: DatasetSchema, other: DatasetSchema) -> str | None:
     if other.task != schema.task:
         return f"{schema.name} is for {schema.task}, and {other.name} for {other.task}"
     if unknown := [name for name in other.class_names if name not in schema.class_names]:
-        return f"{other.name} has the class {unknown[0]!r}, which {schema.name} has not"
+        return f"class {unknown[0]!r} of {other.name} is missing from {schema.name}"
     ours, theirs = ([(column.name, column.kind) for column in one.columns] for one in (schema, other))
     if missing := [name for name, kind in ours if (name, kind) not in theirs]:
-        return f"{other.name} has not the column {missing[0]!r} of {schema.name}, or of another kind"
+        return f"column {missing[0]!r} of {schema.name} is missing from {other.name}, or has another type"
     if added := [name for name, kind in theirs if (name, kind) not in ours]:
-        return f"{other.name} has the column {added[0]!r}, which {schema.name} has not; ignore it when uploading"
+        return f"{schema.name} has no column {added[0]!r}; upload {other.name} with ignore={added[0]}"
     if not ours and (other.features, other.feature_names) != (schema.features, schema.feature_names):
         return f"{other.name} has {other.features} features, and {schema.name} {schema.features}, or others"
     return None
@@ -105,4 +105,4 @@ def _class_weight_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterato
             detail = f"{schema.name} has {schema.classes} classes, numbered from 0 to {schema.classes - 1}"
             yield Fault(pointer=pointer(("fit", "class_weight", number)), detail=detail, found=number)
     if all(weights.get(str(number), 1.0) == 0 for number in range(schema.classes)):
-        yield Fault(pointer="/fit/class_weight", detail="every class counts 0, so there would be nothing to learn")
+        yield Fault(pointer="/fit/class_weight", detail="all weights are 0; give at least one a positive weight")

@@ -39,7 +39,7 @@ def wire(layers: list[l.Layer]) -> list[tuple[int, ...]]:
             raise DoesNotConnect(position, str(misfit)) from None
         if layer.name is not None:
             if layer.name in places:
-                raise DoesNotConnect(position, f"the name {layer.name!r} stands twice; give each layer one of its own")
+                raise DoesNotConnect(position, f"duplicate layer name {layer.name!r}; names must be unique")
             places[layer.name] = position
     used = {place for sources in wiring for place in sources}
     for position in range(len(layers) - 1):
@@ -49,7 +49,7 @@ def wire(layers: list[l.Layer]) -> list[tuple[int, ...]]:
 
 
 def _sources(layer: l.Layer, position: int, places: Mapping[str, int]) -> tuple[int, ...]:
-    """The positions of the layers that a layer takes from."""
+    """Return the positions of the layers that a layer takes from."""
     names = layer.inputs
     for name in names or ():
         if name not in places:
@@ -66,5 +66,5 @@ def _sources(layer: l.Layer, position: int, places: Mapping[str, int]) -> tuple[
 
 
 def is_chain(layers: list[l.Layer]) -> bool:
-    """True if the input of each layer is the layer before it, and nothing else."""
+    """Return True if the input of each layer is the layer before it, and nothing else."""
     return wire(layers) == [(position - 1,) for position in range(len(layers))]

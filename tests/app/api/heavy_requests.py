@@ -31,7 +31,7 @@ def spec(**changes: Any) -> bytes:
 
 
 def filled(start: bytes, piece: bytes, end: bytes, size: int = MAX_BODY_BYTES) -> bytes:
-    """A body of almost `size` bytes that repeats one piece."""
+    """Return a body of almost `size` bytes that repeats one piece."""
     return start + piece * ((size - len(start) - len(end)) // len(piece)) + end
 
 

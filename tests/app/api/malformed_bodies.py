@@ -152,13 +152,13 @@ BODIES: dict[str, Refused] = {
 
 
 def keras_json(**changes: Any) -> str:
-    """A spec with a network in Keras's JSON, one of whose layers is changed."""
+    """Return a spec with a network in Keras's JSON, one of whose layers is changed."""
     dense = {"module": "keras.layers", "class_name": "Dense", "config": {"units": 2}, "registered_name": None}
     return spec(model={"keras": {"class_name": "Sequential", "config": {"layers": [dense | changes]}}})
 
 
 def functional(*links: tuple[str, list[str]], outputs: Any = ("b", 0, 0), inputs: int = 1) -> str:
-    """A spec with a graph of dense layers, each by its name and what it takes from."""
+    """Return a spec with a graph of dense layers, each by its name and what it takes from."""
 
     def tensor(name: str) -> dict[str, Any]:
         return {"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, 0]}}
@@ -446,6 +446,6 @@ BODIES |= {f"a graph: {name}": row for name, row in GRAPHS.items()}
 
 
 def body_of(name: str) -> bytes:
-    """The bytes of a body, lone surrogates and all."""
+    """Return the bytes of a body, lone surrogates and all."""
     content, _, _ = BODIES[name]
     return content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content

@@ -26,13 +26,13 @@ from tests.serving import Clock, MakeKey, submit
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock by which keys are remembered."""
+    """Return the clock by which keys are remembered."""
     clock = Clock()
     monkeypatch.setattr("app.api.authentication.time", clock)
     return clock
 
 
-def test_from_the_first_key_on_nobody_gets_in_without(http: httpx.Client, make_key: MakeKey, clock: Clock) -> None:
+def test_request_without_a_key_is_401_once_a_key_exists(http: httpx.Client, make_key: MakeKey, clock: Clock) -> None:
     mine = submit(http)
     _, key = make_key(project="default")
     clock.advance(KEY_CACHE_SECONDS)
@@ -65,7 +65,7 @@ def test_a_project_sees_its_own_only(http: httpx.Client, make_key: MakeKey) -> N
     assert (seen["state"], seen["version"]) == ("queued", 1)
 
 
-def test_scopes_say_what_a_key_may(http: httpx.Client, make_key: MakeKey) -> None:
+def test_request_beyond_the_scope_of_a_key_is_403(http: httpx.Client, make_key: MakeKey) -> None:
     keys = {scope: make_key(scope)[1] for scope in ("read", "submit", "admin")}
     path = http.post("/v1/experiments", json=document(), headers=keys["submit"]).headers["location"]
     expected = {
@@ -82,9 +82,7 @@ def test_scopes_say_what_a_key_may(http: httpx.Client, make_key: MakeKey) -> Non
                 assert "scope" in answer.json()["detail"]
 
 
-def test_a_key_ends_when_it_expires_or_is_revoked(
-    http: httpx.Client, make_key: MakeKey, database: Database, clock: Clock
-) -> None:
+def test_expired_or_revoked_key_is_401(http: httpx.Client, make_key: MakeKey, database: Database, clock: Clock) -> None:
     short_id, short = make_key(expires_in_seconds=3_600.0)
     key_id, revoked = make_key()
     for key in (short, revoked):
@@ -122,7 +120,7 @@ def test_a_key_may_ask_so_often_and_have_so_much_to_do(http: httpx.Client, make_
     assert http.post("/v1/experiments", json=document(seeds=[0, 1]), headers=some).status_code == 202
 
 
-def test_many_submits_at_once_stay_within_what_a_key_may(http: httpx.Client, make_key: MakeKey) -> None:
+def test_concurrent_submits_stay_within_the_quota(http: httpx.Client, make_key: MakeKey) -> None:
     _, some = make_key(project="four", max_unended_trials=3)
     with ThreadPoolExecutor(25) as pool:
         answers = list(
@@ -132,7 +130,7 @@ def test_many_submits_at_once_stay_within_what_a_key_may(http: httpx.Client, mak
 
 
 @pytest.mark.stores
-def test_processes_that_store_at_once_stay_within_what_a_key_may(database_url: str, make_key: MakeKey) -> None:
+def test_concurrent_processes_stay_within_the_quota(database_url: str, make_key: MakeKey) -> None:
     """Each has a connection of its own, as several processes have."""
     make_key(project="four", max_unended_trials=3)
     validated = spec()
@@ -149,7 +147,7 @@ def test_processes_that_store_at_once_stay_within_what_a_key_may(database_url: s
         assert sum(pool.map(store, range(8))) == 3
 
 
-def test_who_waits_or_listens_is_let_go_when_the_key_is_revoked(
+def test_long_poll_and_stream_end_when_the_key_is_revoked(
     http: httpx.Client, make_key: MakeKey, database: Database
 ) -> None:
     key_id, key = make_key()
@@ -188,7 +186,7 @@ def test_who_waits_or_listens_is_let_go_when_the_key_is_revoked(
         assert others[1].result() == 200
 
 
-def test_who_begins_to_wait_while_keys_are_checked_goes_on(
+def test_long_poll_begun_during_a_key_check_continues(
     http: httpx.Client, make_key: MakeKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The check that is under way did not ask for the new one's key."""
@@ -203,7 +201,9 @@ def test_who_begins_to_wait_while_keys_are_checked_goes_on(
         assert set(pool.map(wait, range(400))) == {200}
 
 
-def test_what_is_trained_for_others_is_not_told(http: httpx.Client, make_key: MakeKey, database: Database) -> None:
+def test_workers_list_hides_cohorts_of_other_projects(
+    http: httpx.Client, make_key: MakeKey, database: Database
+) -> None:
     (_, one), (_, two) = make_key(), make_key(project="two")
     http.post("/v1/experiments", json=document(), headers=one).raise_for_status()
     with database.writing() as session:

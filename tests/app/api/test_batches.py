@@ -158,7 +158,7 @@ def test_an_empty_batch_is_one(http: httpx.Client) -> None:
         (b'["\xff"]', 0, "UTF"),
     ],
 )
-def test_what_is_no_json_ends_a_batch_where_it_stands(
+def test_invalid_json_ends_a_batch_at_its_position(
     http: httpx.Client, content: bytes, accepted: int, said: str
 ) -> None:
     answer = http.post("/v1/experiments/batch", content=content, headers={"Content-Type": "application/json"})
@@ -184,6 +184,6 @@ def test_other_media_types_are_refused(http: httpx.Client) -> None:
     assert "application/x-ndjson" in answer.json()["detail"]
 
 
-def test_an_item_that_is_refused_has_the_status_that_it_would_have_alone() -> None:
+def test_refused_item_has_the_status_of_a_single_submit() -> None:
     for error in (DatasetGoneError(), QuotaError(1, 2, 2), KeyReusedError("k", "exp_1"), DatabaseFullError("")):
         assert batches._answer(0, error).status == error.status  # noqa: SLF001 - a race that no request can win at will

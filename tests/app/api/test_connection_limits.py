@@ -66,7 +66,7 @@ def is_cut_off(connection: socket.socket) -> bool:
 
 @pytest.fixture
 def small_http(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
-    """A server in which three connections have room."""
+    """Yield a server in which three connections have room."""
     monkeypatch.setattr(connection_limits, "MAX_CONNECTIONS", 3)
     with served(settings) as http:
         yield http
@@ -151,7 +151,7 @@ def test_connection_over_the_limit_answers_503(small_http: httpx.Client) -> None
         pass
 
 
-def test_body_that_nobody_reads_ends_its_connection(shared_http: httpx.Client) -> None:
+def test_unread_body_ends_its_connection(shared_http: httpx.Client) -> None:
     """The answer comes first; who goes on sending is cut off, and who is done may ask again."""
     with connected(shared_http) as connection:
         connection.sendall(head("/nowhere", 10))
@@ -164,9 +164,7 @@ def test_body_that_nobody_reads_ends_its_connection(shared_http: httpx.Client) -
         assert is_cut_off(connection)
 
 
-def test_answer_that_nobody_reads_ends_its_connection(
-    shared_http: httpx.Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unread_answer_ends_its_connection(shared_http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection_limits, "UNREAD_SECONDS", 0.2)
     with connected(shared_http) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)

@@ -38,7 +38,7 @@ def upload(http: httpx.Client, content: str | bytes = PEOPLE, headers: dict[str,
 
 
 def test_upload_table_answers_typed_schema(http: httpx.Client) -> None:
-    answer = upload(http, description="who is who")
+    answer = upload(http, description="people by role")
     assert answer.status_code == 201, answer.text
     assert answer.headers["location"] == "/v1/datasets/people"
     schema = answer.json()
@@ -234,7 +234,7 @@ def test_a_project_sees_its_own(http: httpx.Client, make_key: MakeKey) -> None:
 
 
 @pytest.mark.usefixtures("reader_in_process")
-def test_what_is_in_use_stays(http: httpx.Client, database: Database, settings: Settings) -> None:
+def test_delete_of_a_dataset_in_use_is_refused(http: httpx.Client, database: Database, settings: Settings) -> None:
     upload(http)
     mine = submit(http, dataset={"name": "people"}, fit={"epochs": 1})
     refused = http.delete("/v1/datasets/people")
@@ -258,7 +258,7 @@ def test_what_is_in_use_stays(http: httpx.Client, database: Database, settings: 
 
 
 @pytest.mark.usefixtures("reader_in_process")
-def test_a_spec_can_say_which_content_it_means(http: httpx.Client) -> None:
+def test_spec_with_a_hash_pins_the_content_of_a_dataset(http: httpx.Client) -> None:
     sha256 = upload(http).json()["sha256"]
     mine = submit(http, dataset={"name": "people"}, fit={"epochs": 1})
     trial = http.get(f"/v1/experiments/{mine}/trials").json()["items"][0]["id"]
@@ -296,7 +296,7 @@ DATASETS: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.fixture(scope="module")
 def planning(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A server with the datasets `people` and `numbers`."""
+    """Yield a server with the datasets `people` and `numbers`."""
     folder = tmp_path_factory.mktemp("planning")
     database = shutil.copy(sqlite_template, folder / "planning.db")
     settings = Settings(data_dir=folder / "data", database_url=f"sqlite:///{database}")

@@ -54,7 +54,7 @@ def test_every_operation_is_described_and_documents_its_problems(shared_http: ht
     assert len(set(ids)) == len(ids)
 
 
-def test_every_field_of_the_spec_says_what_it_means(shared_http: httpx.Client) -> None:
+def test_every_field_of_the_spec_has_a_description(shared_http: httpx.Client) -> None:
     schemas = shared_http.get("/openapi.json").json()["components"]["schemas"]
     silent = [
         f"{name}.{field}"

@@ -106,7 +106,7 @@ def test_all_but_a_few_routes_ask_for_a_key(application_routes: list[APIRoute]) 
     assert len(application_routes) > 30
 
 
-def test_scopes_follow_from_what_a_route_does(places: list[Place]) -> None:
+def test_scope_of_a_route_follows_from_its_method(places: list[Place]) -> None:
     """Read changes nothing; permanent removal needs admin."""
     asking = {"/v1/experiments/plan", "/v1/trials/{trial_id}/predict"}
     for place in places:

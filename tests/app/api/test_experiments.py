@@ -29,7 +29,7 @@ def test_every_exercise_is_accepted(shared_http: httpx.Client, name: str) -> Non
     assert again.headers["etag"] == answer.headers["etag"]
 
 
-def test_a_plan_says_what_would_be_and_stores_nothing(http: httpx.Client) -> None:
+def test_plan_shows_trials_and_cohorts_and_stores_nothing(http: httpx.Client) -> None:
     plan = http.post("/v1/experiments/plan", json=example_documents()["wider_network"]).json()
     assert [trial["parameter_count"] for trial in plan["trials"]] == [242, 11_402]
     assert [cohort["trials"] for cohort in plan["cohorts"]] == [[1], [2]]
@@ -213,7 +213,7 @@ def test_a_rate_that_is_lowered_can_be_drawn_and_another_cannot(shared_http: htt
 
 
 @pytest.mark.stores
-def test_pause_resume_and_what_has_ended(http: httpx.Client) -> None:
+def test_pause_is_idempotent_and_409_after_the_end(http: httpx.Client) -> None:
     made = http.post("/v1/experiments", json=document()).json()
     place = f"/v1/experiments/{made['id']}"
     first, again = http.post(f"{place}/pause"), http.post(f"{place}/pause")

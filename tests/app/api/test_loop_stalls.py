@@ -57,13 +57,13 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """A server that asks for no key."""
+    """Yield a server that asks for no key."""
     yield from _serve(tmp_path_factory.mktemp("open"))
 
 
 @pytest.fixture(scope="module")
 def watched_with_keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """A server that asks for a key."""
+    """Yield a server that asks for a key."""
     folder = tmp_path_factory.mktemp("closed")
     for watched in _serve(folder):
         database = Database(Settings(data_dir=folder / "data").database_location)

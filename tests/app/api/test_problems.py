@@ -111,7 +111,7 @@ def test_an_error_of_our_own_shows_no_traceback(shared_http: httpx.Client, monke
     assert "secret" not in answer.text
 
 
-def test_a_database_without_tables_says_what_to_run(tmp_path: Path) -> None:
+def test_database_without_tables_names_the_migrate_command(tmp_path: Path) -> None:
     with served(Settings(data_dir=tmp_path)) as http:
         for answer in (http.get("/readyz"), http.get("/v1/experiments"), http.post("/v1/experiments", json=document())):
             assert answer.status_code == 503

@@ -23,7 +23,7 @@ MAX_BYTES = 100_000
 
 @pytest.fixture
 def small(settings: Settings, database_url: str) -> Iterator[httpx.Client]:
-    """A service whose projects may keep little."""
+    """Yield a service whose projects may keep little."""
     changed = Settings(data_dir=settings.data_dir, database_url=database_url, max_project_bytes=MAX_BYTES)
     with reading_in_process(), served(changed) as http:
         yield http
@@ -59,7 +59,7 @@ def test_usage_counts_datasets_weights_and_trials(small: httpx.Client, database:
     assert stored(small) == 4 * parameters
 
 
-def test_upload_beyond_what_a_project_may_keep_is_refused(small: httpx.Client, make_key: MakeKey) -> None:
+def test_upload_beyond_the_storage_quota_is_refused(small: httpx.Client, make_key: MakeKey) -> None:
     (_, one), (_, two) = make_key(scope="admin"), make_key(project="two")
     assert upload(small, "first", 1_500, one).status_code == 201
     before = stored(small, one)

@@ -90,7 +90,7 @@ def test_own_page_may_change_things(shared_http: httpx.Client) -> None:
         assert shared_http.post("/v1/experiments/plan", json=document(), headers=headers).status_code == 200
 
 
-def test_every_answer_says_what_a_browser_may_do(shared_http: httpx.Client) -> None:
+def test_every_answer_has_security_headers(shared_http: httpx.Client) -> None:
     experiment_id = submit(shared_http)
     shared_http.post(f"/v1/experiments/{experiment_id}/cancel").raise_for_status()
     answers = [

@@ -83,7 +83,7 @@ def test_significant_difference_is_in_the_sentence() -> None:
     assert versus.seeds_needed is None
 
 
-def test_pairing_by_seed_sees_what_the_means_hide() -> None:
+def test_pairing_by_seed_finds_a_difference_hidden_in_the_means() -> None:
     """The seeds differ far more than the candidates do."""
     seeds = [0.1, 0.5, 0.9, 0.3, 0.7]
     shifts = [0.010, 0.011, 0.009, 0.010, 0.012]
@@ -93,7 +93,7 @@ def test_pairing_by_seed_sees_what_the_means_hide() -> None:
     assert versus.is_significant
 
 
-def test_one_seed_shows_nothing_and_says_what_would() -> None:
+def test_one_seed_is_not_significant_and_asks_for_more_seeds() -> None:
     found = compared(a=[0.5], b=[0.6])
     assert '"seeds": [0, 1, 2, 3, 4]' in found.sentence
     versus = found.candidates[1].against_leader
@@ -121,7 +121,7 @@ def test_sentences(values: dict[str, list[Any]], says: str) -> None:
     assert says in compared(**values).sentence
 
 
-def test_what_stands_beside_the_ranking() -> None:
+def test_candidate_has_gap_and_costs() -> None:
     both = [
         trial(4, "a", 0, {"val_loss": 0.5, "loss": 0.4, "accuracy": 0.8}, training_seconds=1.0, parameter_count=70),
         trial(6, "a", 1, {"val_loss": 0.6, "loss": 0.4, "accuracy": 0.8}, training_seconds=3.0, parameter_count=70),
@@ -190,7 +190,7 @@ def test_among_many_candidates_that_are_equal_one_in_twenty_experiments_shows_a_
     assert shown / 300 <= 0.06
 
 
-def test_so_many_seeds_as_are_advised_show_it_in_four_of_five() -> None:
+def test_advised_number_of_seeds_has_80_percent_power() -> None:
     draw = np.random.default_rng(2)
     few = draw.normal(0, 1, 6)
     few = 0.8 * (few - few.mean()) / few.std(ddof=1) + 0.4  # an effect of exactly half a deviation
@@ -229,7 +229,7 @@ def test_a_value_that_was_drawn_twice_tells_nothing_twice() -> None:
     assert [candidate.trials for candidate in again.candidates] == [3, 3]
 
 
-def test_what_has_not_ended_shows_nothing_yet() -> None:
+def test_candidate_with_unfinished_trials_is_not_significant() -> None:
     leader = [trial(seed + 1, "a", seed, {"val_loss": 0.5 + seed / 100}) for seed in range(5)]
     other = [trial(seed + 6, "b", seed, {"val_loss": 0.9 + seed / 90}, state=TrialState.RUNNING) for seed in range(5)]
     found = compare(LOSS, [*leader, *other])
@@ -238,7 +238,7 @@ def test_what_has_not_ended_shows_nothing_yet() -> None:
     assert [candidate.unended for candidate in found.candidates] == [0, 5]
 
 
-def test_what_was_cut_off_is_not_compared() -> None:
+def test_cancelled_and_failed_trials_are_not_compared() -> None:
     done = [trial(seed + 1, "a", seed, {"val_loss": 0.5}) for seed in range(2)]
     cut = [
         trial(3, "a", 2, {"val_loss": 0.9}, state=TrialState.CANCELLED),
@@ -249,7 +249,7 @@ def test_what_was_cut_off_is_not_compared() -> None:
     assert "2 trials have no finite value, or did not complete" in found.sentence
 
 
-def test_over_http_it_is_the_best_epoch_that_counts(shared_http: httpx.Client, shared_database: Database) -> None:
+def test_comparison_over_http_uses_best_epochs(shared_http: httpx.Client, shared_database: Database) -> None:
     rates = {"name": "sgd", "learning_rate": {"choice": [0.01, 0.1]}}
     experiment_id = submit(shared_http, optimizer=rates, seeds=[0, 1, 2])
     path = f"/v1/experiments/{experiment_id}/comparison"

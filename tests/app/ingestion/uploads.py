@@ -41,7 +41,7 @@ def npz(**arrays: Any) -> bytes:
 
 
 def member(name: str, content: bytes) -> bytes:
-    """An archive with one member."""
+    """Return an archive with one member."""
 
     def write(file: io.BytesIO) -> None:
         with zipfile.ZipFile(file, "w") as archive:
@@ -51,13 +51,13 @@ def member(name: str, content: bytes) -> bytes:
 
 
 def header(text: str, *, payload: bytes = b"") -> bytes:
-    """A .npy file with a header of one's own."""
+    """Return a .npy file with a header of one's own."""
     line = text.encode() + b"\n"
     return b"\x93NUMPY\x01\x00" + len(line).to_bytes(2, "little") + line + payload
 
 
 def declared_bomb() -> bytes:
-    """An archive whose directory declares a member of 4 GB, of which a megabyte is there."""
+    """Return an archive whose directory declares a member of 4 GB, of which a megabyte is there."""
     rows = header("{'descr': '<f4', 'fortran_order': False, 'shape': (600000, 1000), }", payload=bytes(1_000_000))
     archive = bytearray(member("x.npy", rows))
     directory = archive.rindex(b"PK\x01\x02")
@@ -66,7 +66,7 @@ def declared_bomb() -> bytes:
 
 
 def true_bomb() -> bytes:
-    """An archive with a member that unpacks to 2.4 GB."""
+    """Return an archive with a member that unpacks to 2.4 GB."""
 
     def write(file: io.BytesIO) -> None:
         with (

@@ -20,7 +20,7 @@ RATES = {"optimizer": {"name": "sgd", "learning_rate": {"choice": [0.001, 0.01, 
 
 @pytest.fixture(scope="module")
 def trained(shared_http: httpx.Client, shared_database: Database) -> str:
-    """A sweep of three rates with two seeds each, trained."""
+    """Return a sweep of three rates with two seeds each, trained."""
     experiment_id = submit(shared_http, **RATES)
     train(shared_database, experiment_id, {n: [1.0 / n, 0.9 / n, 0.95 / n] for n in range(1, 7)})
     return experiment_id
@@ -28,7 +28,7 @@ def trained(shared_http: httpx.Client, shared_database: Database) -> str:
 
 @pytest.fixture(scope="module")
 def plain(shared_http: httpx.Client, trained: str) -> bytes:
-    """The experiment's picture without any option."""
+    """Return the experiment's picture without any option."""
     return shared_http.get(f"/v1/experiments/{trained}/plot.svg").content
 
 
@@ -82,7 +82,7 @@ def test_each_look_is_a_picture_of_its_own(
     ],
     ids=str,
 )
-def test_what_cannot_be_drawn_is_refused(
+def test_draw_with_unsupported_options_is_refused(
     shared_http: httpx.Client, trained: str, query: dict[str, str], names: str
 ) -> None:
     answer = shared_http.get(f"/v1/experiments/{trained}/plot.svg", params=query)

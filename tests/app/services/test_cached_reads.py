@@ -25,7 +25,9 @@ from tests.serving import later, served, submit
 from tests.training import Writer
 
 
-def test_what_has_not_changed_is_304_and_what_has_is_not(shared_http: httpx.Client, shared_database: Database) -> None:
+def test_get_with_current_etag_is_304_and_with_old_etag_200(
+    shared_http: httpx.Client, shared_database: Database
+) -> None:
     experiment_id = submit(shared_http)
     writer = Writer(shared_database, experiment_id)
     trial_id = writer.trials[0].id
@@ -74,7 +76,7 @@ def test_a_long_poll_wakes_when_an_epoch_is_written(shared_http: httpx.Client, s
     assert [trial["history"]["epoch"] for trial in answer["trials"]] == [[3]]
 
 
-def test_a_long_poll_without_news_answers_what_there_is(shared_http: httpx.Client) -> None:
+def test_long_poll_without_a_change_answers_the_current_version(shared_http: httpx.Client) -> None:
     path = f"/v1/experiments/{submit(shared_http)}"
     first = shared_http.get(path)
     started = time.monotonic()
@@ -86,7 +88,7 @@ def test_a_long_poll_without_news_answers_what_there_is(shared_http: httpx.Clien
     assert shared_http.get(path, params={"wait": 61}).status_code == 422
 
 
-def test_who_waits_for_what_is_deleted_is_told(shared_http: httpx.Client) -> None:
+def test_long_poll_of_a_deleted_experiment_is_404(shared_http: httpx.Client) -> None:
     path = f"/v1/experiments/{submit(shared_http)}"
     with later(0.2, lambda: httpx.delete(shared_http.base_url.join(path))):
         assert shared_http.get(path, params={"wait": 20}).status_code == 404
@@ -103,7 +105,7 @@ def events_in(lines: Iterator[str]) -> Iterator[dict[str, str]]:
             event = {}
 
 
-def test_events_are_resumed_where_they_were_lost(shared_http: httpx.Client, shared_database: Database) -> None:
+def test_events_resume_after_last_event_id(shared_http: httpx.Client, shared_database: Database) -> None:
     experiment_id = submit(shared_http, **SWEEP)
     writer = Writer(shared_database, experiment_id)
     path = f"/v1/experiments/{experiment_id}/events"
@@ -129,9 +131,7 @@ def test_events_are_resumed_where_they_were_lost(shared_http: httpx.Client, shar
     assert shared_http.get(path, headers={"Last-Event-ID": "x"}).status_code == 422
 
 
-def test_a_stream_is_not_cut_when_the_process_is_told_to_end(
-    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stream_is_not_cut_at_sigterm(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "app.services.version_watcher.TICK_SECONDS", 1.0
     )  # the library has heard of the end before we let go
@@ -148,7 +148,7 @@ def test_a_stream_is_not_cut_when_the_process_is_told_to_end(
             assert [line for line in lines if line.startswith("event")] == []
 
 
-def test_a_thousand_who_ask_or_wait_share_their_queries(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_versions_of_a_thousand_callers_share_queries(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [store_experiment(database)[0] for _ in range(20)]
     versions = Versions(database)
     queries: list[int] = []

@@ -63,7 +63,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("held")
-def test_a_picture_is_drawn_once_for_all_who_ask_and_not_for_those_who_have_left() -> None:
+def test_draw_is_shared_by_concurrent_requests_and_skipped_for_closed_connections() -> None:
     async def draw() -> None:
         processes = DrawingProcesses()
         first = asyncio.create_task(processes.draw("p", "first", lambda: b"first", stays))

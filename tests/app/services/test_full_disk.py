@@ -29,7 +29,7 @@ TABLE = b"a,target\n" + b"1,x\n2,y\n" * 50
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 MB and 200 files, mounted for the test."""
+    """Yield a file system of 64 MB and 200 files, mounted for the test."""
     folder = tmp_path / "disk"
     folder.mkdir()
     command = ["/usr/bin/mount", "-t", "tmpfs", "-o", f"size={SIZE},nr_inodes=200", "tmpfs", str(folder)]
@@ -42,7 +42,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def http(disk: Path) -> Iterator[httpx.Client]:
-    """A service all of whose files lie on that disk."""
+    """Yield a service all of whose files lie on that disk."""
     settings = Settings(data_dir=disk / "data")
     settings.make_folders()
     migrate(str_of(settings))

@@ -29,13 +29,13 @@ FIT = {"epochs": 40, "validation_split": 0.3}
 
 
 def loss(number: int, epoch: int) -> float:
-    """A value that differs for each epoch of each trial."""
+    """Return a value that differs for each epoch of each trial."""
     return 1 / epoch + number / 7
 
 
 @pytest.fixture
 def trained(http: httpx.Client, database: Database) -> str:
-    """An experiment of six trials of different lengths."""
+    """Return an experiment of six trials of different lengths."""
     experiment_id = submit(http, **RATES, fit=FIT)
     losses = {number: [loss(number, epoch) for epoch in range(1, last + 1)] for number, last in LENGTHS.items()}
     train(database, experiment_id, losses)
@@ -51,7 +51,7 @@ def short_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def events_in(text: str) -> Iterator[dict[str, str]]:
-    """The events of a whole stream."""
+    """Yield the events of a whole stream."""
     for block in text.replace("\r\n", "\n").split("\n\n"):
         fields = [line.partition(": ") for line in block.splitlines() if not line.startswith(":")]
         if fields:
@@ -143,7 +143,7 @@ def test_table_has_a_line_for_each_epoch(http: httpx.Client, trained: str) -> No
 
 
 @pytest.mark.stores
-def test_epochs_that_are_written_while_a_history_is_read_are_not_in_it(
+def test_history_leaves_out_epochs_written_during_the_read(
     database: Database, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(histories, "TRIALS_AT_ONCE", 1)
@@ -188,7 +188,7 @@ def test_no_more_is_read_than_was_written_since(
 
 
 @pytest.mark.usefixtures("short_pieces")
-def test_history_of_what_is_deleted_meanwhile_breaks_off(
+def test_history_of_an_experiment_deleted_meanwhile_breaks_off(
     http: httpx.Client, trained: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     is_deleted = threading.Event()
@@ -240,7 +240,7 @@ def test_client_follows_a_long_history_in_parts(http: httpx.Client, trained: str
 
 
 def spiked(epochs: int, spike: int) -> list[float | str]:
-    """A falling loss with one epoch far above and one far below, and one that is not a number."""
+    """Return a falling loss with one epoch far above and one far below, and one that is not a number."""
     values: list[float | str] = [1 / epoch for epoch in range(1, epochs + 1)]
     values[spike - 1], values[spike] = 50.0, -50.0
     values[epochs // 2] = "NaN"
@@ -257,7 +257,7 @@ def long(http: httpx.Client, database: Database) -> str:
 
 
 def columns(http: httpx.Client, path: str) -> dict[int, dict[int, Any]]:
-    """The loss of each epoch of each trial, by number."""
+    """Return the loss of each epoch of each trial, by number."""
     return {
         trial["number"]: dict(zip(trial["history"]["epoch"], trial["history"]["loss"], strict=True))
         for trial in http.get(path).raise_for_status().json()["trials"]
@@ -265,7 +265,7 @@ def columns(http: httpx.Client, path: str) -> dict[int, dict[int, Any]]:
 
 
 @pytest.mark.stores
-def test_thinned_history_keeps_ends_spikes_and_what_is_not_finite(http: httpx.Client, long: str) -> None:
+def test_thinned_history_keeps_ends_spikes_and_non_finite_values(http: httpx.Client, long: str) -> None:
     path = f"/v1/experiments/{long}/history"
     whole, thinned = columns(http, path), columns(http, f"{path}?points=40")
     for number, spike in ((1, 700), (2, 333)):

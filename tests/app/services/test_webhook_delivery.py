@@ -99,7 +99,7 @@ def sweeps() -> Iterator[Sweeps]:
 
 @pytest.fixture(scope="module")
 def private(sweeps: Sweeps, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """An API that calls private addresses."""
+    """Yield an API that calls private addresses."""
     del sweeps  # it is to count from the beginning
     folder = tmp_path_factory.mktemp("private")
     url = f"sqlite:///{shutil.copy(sqlite_template, folder / 'private.db')}"
@@ -117,7 +117,7 @@ def told(http: httpx.Client, experiment_id: str, key: str) -> Any:
     return until(lambda: (found := standing(http, experiment_id))[key] and found)
 
 
-def test_who_asked_is_told_of_the_end_and_not_before(private: httpx.Client, sweeps: Sweeps) -> None:
+def test_webhook_is_delivered_at_the_end_and_not_before(private: httpx.Client, sweeps: Sweeps) -> None:
     with receiving(204) as receiver:
         mine = submit(private, webhook={"url": receiver.url, "secret": SECRET})
         sweeps.pass_by()
@@ -135,7 +135,7 @@ def test_who_asked_is_told_of_the_end_and_not_before(private: httpx.Client, swee
         Webhook(other).verify(body, headers)
 
 
-def test_it_is_tried_again_and_given_up_in_the_end(private: httpx.Client, sweeps: Sweeps) -> None:
+def test_webhook_is_retried_and_given_up_after_the_last_attempt(private: httpx.Client, sweeps: Sweeps) -> None:
     with receiving(500, 302, 200) as receiver:
         mine = submit(private, webhook={"url": receiver.url, "secret": SECRET})
         private.post(f"/v1/experiments/{mine}/cancel")
@@ -155,7 +155,7 @@ def test_it_is_tried_again_and_given_up_in_the_end(private: httpx.Client, sweeps
         assert len(receiver.received) == 1
 
 
-def test_nobody_in_a_private_network_is_called(shared_http: httpx.Client) -> None:
+def test_webhook_to_a_private_network_is_refused(shared_http: httpx.Client) -> None:
     with receiving(200) as receiver:
         for url in (receiver.url, receiver.url.replace("http:", "https:"), "https://localhost:1/", "https://[::1]:1/"):
             mine = submit(shared_http, webhook={"url": url, "secret": SECRET})
@@ -211,7 +211,7 @@ def test_public_address_may_be_called(address: str) -> None:
 
 
 @pytest.mark.stores
-def test_silent_receivers_of_others_delay_nobody(
+def test_silent_receivers_delay_no_other_project(
     database_url: str, tmp_path: Path, make_key: MakeKey, sweeps: Sweeps
 ) -> None:
     """Sixty silent receivers of one project do not delay a delivery of another project."""

@@ -60,7 +60,7 @@ def train_sweep(http: httpx.Client, database: Database) -> str:
 
 @pytest.fixture(scope="module")
 def trained(shared_http: httpx.Client, shared_database: Database) -> str:
-    """A sweep that has ended."""
+    """Return a sweep that has ended."""
     return train_sweep(shared_http, shared_database)
 
 
@@ -78,7 +78,7 @@ def test_specs_are_submitted_from_json_yaml_and_standard_input(
     assert [line.split()[0] for line in found.stdout.splitlines()] == list(names)[::-1]
 
 
-def test_what_is_refused_is_said_and_the_others_are_submitted(
+def test_submit_reports_refused_files_and_submits_the_others(
     run: Run, tmp_path: Path, shared_http: httpx.Client
 ) -> None:
     (tmp_path / "bad.json").write_text(json.dumps(document(loss="hinge", optimizer={"name": "sgd", "learn_rate": 1})))
@@ -94,7 +94,7 @@ def test_what_is_refused_is_said_and_the_others_are_submitted(
     ("content", "says"),
     [("{", "neither JSON nor YAML"), ("- 1\n- 2\n", "expected a spec, found list"), ("", "found NoneType")],
 )
-def test_what_is_no_spec_is_refused_before_it_is_sent(run: Run, content: str, says: str) -> None:
+def test_submit_of_a_file_that_is_no_spec_sends_nothing(run: Run, content: str, says: str) -> None:
     found = run("submit", "-", given=content)
     assert found.exit_code == 2
     assert says in found.stderr
@@ -132,7 +132,7 @@ def test_an_unreadable_file_stops_none_of_the_others(run: Run, tmp_path: Path, s
     assert found.stdout.split()[0] == shared_http.get("/v1/experiments").json()["items"][0]["id"]
 
 
-def test_what_is_no_service_is_said() -> None:
+def test_unexpected_server_is_reported() -> None:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
@@ -159,7 +159,7 @@ def test_a_file_that_cannot_be_written_is_said(run: Run, trained: str, tmp_path:
     assert "nowhere" in found.stderr
 
 
-def test_whoever_reads_only_the_first_lines_is_not_told_of_a_fault(shared_http: httpx.Client, trained: str) -> None:
+def test_broken_pipe_on_standard_output_is_silent(shared_http: httpx.Client, trained: str) -> None:
     command = [sys.executable, "-m", "fittingroom", "history", trained, "--csv", "--url", str(shared_http.base_url)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -244,9 +244,7 @@ def test_watching_ends_with_the_experiment(run: Run, shared_http: httpx.Client, 
     assert lines[-1]["state"] == "completed"
 
 
-def test_who_watches_what_is_cancelled_gets_another_exit_code(
-    run: Run, shared_http: httpx.Client, tmp_path: Path
-) -> None:
+def test_watch_of_a_cancelled_experiment_exits_with_1(run: Run, shared_http: httpx.Client, tmp_path: Path) -> None:
     experiment_id = submit(shared_http)
     assert json.loads(run("cancel", experiment_id, "--json").stdout) == {"trials_cancelled": 1}
     assert run("watch", experiment_id).exit_code == 1

@@ -87,7 +87,7 @@ def lossy(http: httpx.Client) -> Iterator[Lossy]:
     between.close()
 
 
-def test_a_submit_whose_answers_are_lost_is_made_once(lossy: Lossy, http: httpx.Client) -> None:
+def test_submit_with_lost_answers_is_made_once(lossy: Lossy, http: httpx.Client) -> None:
     with Client(lossy.url) as client:
         view = client.submit(document())
     assert lossy.losses == 0
@@ -107,7 +107,7 @@ def test_service_that_is_gone_for_long_is_waited_for(
     assert len(http.get("/v1/experiments").json()["items"]) == 1
 
 
-def test_the_same_when_it_is_awaited(lossy: Lossy, http: httpx.Client) -> None:
+def test_async_submit_with_lost_answers_is_made_once(lossy: Lossy, http: httpx.Client) -> None:
     async def submit() -> str:
         async with AsyncClient(lossy.url) as client:
             return (await client.submit(document())).id
@@ -116,7 +116,7 @@ def test_the_same_when_it_is_awaited(lossy: Lossy, http: httpx.Client) -> None:
     assert [item["id"] for item in http.get("/v1/experiments").json()["items"]] == [found]
 
 
-def test_who_will_not_ask_again_hears_of_the_loss(lossy: Lossy) -> None:
+def test_zero_retries_raises_transport_error(lossy: Lossy) -> None:
     with Client(lossy.url, patience=0) as client, pytest.raises(httpx.TransportError):
         client.submit(document())
 
@@ -197,7 +197,7 @@ def test_pages_are_turned(client: Client, monkeypatch: pytest.MonkeyPatch) -> No
     assert [view.id for view in client.list_experiments()] == ids[::-1]
 
 
-def test_who_waits_too_long_is_told(client: Client) -> None:
+def test_wait_beyond_the_timeout_raises(client: Client) -> None:
     view = client.submit(document())
     started = time.monotonic()
     with pytest.raises(TimeoutError, match="still queued"):
@@ -205,7 +205,7 @@ def test_who_waits_too_long_is_told(client: Client) -> None:
     assert time.monotonic() - started < 60
 
 
-def test_a_stream_goes_on_where_it_was_lost(http: httpx.Client, lossy: Lossy, database: Database) -> None:
+def test_stream_resumes_after_a_lost_connection(http: httpx.Client, lossy: Lossy, database: Database) -> None:
     lossy.losses = 0
     with Client(lossy.url) as client:
         view = client.submit(document(fit={"epochs": 9, "validation_split": 0.3}))
@@ -233,12 +233,12 @@ def test_a_service_that_is_gone_for_too_long_is_given_up(monkeypatch: pytest.Mon
         list(client.stream("exp_1"))
 
 
-def test_what_is_not_there_is_not_looked_for_again(client: Client) -> None:
+def test_404_is_not_retried(client: Client) -> None:
     with pytest.raises(ProblemError, match="404"):
         list(client.stream(f"exp_{'0' * 32}"))
 
 
-def test_a_frame_of_what_has_not_begun(client: Client, database: Database) -> None:
+def test_frame_of_a_queued_experiment_is_empty(client: Client, database: Database) -> None:
     view = client.submit(document(**SWEEP))
     assert len(client.frame(view.id)) == 0
     Writer(database, view.id).write(0)
@@ -247,7 +247,7 @@ def test_a_frame_of_what_has_not_begun(client: Client, database: Database) -> No
     assert frame["epoch"].dtype.kind == "i"
 
 
-def test_what_is_awaited_is_the_same(http: httpx.Client, database: Database) -> None:
+def test_async_client_follows_an_experiment(http: httpx.Client, database: Database) -> None:
     async def everything() -> dict[str, Any]:
         async with AsyncClient(str(http.base_url)) as client:
             view = await client.submit(document(**SWEEP))
@@ -282,7 +282,7 @@ def test_the_synchronous_client_is_generated_from_the_asynchronous_one(tmp_path:
     assert generated.read_text() == current.read_text(), "run `make client`"
 
 
-def test_a_table_whose_answer_is_lost_is_asked_for_again(lossy: Lossy, client: Client, database: Database) -> None:
+def test_csv_with_a_lost_answer_is_retried(lossy: Lossy, client: Client, database: Database) -> None:
     view = client.submit(document(**SWEEP))
     train(database, view.id, {1: [0.7, 0.6], 2: [0.9, 0.8]})
     with Client(lossy.url) as cut_off:
@@ -291,7 +291,7 @@ def test_a_table_whose_answer_is_lost_is_asked_for_again(lossy: Lossy, client: C
 
 
 def _event(version: int, **trials: tuple[int, int, int]) -> ExperimentHistoryView:
-    """An event with, of each trial, the epochs from one number to another, at a version of the trial."""
+    """Return an event with, of each trial, the epochs from one number to another, at a version of the trial."""
     return ExperimentHistoryView(
         experiment_id="exp_1", state=ExperimentState.RUNNING, version=version,
         trials=[

@@ -85,7 +85,7 @@ def test_a_server_that_is_no_mlflow_is_said(http: httpx.Client, trained: str) ->
     assert "does not answer as an MLflow server does (no 'experiment_id')" in " ".join(found.output.split())
 
 
-def test_tensorboard_reads_what_is_written(http: httpx.Client, trained: str, tmp_path: Path) -> None:
+def test_tensorboard_reads_the_export(http: httpx.Client, trained: str, tmp_path: Path) -> None:
     import tensorflow as tf  # noqa: PLC0415 - slow, and the other cases do without
 
     export(http, trained, "tensorboard", tmp_path / "runs")
@@ -103,7 +103,7 @@ def test_tensorboard_reads_what_is_written(http: httpx.Client, trained: str, tmp
 
 @pytest.fixture(scope="module")
 def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real MLflow server, as `make check` installs it beside us."""
+    """Yield a real MLflow server, as `make check` installs it beside us."""
     command = os.environ.get("MLFLOW") or shutil.which("mlflow")
     assert command is not None, "MLFLOW must name the command `mlflow`: run this by `make check`"
     folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
@@ -150,7 +150,7 @@ def test_mlflow_has_a_run_for_each_trial_and_none_twice(http: httpx.Client, trai
 
 
 @pytest.mark.mlflow
-def test_mlflow_gets_the_rest_of_what_was_still_training(http: httpx.Client, database: Database, mlflow: str) -> None:
+def test_mlflow_export_adds_trials_that_ended_since(http: httpx.Client, database: Database, mlflow: str) -> None:
     experiment_id = submit(http, name="still training", fit={"epochs": 9, "validation_split": 0.3})
     writer = Writer(database, experiment_id)
     writer.write(0)

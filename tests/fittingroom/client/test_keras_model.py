@@ -101,7 +101,7 @@ def test_metrics(name: str) -> None:
     ],
     ids=["a function of one's own", "reduction", "ema", "loss_weights", "weighted_metrics", "an unknown optimizer"],
 )
-def test_what_no_spec_can_say_is_refused_and_not_dropped(compiled: dict[str, Any], says: str) -> None:
+def test_unsupported_compile_options_are_refused(compiled: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):  # ours, or the spec's own
         shipped(**compiled)
 

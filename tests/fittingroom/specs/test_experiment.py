@@ -44,7 +44,7 @@ def test_unknown_kind_names_the_nearest_known_one() -> None:
     assert "did you mean 'conv2d'?" in found["/model/layers/0/type"]
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_together() -> None:
     changed = document(fit={"epochs": 0, "batch_size": "32"}, seeds=[-1], colour="red")
     assert set(faults(changed)) == {"/fit/epochs", "/fit/batch_size", "/seeds/0", "/colour"}
 
@@ -61,7 +61,7 @@ def test_bounds_hold_inside_search_spaces() -> None:
     assert list(found) == ["/optimizer/momentum/uniform/1"]
 
 
-def test_short_forms_mean_what_they_mean_in_keras() -> None:
+def test_short_forms_equal_those_of_keras() -> None:
     spec = ExperimentSpec.model_validate(document(optimizer="adam", loss="mse", metrics=["auc"]))
     assert spec.optimizer.name == "adam"
     assert spec.loss.name == "mse"

@@ -63,7 +63,7 @@ def translated(model: keras.Model, *, as_text: bool = False) -> Model:
 
 @pytest.mark.parametrize("as_text", [False, True])
 @pytest.mark.parametrize("make", [residual, sequential])
-def test_it_is_the_same_network(make: Any, *, as_text: bool) -> None:
+def test_imported_network_equals_the_original(make: Any, *, as_text: bool) -> None:
     """Equal weights give equal outputs and losses; the spec has no Keras document in it."""
     keras.utils.clear_session(free_memory=False)
     original = make()
@@ -86,7 +86,7 @@ def test_it_is_the_same_network(make: Any, *, as_text: bool) -> None:
 
 @settings(max_examples=40)
 @given(st.lists(LAYERS, min_size=1, max_size=5))
-def test_what_we_build_comes_back(given_layers: list[dict[str, Any]]) -> None:
+def test_built_network_survives_the_roundtrip(given_layers: list[dict[str, Any]]) -> None:
     model = Model.model_validate({"layers": given_layers})
     try:
         measure(model, 784)

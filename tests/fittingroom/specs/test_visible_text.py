@@ -37,7 +37,7 @@ def test_invisible_character_is_named(name: str) -> None:
 
 
 @pytest.mark.parametrize("text", VISIBLE)
-def test_visible_text_is_taken_as_it_is(text: str) -> None:
+def test_visible_text_is_accepted_unchanged(text: str) -> None:
     assert invisible_fault(text) is None
     assert visible(text) == text
 

@@ -8,7 +8,7 @@ from fittingroom.views.history import to_history, to_wire
 
 
 @pytest.mark.parametrize("value", [0.0, -1.5, 1e-45, 0.1, math.inf, -math.inf])
-def test_numbers_come_back_as_they_went(value: float) -> None:
+def test_numbers_survive_the_wire(value: float) -> None:
     assert float(to_wire(value)) == value
 
 

@@ -46,7 +46,7 @@ def test_a_deleted_experiment_leaves_nothing_and_its_worker_writes_nothing(datab
     assert {name for name, count in rows(database).items() if count} == {"deletions", "project_turns"}
 
 
-def test_tidying_removes_files_of_what_is_gone_and_of_what_has_ended(
+def test_tidy_removes_files_of_deleted_and_ended_experiments(
     database: Database, storage: Storage, settings: Settings
 ) -> None:
     (gone, _), (ended, ended_trials), (running, _) = (claim_one(database) for _ in range(3))
@@ -67,7 +67,7 @@ def test_tidying_removes_files_of_what_is_gone_and_of_what_has_ended(
         assert list_deletions(session) == []
 
 
-def test_what_ended_long_ago_is_deleted_and_nothing_else(
+def test_retention_deletes_old_ended_experiments_alone(
     database: Database, storage: Storage, settings: Settings
 ) -> None:
     (old, old_trials), (fresh, fresh_trials), (running, _) = (claim_one(database) for _ in range(3))
@@ -95,7 +95,7 @@ def test_workers_that_were_long_silent_are_forgotten(database: Database, storage
         assert list(session.scalars(select(WorkerTable.id))) == ["wrk_new"]
 
 
-def test_a_paused_experiment_is_not_claimed_until_it_is_resumed(database: Database) -> None:
+def test_paused_experiment_is_claimed_only_after_resume(database: Database) -> None:
     claim, trial_ids = claim_one(database)
     with database.writing() as session:
         client_requests.request_pause(session, claim.experiment_id)

@@ -21,7 +21,7 @@ def cohorts(count: int, queue: str = "any") -> Sequence[WaitingCohort]:
     return [WaitingCohort(f"coh_{number}", queue) for number in range(count)]
 
 
-def test_message_says_that_there_is_work_and_not_which(settings: Settings) -> None:
+def test_message_names_a_queue_and_no_cohort(settings: Settings) -> None:
     publish(create_celery(settings), cohorts(1, "cpu"), {})
     [file] = settings.queue_dir.glob("*.cpu.msg")
     message = json.loads(file.read_text())
@@ -30,7 +30,7 @@ def test_message_says_that_there_is_work_and_not_which(settings: Settings) -> No
     assert message["headers"]["argsrepr"] == "()"
 
 
-def test_nobody_sees_half_a_message(settings: Settings) -> None:
+def test_message_appears_whole(settings: Settings) -> None:
     """A reader as greedy as the transport's own; kombu's way of writing made it read empty files."""
     broken: list[str] = []
     read: list[Path] = []
@@ -58,7 +58,7 @@ def test_nobody_sees_half_a_message(settings: Settings) -> None:
 
 @pytest.fixture(params=["folder", pytest.param("redis", marks=pytest.mark.servers)])
 def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """Settings of each kind of broker, whose queues are empty."""
+    """Return settings of each kind of broker, whose queues are empty."""
     if request.param == "folder":
         settings = Settings(data_dir=tmp_path / "data")
         settings.make_folders()

@@ -26,7 +26,7 @@ def test_optimizer_state_counts() -> None:
     assert sgd < momentum < adam
 
 
-def test_what_was_seen_to_take_three_gigabytes_is_refused_at_512_mb() -> None:
+def test_network_measured_at_three_gigabytes_is_refused_at_512_mb() -> None:
     """200 MB of weights: with the gradient and a batch they stay below the limit, with Adam's moments they do not."""
     large = digits(WIDE, WIDE, WIDE, optimizer={"name": "adam"})
     assert large["model"]["layers"][-1] == DENSE_10

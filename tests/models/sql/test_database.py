@@ -17,7 +17,7 @@ from tests.factories import store
 
 
 @pytest.mark.servers
-def test_who_falls_silent_within_a_write_gives_up_its_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_writer_loses_its_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_SILENT_SECONDS", 1)
     url = create_postgres_database()
     frozen, other = Database(url), Database(url)
@@ -45,7 +45,7 @@ def test_who_falls_silent_within_a_write_gives_up_its_locks(monkeypatch: pytest.
     drop_postgres_database(url)
 
 
-def test_all_who_open_a_new_file_at_once_may_write(tmp_path: Path) -> None:
+def test_concurrent_openers_of_a_new_file_can_write(tmp_path: Path) -> None:
     """SQLite refuses without waiting to turn a file to WAL that another connection has begun to write."""
 
     def create_table(file: Path) -> None:

@@ -49,7 +49,7 @@ def test_an_experiment_is_stored_whole(database: Database) -> None:
     assert len(cohorts) == 2
 
 
-def test_what_does_not_exist_is_not_found(database: Database) -> None:
+def test_get_of_an_unknown_id_raises_not_found(database: Database) -> None:
     with database.reading() as session:
         for get, kind in (
             (experiments.get_experiment, "experiment"),
@@ -137,7 +137,7 @@ def test_the_best_trial_follows_the_direction(database: Database) -> None:
         assert best.number == expected
 
 
-def test_workers_are_listed_while_they_are_heard_of(database: Database) -> None:
+def test_workers_are_listed_until_their_heartbeats_stop(database: Database) -> None:
     worker_id = new_id("wrk")
     with database.writing() as session:
         worker_registry.add_worker(

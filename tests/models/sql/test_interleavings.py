@@ -215,7 +215,7 @@ class Service(RuleBasedStateMachine):
             work(session)
 
     def any_claim(self, draw: Callable[[Any], Any]) -> Claim:
-        """A claim that was given at some time, or one that never was."""
+        """Return a claim that was given at some time, or one that never was."""
         never = Claim(self.cohort_id, self.experiment_id, "wrk_never", 1)
         # How many there are depends on who won a race: what is drawn must not.
         return [*self.claims[:-4:-1], never, never, never, never][draw(st.integers(0, 3))]

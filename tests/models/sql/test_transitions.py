@@ -145,7 +145,7 @@ def test_a_renewed_lease_is_not_lost(database: Database) -> None:
         assert transitions.mark_leases_lost(session, max_faults=3) == []
 
 
-def test_too_many_faults_fail_the_trials_with_what_was_seen(database: Database) -> None:
+def test_too_many_faults_fail_the_trials_with_the_last_fault(database: Database) -> None:
     claim, _ = claim_one(database)
     for owner in ("wrk_b", None):
         expire(database, claim)
@@ -173,7 +173,7 @@ def test_a_polite_release_is_no_fault(database: Database) -> None:
         assert find_next_cohorts(session, ["any.tensorflow"]) == [claim.cohort_id]
 
 
-def test_cancel_ends_what_is_queued_and_asks_what_runs(database: Database) -> None:
+def test_cancel_ends_queued_trials_and_flags_running_ones(database: Database) -> None:
     claim, _ = claim_one(database)
     queued, [message] = store_experiment(database)
     with database.writing() as session:
@@ -188,7 +188,7 @@ def test_cancel_ends_what_is_queued_and_asks_what_runs(database: Database) -> No
         assert client_requests.request_cancel(session, claim.experiment_id) == 0
 
 
-def test_what_was_asked_to_stop_is_not_queued_again(database: Database) -> None:
+def test_flagged_trial_is_cancelled_instead_of_requeued(database: Database) -> None:
     claim, [first, _] = claim_one(database)
     with database.writing() as session:
         client_requests.request_cancel(session, claim.experiment_id, first)

@@ -56,7 +56,7 @@ def end(database: Database, claim: Claim) -> None:
         transitions.mark_failed(session, claim, {"kind": "usage", "message": "it has ended"})
 
 
-def test_projects_take_turns_whatever_one_has_queued(database: Database) -> None:
+def test_projects_take_turns_despite_a_long_queue(database: Database) -> None:
     store(database, "bulk", 30)
     store(database, "small", 3)
     store(database, "late", 2)
@@ -87,7 +87,7 @@ def test_oldest_cohort_of_a_project_comes_first(database: Database) -> None:
         assert find_next_cohorts(session, QUEUES) == ids
 
 
-def test_what_nobody_may_claim_is_not_offered(database: Database) -> None:
+def test_cohort_without_a_possible_claim_is_not_offered(database: Database) -> None:
     [held, paused, gpu, free] = [store(database, "one")[0] for _ in range(4)]
     with database.writing() as session:
         assert transitions.mark_claimed(session, held, "wrk_1", 60, "tensorflow") is not None

@@ -88,7 +88,7 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     assert any((a != b).any() for a, b in zip(one, other, strict=True))
 
 
-def test_a_description_is_what_keras_prints() -> None:
+def test_description_equals_the_summary_of_keras() -> None:
     description = describe(trial_spec(), 10)
     assert description.parameter_count == 54
     assert "dense_1 (Dense)" in description.summary

@@ -152,7 +152,7 @@ STOPPING: dict[str, dict[str, Any]] = {
 
 
 def sweep(changed: dict[str, Any], **optimizer: Any) -> dict[str, Any]:
-    """The same with two learning rates and twenty epochs."""
+    """Return an experiment with two learning rates and twenty epochs."""
     given_optimizer = changed["optimizer"]
     named = {"name": given_optimizer} if isinstance(given_optimizer, str) else given_optimizer
     rate = named.get("learning_rate", RATES)
@@ -165,7 +165,7 @@ def sweep(changed: dict[str, Any], **optimizer: Any) -> dict[str, Any]:
 
 
 def _cut(changed: dict[str, Any]) -> dict[str, Any]:
-    """The same with 300 rows of Titanic, as steps of `fit` take most of the time; but where the batch size matters."""
+    """Return the experiment with 300 rows of Titanic, as steps of `fit` take most time, unless batch size matters."""
     if changed["dataset"]["name"] != "titanic" or "batch_size" in changed["fit"]:
         return changed
     return changed | {"dataset": changed["dataset"] | {"rows": 300}}

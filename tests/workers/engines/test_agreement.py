@@ -59,7 +59,7 @@ def test_stored_references_are_of_the_installed_libraries() -> None:
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", CASES)
-def test_stored_references_are_what_fit_gives(name: str) -> None:
+def test_stored_references_equal_fit(name: str) -> None:
     """And the engine as a worker has it, with the compiler that it measures, agrees with them."""
     expected = compute(name)
     for trial_id, trial in reference(name).items():
@@ -73,7 +73,7 @@ SMOOTH = LAYERS.filter(lambda layer: layer["type"] != "activation" or layer["act
 
 
 def has_gradient_of_rounding(inner: list[dict[str, Any]]) -> bool:
-    """True if a bias precedes a batch normalization, which cancels it.
+    """Return True if a bias precedes a batch normalization, which cancels it.
 
     The shift's gradient is then 0 but for rounding, and Adam and its like make whole steps of that.
     """

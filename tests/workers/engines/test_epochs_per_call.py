@@ -63,9 +63,7 @@ class Asking(Recording):
 
 
 @pytest.mark.backends
-def test_what_is_asked_for_in_the_middle_of_a_call_is_of_that_epoch(
-    compiler: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_request_in_the_middle_of_a_call_applies_to_that_epoch(compiler: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint, a learning rate and a stop after the third epoch of a call of sixteen."""
     monkeypatch.setattr(layout, "_CALL_COST", 1e9)
     trials = cohort()
@@ -100,7 +98,7 @@ def test_only_short_epochs_of_small_networks_share_a_call(epoch_cost: float, tri
     assert arrange([0], load).epochs_per_call == expected
 
 
-def test_many_steps_and_what_may_change_after_an_epoch_have_calls_of_their_own() -> None:
+def test_long_epochs_and_rules_per_epoch_have_one_epoch_per_call() -> None:
     load = Workload(TWO_CORES, can_map=False, step_cost=10.0, epoch_cost=1e3, trial_bytes=1000)
     assert arrange([0], replace(load, steps=800)).epochs_per_call == 1
     assert arrange([0], replace(load, one_by_one=True)).epochs_per_call == 1

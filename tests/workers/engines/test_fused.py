@@ -85,7 +85,7 @@ def test_convolutions_take_turns_and_dense_layers_share() -> None:
 
 
 @pytest.mark.backends
-def test_trials_that_stop_leave_the_others_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopped_trials_leave_the_others_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     specs = trial_specs(document(optimizer=rates(*(n / 100 for n in range(1, 7))), fit=FIT))
     cohort = cohort_of(specs)
     staying = Cohort([trial for trial in cohort.trials if trial.id in {"t2", "t5"}], cohort.arrays)

@@ -36,7 +36,7 @@ def compiled(name: str) -> Callable[..., Any]:
 
 @pytest.mark.parametrize("name", FORMULAS)
 @given(numbers=st.lists(st.floats(1e-7, 1 - 1e-7), min_size=4, max_size=4))
-def test_what_meets_a_tensor_is_what_a_double_would_be_rounded_to(name: str, numbers: list[float]) -> None:
+def test_trial_number_rounds_like_a_double(name: str, numbers: list[float]) -> None:
     values = np.array(numbers)
     found, expected = np.asarray(compiled(name)(doubles(values))), FORMULAS[name](values).astype(np.float32)
     np.testing.assert_array_max_ulp(found, expected, maxulp=1)

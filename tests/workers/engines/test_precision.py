@@ -19,7 +19,7 @@ def sweep(precision: str) -> dict[str, Any]:
 
 
 @pytest.mark.nightly
-def test_bfloat16_is_keras_s_policy_and_both_engines_keep_to_it() -> None:
+def test_bfloat16_follows_the_policy_of_keras_in_both_engines() -> None:
     cohort = cohort_of(trial_specs(sweep("mixed_bfloat16")))
     network = build_network(cohort.trials[0].spec, features=10)
     assert {layer.compute_dtype for layer in network.layers} == {"bfloat16"}

@@ -175,7 +175,7 @@ def test_trials_that_the_report_stops_train_no_further() -> None:
     assert seen == [(1, "t1"), (2, "t1"), *((epoch, "t3") for epoch in range(1, 6))]
 
 
-def test_what_the_report_raises_passes_through() -> None:
+def test_exception_of_the_report_passes_through() -> None:
     class Ends(Exception):
         pass
 

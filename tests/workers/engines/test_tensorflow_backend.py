@@ -25,7 +25,7 @@ TANH = {"type": "dense", "units": 8, "activation": "tanh"}
 
 
 @pytest.mark.slow
-def test_what_was_measured_is_kept_for_the_next_worker(tmp_path: Path) -> None:
+def test_measured_compiler_is_kept_for_the_next_worker(tmp_path: Path) -> None:
     cohort = cohort_of([trial_spec()])
     file = tmp_path / "compilers.json"
     first = trained(FusedEngine(KnownCompilers(file)), cohort).records[0]
@@ -119,7 +119,7 @@ def test_arithmetic_draws_tensorflows_random_numbers(seed: tuple[int, int], shap
     assert (mapped(both).numpy() == np.stack(expected)).all()
 
 
-def test_tf32_is_used_where_it_is_asked_for_and_nowhere_else() -> None:
+def test_tf32_is_used_only_on_request() -> None:
     is_used = tf.config.experimental.tensor_float_32_execution_enabled
     with precision("float32"):
         assert not is_used()

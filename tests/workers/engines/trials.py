@@ -23,12 +23,12 @@ TWO_CORES = Capacity(calls=2, widest=128, fills=2e7)
 
 
 def trial_specs(changed: Mapping[str, Any]) -> list[TrialSpec]:
-    """The trials of an experiment that the API would accept."""
+    """Return the trials of an experiment that the API would accept."""
     return [trial.spec for trial in plan_experiment(ExperimentSpec.model_validate(changed)).trials]
 
 
 def trial_spec(**changes: Any) -> TrialSpec:
-    """The one trial of a small experiment on titanic."""
+    """Return the one trial of a small experiment on titanic."""
     [spec] = trial_specs(document(**changes))
     return spec
 
@@ -93,12 +93,12 @@ class OneCompiler(dict[str, str]):
 
 
 def fused_engine(compiler: str = "graph", **options: int) -> FusedEngine:
-    """A fused engine that compiles with one compiler; the graph takes a tenth of XLA's time for a small network."""
+    """Return a fused engine with one compiler; the graph takes a tenth of XLA's time for a small network."""
     return FusedEngine(OneCompiler(compiler), **options)
 
 
 def reference_engine() -> ReferenceEngine:
-    """A reference engine as a worker has it, several batches a call, that measures no compiler."""
+    """Return a reference engine as a worker has it, several batches a call, that measures no compiler."""
     return ReferenceEngine(OneCompiler("graph"))
 
 

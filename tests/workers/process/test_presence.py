@@ -23,7 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def hold(folder: Path, worker_id: str, end: str = "") -> "subprocess.Popen[str]":
-    """A process that holds the lock until its input ends."""
+    """Return a process that holds the lock until its input ends."""
     command = [sys.executable, "-c", HOLD.format(end=end), str(folder), worker_id]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -51,7 +51,7 @@ def test_dead_workers_lists_the_killed_alone(folder: Path) -> None:
     end(alive)
 
 
-def test_dead_workers_after_error_lists_them_again(folder: Path) -> None:
+def test_dead_workers_after_error_are_listed_again(folder: Path) -> None:
     end(hold(folder, "wrk_dead"))
     with pytest.raises(ConnectionError), dead_workers(folder):
         raise ConnectionError

@@ -52,7 +52,7 @@ def test_patience_is_that_of_keras(series: list[float], **options: Any) -> None:
 
 
 @pytest.mark.parametrize(("monitor", "rising_is_better"), [("val_loss", False), ("val_accuracy", True), ("mae", False)])
-def test_auto_knows_which_way_is_better(monitor: str, *, rising_is_better: bool) -> None:
+def test_mode_auto_follows_the_metric(monitor: str, *, rising_is_better: bool) -> None:
     rising = [Patience(EarlyStopping(monitor=monitor)).is_exhausted]
     stopped = [rising[0](epoch, {monitor: float(epoch)}) for epoch in (1, 2, 3)]
     assert any(stopped) == (not rising_is_better)

@@ -104,7 +104,7 @@ RESUMED = [
 
 @pytest.mark.backends
 @pytest.mark.parametrize(("engine", "kind"), RESUMED)
-def test_what_goes_on_equals_what_was_never_stopped(
+def test_resumed_history_equals_the_undisturbed_one(
     engine: Callable[[], Engine], kind: dict[str, Any], tmp_path: Path
 ) -> None:
     cohort = cohort_of(trial_specs(kind))
@@ -152,7 +152,7 @@ def a_checkpoint(engine: Engine) -> tuple[Cohort, SavedCohort]:
 
 @pytest.fixture(scope="module")
 def saved() -> SavedCohort:
-    """A checkpoint of the fused engine after its second epoch."""
+    """Return a checkpoint of the fused engine after its second epoch."""
     return a_checkpoint(fused_engine())[1]
 
 
@@ -214,7 +214,7 @@ def _same(ours: Checkpoints, saved: SavedCohort) -> bool:
     return all(read.arrays[name].tobytes() == array.tobytes() for name, array in saved.checkpoint.arrays.items())
 
 
-def test_one_that_is_ahead_of_the_database_is_passed_over(tmp_path: Path, saved: SavedCohort) -> None:
+def test_checkpoint_ahead_of_the_database_is_skipped(tmp_path: Path, saved: SavedCohort) -> None:
     ours = checkpoints(tmp_path)
     ours.save(saved)
     assert list(ours.newest_first(dict.fromkeys(saved.checkpoint.epochs, 1))) == []

@@ -70,14 +70,14 @@ def _double(number: Double | float) -> Double:
 
 
 def _sum(a: Any, b: Any) -> tuple[Any, Any]:  # noqa: ANN401
-    """A sum and its rounding error."""
+    """Return a sum and its rounding error."""
     total = a + b
     of_b = total - a
     return total, (a - (total - of_b)) + (b - of_b)
 
 
 def _product(a: Any, b: Any) -> tuple[Any, Any]:  # noqa: ANN401
-    """A product and its rounding error."""
+    """Return a product and its rounding error."""
     product = a * b
     (a1, a2), (b1, b2) = _halves(a), _halves(b)
     return product, a2 * b2 - (((product - a1 * b1) - a2 * b1) - a1 * b2)

@@ -88,7 +88,7 @@ class TrialNumber(ABC):
 
     @abstractmethod
     def rounded(self, dtype: Any) -> Tensor:  # noqa: ANN401 - a backend's
-        """The tensor that Keras would make of the float."""
+        """Return the tensor that Keras would make of the float."""
 
     @abstractmethod
     def _tensor(self, other: object) -> Tensor:
@@ -163,10 +163,10 @@ class Backend(Protocol):
         """
 
     def versions(self) -> dict[str, str]:
-        """The backend's libraries, by name."""
+        """Return the backend's libraries, by name."""
 
     def is_out_of_memory(self, error: Exception) -> bool:
-        """True if the error is out of memory on the device."""
+        """Return True if the error is out of memory on the device."""
 
     def capacity(self) -> Capacity:
         """Return the capacity of the device."""
@@ -175,7 +175,7 @@ class Backend(Protocol):
         """Multiply float32 matrices that precisely, in what is traced and run within."""
 
     def without_variables(self, optimizer: keras.Optimizer) -> keras.Optimizer:
-        """The same optimizer, whose `stateless_apply` works."""
+        """Return an equal optimizer whose `stateless_apply` works."""
 
     def value_and_gradient(
         self, function: Callable[[list[Tensor]], tuple[Tensor, Tree]], weights: list[Tensor]
@@ -183,7 +183,7 @@ class Backend(Protocol):
         """Value of a function of the weights, what else it returns, and the gradient of the value."""
 
     def maps_well(self, model: keras.Model) -> bool:
-        """True if trials of this network are expected to be faster together."""
+        """Return True if trials of this network are expected to be faster together."""
 
     def map_trials(self, function: Callable[[Tree], Tree], stacked: Tree, width: int) -> Tree:
         """Apply a function of one trial to all of them at once.

@@ -83,7 +83,7 @@ def _philox(even: _Words, odd: _Words, key: _Words) -> tuple[_Words, _Words]:
 
 
 def _words(numbers: Any) -> tuple[_Words, _Words]:  # noqa: ANN401 - tensors
-    """The low and the high words of uint64 numbers."""
+    """Return the low and the high words of uint64 numbers."""
     low = tf.bitwise.bitwise_and(numbers, tf.constant(0xFFFFFFFF, tf.uint64))
     high = tf.bitwise.right_shift(numbers, tf.constant(32, tf.uint64))
     return tf.cast(low, tf.uint32), tf.cast(high, tf.uint32)

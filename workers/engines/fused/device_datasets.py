@@ -22,7 +22,7 @@ class Residence:
         self.hits = 0
 
     def get(self, arrays: Arrays) -> Data:
-        """The arrays on the device; they are copied there if they are not there yet."""
+        """Return the arrays on the device; they are copied there if they are not there yet."""
         if arrays.key in self._resident:
             self.hits += 1
         else:

@@ -170,7 +170,7 @@ class TrainingStep:
     def _epoch(
         self, state: State, numbers: Mapping[str, Tensor], data: Data, order: Tensor, steps: Tensor
     ) -> tuple[State, Tensor]:
-        """The state after an epoch, and its metrics, float32 (metrics, width)."""
+        """Return the state after an epoch, and its metrics, float32 (metrics, width)."""
         width, rows = state.weights[0].shape[0], data.training.x.shape[0]
         last = rows % self.batch_size
 
@@ -233,12 +233,12 @@ class TrainingStep:
         return measured
 
     def _total(self, y: Tensor, outputs: Tensor, losses: list[Tensor], weight: Tensor | tuple[()]) -> Tensor:
-        """The loss, and what the layers add to it."""
+        """Return the loss, and what the layers add to it."""
         loss = self._loss(y, outputs, sample_weight=None if isinstance(weight, tuple) else weight)
         return sum((ops.sum(loss) for loss in losses), start=loss)
 
     def _measured(self, measured: Tree, loss: Tensor, y: Tensor, outputs: Tensor) -> Tree:
-        """The metrics' variables after a batch."""
+        """Return the metrics' variables after a batch."""
         of_loss, *of_others = measured
         mean, *others = self._metrics
         updated = [mean.stateless_update_state(of_loss, loss, sample_weight=ops.cast(y.shape[0], "float32"))]
@@ -258,7 +258,7 @@ class TrainingStep:
         return results
 
     def _zeros(self, width: int) -> Tree:
-        """The metrics' variables before the first batch."""
+        """Return the metrics' variables before the first batch."""
         return [[ops.broadcast_to(value, (width, *value.shape)) for value in values] for values in self._before]
 
 

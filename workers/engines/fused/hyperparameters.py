@@ -12,7 +12,7 @@ _IN_VARIABLES = frozenset({"learning_rate", "initial_accumulator_value"})
 
 
 def varying_numbers(spec: Optimizer) -> dict[str, float]:
-    """The numbers that Keras keeps as attributes, by attribute; those of a schedule as `learning_rate.…`.
+    """Return the numbers that Keras keeps as attributes, by attribute; those of a schedule as `learning_rate.…`.
 
     A 0 is none of them: to Keras it often means that a term is not there at all, which is another program.
     """

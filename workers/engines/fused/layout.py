@@ -93,7 +93,7 @@ def _epochs_per_call(width: int, blocks: int, load: Workload) -> int:
 
 
 def is_worth_shrinking(layout: ProgramLayout, active: int, epochs_left: int, load: Workload) -> bool:
-    """True if a new layout pays: half of the trials have stopped, and many epochs are left."""
+    """Return True if a new layout pays: half of the trials have stopped, and many epochs are left."""
     stacked = sum(map(len, layout.blocks))
     return (
         layout.width > 1

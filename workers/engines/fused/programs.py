@@ -68,7 +68,7 @@ class ProgramCache:
         return self._methods[key]
 
     def program(self, method: TrainingStep, variant: str, arguments: tuple[Any, ...], compiler: str | None) -> Program:
-        """A program, made if it is not there yet.
+        """Return a program, made if it is not there yet.
 
         Args:
             method: what it computes.
@@ -111,7 +111,7 @@ class ProgramCache:
 
 
 def _some_batches(plan: EpochPlan) -> EpochPlan:
-    """The same with so few batches as are enough to see how long they take."""
+    """Return a plan of the few batches that are measured."""
     steps = min(_MEASURED_BATCHES, int(backend.to_numpy(plan.steps)))
     return plan._replace(steps=backend.to_device(np.int32(steps)))
 

@@ -57,7 +57,7 @@ class TrialArrays(NamedTuple):
         }
 
     def restored(self, arrays: Mapping[str, NDArray[Any]], name: str) -> "TrialArrays":
-        """The same trial's, as a checkpoint has it.
+        """Return the arrays of the trial in a checkpoint.
 
         Raises:
             UnusableCheckpointError: the checkpoint has not what it must have.
@@ -220,7 +220,7 @@ class TrialBlock:
         }
 
     def weights(self, trial: int) -> Weights:
-        """The weights a trial ends with: those that were kept, or else those it has now."""
+        """Return the weights a trial ends with: those that were kept, or else those it has now."""
         snapshot = self._kept.get(trial, self._now)
         if self._copied is None or self._copied[0] is not snapshot:  # trials often end together
             self._copied = snapshot, snapshot._replace(states=snapshot.states._replace(slots=[])).on_host()
