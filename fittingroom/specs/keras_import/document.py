@@ -15,7 +15,7 @@ def from_keras(document: Any) -> Any:  # noqa: ANN401 - JSON
     """Translate `{"keras": …}`; leave every other document as it is.
 
     Raises:
-        pydantic.ValidationError: it is not what `model.to_json()` of Keras 3 gives for layers that are known here; it
+        pydantic.ValidationError: it is not what `model.to_json()` of Keras 3 gives for supported layers; it
             says where.
     """
     if not isinstance(document, dict) or "keras" not in document:

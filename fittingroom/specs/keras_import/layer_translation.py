@@ -104,7 +104,7 @@ def translate_layer(layer: Mapping[str, Any], path: Path) -> dict[str, Any]:
         path: where it stands in the client's document.
 
     Raises:
-        pydantic.ValidationError: it, or one of its options, is not known here.
+        pydantic.ValidationError: it, or one of its options, is not supported.
     """
     name = layer.get("class_name")
     kind = _KINDS.get(name) if isinstance(name, str) else None
@@ -158,7 +158,7 @@ def _initializer(value: Mapping[str, Any], path: Path) -> str:
     allowed = _UNSET | _INITIALIZERS[name]
     for key, option in object_at(value.get("config"), (*path, "config")).items():
         if key not in allowed or option != allowed[key]:
-            detail = f"only {allowed[key]!r} is known here" if key in allowed else "this option is not known here"
+            detail = f"only {allowed[key]!r} is supported" if key in allowed else "this option is not supported"
             hint = "; seeds are the experiment's" if key == "seed" else ""
             raise refusal((*path, "config", key), option, detail + hint)
     return _OURS.get(name) or "".join(f"_{c.lower()}" if c.isupper() else c for c in name)[1:]
@@ -167,11 +167,11 @@ def _initializer(value: Mapping[str, Any], path: Path) -> str:
 def _check_default(key: str, value: Any, kind: _Kind, path: Path) -> None:  # noqa: ANN401 - JSON
     allowed = [kind.defaults[key]] if key in kind.defaults else _DEFAULTS.get(key)
     if allowed is None:
-        raise refusal(path, value, "this option is not known here; leave it out")
+        raise refusal(path, value, "this option is not supported; leave it out")
     if isinstance(value, dict) and key.endswith("_initializer"):
         value = _initializer(value, path)
     if not any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in allowed):
-        raise refusal(path, value, f"only {json.dumps(allowed[0])} is known here")
+        raise refusal(path, value, f"only {json.dumps(allowed[0])} is supported")
 
 
 def check_dtype(value: Any, path: Path) -> None:  # noqa: ANN401 - JSON

@@ -58,9 +58,9 @@ BODIES: dict[str, Refused] = {
     "arrays nested a hundred thousand deep": ("[" * 100_000 + "]" * 100_000, "", "nested too deeply"),
     "objects nested ten thousand deep": ('{"a":' * 10_000 + "1" + "}" * 10_000, "", "nested too deeply"),
     "nested within the name": (spec(name="x").replace('"x"', "[" * 500 + "]" * 500), "", "nested too deeply"),
-    "a key twice": (raw(SPEC, ('{"name"', '{"name": "other", "name"')), "", "stands twice"),
-    "a key twice, deep": (raw(spec(fit={"epochs": 10}), (EPOCHS, f"{EPOCHS}, {EPOCHS}")), "", "stands twice"),
-    "a key twice, written otherwise": (raw(SPEC, ('{"name"', '{"n\\u0061me": "other", "name"')), "", "stands twice"),
+    "a key twice": (raw(SPEC, ('{"name"', '{"name": "other", "name"')), "", "duplicate key"),
+    "a key twice, deep": (raw(spec(fit={"epochs": 10}), (EPOCHS, f"{EPOCHS}, {EPOCHS}")), "", "duplicate key"),
+    "a key twice, written otherwise": (raw(SPEC, ('{"name"', '{"n\\u0061me": "other", "name"')), "", "duplicate key"),
     "a key that is no field": (spec(__class__="os"), "/__class__", "unknown key"),
     "prototype pollution": (spec(__proto__={"admin": True}), "/__proto__", "unknown key"),
     "ten thousand unknown keys": (spec(**{f"k{number}": 1 for number in range(10_000)}), "/k0", "unknown key"),
@@ -218,7 +218,7 @@ KERAS: dict[str, Refused] = {
     "a Lambda": (
         keras_json(class_name="Lambda", config={"function": {"class_name": "__lambda__", "config": PICKLED}}),
         "/model/keras/config/layers/0/class_name",
-        "this layer is not known here",
+        "this layer is not supported",
     ),
     "a Lambda by another name": (
         keras_json(config={"units": 2, "activation": {"class_name": "__lambda__"}}),
@@ -233,17 +233,17 @@ KERAS: dict[str, Refused] = {
     "a module of somebody else": (
         keras_json(module="os"),
         "/model/keras/config/layers/0/module",
-        "expected keras.layers",
+        "expected a layer of the module keras.layers",
     ),
     "a module that is a list": (
         keras_json(module=[]),
         "/model/keras/config/layers/0/module",
-        "expected keras.layers",
+        "expected a layer of the module keras.layers",
     ),
     "a registered name that is an object": (
         keras_json(registered_name={}),
         "/model/keras/config/layers/0/module",
-        "expected keras.layers",
+        "expected a layer of the module keras.layers",
     ),
     "a regularizer that is a list": (
         keras_json(config={"units": 2, "kernel_regularizer": {"class_name": [], "config": {}}}),
@@ -253,27 +253,27 @@ KERAS: dict[str, Refused] = {
     "a registered class": (
         keras_json(registered_name="custom>Dense"),
         "/model/keras/config/layers/0/module",
-        "expected keras.layers",
+        "expected a layer of the module keras.layers",
     ),
     "an unknown layer": (
         keras_json(class_name="TFSMLayer", config={"filepath": "/etc/passwd"}),
         "/model/keras/config/layers/0/class_name",
-        "this layer is not known here",
+        "this layer is not supported",
     ),
     "a layer within a layer": (
         keras_json(class_name="TimeDistributed", config={"layer": {}}),
         "/model/keras/config/layers/0/class_name",
-        "this layer is not known here",
+        "this layer is not supported",
     ),
     "a network within a network": (
         keras_json(**NESTED),
         "/model/keras/config/layers/0/class_name",
-        "this layer is not known here",
+        "this layer is not supported",
     ),
     "a name that is no text": (
         keras_json(class_name=["Dense"]),
         "/model/keras/config/layers/0/class_name",
-        "this layer is not known here",
+        "this layer is not supported",
     ),
     "no config": (keras_json(config=None), "/model/keras/config/layers/0/config", "expected an object"),
     "half precision": (
@@ -289,12 +289,12 @@ KERAS: dict[str, Refused] = {
     "a frozen layer": (
         keras_json(config={"units": 2, "trainable": False}),
         "/model/keras/config/layers/0/config/trainable",
-        "only true is known here",
+        "only true is supported",
     ),
     "a constraint": (
         keras_json(config={"units": 2, "kernel_constraint": {"class_name": "MaxNorm"}}),
         "/model/keras/config/layers/0/config/kernel_constraint",
-        "only null is known here",
+        "only null is supported",
     ),
     "an initializer of one's own": (
         keras_json(config={"units": 2, "kernel_initializer": {"class_name": "Mine"}}),
@@ -309,7 +309,7 @@ KERAS: dict[str, Refused] = {
             }
         ),
         "/model/keras/config/layers/0/config/kernel_initializer/config/seed",
-        "only None is known here",
+        "only None is supported",
     ),
     "a regularizer of one's own": (
         keras_json(config={"units": 2, "kernel_regularizer": {"class_name": "Mine"}}),
@@ -319,7 +319,7 @@ KERAS: dict[str, Refused] = {
     "an option nobody knows": (
         keras_json(config={"units": 2, "hook": "os.system"}),
         "/model/keras/config/layers/0/config/hook",
-        "this option is not known here",
+        "this option is not supported",
     ),
     "units without end": (
         keras_json(config={"units": 10**30}),
@@ -409,8 +409,8 @@ GRAPHS: dict[str, Refused] = {
         "/model/layers/1",
         "dense takes one input",
     ),
-    "one name twice": (graph({"name": "a"}, {"name": "a"}), "/model/layers/1", "stands twice"),
-    "a layer called input": (graph({"name": "input"}, {}), "/model/layers/0", "stands twice"),
+    "one name twice": (graph({"name": "a"}, {"name": "a"}), "/model/layers/1", "duplicate layer name"),
+    "a layer called input": (graph({"name": "input"}, {}), "/model/layers/0", "duplicate layer name"),
     "a layer nobody takes": (
         graph({"name": "a"}, {"inputs": ["input"]}),
         "/model/layers/0",

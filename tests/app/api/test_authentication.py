@@ -115,7 +115,7 @@ def test_a_key_may_ask_so_often_and_have_so_much_to_do(http: httpx.Client, make_
     _, some = make_key(project="three", max_unended_trials=3)
     sizes = [http.post("/v1/experiments", json=document(seeds=[0, 1]), headers=some) for _ in range(2)]
     assert [answer.status_code for answer in sizes] == [202, 429]
-    assert "wait or run" in sizes[1].json()["detail"]
+    assert "quota of unfinished trials exceeded" in sizes[1].json()["detail"]
     http.post(f"{sizes[0].headers['location']}/cancel", headers=some)
     assert http.post("/v1/experiments", json=document(seeds=[0, 1]), headers=some).status_code == 202
 

@@ -76,7 +76,10 @@ def test_bulky_things_are_refused_while_rows_have_room(http: httpx.Client, disk:
         assert "delete experiments or datasets" in refused.json()["detail"]
     assert list((disk / "data" / "tmp").iterdir()) == []
     ready = http.get("/readyz").json()
-    assert (ready["status"], ready["storage"]) == ("ready", "the disk is full but for what the database needs")
+    assert (ready["status"], ready["storage"]) == (
+        "ready",
+        "disk full, but for the database's reserve of 256 MiB or 5 %",
+    )
     storage = Storage(str(disk / "data" / "storage"))
     for write in (lambda: storage.write("x/y", b"1"), lambda: storage.write_file("x/y", str(filler))):
         with pytest.raises(DiskFullError):
@@ -109,7 +112,7 @@ def test_disk_without_room_for_files_is_full(disk: Path) -> None:
     with contextlib.suppress(OSError):
         for number in range(500):
             (disk / f"{number}").touch()
-    with pytest.raises(DiskFullError, match="takes no more files"):
+    with pytest.raises(DiskFullError, match="reserve of 1,000 files"):
         keep_reserve(disk)
 
 
