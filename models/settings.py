@@ -20,7 +20,7 @@ class Settings(BaseSettings):
     )
 
     data_dir: Path = Path(".fittingroom")
-    """The one folder that is written to: the database, the queue, downloads, logs."""
+    """Local folder for all files: SQLite, the folder queue, downloads, temporary files."""
     database_url: SecretStr | None = None
     """SQLAlchemy URL, such as `postgresql://user:password@host/name`; by default SQLite in the data folder."""
     broker_url: SecretStr | None = None
@@ -38,8 +38,8 @@ class Settings(BaseSettings):
     grace_seconds: Annotated[float, Field(gt=0, le=86_400)] = 20.0
     """Grace period, in seconds, for the current epoch to end when a worker or a cohort is stopped."""
     epoch_timeout_seconds: Annotated[float, Field(gt=0, le=30 * 86_400)] = 3_600.0
-    """Timeout of one epoch, the first with its compiling, of loading the data, and of one save. A first epoch that
-    exceeds it fails its trials; anything else counts as a fault of the worker."""
+    """Timeout, in seconds, of an epoch (the first includes compiling), of loading the data, and of one save. A first
+    epoch that exceeds it fails its trials; anything else counts as a fault of the worker."""
     retention_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
     """Retention of ended experiments, in days. Default: unlimited."""
     memory_bytes: Annotated[int, Field(ge=64 * 1024**2)] = 4 * 1024**3
@@ -51,16 +51,16 @@ class Settings(BaseSettings):
     max_programs: Annotated[int, Field(ge=1)] = 64
     """Number of compiled programs after which a worker restarts: TensorFlow never frees their memory."""
     allow_remote: bool = False
-    """Let the API listen on more than loopback, though it asks nobody for a key; only behind something that does."""
+    """True to allow a non-loopback `--host` without any API key. Use only behind an authenticating proxy."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
-    """Names that the API is called by beside `localhost` and IP addresses, with commas between; `*.example.org` stands
-    for every name below `example.org`."""
+    """Host names of the API beside `localhost` and IP addresses, separated by commas; `*.example.org` is every name
+    below `example.org`."""
     allow_private_webhooks: bool = False
-    """Let webhooks call addresses in private networks, and by plain `http`."""
+    """True to let webhooks call addresses in private networks, and plain `http`."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least important log line that is written."""
+    """Minimum log level."""
     log_format: Literal["console", "json"] = "console"
-    """`console` for people, `json` for machines: one object a line."""
+    """Log format: `console` for people, `json` for machines, one object per line."""
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod

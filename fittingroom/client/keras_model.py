@@ -59,7 +59,7 @@ def spec_of(model: CompiledModel, dataset: str | Mapping[str, Any], **training: 
             raise NotShippableError(f"unsupported argument of model.compile: {key}; leave it out")
     spec = {
         "name": model.name,
-        "dataset": {"name": dataset} if isinstance(dataset, str) else dict(dataset),
+        "dataset": dataset if isinstance(dataset, str) else dict(dataset),
         "model": {"keras": model.to_json()},
         "optimizer": _document(config["optimizer"]),
         "loss": _document(config["loss"]),

@@ -109,8 +109,8 @@ Sampler = Annotated[GridSampler | RandomSampler, Field(discriminator="name")]
 class _Training(Spec):
     """Fields shared by an experiment and its trials."""
 
-    dataset: Dataset
-    """Training data: a dataset's name, and options."""
+    dataset: Annotated[Dataset, BeforeValidator(expand_name, json_schema_input_type=Name | Dataset)]
+    """Training data: a dataset's name, or an object with `name` and options."""
     optimizer: Optimizer
     """Optimizer: a Keras name, or an object with `name` and hyperparameters."""
     loss: Loss
@@ -145,8 +145,8 @@ class _Training(Spec):
 class ExperimentSpec(_Training):
     """An experiment: one document, expanded into trials.
 
-    A search space such as `{"choice": [0.1, 0.01]}` may stand wherever a number or a name stands in the optimizer,
-    in `fit` or in a layer.
+    A search space such as `{"choice": [0.1, 0.01]}` may stand in place of most numbers, names and flags of layers,
+    optimizer, loss, `fit` and callbacks.
     """
 
     name: Name

@@ -12,6 +12,7 @@ from fittingroom.specs.hints import nearest_hint
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
 _SHORT.maxlevel = 2
+_NO_OBJECT = frozenset({"model_type", "model_attributes_type", "dict_type"})
 _MAX_HINTS = 10
 _MAX_PART = 80
 """A longer part of a pointer is shortened: no key of ours is longer, and a stranger's is not repeated whole."""
@@ -81,6 +82,8 @@ def _detail(error: ErrorDetails, *, is_hinted: bool) -> str:
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "missing":
         return "this key is required"
+    if error["type"] in _NO_OBJECT:
+        return "expected a JSON object"
     if error["type"] == "union_tag_not_found":
         return f"expected a document with the key {error['ctx']['discriminator']}"
     if error["type"] == "union_tag_invalid":

@@ -169,7 +169,7 @@ class GlobalAveragePooling2D(_Layer):
 
 
 class Merging(_Layer):
-    """Merges several inputs of the same shape, element by element."""
+    """Merges inputs: element by element where the shapes are equal (`subtract` takes two), or by concatenation."""
 
     type: Literal["add", "subtract", "multiply", "average", "maximum", "minimum", "concatenate"]
     """Operation (`keras.layers.Add` and others); `concatenate` joins along the last axis."""

@@ -27,10 +27,11 @@ assert EPOCHS in spec(fit={"epochs": 10})
 
 BODIES: dict[str, Refused] = {
     "nothing": ("", "", "at line 1"),
-    "null": ("null", "", "input should be a valid dictionary"),
-    "a number": ("7", "", "input should be a valid dictionary"),
-    "a string": ('"experiment"', "", "input should be a valid dictionary"),
-    "an array": (f"[{SPEC}]", "", "input should be a valid dictionary"),
+    "null": ("null", "", "expected a JSON object"),
+    "a number": ("7", "", "expected a JSON object"),
+    "a string": ('"experiment"', "", "expected a JSON object"),
+    "an array": (f"[{SPEC}]", "", "expected a JSON object"),
+    "a number for a dataset": (spec(dataset=7), "/dataset", "expected a JSON object"),
     "two documents": (SPEC + SPEC, "", "at line 1"),
     "cut off": (SPEC[:-1], "", "at line 1"),
     "cut in a string": (SPEC[: SPEC.index("titanic") + 3], "", "at line 1"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from app.examples import FOLDER, IN_ORDER, example_documents
-from fittingroom.specs.experiment import ExperimentSpec, TrialSpec
+from fittingroom.specs.experiment import Dataset, ExperimentSpec, TrialSpec
 from fittingroom.specs.faults import Fault, faults_in
 from models.planning.plan import plan_experiment
 from tests.factories import document, layers
@@ -62,7 +62,8 @@ def test_bounds_hold_inside_search_spaces() -> None:
 
 
 def test_short_forms_equal_those_of_keras() -> None:
-    spec = ExperimentSpec.model_validate(document(optimizer="adam", loss="mse", metrics=["auc"]))
+    spec = ExperimentSpec.model_validate(document(optimizer="adam", loss="mse", metrics=["auc"], dataset="titanic"))
+    assert spec.dataset == Dataset(name="titanic")
     assert spec.optimizer.name == "adam"
     assert spec.loss.name == "mse"
     assert spec.metrics[0].name == "auc"
