@@ -146,7 +146,7 @@ class Authenticator:
                 del self._watched[caller.id]
 
     async def _watch(self) -> None:
-        """Let go those whose key is no longer valid, as long as there is somebody."""
+        """End the waits of keys that are no longer valid, while there are any."""
         while self._watched:
             await asyncio.sleep(CHECK_SECONDS)
             asked = dict(self._watched)  # others come and go while it is looked up

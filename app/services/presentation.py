@@ -153,7 +153,7 @@ def trial_history(row: TrialTable | TrialPosition, epochs: Iterable[EpochRow]) -
 
 
 def experiment_history(row: ExperimentTable, progress: Progress) -> resources.ExperimentHistoryView:
-    """Return an experiment's history without those of its trials."""
+    """Return an experiment's history without its trials."""
     return resources.ExperimentHistoryView(
         experiment_id=row.id, state=experiment_state(progress.counts), version=row.version, trials=[]
     )
@@ -191,7 +191,7 @@ def _planned_cohort(spec: ExperimentSpec, cohort: FormedCohort) -> PlannedCohort
 
 
 def worker(row: WorkerTable, own_cohorts: Collection[str]) -> resources.WorkerView:
-    """Return a worker that is alive; of the cohorts it may train, those of one's own are shown."""
+    """Return a live worker, with its cohort if that belongs to the project."""
     return resources.WorkerView(
         id=row.id,
         host=row.host,

@@ -105,7 +105,7 @@ def free_scratch(settings: Settings) -> int:
 
 
 def list_deletions(session: Session) -> list[str]:
-    """Experiments whose rows are gone and whose files are to go."""
+    """Deleted experiments with files that still exist."""
     return list(session.scalars(select(DeletionTable.experiment_id).order_by(DeletionTable.experiment_id)))
 
 

@@ -151,7 +151,7 @@ class Database:
             alembic.command.upgrade(config, "head")
 
     def refuse_other_version(self) -> None:
-        """Compare the version of the tables with that of the code.
+        """Compare the versions of the tables and of the code.
 
         Raises:
             NotMigratedError: the tables are older, or not there.

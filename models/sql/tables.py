@@ -219,7 +219,7 @@ class WorkerTable(Base):
 
 
 class DeletionTable(Base):
-    """An experiment whose rows are gone and whose files are to go."""
+    """A deleted experiment with files that still exist."""
 
     __tablename__ = "deletions"
 

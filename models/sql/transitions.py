@@ -153,7 +153,7 @@ def record_worker_fault(session: Session, claim: Claim, version: int, max_faults
 
 
 def mark_leases_lost(session: Session, max_faults: int) -> list[str]:
-    """Take every cohort away whose worker has been silent for too long. Returns their ids.
+    """Requeue cohorts with expired leases; return their ids.
 
     Safe to call from many processes at once: each cohort is taken once.
     """
@@ -163,7 +163,7 @@ def mark_leases_lost(session: Session, max_faults: int) -> list[str]:
 
 
 def mark_worker_lost(session: Session, worker_id: str, max_faults: int, how: str) -> list[str]:
-    """Take away what a worker held of which it is known that it has ended. Returns the cohorts' ids."""
+    """Requeue the cohorts of a worker that has ended; return their ids."""
     return _take_away(session, CohortTable.lease_owner == worker_id, max_faults, how)
 
 
@@ -212,7 +212,7 @@ def finish_cohorts(session: Session, which: ColumnElement[bool]) -> None:
 
 
 def _put_back(session: Session, cohort_id: str, version: int, *, faults: int) -> None:
-    """Free a cohort: those of its trials that were asked to stop end here, the others wait for the next claim."""
+    """Free a cohort: cancel its trials with a cancel request, and requeue the others."""
     session.execute(
         update(CohortTable)
         .where(CohortTable.id == cohort_id)
@@ -226,7 +226,7 @@ def _put_back(session: Session, cohort_id: str, version: int, *, faults: int) ->
 
 
 def _take_away(session: Session, which: ColumnElement[bool], max_faults: int, how: str) -> list[str]:
-    """Take leased cohorts from their workers, and say how it came to that."""
+    """Take leased cohorts from their workers, with the reason."""
     leased = which & CohortTable.finished_at.is_(None) & CohortTable.lease_owner.is_not(None)
     columns = (CohortTable.id, CohortTable.experiment_id, CohortTable.lease_owner, CohortTable.attempt)
     rows = session.execute(select(*columns).where(leased).order_by(CohortTable.experiment_id, CohortTable.id))

@@ -1,4 +1,4 @@
-"""The learning rate of a trial whose metric has ceased to improve."""
+"""Learning-rate reduction after `patience` epochs without improvement."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -65,7 +65,7 @@ def histories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.mark.nightly
 def test_twenty_epochs_from_the_same_weights(histories: dict[str, Any], subtests: pytest.Subtests) -> None:
-    """One test, so that of several processes one makes the histories."""
+    """One test, so that a single process makes the histories."""
     for name in DOCUMENTS:
         of_tensorflow, of_jax = histories["tensorflow"][name], histories["jax"][name]
         with subtests.test(name):
