@@ -35,7 +35,7 @@ from models.sql.leases import Claim
 
 CONNECTIONS = 16
 EPOCHS = 20
-LONG_POLLS, STREAMS = 2_000, 500
+LONG_POLLS, STREAMS = 1_500, 400  # together below the 2,000 connections of a process
 BATCH = 10_000
 METRICS = {"loss": 0.6123456, "accuracy": 0.71234, "val_loss": 0.6234567, "val_accuracy": 0.6912345}
 

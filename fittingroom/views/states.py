@@ -4,19 +4,10 @@ from enum import StrEnum
 
 
 class TrialState(StrEnum):
-    """State of a trial, and its transitions.
+    """State of a trial: queued, then running, then completed, pruned, failed or cancelled.
 
-    ::
-
-                         claim                 all epochs, early stopping, divergence, time limit
-           queued ───────────────────▶ running ───────────────────────────▶ completed
-             │  ▲                        │ │ └──── the pruner's verdict ───▶ pruned
-             │  └── lease lost or ───────┘ └────── fault ──────────────────▶ failed
-             │      released
-             └──── cancel ──────────────▶ cancelled ◀───── a cancel flag, seen at an epoch's end
-
-    A queued trial fails without running when its cohort has used up the faults it may survive.
-    "Please stop" is a flag with a time, never a state.
+    A running trial is queued again when its worker loses or releases its lease. A queued trial fails without running when
+    its cohort has used up the faults it may survive. A cancel request is a flag with a time, never a state.
     """
 
     QUEUED = "queued"
