@@ -6,8 +6,8 @@ from enum import StrEnum
 class TrialState(StrEnum):
     """State of a trial: queued, then running, then completed, pruned, failed or cancelled.
 
-    A running trial is queued again when its worker loses or releases its lease. A queued trial fails without running when
-    its cohort has used up the faults it may survive. A cancel request is a flag with a time, never a state.
+    A running trial is queued again when its worker loses or releases its lease. A queued trial fails without running
+    when its cohort has used up the faults it may survive. A cancel request is a flag with a time, never a state.
     """
 
     QUEUED = "queued"
