@@ -27,15 +27,15 @@ from app.api.routes import (
 )
 from app.api.web_origins import WebOrigins
 from app.services.artifacts import ArtifactService
-from app.services.cached_reads import Reading
 from app.services.datasets import Datasets
-from app.services.drawing_processes import DrawingProcesses
 from app.services.experiments import DEFAULT_PROJECT, Service
 from app.services.kept_bytes import KeptBytes
-from app.services.predictor_process import PredictorProcess
+from app.services.processes.drawing_processes import DrawingProcesses
+from app.services.processes.predictor_process import PredictorProcess
+from app.services.reads.cached_reads import Reading
+from app.services.reads.version_watcher import Versions
 from app.services.submission_writer import SubmissionWriter
-from app.services.version_watcher import Versions
-from app.services.webhook_delivery import WebhookDispatcher
+from app.services.webhooks.webhook_delivery import WebhookDispatcher
 from models.logs import configure_logs
 from models.maintenance.reaper import Reaper
 from models.messaging.broker import create_celery

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from app.api.connection_limits import MAX_CONNECTIONS, GuardedProtocol
 from app.main import create_app
-from app.services.version_watcher import Versions
+from app.services.reads.version_watcher import Versions
 from models.settings import Settings
 
 GRACE_SECONDS = 5

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import Depends, Path, Request
 
 from app.api.authentication import Admission, Authenticator
-from app.services.cached_reads import Reading
 from app.services.experiments import Service
+from app.services.reads.cached_reads import Reading
 from models.sql.api_keys import ApiKey, Scope
 
 ReadingKey = Annotated[ApiKey, Depends(Admission(Scope.READ))]

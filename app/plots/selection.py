@@ -17,8 +17,8 @@ from app.plots.pictures import (
     SweepPicture,
 )
 from app.services.experiments import Service
-from app.services.histories import find_history, find_trial_histories
-from app.services.thinning import Thinning
+from app.services.reads.histories import find_history, find_trial_histories
+from app.services.reads.thinning import Thinning
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault, InvalidSpec
 from fittingroom.specs.metrics import recorded_metrics

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from app.services.predictor_process import PredictorProcess
+from app.services.processes.predictor_process import PredictorProcess
 from fittingroom.specs.faults import Fault, InvalidSpec
 from fittingroom.views import resources
 from fittingroom.views.states import TrialState

@@ -12,8 +12,8 @@ from app.api.conditional_requests import UNCHANGED, is_known, not_modified
 from app.api.dependencies import ExperimentId, ReadService
 from app.api.problems import Responses, problem_responses
 from app.api.strict_route import StrictRoute, refuse_parameter
-from app.services.drawing_processes import DrawingProcesses
 from app.services.experiments import Service
+from app.services.processes.drawing_processes import DrawingProcesses
 from fittingroom.specs.base import Visible
 from fittingroom.specs.limits import MAX_NAME_LENGTH
 

@@ -18,8 +18,8 @@ import httpx
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from app.services import webhook_delivery
-from app.services.public_addresses import is_public
+from app.services.webhooks import webhook_delivery
+from app.services.webhooks.public_addresses import is_public
 from models.errors import DatabaseUnavailableError
 from models.settings import Settings
 from models.sql.database import Database, Session

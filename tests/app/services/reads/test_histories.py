@@ -12,10 +12,10 @@ import httpx
 import pydantic_core
 import pytest
 
-from app.services import histories
-from app.services.cached_reads import CachedResponse
 from app.services.fair_turns import FairTurns
-from app.services.thinning import Thinning
+from app.services.reads import histories
+from app.services.reads.cached_reads import CachedResponse
+from app.services.reads.thinning import Thinning
 from fittingroom import Client
 from fittingroom.views.resources import ExperimentHistoryView
 from models.sql.database import Database
@@ -45,7 +45,7 @@ def trained(http: httpx.Client, database: Database) -> str:
 @pytest.fixture
 def short_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every history one that is too long to be held."""
-    monkeypatch.setattr("app.services.cached_reads.LONG_BYTES", 0)
+    monkeypatch.setattr("app.services.reads.cached_reads.LONG_BYTES", 0)
     monkeypatch.setattr(histories, "ROWS_AT_ONCE", 30)
     monkeypatch.setattr(histories, "TRIALS_AT_ONCE", 4)
 
@@ -63,10 +63,10 @@ def events_in(text: str) -> Iterator[dict[str, str]]:
 def test_history_is_the_same_sent_whole_or_in_pieces(
     http: httpx.Client, trained: str, query: str, accept: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.services.cached_reads.LONG_SECONDS", 60)
+    monkeypatch.setattr("app.services.reads.cached_reads.LONG_SECONDS", 60)
     path, headers = f"/v1/experiments/{trained}/history{query}", {"Accept": accept}
     with monkeypatch.context() as context:
-        context.setattr("app.services.cached_reads.LONG_BYTES", 0)
+        context.setattr("app.services.reads.cached_reads.LONG_BYTES", 0)
         context.setattr(histories, "ROWS_AT_ONCE", 30)
         context.setattr(CachedResponse, "size", 2**40)  # too large to be kept for the next request
         pieces = http.get(path, headers=headers)

@@ -13,8 +13,8 @@ import pytest
 from sse_starlette.sse import AppStatus
 
 from app.main import create_app
-from app.services.cached_reads import AnswerCache, CachedResponse
-from app.services.version_watcher import TICK_SECONDS, Versions
+from app.services.reads.cached_reads import AnswerCache, CachedResponse
+from app.services.reads.version_watcher import TICK_SECONDS, Versions
 from models.settings import Settings
 from models.sql.database import Database, Session
 from models.sql.versions import find_versions
@@ -133,7 +133,7 @@ def test_events_resume_after_last_event_id(shared_http: httpx.Client, shared_dat
 
 def test_stream_is_not_cut_at_sigterm(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "app.services.version_watcher.TICK_SECONDS", 1.0
+        "app.services.reads.version_watcher.TICK_SECONDS", 1.0
     )  # the library has heard of the end before we let go
     settings = Settings(data_dir=tmp_path / "data", database_url=database_url)
     application = create_app(settings)
@@ -157,7 +157,7 @@ def test_versions_of_a_thousand_callers_share_queries(database: Database, monkey
         queries.append(len(wanted))
         return find_versions(session, wanted)
 
-    monkeypatch.setattr("app.services.version_watcher.find_versions", counted)
+    monkeypatch.setattr("app.services.reads.version_watcher.find_versions", counted)
 
     async def ask() -> None:
         found = await asyncio.gather(*(versions.get(ids[number % 20]) for number in range(1000)))

@@ -18,7 +18,7 @@ import httpx
 import structlog
 from standardwebhooks.webhooks import Webhook as Signer
 
-from app.services.public_addresses import is_public
+from app.services.webhooks.public_addresses import is_public
 from models.errors import FittingRoomError
 from models.sql import webhooks
 from models.sql.database import Database

@@ -13,8 +13,8 @@ import pytest
 
 from app.main import create_app
 from app.plots.pictures import Curve, CurvesPicture, write_picture
-from app.services import drawing_processes
-from app.services.drawing_processes import PROCESSES, WAITING_AT_MOST, DrawingProcesses
+from app.services.processes import drawing_processes
+from app.services.processes.drawing_processes import PROCESSES, WAITING_AT_MOST, DrawingProcesses
 from models import child_processes
 from models.child_processes import AnsweringProcess, NoAnswerError
 from models.errors import PlotUnavailableError

@@ -13,7 +13,7 @@ from anyio import to_thread
 from cachetools import LRUCache
 
 from app.services.experiments import Service
-from app.services.histories import (
+from app.services.reads.histories import (
     ExperimentHistory,
     csv_pieces,
     find_history,
@@ -21,8 +21,8 @@ from app.services.histories import (
     json_pieces,
     next_piece,
 )
-from app.services.thinning import Thinning
-from app.services.version_watcher import Versions
+from app.services.reads.thinning import Thinning
+from app.services.reads.version_watcher import Versions
 from fittingroom.views import resources
 from fittingroom.views.history_formats import csv_of
 from fittingroom.views.states import ENDED

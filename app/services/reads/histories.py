@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from app.services import presentation
 from app.services.fair_turns import FairTurns
-from app.services.thinning import Thinning, spaced_epochs
+from app.services.reads.thinning import Thinning, spaced_epochs
 from fittingroom.specs.limits import MAX_EPOCHS
 from fittingroom.views.history_formats import csv_lines
 from fittingroom.views.resources import ExperimentHistoryView, TrialHistoryView

@@ -1,0 +1,1 @@
+"""Child processes of the API: predictions and plots."""

@@ -1,0 +1,1 @@
+"""Reads that clients repeat: response cache, versions, histories of any length."""

@@ -1,0 +1,1 @@
+"""Webhook deliveries, and the addresses that they may call."""
