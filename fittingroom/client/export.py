@@ -213,7 +213,7 @@ def _document(answer: httpx.Response) -> dict[str, Any]:
     return document
 
 
-def _part(document: dict[str, Any], name: str) -> Any:  # noqa: ANN401 - JSON
-    if name not in document:
+def _part(document: Any, name: str) -> Any:  # noqa: ANN401 - JSON
+    if not isinstance(document, dict) or name not in document:
         raise _UnlikeMLflowError(f"no {name!r}")
     return document[name]

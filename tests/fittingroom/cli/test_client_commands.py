@@ -3,9 +3,7 @@
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from fittingroom.cli.tables import sparkline
 from models.sql.database import Database
 from tests.e2e.service import until
 from tests.factories import SWEEP, document
-from tests.serving import later, submit
+from tests.serving import later, other_server, submit
 from tests.training import train
 
 Run = Callable[..., Any]
@@ -133,24 +131,12 @@ def test_an_unreadable_file_stops_none_of_the_others(run: Run, tmp_path: Path, s
 
 
 def test_unexpected_server_is_reported() -> None:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b"<html>")
-
-        def log_message(self, *_: Any) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_address[1]}"
-    found = CliRunner().invoke(build(), ["list", "--url", url])
-    assert (found.exit_code, "not a Fitting Room server" in found.stderr) == (3, True), found.output
-    found = CliRunner().invoke(build(), ["list", "--url", url, "--key", "fr_…"])
+    with other_server(b"<html>") as url:
+        found = CliRunner().invoke(build(), ["list", "--url", url])
+        assert (found.exit_code, "not a Fitting Room server" in found.stderr) == (3, True), found.output
+        found = CliRunner().invoke(build(), ["list", "--url", url, "--key", "fr_…"])
     assert found.exit_code == 2
     assert "key" in found.stderr
-    server.shutdown()
-    server.server_close()
 
 
 def test_a_file_that_cannot_be_written_is_said(run: Run, trained: str, tmp_path: Path) -> None:

@@ -3,10 +3,8 @@
 import os
 import shutil
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -19,7 +17,7 @@ from fittingroom.cli.main import build
 from models.sql.database import Database
 from tests.e2e.service import free_port
 from tests.factories import SWEEP
-from tests.serving import submit
+from tests.serving import other_server, submit
 from tests.training import Writer, train
 
 
@@ -66,23 +64,23 @@ def test_a_file_that_cannot_be_written_is_not_blamed_on_mlflow(http: httpx.Clien
     assert "MLflow" not in found.output
 
 
-def test_a_server_that_is_no_mlflow_is_said(http: httpx.Client, trained: str) -> None:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b'{"experiment": {}}')
-
-        def log_message(self, *_: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_address[1]}"
-    found = CliRunner().invoke(build(), ["export", trained, url, "--to", "mlflow", "--url", str(http.base_url)])
-    server.shutdown()
-    server.server_close()
-    assert found.exit_code != 0
-    assert "does not answer as an MLflow server does (no 'experiment_id')" in " ".join(found.output.split())
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        (b'{"experiment": {}}', "no 'experiment_id'"),
+        (b'{"experiment": 7}', "no 'experiment_id'"),
+        (b"[]", "no JSON object"),
+        (b"<html>", "no JSON"),
+    ],
+    ids=["a key missing", "a number for an object", "an array", "HTML"],
+)
+def test_export_to_another_server_than_mlflow_is_refused(
+    http: httpx.Client, trained: str, body: bytes, fault: str
+) -> None:
+    with other_server(body) as url:
+        found = CliRunner().invoke(build(), ["export", trained, url, "--to", "mlflow", "--url", str(http.base_url)])
+    assert found.exit_code == 2
+    assert f"does not answer as an MLflow server does ({fault})" in " ".join(found.output.split())
 
 
 def test_tensorboard_reads_the_export(http: httpx.Client, trained: str, tmp_path: Path) -> None:
