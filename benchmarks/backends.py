@@ -69,7 +69,7 @@ def _first_claim(backend: str) -> float:
     """Seconds from the command of a worker until it has claimed what waits for it."""
     from app.examples import example_documents  # noqa: PLC0415
     from fittingroom.specs.experiment import ExperimentSpec  # noqa: PLC0415
-    from models.messaging.broker import create_celery, ring  # noqa: PLC0415
+    from models.messaging.broker import create_celery, publish  # noqa: PLC0415
     from models.planning.plan import plan_experiment  # noqa: PLC0415
     from models.settings import Settings  # noqa: PLC0415
     from models.sql.database import Database  # noqa: PLC0415
@@ -84,7 +84,7 @@ def _first_claim(backend: str) -> float:
         database.migrate()
         with database.writing() as session:
             [stored] = add_experiments(session, [Submission("default", spec, plan_experiment(spec))])
-        ring(create_celery(settings), stored.cohorts, {})  # type: ignore[union-attr]
+        publish(create_celery(settings), stored.cohorts, {})  # type: ignore[union-attr]
         [cohort] = stored.cohorts  # type: ignore[union-attr]
         environment = os.environ | {"FITTINGROOM_DATA_DIR": folder, "FITTINGROOM_KERAS_BACKEND": backend}
         started = time.perf_counter()

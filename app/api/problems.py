@@ -113,13 +113,10 @@ def install_error_handlers(app: FastAPI) -> None:
 
 
 def _allowed(request: Request) -> str:
-    """Return the value of the header `Allow`: the methods of all routes that match the path."""
-    routes = iter_route_contexts(request.app.routes)
-    return ", ".join(
-        sorted(
-            {one for route in routes if route.matches(request.scope)[0] != Match.NONE for one in route.methods or ()}
-        )
-    )
+    """Return the value of the header `Allow`: the methods of the routes with this very path, or of all that match."""
+    found = [r for r in iter_route_contexts(request.app.routes) if r.matches(request.scope)[0] != Match.NONE]
+    exact = [route for route in found if route.path == request.url.path]  # `/plan` is no experiment's id
+    return ", ".join(sorted({method for route in exact or found for method in route.methods or ()}))
 
 
 def _own_error(request: Request, error: FittingRoomError) -> JSONResponse:

@@ -112,7 +112,7 @@ def _gap(objective: ObjectiveView, trial: TrialSummaryView) -> float | None:
 
 
 def _against_leader(objective: ObjectiveView, ranked: Sequence[CandidateView]) -> list[AgainstLeaderView]:
-    """Return the leader beside each of the others, all of which have values."""
+    """Return the comparison of the leader with each of the others, all of which have values."""
     if len(ranked) < 2:
         return []
     leader, *others = ranked

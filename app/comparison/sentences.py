@@ -11,7 +11,7 @@ _SHOWN_NAMES = 3
 def pair_sentence(
     objective: ObjectiveView, leader: CandidateView, other: CandidateView, versus: AgainstLeaderView, among: int
 ) -> str:
-    """Return the leader beside another one; it was chosen among so many candidates."""
+    """Return a sentence on the leader and another candidate, among so many."""
     if versus.advantage is None:
         return f"{leader.label} and {other.label} have no seed in common, so they cannot be compared seed by seed."
     better = "lower" if objective.direction == "minimize" else "higher"
@@ -52,7 +52,7 @@ def _without_interval(leader: CandidateView, other: CandidateView, versus: Again
 
 
 def verdict(objective: ObjectiveView, ranked: Sequence[CandidateView]) -> str:
-    """Return the whole comparison in a few sentences."""
+    """Return the comparison in a few sentences."""
     found = [candidate for candidate in ranked if candidate.values]
     if not found:
         return f"Nothing to compare yet: no trial has an epoch with a finite {objective.metric}."

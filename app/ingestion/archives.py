@@ -16,7 +16,7 @@ _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.r
 
 
 def read_archive(file: Path, task: str) -> Encoded:
-    """Return an archive with `x` (rows, …), numbers, and `y` (rows,), classes or numbers.
+    """Read an archive with `x` (rows, …), numbers, and `y` (rows,), classes or numbers.
 
     Args:
         file: the archive.

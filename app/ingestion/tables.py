@@ -18,7 +18,7 @@ _EMPTY = ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "?"]
 
 
 def read_csv(file: Path) -> pa.Table:
-    """Return a CSV file in UTF-8 whose first line names the columns.
+    """Read a CSV file in UTF-8 with the names of the columns in its first line.
 
     Raises:
         Refusal: it is no such file.
@@ -49,7 +49,7 @@ def read_csv(file: Path) -> pa.Table:
 
 
 def read_parquet(file: Path) -> pa.Table:
-    """Return a Parquet file of plain columns.
+    """Read a Parquet file of plain columns.
 
     Raises:
         Refusal: it is no such file, or would be too large once unpacked.

@@ -27,9 +27,16 @@ class Batcher(Generic[Item, Answer]):
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
         self._running: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     async def ask(self, item: Item) -> Answer:
-        """Return the answer for an item. A caller that is cancelled takes nothing back."""
+        """Return the answer for an item. A caller that is cancelled takes nothing back.
+
+        Raises:
+            RuntimeError: this batcher is closed.
+        """
+        if self._is_closed:
+            raise RuntimeError("the service is shutting down")
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._running is None:
@@ -42,19 +49,27 @@ class Batcher(Generic[Item, Answer]):
 
     def close(self, *, wait: bool) -> None:
         """Take no more items; with `wait`, finish the running call."""
+        self._is_closed = True
         self._thread.shutdown(wait=wait, cancel_futures=not wait)
 
     async def _run(self) -> None:
-        while self._waiting:
-            group, self._waiting = self._waiting[: self._max_items], self._waiting[self._max_items :]
-            try:
-                answers = await self.run(self._answer, [item for item, _ in group])
-            except Exception as error:  # noqa: BLE001 - whoever asked gets it
-                answers = [error] * len(group)
-            for (_, future), answer in zip(group, answers, strict=True):
-                if isinstance(answer, Exception):
-                    future.set_exception(answer)
-                    future.exception()  # read, as whoever asked may have gone
-                else:
-                    future.set_result(answer)
-        self._running = None
+        try:
+            while self._waiting:
+                group, self._waiting = self._waiting[: self._max_items], self._waiting[self._max_items :]
+                await self._answer_group(group)
+        finally:
+            self._running = None
+
+    async def _answer_group(self, group: Sequence[tuple[Item, "asyncio.Future[Answer]"]]) -> None:
+        try:
+            answers = await self.run(self._answer, [item for item, _ in group])
+            pairs = list(zip((future for _, future in group), answers, strict=True))
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whoever asked gets it
+            fault = error if isinstance(error, Exception) else RuntimeError("the service is shutting down")
+            pairs = [(future, fault) for _, future in group]
+        for future, answer in pairs:
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+                future.exception()  # read, as whoever asked may have gone
+            else:
+                future.set_result(answer)

@@ -47,7 +47,7 @@ def extend(curves: Curves, metric: str, trials: Sequence[TrialHistoryView]) -> N
 def watched(
     view: ExperimentSummaryView, trials: Mapping[str, TrialHistoryView], planned: Mapping[str, int], curves: Curves
 ) -> RenderableType:
-    """Return an experiment while it trains: a bar and a sparkline for each trial.
+    """Render an experiment while it trains: a bar and a sparkline for each trial.
 
     Args:
         view: the experiment.
@@ -121,7 +121,7 @@ def history_table(view: ExperimentHistoryView) -> Table:
 
 
 def comparison_table(found: ComparisonView) -> RenderableType:
-    """Return a comparison: its sentence, and the candidates, best first."""
+    """Render a comparison: its sentence, and the candidates, best first."""
     metric = found.objective.metric
     table = _table(
         "",

@@ -128,41 +128,41 @@ def get_experiment(experiment_id: str, version: int | None = None, wait: float =
 def list_experiments(
     limit: int, cursor: str | None, *, state: str | None, name: str | None, tag: str | None, dataset: str | None
 ) -> Call[ListView[ExperimentSummaryView]]:
-    """Return a page of experiments."""
+    """Get a page of experiments."""
     params = _given(limit=limit, cursor=cursor, state=state, name=name, tag=tag, dataset=dataset)
     return Call("GET", "/v1/experiments", _reader(ListView[ExperimentSummaryView]), params=params)
 
 
 def list_trials(experiment_id: str) -> Call[list[TrialSummaryView]]:
-    """Return an experiment's trials."""
+    """List an experiment's trials."""
     return Call("GET", _experiment(experiment_id, "/trials"), _items(TrialSummaryView))
 
 
 def get_trial(trial_id: str) -> Call[TrialView]:
-    """One trial."""
+    """Get one trial."""
     return Call("GET", _trial(trial_id), _reader(TrialView))
 
 
 def get_experiment_history(
     experiment_id: str, after: int = 0, points: int | None = None
 ) -> Call[ExperimentHistoryView]:
-    """Return the histories of all trials, or what was written after a version."""
+    """Get the histories of all trials, or what was written after a version."""
     params = _given(after=after, points=points)
     return Call("GET", _experiment(experiment_id, "/history"), _reader(ExperimentHistoryView), params=params)
 
 
 def get_trial_history(trial_id: str) -> Call[TrialHistoryView]:
-    """Return a trial's history."""
+    """Get a trial's history."""
     return Call("GET", _trial(trial_id, "/history"), _reader(TrialHistoryView))
 
 
 def stream_csv(experiment_id: str) -> Call[None]:
-    """Return the histories of all trials as a table; how it is read is the client's to know."""
+    """Get the histories of all trials as CSV, which the client reads as it comes."""
     return Call("GET", _experiment(experiment_id, "/history"), lambda _: None, headers={"Accept": "text/csv"})
 
 
 def stream(experiment_id: str, after: int) -> Call[None]:
-    """Return an experiment's events; how they are read is the client's to know."""
+    """Get an experiment's events, which the client reads as they come."""
     return Call("GET", _experiment(experiment_id, "/events"), lambda _: None, headers={"Last-Event-ID": str(after)})
 
 
@@ -172,7 +172,7 @@ def compare(experiment_id: str) -> Call[ComparisonView]:
 
 
 def get_plot(experiment_id: str, metric: str | None, file_format: str, look: Mapping[str, str]) -> Call[bytes]:
-    """Return a picture of an experiment."""
+    """Get a plot of an experiment."""
     path = _experiment(experiment_id, f"/plot.{file_format}")
     return Call("GET", path, lambda response: response.content, params=_given(metric=metric, **look))
 
@@ -184,7 +184,7 @@ def predict(trial_id: str, rows: Sequence[Sequence[float | None]]) -> Call[Predi
 
 
 def get_artifact(trial_id: str) -> Call[bytes]:
-    """Return a trained network, as a `.keras` file."""
+    """Get a trained network, as a `.keras` file."""
     return Call("GET", _trial(trial_id, "/artifact"), lambda response: response.content, at_least_seconds=60)
 
 
@@ -194,17 +194,17 @@ def cancel(experiment_id: str) -> Call[int]:
 
 
 def pause(experiment_id: str) -> Call[ExperimentView]:
-    """Begin nothing more of it."""
+    """Pause an experiment."""
     return Call("POST", _experiment(experiment_id, "/pause"), _reader(ExperimentView))
 
 
 def resume(experiment_id: str) -> Call[ExperimentView]:
-    """Let it go on."""
+    """Resume an experiment."""
     return Call("POST", _experiment(experiment_id, "/resume"), _reader(ExperimentView))
 
 
 def delete(experiment_id: str) -> Call[None]:
-    """Remove it for good. Not sent again: a second answer would say that it is not there."""
+    """Delete an experiment. Not retried: a second answer would be 404."""
     return Call("DELETE", _experiment(experiment_id), lambda _: None, is_repeatable=False)
 
 
@@ -214,7 +214,7 @@ def list_datasets() -> Call[list[DatasetSchema]]:
 
 
 def upload_dataset(file: Path, name: str, target: str | None, task: str) -> Call[DatasetSchema]:
-    """Return a table of one's own. The same again changes nothing."""
+    """Upload a dataset; repeating it changes nothing."""
     media_type = _MEDIA_TYPES.get(file.suffix.lower(), "application/octet-stream")
     return Call(
         "POST", "/v1/datasets", _reader(DatasetSchema), params=_given(name=name, target=target, task=task),
@@ -223,7 +223,7 @@ def upload_dataset(file: Path, name: str, target: str | None, task: str) -> Call
 
 
 def delete_dataset(name: str) -> Call[None]:
-    """Forget a dataset."""
+    """Delete a dataset."""
     return Call("DELETE", f"/v1/datasets/{quote(name, safe='')}", lambda _: None, is_repeatable=False)
 
 

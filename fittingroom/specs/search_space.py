@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, SchemaValidator
-from pydantic_core.core_schema import list_schema, no_info_after_validator_function, tagged_union_schema
+from pydantic_core.core_schema import CoreConfig, list_schema, no_info_after_validator_function, tagged_union_schema
 
 from fittingroom.specs.base import Spec
 from fittingroom.specs.limits import MAX_CHOICES
@@ -104,7 +104,7 @@ class _Searchable:
 
 def _values_checker(kind: str, value: CoreSchema) -> Callable[[Space], Space]:
     """Return a function that validates the values of a space by the schema of a plain value."""
-    validator = SchemaValidator(list_schema(value))
+    validator = SchemaValidator(list_schema(value), CoreConfig(allow_inf_nan=False))
 
     def check(space: Space) -> Space:
         given = getattr(space, kind)

@@ -42,7 +42,7 @@ class SampledTrial:
 
     @property
     def place(self) -> tuple[str, ...]:
-        """Return the path of its network in the client's document."""
+        """Path of its network in the client's document."""
         return ("model",) if self.model_name is None else ("models", self.model_name)
 
 

@@ -44,8 +44,8 @@ def mark_epochs(
     records: Sequence[EpochRecord],
     best: Mapping[str, BestEpoch],
     lease_seconds: float,
-) -> None:
-    """Write completed epochs and renew the lease.
+) -> bool:
+    """Write completed epochs and renew the lease; False if all were written before.
 
     An epoch that an earlier attempt has written stands: the same trial writes the same numbers. That none is written
     twice is decided under the experiment's lock, and held by the table's key.
@@ -68,7 +68,7 @@ def mark_epochs(
     completed: dict[str, int] = {trial_id: epochs for trial_id, epochs in rows}  # noqa: C416 - rows are no pairs to mypy
     fresh = [record for record in records if record.epoch > completed[record.trial_id]]
     if not fresh:
-        return
+        return False
     now = session.scalar(select(clock()))
     inserted = [
         {
@@ -100,3 +100,4 @@ def mark_epochs(
             found = best[trial_id]
             values |= {"best_epoch": found.epoch, "best_value": found.value, "best_metrics": dict(found.metrics)}
         session.execute(update(TrialTable).where(TrialTable.id == trial_id).values(values))
+    return True

@@ -37,11 +37,11 @@ def lock_experiment(session: Session, experiment_id: str) -> int | None:
 
 
 def change_under_claim(
-    change: Callable[Concatenate[Session, Claim, int, _Given], object],
+    change: Callable[Concatenate[Session, Claim, int, _Given], bool | None],
 ) -> Callable[Concatenate[Session, Claim, _Given], bool]:
-    """Decorate a worker's change: lock experiment and cohort, pass the new version, store it.
+    """Decorate a worker's change: lock experiment and cohort, pass the new version, store it unless it returns False.
 
-    The decorated function returns False, and changes nothing, if the claim is no longer the worker's.
+    Callers give no version. The result is False, and nothing is changed, if the claim is no longer the worker's.
     """
 
     @wraps(change)
@@ -50,8 +50,8 @@ def change_under_claim(
         held = session.scalar(select(CohortTable.id).where(*_held(claim)).with_for_update())
         if version is None or held is None:
             return False
-        change(session, claim, version, *given, **named)
-        set_version(session, claim.experiment_id, version)
+        if change(session, claim, version, *given, **named) is not False:
+            set_version(session, claim.experiment_id, version)
         return True
 
     return run

@@ -1,6 +1,6 @@
 """State transitions of trials: conditional updates, each of which returns whether it applied.
 
-Only this module and `models.sql.client_requests`, which has the requests of clients, write states.
+No other module writes states; `models.sql.client_requests` calls `move` here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -101,7 +101,7 @@ def mark_described(session: Session, claim: Claim, version: int, summary: str, e
     """Store Keras's summary of the cohort's network, and the worker's environment."""
     session.execute(
         update(TrialTable)
-        .where(TrialTable.cohort_id == claim.cohort_id)
+        .where(TrialTable.cohort_id == claim.cohort_id, TrialTable.state.not_in(TERMINAL))
         .values(model_summary=summary, environment=dict(environment), version=version)
     )
 
@@ -116,6 +116,7 @@ def mark_program(
         .where(CohortTable.id == claim.cohort_id)
         .values(engine=engine, engine_reason=engine_reason, program=None if program is None else dict(program))
     )
+    # Ended trials too: what they show of their cohort has changed.
     session.execute(update(TrialTable).where(TrialTable.cohort_id == claim.cohort_id).values(version=version))
 
 

@@ -39,7 +39,7 @@ def backends(service: Service, experiment_id: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def mixed(service: Service) -> Iterator[Service]:
-    """Yield the service has a worker on TensorFlow; another one on JAX beside it."""
+    """Start a worker on JAX beside the service's worker on TensorFlow."""
     with jax_worker(service):
         until(lambda: len(service.worker_processes()) == 2)
         yield service
@@ -65,7 +65,7 @@ def test_an_experiment_of_many_cohorts_stays_with_one(mixed: Service) -> None:
 
 @pytest.mark.nightly
 @pytest.mark.parametrize(("precision", "rounding"), [("float32", 1e-5), ("mixed_bfloat16", 0.01)])
-def test_predict_of_a_jax_trial_works_on_any_backend(precision: str, rounding: float, mixed: Service) -> None:
+def test_predict_of_a_jax_trial_works(precision: str, rounding: float, mixed: Service) -> None:
     view = mixed.client.submit(document(backend="jax", precision=precision))
     mixed.client.wait(view.id, timeout=60)
     [trial] = mixed.client.list_trials(view.id)

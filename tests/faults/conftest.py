@@ -21,7 +21,7 @@ def cluster(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cl
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left_over(cluster: Cluster) -> Iterator[None]:
-    """Yield a case's own workers end with it."""
+    """End a case's own workers with it."""
     keep = {cluster.api.pid, cluster.rescuer.pid}
     yield
     for process in [process for process in cluster.processes if process.pid not in keep]:

@@ -112,13 +112,13 @@ def test_broker_down_at_submit(cluster: Cluster) -> None:
     if cluster.is_server:
         cluster.stop_redis()
         view = cluster.client.submit(SWEEP)
-        time.sleep(1)  # it is rung for beside the answer
+        time.sleep(1)  # workers are notified beside the answer
         cluster.start_redis()
     else:
         aside = cluster.queue.rename(cluster.queue.with_name("aside"))
         cluster.queue.write_text("no folder")
         view = cluster.client.submit(SWEEP)
-        time.sleep(1)  # it is rung for beside the answer
+        time.sleep(1)  # workers are notified beside the answer
         cluster.queue.unlink()
         aside.rename(cluster.queue)
     with cluster.rescued():
@@ -136,7 +136,7 @@ def flush(cluster: Cluster) -> None:
 
 def test_broker_flushed_with_work_queued(cluster: Cluster) -> None:
     views = [cluster.client.submit(SWEEP) for _ in range(2)]
-    time.sleep(1)  # they are rung for beside the answers
+    time.sleep(1)  # workers are notified beside the answers
     flush(cluster)
     with cluster.rescued():
         for view in views:
@@ -161,15 +161,15 @@ def test_every_message_twice_and_late(cluster: Cluster) -> None:
     view = cluster.client.submit(SWEEP)
     cohort_id = cluster.ask("SELECT id FROM cohorts WHERE experiment_id = :id", id=view.id)
 
-    def ring() -> None:
+    def publish() -> None:
         celery.send_task(TRAIN, args=[cohort_id], queue="any")  # as the versions before did
 
-    ring()
+    publish()
     with cluster.rescued():
         cluster.wait_for_epochs(view.id)
-        ring()
+        publish()
         cluster.assert_kept(view.id, attempts=1, faults=0)
-        ring()
+        publish()
         time.sleep(1)
         cluster.assert_kept(view.id, attempts=1, faults=0)
 

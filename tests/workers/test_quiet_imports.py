@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 _SCRIPT = """
 import os
 from workers.quiet_imports import without_noise
@@ -40,11 +42,21 @@ def test_error_during_imports_is_shown_unchanged() -> None:
     assert "ModuleNotFoundError: No module named 'no_such_package'" in done.stderr
 
 
-def test_stderr_without_grep_is_not_filtered(tmp_path: Path) -> None:
-    script = _SCRIPT.format(inside="pass")
+@pytest.mark.parametrize("has_grep", [False, True], ids=["no grep", "a grep without these options"])
+def test_stderr_without_a_usable_grep_is_not_filtered(tmp_path: Path, *, has_grep: bool) -> None:
+    if has_grep:
+        (tmp_path / "grep").write_text("#!/bin/sh\nexit 2\n")
+        (tmp_path / "grep").chmod(0o755)
+    script = _SCRIPT.format(inside="print('said', file=__import__('sys').stderr)")
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60,
         env=os.environ | {"PATH": str(tmp_path)},
     )  # fmt: skip
     assert done.returncode == 0
-    assert done.stderr.count("\n") == 4
+    assert done.stderr.count("\n") == 5
+
+
+def test_stderr_with_binary_bytes_loses_no_line() -> None:
+    script = _SCRIPT.format(inside=r"os.write(2, b'\xff\x00\nfatal\n'); os.abort()")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False, timeout=60)
+    assert done.stderr == b"not compiled for this processor\n\xff\x00\nfatal\n"

@@ -32,6 +32,7 @@ from models.lifecycle import TERMINAL
 from models.sql.versions import ResourceVersion
 
 CAPACITY_BYTES = 32 * 1024**2
+"""Size limit of the response cache, in bytes."""
 LONG_BYTES = 1024**2
 LONG_SECONDS = 0.5
 """A history that is longer than this, or takes longer to read, is read as it is sent: only its version is kept."""
@@ -61,8 +62,8 @@ class CachedResponse:
         return len(self.body) + ROW_BYTES * (1 + trials)
 
 
-class AnswerCache:
-    """The newest answers by what was asked for, as many as fit; the one that was not asked for the longest goes."""
+class ResponseCache:
+    """Newest answers by resource and format, least recently used ones dropped first."""
 
     def __init__(self, capacity_bytes: int = CAPACITY_BYTES) -> None:
         """Args: capacity_bytes: how much is kept."""
@@ -85,7 +86,8 @@ class AnswerCache:
             made = await to_thread.run_sync(make)
         finally:
             self._being_made.pop((key, version), None)
-        if made.size <= self._kept.maxsize:
+        before = self._kept.get(key)
+        if made.size <= self._kept.maxsize and (before is None or before.version <= made.version):
             self._kept[key] = made
         return made
 
@@ -96,7 +98,7 @@ class Reading:
     def __init__(self, service: Service, versions: Versions) -> None:
         """Args: service: reads what is not known yet; versions: what is current."""
         self._service, self._versions = service, versions
-        self._cache = AnswerCache()
+        self._cache = ResponseCache()
 
     async def resource(self, project: str, resource_id: str) -> ResourceVersion:
         """Return the version and state of an experiment or a trial; NotFoundError."""

@@ -57,7 +57,7 @@ class Slots:
             return True
 
     def give_back(self, project: str, url: str) -> None:
-        """Return the slot of a delivery that has ended."""
+        """Free the slot of a delivery that has ended."""
         with self._lock:
             self._taken.subtract(_slots_of(project, url).keys())
             self._taken = +self._taken

@@ -52,7 +52,7 @@ def _sequential(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _functional(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """Return the layers in an order in which each follows those it takes from."""
+    """Return a model document with the layers in topological order."""
     waiting: dict[str, tuple[dict[str, Any], list[str]]] = {}
     inputs: dict[str, list[int]] = {}
     for place, layer in _layers(config, path):

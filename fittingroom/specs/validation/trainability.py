@@ -106,7 +106,7 @@ def _learning_rate_faults(spec: ExperimentSpec) -> Iterator[Fault]:
 
 
 def _target_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
-    """Yield a loss or a metric that is for another kind of target."""
+    """Yield a fault for a loss or a metric that is for another kind of target."""
     if schema.classes is None:
         if isinstance(spec.loss, _Crossentropy):
             detail = (
@@ -135,7 +135,7 @@ def _target_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Faul
 
 
 def _loss_misfit(trial: TrialSpec, schema: DatasetSchema, units: int) -> str | None:
-    """Return a loss that cannot be computed between this target and this many outputs, whatever the units should be."""
+    """Return why the loss cannot be computed between this target and this many outputs, or None."""
     if units != 1:
         return None
     if isinstance(trial.loss, CategoricalCrossentropy | SparseCategoricalCrossentropy):
@@ -163,7 +163,7 @@ def _unit_misfit(schema: DatasetSchema, units: int) -> str | None:
 
 
 def _activation_misfit(trial: TrialSpec, units: int) -> tuple[int, str] | None:
-    """Return an end of the network whose numbers the loss cannot read as probabilities."""
+    """Return the layer, and why the loss cannot read its outputs as probabilities, or None."""
     position = len(trial.model.layers) - 1
     layer = trial.model.layers[position]
     if not isinstance(layer, l.Dense | l.Activation):

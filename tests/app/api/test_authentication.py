@@ -26,7 +26,7 @@ from tests.serving import Clock, MakeKey, submit
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Return the clock by which keys are remembered."""
+    """Return the clock of the key cache."""
     clock = Clock()
     monkeypatch.setattr("app.api.authentication.time", clock)
     return clock

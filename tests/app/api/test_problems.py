@@ -62,7 +62,7 @@ def test_problem(shared_http: httpx.Client, method: str, path: str, status: int)
 def test_a_method_that_is_not_taken_names_those_that_are(shared_http: httpx.Client) -> None:
     for path, allowed in {
         "/v1/experiments": "GET, POST", f"/v1/experiments/exp_{NOBODY}": "DELETE, GET", "/livez": "GET",
-        f"/v1/trials/trl_{NOBODY}/predict": "POST",
+        f"/v1/trials/trl_{NOBODY}/predict": "POST", "/v1/experiments/plan": "POST",
     }.items():  # fmt: skip
         answer = shared_http.put(path)
         assert (answer.status_code, answer.headers["allow"]) == (405, allowed), path

@@ -76,3 +76,38 @@ def test_cancelled_caller_takes_nothing_back() -> None:
 
     assert asyncio.run(leave()) == 4
     assert double.calls == [[1], [2]]
+
+
+def test_wrong_number_of_answers_raises_and_the_next_call_runs() -> None:
+    calls: list[int] = []
+
+    def answer(numbers: Sequence[int]) -> list[int | Exception]:
+        calls.append(len(numbers))
+        return list(numbers[1:] if len(calls) == 1 else numbers)
+
+    async def ask() -> int:
+        batcher = Batcher(answer, "wrong", max_items=10)
+        with pytest.raises(ValueError, match="zip"):
+            await batcher.ask(1)
+        return await batcher.ask(2)
+
+    assert asyncio.run(ask()) == 2
+
+
+def test_close_fails_waiting_items_and_refuses_new_ones() -> None:
+    double = Doubler()
+
+    async def close() -> list[object]:
+        batcher = Batcher(double, "doubler", max_items=1)
+        asked = [asyncio.create_task(batcher.ask(number)) for number in (1, 2)]
+        await asyncio.to_thread(double.began.wait, 30)
+        batcher.close(wait=False)
+        double.may_end.set()
+        found = list(await asyncio.gather(*asked, return_exceptions=True))
+        with pytest.raises(RuntimeError, match="shutting down"):
+            await batcher.ask(3)
+        return found
+
+    first, second = asyncio.run(close())
+    assert first == 2
+    assert isinstance(second, RuntimeError)

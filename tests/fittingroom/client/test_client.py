@@ -116,7 +116,7 @@ def test_async_submit_with_lost_answers_is_made_once(lossy: Lossy, http: httpx.C
     assert [item["id"] for item in http.get("/v1/experiments").json()["items"]] == [found]
 
 
-def test_zero_retries_raises_transport_error(lossy: Lossy) -> None:
+def test_zero_patience_raises_transport_error(lossy: Lossy) -> None:
     with Client(lossy.url, patience=0) as client, pytest.raises(httpx.TransportError):
         client.submit(document())
 

@@ -56,10 +56,23 @@ def test_a_lost_race_changes_nothing(database: Database) -> None:
 def test_an_epoch_is_written_once(database: Database) -> None:
     claim, [trial_id, _] = claim_one(database)
     assert record(database, claim, trial_id, 1, loss=0.5)
+    before = version(database, claim)
     assert record(database, claim, trial_id, 1, loss=0.7)
+    assert version(database, claim) == before, "nothing has changed"
     with database.reading() as session:
         [epoch] = list_epochs(session, trial_id=trial_id)
     assert epoch.metrics == {"loss": 0.5}
+
+
+def test_described_cohort_leaves_ended_trials_as_they_were(database: Database) -> None:
+    claim, [first, second] = claim_one(database)
+    with database.writing() as session:
+        assert transitions.mark_described(session, claim, "a network", {"device": "cpu:0"})
+        assert transitions.mark_completed(session, claim, first, StopReason.EPOCHS)
+        assert transitions.mark_described(session, claim, "a network", {"device": "gpu:0"})
+    with database.reading() as session:
+        found = [session.get_one(TrialTable, trial_id).environment for trial_id in (first, second)]
+    assert found == [{"device": "cpu:0"}, {"device": "gpu:0"}]
 
 
 @pytest.mark.parametrize("epochs", [[2], [1, 3]])

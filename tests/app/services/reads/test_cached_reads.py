@@ -13,7 +13,7 @@ import pytest
 from sse_starlette.sse import AppStatus
 
 from app.main import create_app
-from app.services.reads.cached_reads import AnswerCache, CachedResponse
+from app.services.reads.cached_reads import CachedResponse, ResponseCache
 from app.services.reads.version_watcher import TICK_SECONDS, Versions
 from models.settings import Settings
 from models.sql.database import Database, Session
@@ -194,7 +194,7 @@ def test_an_answer_is_made_once_and_the_oldest_goes() -> None:
         return CachedResponse(number, f"{number}", b"x" * 1000)
 
     async def ask() -> None:
-        cache = AnswerCache(capacity_bytes=2_500)
+        cache = ResponseCache(capacity_bytes=2_500)
         asking = [asyncio.create_task(cache.get(("a",), 1, lambda: make(1))) for _ in range(50)]
         await asyncio.sleep(0)  # each runs to its first wait
         all_have_asked.set()
@@ -209,5 +209,7 @@ def test_an_answer_is_made_once_and_the_oldest_goes() -> None:
         assert made == [1, 2, 1, 1]
         await cache.get(("a",), 2, lambda: make(2))
         assert made == [1, 2, 1, 1, 2]
+        small = ResponseCache(capacity_bytes=10)
+        assert (await small.get(("a",), 1, lambda: make(1))).version == 1, "larger than the cache"
 
     asyncio.run(ask())
