@@ -64,13 +64,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     configure_logs(settings)
     database, celery = Database(settings.database_location), create_celery(settings)
     reaper = Reaper(settings, database, celery, worker_registry.list_idle_queues)
-    submitter, versions = SubmissionWriter(database, celery), Versions(database)
+    submissions, versions = SubmissionWriter(database, celery), Versions(database)
     storage = Storage(settings.storage_location)
     own = Datasets(database, storage, settings.temporary_dir, settings.max_project_bytes, DEFAULT_PROJECT)
     predictor, drawing = PredictorProcess(), DrawingProcesses()
     trained = ArtifactService(database, predictor, settings.storage_location, settings.temporary_dir, DEFAULT_PROJECT)
     kept_bytes = KeptBytes(database, settings.max_project_bytes)
-    service = Service(database, celery, submitter, storage, own, trained, kept_bytes, settings.memory_bytes)
+    service = Service(database, celery, submissions, storage, own, trained, kept_bytes, settings.memory_bytes)
 
     def ended(project: str, experiment_id: str) -> dict[str, object]:
         """Return the webhook's payload."""
@@ -85,7 +85,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         yield
         dispatcher.end()
         versions.close()
-        submitter.close()
+        submissions.close()
         predictor.close()
         drawing.close()
         reaper.end()

@@ -113,7 +113,7 @@ def submit_each(service: Service, batch: Batch) -> Iterator[BatchItemView]:
 def _stored(service: Service, submissions: Sequence[Submission]) -> Sequence[Accepted | FittingRoomError]:
     """Store a chunk; what cannot be stored now is answered so, and the chunks after it are tried all the same."""
     try:
-        return service.submitter.store(submissions)
+        return service.submissions.store(submissions)
     except DatabaseUnavailableError as error:
         return [error] * len(submissions)
     except Exception as error:  # noqa: BLE001 - the other chunks are stored all the same
@@ -146,7 +146,7 @@ def submit_together(service: Service, batch: Batch) -> Iterator[BatchItemView]:
     return iter(
         [
             _answer(index, stored)
-            for index, stored in enumerate(service.submitter.store_together(_chunks(service, batch)))
+            for index, stored in enumerate(service.submissions.store_together(_chunks(service, batch)))
         ]
     )
 

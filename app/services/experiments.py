@@ -54,7 +54,7 @@ class Service:
     database: Database
     celery: Celery
     """Celery application, to notify workers."""
-    submitter: SubmissionWriter
+    submissions: SubmissionWriter
     storage: Storage
     """Storage of checkpoints."""
     datasets: Datasets
@@ -115,7 +115,7 @@ class Service:
             KeyReusedError: the key was used for another spec; nothing was stored.
         """
         submission = await to_thread.run_sync(self.submission, spec, idempotency_key)
-        accepted = await self.submitter.submit(submission)
+        accepted = await self.submissions.submit(submission)
         served = await to_thread.run_sync(self.list_served_queues)
         return presentation.submitted(spec, submission.plan, accepted, served), accepted.is_repeated
 
@@ -237,7 +237,7 @@ class Service:
         with self.database.writing() as session:
             experiments.get_experiment(session, experiment_id, self.project)
             cohorts = client_requests.request_resume(session, experiment_id)
-        self.submitter.publish(cohorts)
+        self.submissions.publish(cohorts)
         return self.get_experiment(experiment_id)
 
     def delete_experiment(self, experiment_id: str) -> None:

@@ -30,7 +30,7 @@ class SubmissionWriter:
     def __init__(self, database: Database, celery: Celery) -> None:
         """Args: the database, and the Celery application to notify workers."""
         self._database, self._celery = database, celery
-        self._writer = Batcher(self.store, "submitter", _MAX_GROUP)
+        self._writer = Batcher(self.store, "submissions", _MAX_GROUP)
         self._publisher = ThreadPoolExecutor(1, thread_name_prefix="publisher")
 
     async def submit(self, submission: Submission) -> Accepted:

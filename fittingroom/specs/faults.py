@@ -81,7 +81,7 @@ def _location(error: ErrorDetails) -> tuple[str | int, ...]:
 def _detail(error: ErrorDetails, *, is_hinted: bool) -> str:
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "missing":
-        return "this key is required"
+        return f"this {'key' if isinstance(error['loc'][-1], str) else 'item'} is required"
     if error["type"] in _NO_OBJECT:
         return "expected a JSON object"
     if error["type"] == "union_tag_not_found":

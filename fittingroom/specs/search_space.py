@@ -4,11 +4,19 @@ Values are sampled in `models.planning.sampling`.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, SchemaValidator
-from pydantic_core.core_schema import CoreConfig, list_schema, no_info_after_validator_function, tagged_union_schema
+from pydantic_core.core_schema import (
+    CoreConfig,
+    list_schema,
+    no_info_after_validator_function,
+    tagged_union_schema,
+    typed_dict_field,
+    typed_dict_schema,
+)
 
 from fittingroom.specs.base import Spec
 from fittingroom.specs.limits import MAX_CHOICES
@@ -81,7 +89,8 @@ class _Searchable:
         members: dict[Any, CoreSchema] = {"value": value}
         for kind in self._kinds:
             space = handler.generate_schema(_SPACES[kind])
-            members[kind] = no_info_after_validator_function(_values_checker(kind, value), space)
+            # Not tagged by its key: a tag is no part of the place in the document.
+            members[f"a {kind}"] = no_info_after_validator_function(_values_checker(kind, value), space)
         shapes = ", ".join(f'{{"{kind}": […]}}' for kind in self._kinds)
         message = f"expected a plain value or a search space: {shapes}"
         if self._schedule is not None:
@@ -94,7 +103,7 @@ class _Searchable:
     def _kind(self, document: Any) -> str | None:  # noqa: ANN401 - JSON
         kind = search_space_kind(document)
         if kind is not None:
-            return kind if kind in self._kinds else None
+            return f"a {kind}" if kind in self._kinds else None
         if self._schedule is not None and (
             isinstance(document, Spec) or (isinstance(document, dict) and "schedule" in document)
         ):
@@ -104,27 +113,28 @@ class _Searchable:
 
 def _values_checker(kind: str, value: CoreSchema) -> Callable[[Space], Space]:
     """Return a function that validates the values of a space by the schema of a plain value."""
-    validator = SchemaValidator(list_schema(value), CoreConfig(allow_inf_nan=False))
+    values = no_info_after_validator_function(partial(_in_order, kind), list_schema(value))
+    fields = {kind: typed_dict_field(values)}
+    validator = SchemaValidator(typed_dict_schema(fields, config=CoreConfig(allow_inf_nan=False)))
 
     def check(space: Space) -> Space:
         given = getattr(space, kind)
-        values = validator.validate_python(list(given))
-        _refuse_wrong_order(kind, values)
-        return space.model_copy(update={kind: type(given)(values)})
+        return space.model_copy(update={kind: type(given)(validator.validate_python({kind: list(given)})[kind])})
 
     return check
 
 
-def _refuse_wrong_order(kind: str, values: list[Any]) -> None:
+def _in_order(kind: str, values: list[Any]) -> list[Any]:
     if kind == "choice":
         if len({repr(value) for value in values}) < len(values):
             raise ValueError("duplicate value; every value of a choice makes a trial, so list each once")
-        return
+        return values
     low, high = values
     if kind == "log_uniform" and low <= 0:
         raise ValueError(f"log_uniform needs a lowest value above 0, found {low}; use uniform for a range with 0")
     if not low < high:
         raise ValueError(f"expected [lowest, highest] with lowest < highest, found [{low}, {high}]")
+    return values
 
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ class LeaseLostError(Exception):
 
 
 @dataclass(frozen=True)
-class Wishes:
+class ClientRequests:
     """Requests of clients, read when epochs are written."""
 
     cancelled: AbstractSet[str] = frozenset()
@@ -89,39 +89,41 @@ class Recorder:
         if is_better(value, best.value if best else None, direction):
             self._best[trial_id] = BestEpoch(epoch, value, stored)
 
-    def flush_if_due(self) -> Wishes:
+    def flush_if_due(self) -> ClientRequests:
         """Write if the last write is long enough ago; see `flush`."""
         if time.monotonic() - self._written_at >= FLUSH_SECONDS:
             return self.flush()
-        return Wishes()
+        return ClientRequests()
 
     def finish(self) -> None:
         """Write what is left, if anything is: the flush of the last trial's last epoch has ended the claim."""
         if self._records:
             self.flush()
 
-    def flush(self) -> Wishes:
+    def flush(self) -> ClientRequests:
         """Write what was gathered, in one transaction, and see what clients want.
 
         Raises:
             LeaseLostError: the claim is no longer this worker's; nothing was written.
             DatabaseUnavailableError: the database was out of reach for as long as a lease.
         """
-        wishes = Wishes()
+        requests = ClientRequests()
 
         def work(session: Session) -> bool:
-            nonlocal wishes
+            nonlocal requests
             if not mark_epochs(session, self._claim, self._records, self._best, self._lease_seconds):
                 return False
-            wishes = Wishes(list_cancel_requests(session, self._claim), is_paused(session, self._claim.experiment_id))
-            if wishes.cancelled:
-                mark_cancelled(session, self._claim, sorted(wishes.cancelled))
+            requests = ClientRequests(
+                list_cancel_requests(session, self._claim), is_paused(session, self._claim.experiment_id)
+            )
+            if requests.cancelled:
+                mark_cancelled(session, self._claim, sorted(requests.cancelled))
             return True
 
         self._write(work)
         self._records = []
         self._written_at = time.monotonic()
-        return wishes
+        return requests
 
     def complete(self, endings: Sequence[Ending]) -> None:
         """Write what was gathered, and that trials have ended, in one transaction; what clients want is seen later.

@@ -191,16 +191,16 @@ class Reporter:
         self._is_leaving |= lease_status is LeaseStatus.LEAVING
         is_due = self._is_leaving or time.monotonic() - self._saved_at >= self._checkpoint_seconds
         # What a checkpoint is the end of must have been written before.
-        wishes = self._recorder.flush() if is_due else self._recorder.flush_if_due()
-        if wishes.pause:
+        requests = self._recorder.flush() if is_due else self._recorder.flush_if_due()
+        if requests.pause:
             self._is_leaving = is_due = True
         self._epoch = epoch
         self._ending = {
             id_: decision.ended
             for id_, decision in decisions.items()
-            if decision.ended is not None and id_ not in wishes.cancelled
+            if decision.ended is not None and id_ not in requests.cancelled
         }
-        stopped: dict[str, str] = {**self._ending, **dict.fromkeys(wishes.cancelled, "cancelled")}
+        stopped: dict[str, str] = {**self._ending, **dict.fromkeys(requests.cancelled, "cancelled")}
         self._unended -= stopped.keys()
         return EpochDecision(
             stopped,

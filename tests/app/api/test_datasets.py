@@ -234,7 +234,7 @@ def test_a_project_sees_its_own(http: httpx.Client, make_key: MakeKey) -> None:
 
 
 @pytest.mark.usefixtures("reader_in_process")
-def test_delete_of_a_dataset_in_use_is_refused(http: httpx.Client, database: Database, settings: Settings) -> None:
+def test_dataset_in_use_survives_delete_and_tidy(http: httpx.Client, database: Database, settings: Settings) -> None:
     upload(http)
     mine = submit(http, dataset={"name": "people"}, fit={"epochs": 1})
     refused = http.delete("/v1/datasets/people")

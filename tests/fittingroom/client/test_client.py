@@ -238,7 +238,7 @@ def test_404_is_not_retried(client: Client) -> None:
         list(client.stream(f"exp_{'0' * 32}"))
 
 
-def test_frame_of_a_queued_experiment_is_empty(client: Client, database: Database) -> None:
+def test_frame_before_and_after_the_first_epoch(client: Client, database: Database) -> None:
     view = client.submit(document(**SWEEP))
     assert len(client.frame(view.id)) == 0
     Writer(database, view.id).write(0)

@@ -59,9 +59,11 @@ def test_bounds_hold_inside_search_spaces() -> None:
     assert list(found) == ["/optimizer/learning_rate/choice/1"]
     found = faults(document(optimizer={"name": "sgd", "momentum": {"uniform": [0.5, 1.5]}}))
     assert list(found) == ["/optimizer/momentum/uniform/1"]
+    found = faults(document(optimizer={"name": "adam", "learning_rate": {"choice": [0.1, float("nan")]}}))
+    assert found == {"/optimizer/learning_rate/choice/1": "input should be a finite number"}
 
 
-def test_short_forms_equal_those_of_keras() -> None:
+def test_short_forms_equal_documents_in_full() -> None:
     spec = ExperimentSpec.model_validate(document(optimizer="adam", loss="mse", metrics=["auc"], dataset="titanic"))
     assert spec.dataset == Dataset(name="titanic")
     assert spec.optimizer.name == "adam"

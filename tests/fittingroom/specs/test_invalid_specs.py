@@ -134,6 +134,9 @@ BAD_SPECS: list[tuple[str, Any, str]] = [
     ("too few values", optimizer(learning_rate={"schedule": "piecewise_constant_decay", "boundaries": [5, 9], "values": [1, 2]}), "/optimizer/learning_rate"),
     # search spaces, seeds
     ("empty choice", optimizer(learning_rate={"choice": []}), "/optimizer/learning_rate/choice"),
+    ("a further key in a space", optimizer(learning_rate={"choice": [0.1], "foo": 1}), "/optimizer/learning_rate/foo"),
+    ("two spaces", optimizer(learning_rate={"choice": [0.1], "uniform": [0, 1]}), "/optimizer/learning_rate/uniform"),
+    ("one end of a range", optimizer(learning_rate={"uniform": [0.1]}), "/optimizer/learning_rate/uniform/1"),
     ("choice twice", optimizer(learning_rate={"choice": [0.1, 0.1]}), "/optimizer/learning_rate/choice"),
     ("bad value in a choice", optimizer(learning_rate={"choice": [0.1, -1]}), "/optimizer/learning_rate/choice/1"),
     ("no such space", optimizer(learning_rate={"chioce": [0.1]}), "/optimizer/learning_rate"),

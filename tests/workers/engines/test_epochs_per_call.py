@@ -98,7 +98,7 @@ def test_only_short_epochs_of_small_networks_share_a_call(epoch_cost: float, tri
     assert arrange([0], load).epochs_per_call == expected
 
 
-def test_long_epochs_and_rules_per_epoch_have_one_epoch_per_call() -> None:
+def test_epochs_per_call_follow_from_steps_rules_and_memory() -> None:
     load = Workload(TWO_CORES, can_map=False, step_cost=10.0, epoch_cost=1e3, trial_bytes=1000)
     assert arrange([0], replace(load, steps=800)).epochs_per_call == 1
     assert arrange([0], replace(load, one_by_one=True)).epochs_per_call == 1

@@ -56,9 +56,9 @@ class FusedEngine:
             taken, allowed = (f"{size / 1e6:,.0f} MB" for size in (cohort.arrays.nbytes, self.residence.budget_bytes))
             raise CannotTrainError(f"the dataset takes {taken}, {allowed} may stay on the device, so it is streamed")
         data = self.residence.get(cohort.arrays)
-        method = self.programs.method(cohort.trials[0].spec, cohort.arrays)
-        trial_arrays = _first_arrays(method, [trial.spec for trial in cohort.trials], features=data.training.x.shape[1])
-        together = max(1, self._state_bytes // (trial_arrays[0].nbytes + 2 * method.activation_bytes))
+        step = self.programs.step(cohort.trials[0].spec, cohort.arrays)
+        trial_arrays = _first_arrays(step, [trial.spec for trial in cohort.trials], features=data.training.x.shape[1])
+        together = max(1, self._state_bytes // (trial_arrays[0].nbytes + 2 * step.activation_bytes))
         parts = [slice(first, first + together) for first in range(0, len(trial_arrays), together)]
         saved = cohort.checkpoint
         members = [[trial.id for trial in cohort.trials[part]] for part in parts]
@@ -70,18 +70,18 @@ class FusedEngine:
             trials = [replace(t, ended_after=0) if t.id in stopped else t for t in cohort.trials[part]]
             checkpoint = saved if saved is not None and saved.document["trials"] == ids else None
             of_part = replace(cohort, trials=trials, compiler=compiler, checkpoint=checkpoint)
-            training = Training(of_part, trial_arrays[part], method, data, report)
+            training = Training(of_part, trial_arrays[part], step, data, report)
             stopped |= training.run(self.programs, self._threads, self._capacity)
             compiler = training.compiler
 
 
-def _first_arrays(method: TrainingStep, specs: Sequence[TrialSpec], features: int) -> list[TrialArrays]:
+def _first_arrays(step: TrainingStep, specs: Sequence[TrialSpec], features: int) -> list[TrialArrays]:
     """Return the initial state of each trial. Equal seeds give equal weights, whatever else differs."""
     weights: dict[int, State] = {}
     for spec in specs:
         if spec.seed not in weights:
-            weights[spec.seed] = method.first_state(spec, features)
+            weights[spec.seed] = step.first_state(spec, features)
     return [
-        TrialArrays(weights[spec.seed]._replace(slots=method.first_slots(spec)), None, varying_numbers(spec.optimizer))
+        TrialArrays(weights[spec.seed]._replace(slots=step.first_slots(spec)), None, varying_numbers(spec.optimizer))
         for spec in specs
     ]

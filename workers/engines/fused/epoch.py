@@ -1,4 +1,4 @@
-"""Epochs of several trials as a pure function, the trial axis first: the method that the fused engine compiles.
+"""Epochs of several trials as a pure function, the trial axis first: the step that the fused engine compiles.
 
 The arithmetic is Keras's own: `stateless_call`, `stateless_apply`, `stateless_update_state`.
 """
@@ -77,7 +77,7 @@ class TrainingStep:
     """Network, optimizer, loss and metrics of a trial: what its program computes.
 
     Attributes:
-        key: identifies the method.
+        key: identifies the step.
         can_map: whether it pays to map it over trials, as far as is known.
         multiplications: what a row takes, once through the network.
         activation_bytes: what the layers make of a batch, in float32.
@@ -92,7 +92,7 @@ class TrainingStep:
         Args:
             spec: any trial of the cohort.
             features: how many numbers a row has.
-            key: identifies the method.
+            key: identifies the step.
         """
         self.key = key
         self.batch_size = sampled_value(spec.fit.batch_size)

@@ -56,23 +56,23 @@ class ProgramCache:
             size: how many programs are kept.
         """
         self._compilers = compilers
-        self._methods: LRUCache[str, TrainingStep] = LRUCache(size)
+        self._steps_by_key: LRUCache[str, TrainingStep] = LRUCache(size)
         self._programs: LRUCache[str, Program] = LRUCache(size)
         self.hits, self.misses = 0, 0
 
-    def method(self, spec: TrialSpec, arrays: Arrays) -> TrainingStep:
-        """Return the method of a cohort, built once for all cohorts of the same shape."""
+    def step(self, spec: TrialSpec, arrays: Arrays) -> TrainingStep:
+        """Return the step of a cohort, built once for all cohorts of the same shape."""
         key = program_key(spec, arrays)
-        if key not in self._methods:
-            self._methods[key] = TrainingStep(spec, features=arrays.x.shape[1], key=key)
-        return self._methods[key]
+        if key not in self._steps_by_key:
+            self._steps_by_key[key] = TrainingStep(spec, features=arrays.x.shape[1], key=key)
+        return self._steps_by_key[key]
 
-    def program(self, method: TrainingStep, variant: str, arguments: tuple[Any, ...], compiler: str | None) -> Program:
+    def program(self, step: TrainingStep, variant: str, arguments: tuple[Any, ...], compiler: str | None) -> Program:
         """Return a program, made if it is not there yet.
 
         Args:
-            method: what it computes.
-            variant: its width, and what else identifies it among programs of the method.
+            step: what it computes.
+            variant: its width, and what else identifies it among programs of the step.
             arguments: as it will be called with, the plan last.
             compiler: which one it must be; None: the faster one.
 
@@ -80,22 +80,22 @@ class ProgramCache:
             CannotMapError: the trials cannot share a program.
             CannotCompileError: there is no such program.
         """
-        key = f"{method.key}/{variant}"
+        key = f"{step.key}/{variant}"
         known = key in self._programs
         if not known:
-            self._programs[key] = self._make(method, key, arguments)
+            self._programs[key] = self._make(step, key, arguments)
         self.hits, self.misses = self.hits + known, self.misses + (not known)
         program = self._programs[key]
         return replace(program, known=known, compiler=compiler or program.compiler)
 
-    def _make(self, method: TrainingStep, key: str, arguments: tuple[Any, ...]) -> Program:
+    def _make(self, step: TrainingStep, key: str, arguments: tuple[Any, ...]) -> Program:
         """Compile it, and take the faster of its makes, unless that is known from before."""
         started = time.perf_counter()
-        compiled = backend.Compiled(method.epochs, *arguments)
+        compiled = backend.Compiled(step.epochs, *arguments)
         graph_per_xla = None
         if len(backend.COMPILERS) == 1:
             return Program(compiled, backend.COMPILERS[0], None, time.perf_counter() - started)
-        if method.takes_long_in_xla:
+        if step.takes_long_in_xla:
             return Program(compiled, "graph", None, time.perf_counter() - started)
         if key not in self._compilers:
             *before, plan = arguments

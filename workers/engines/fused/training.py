@@ -29,14 +29,14 @@ class Training:
     """
 
     def __init__(
-        self, cohort: Cohort, trial_arrays: Sequence[TrialArrays], method: TrainingStep, data: Data, report: Report
+        self, cohort: Cohort, trial_arrays: Sequence[TrialArrays], step: TrainingStep, data: Data, report: Report
     ) -> None:
         """Begin, or go on where the cohort's checkpoint is.
 
         Args:
             cohort: whose trials fit into memory together.
             trial_arrays: what each trial starts from.
-            method: what they compute.
+            step: what they compute.
             data: what they train on.
             report: receives the epochs.
 
@@ -45,10 +45,10 @@ class Training:
         """
         self._trials, self._trial_arrays = (trials := cohort.trials), dict(enumerate(trial_arrays))
         self.compiler = cohort.compiler
-        self._method, self._data, self._report = method, data, report
+        self._step, self._data, self._report = step, data, report
         self._seeds = [trial.spec.seed for trial in trials]
         self._rows = data.training.x.shape[0]
-        self._steps = np.int32(self._rows // method.batch_size)
+        self._steps = np.int32(self._rows // step.batch_size)
         self._shuffle = sampled_value(trials[0].spec.fit.shuffle)
         self._names = recorded_metrics(trials[0].spec.metrics, validated=bool(data.validation))
         # When each trial ends. Those that ended in an earlier attempt are computed again, to sit beside the others, but
@@ -97,7 +97,7 @@ class Training:
                 "width": self._layout.width,
                 "at_once": self._layout.at_once,
                 "epochs_per_call": self._layout.epochs_per_call,
-                "chunks": self._layout.blocks,
+                "chunks": self._layout.blocks,  # the name in checkpoints of before
             },
             arrays,
         )
@@ -126,7 +126,11 @@ class Training:
 
         apply = threads.map if min(self._layout.at_once, len(blocks)) > 1 else map
         tables = list(apply(train, blocks))
-        columns = {p: table[:, i] for c, table in zip(blocks, tables, strict=True) for i, p in enumerate(c.trials)}
+        columns = {
+            index: table[:, column]
+            for block, table in zip(blocks, tables, strict=True)
+            for column, index in enumerate(block.trials)
+        }
         return {
             self._trials[index].id: dict(zip(self._names, columns[index].tolist(), strict=True))
             for index in training
@@ -147,14 +151,14 @@ class Training:
         self._ends |= {index: epoch for index in ended if index not in self._ends}
 
     def _workload(self, capacity: Capacity) -> Workload:
-        method, row, spec = self._method, self._method.multiplications, self._trials[0].spec
+        step, row, spec = self._step, self._step.multiplications, self._trials[0].spec
         return Workload(
             capacity,
-            method.can_map,
-            step_cost=float(row * method.batch_size),
+            step.can_map,
+            step_cost=float(row * step.batch_size),
             epoch_cost=float(row * self._rows),
             trial_bytes=self._trial_arrays[0].nbytes,
-            steps=-(-self._rows // method.batch_size),
+            steps=-(-self._rows // step.batch_size),
             one_by_one=spec.fit.time_limit_seconds is not None or spec.reduce_lr_on_plateau is not None,
         )
 
@@ -169,9 +173,9 @@ class Training:
             self._trial_arrays |= block.trial_arrays()
         self._blocks = []
         try:
-            self._place(arrange(training, replace(load, can_map=self._method.can_map)), programs)
+            self._place(arrange(training, replace(load, can_map=self._step.can_map)), programs)
         except CannotMapError:
-            self._method.can_map = False
+            self._step.can_map = False
             self._place(arrange(training, replace(load, can_map=False)), programs)
 
     def _place(self, layout: ProgramLayout, programs: ProgramCache) -> None:
@@ -179,7 +183,7 @@ class Training:
         self._layout = layout
         self._blocks = [
             TrialBlock(
-                self._method, trials, [self._trial_arrays[p] for p in trials], layout.width, layout.epochs_per_call
+                self._step, trials, [self._trial_arrays[p] for p in trials], layout.width, layout.epochs_per_call
             )
             for trials in layout.blocks
         ]
@@ -191,7 +195,7 @@ class Training:
         orders = "one order" if self._is_one_order else "an order each"
         variant = f"{layout.width}/{orders}/{layout.epochs_per_call}"
         try:
-            self._program = program = programs.program(self._method, variant, arguments, self.compiler)
+            self._program = program = programs.program(self._step, variant, arguments, self.compiler)
         except CannotCompileError as error:
             raise CannotTrainError(str(error)) from error
         self.compiler = program.compiler

@@ -99,7 +99,7 @@ class TrialBlock:
 
     def __init__(
         self,
-        method: TrainingStep,
+        step: TrainingStep,
         trials: Sequence[int],
         trial_arrays: Sequence[TrialArrays],
         width: int,
@@ -108,14 +108,14 @@ class TrialBlock:
         """Stack the arrays of the trials.
 
         Args:
-            method: what is computed.
+            step: what is computed.
             trials: their indices in the cohort.
             trial_arrays: the arrays of each of `trials`.
             width: of the program; where the trials are fewer, the first is computed again and ignored.
             max_epochs: the largest number of epochs per call.
         """
         self.trials = tuple(trials)
-        self._method = method
+        self._step = step
         self._width = width
         filled = self.filled(trial_arrays)
         self._now = _Snapshot(_stacked([of_trial.state for of_trial in filled], max_epochs), 0)
@@ -196,7 +196,7 @@ class TrialBlock:
 
     def set_learning_rates(self, rates: Mapping[int, float]) -> None:
         """Go on with other learning rates."""
-        slot = self._method.learning_rate_slot
+        slot = self._step.learning_rate_slot
         here = {trial: rate for trial, rate in rates.items() if trial in self.trials}
         if not here or slot is None:
             return
@@ -225,7 +225,7 @@ class TrialBlock:
         if self._copied is None or self._copied[0] is not snapshot:  # trials often end together
             self._copied = snapshot, snapshot._replace(states=snapshot.states._replace(slots=[])).on_host()
         mine = _of_one(self._copied[1], self.trials.index(trial))
-        return self._method.whole(mine.weights, mine.others)
+        return self._step.whole(mine.weights, mine.others)
 
 
 def _stacked(states: Sequence[State], max_epochs: int) -> State:
