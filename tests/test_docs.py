@@ -26,7 +26,7 @@ REFERENCE = ROOT / "docs" / "reference"
 API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", ["spec", "configuration", "commands"])
+@pytest.mark.parametrize("page", ["spec", "configuration", "commands", "python"])
 def test_generated_reference_page_is_current(tmp_path: Path, page: str) -> None:
     subprocess.run([sys.executable, ROOT / "scripts" / "make-reference", tmp_path], check=True)
     assert (tmp_path / f"{page}.md").read_text() == (REFERENCE / f"{page}.md").read_text(), "run `make reference`"

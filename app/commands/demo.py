@@ -18,7 +18,7 @@ from rich.table import Table
 
 from app.commands.next_steps import next_steps
 from app.examples import example_documents
-from fittingroom.cli.client_commands import DEFAULT_URL
+from fittingroom.cli.options import DEFAULT_URL
 from fittingroom.cli.terminal import Terminal
 from fittingroom.client.sync_client import Client, ProblemError
 from fittingroom.views.resources import ExperimentView, TrialSummaryView

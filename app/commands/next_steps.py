@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from app.examples import FOLDER
-from fittingroom.cli.client_commands import DEFAULT_URL
+from fittingroom.cli.options import DEFAULT_URL
 
 
 def next_steps(url: str) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Annotated, ParamSpec
 
 import typer
 
-from fittingroom.cli.client_commands import AsJson
+from fittingroom.cli.options import AsJson
 from models.child_processes import module_command, own_code_first
 from models.errors import FittingRoomError
 

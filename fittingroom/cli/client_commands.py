@@ -1,4 +1,4 @@
-"""The commands that speak to a running service: submit, plan, watch, list, show, history, compare, plot, export.
+"""The commands that speak to a running service, on experiments.
 
 Exit codes: 0 all is well, 1 an experiment did not complete, 2 something was refused, 3 the service cannot be reached.
 """
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from fittingroom.cli.dataset_commands import datasets
+from fittingroom.cli.options import DEFAULT_URL, AsJson, Id, Key, Url
 from fittingroom.cli.output import (
     NOT_COMPLETED,
     REFUSED,
@@ -29,19 +31,12 @@ if TYPE_CHECKING:
     from fittingroom.views.resources import ExperimentView
 
 commands = typer.Typer()
-datasets = typer.Typer(help="Manage datasets: list, upload, delete.", no_args_is_help=True)
 commands.add_typer(datasets, name="datasets")
 
 _PATIENCE_SECONDS = 60.0
 """Retry period of `watch`, in seconds, while the service restarts."""
 
-Url = Annotated[str, typer.Option(envvar="FITTINGROOM_URL", help="URL of the service.")]
-Key = Annotated[str | None, typer.Option(envvar="FITTINGROOM_KEY", show_envvar=True, help="API key.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Id = Annotated[str, typer.Argument(help="Experiment id: exp_…")]
 Files = Annotated[list[Path], typer.Argument(help="Spec files, JSON or YAML; `-` for standard input.", allow_dash=True)]
-DEFAULT_URL = "http://127.0.0.1:8000"
-"""Same as in `fittingroom.client.connection`, which is not imported to show help."""
 
 
 @commands.command()
@@ -203,6 +198,36 @@ def cancel(experiment_id: Id, *, as_json: AsJson = False, url: Url = DEFAULT_URL
 
 
 @commands.command()
+def pause(experiment_id: Id, *, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
+    """Pause an experiment: running trials are saved and requeued at the end of their epoch."""
+    with connected(url, key) as client:
+        found = client.pause(experiment_id)
+    print_one(found, as_json=as_json, line=f"{found.id} is paused; `fittingroom resume` lets it continue")
+
+
+@commands.command()
+def resume(experiment_id: Id, *, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
+    """Resume a paused experiment."""
+    with connected(url, key) as client:
+        found = client.resume(experiment_id)
+    print_one(found, as_json=as_json, line=f"{found.id} is {found.state.value}")
+
+
+@commands.command()
+def delete(
+    experiment_id: Id,
+    *, yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None,
+) -> None:  # fmt: skip
+    """Delete an experiment with its trials, histories and weights, permanently."""
+    if not yes:
+        typer.confirm(f"Delete {experiment_id} permanently?", abort=True, err=True)
+    with connected(url, key) as client:
+        client.delete(experiment_id)
+    say(json.dumps({"deleted": experiment_id}) if as_json else f"{experiment_id} is deleted")
+
+
+@commands.command()
 def usage(*, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Show usage and quotas of your project."""
     with connected(url, key) as client:
@@ -233,45 +258,6 @@ def export(
         except ExportError as error:
             refuse(str(error))
     say(json.dumps({"written": written}) if as_json else written)
-
-
-@datasets.command("list")
-def list_datasets(*, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """List datasets."""
-    with connected(url, key) as client:
-        found = client.list_datasets()
-    from fittingroom.cli.tables import datasets_table  # noqa: PLC0415
-
-    print_all(found, as_json=as_json, shown=lambda: datasets_table(found))
-
-
-@datasets.command("upload")
-def upload_dataset(  # noqa: PLR0913 - options
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV, Parquet or NPZ file.")],
-    *, name: Annotated[str, typer.Option(help="Name by which specs refer to the dataset.")],
-    target: Annotated[str | None, typer.Option(help="Target column. Default: target.")] = None,
-    task: Annotated[str, typer.Option(help="Type of the target: auto, classification or regression.")] = "auto",
-    as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None,
-) -> None:  # fmt: skip
-    """Upload a dataset."""
-    with connected(url, key) as client:
-        found = client.upload_dataset(file, name, target=target, task=task)
-    line = f"{found.name}: {found.rows:,} rows of {found.features} features"
-    print_one(found, as_json=as_json, line=line)
-
-
-@datasets.command("delete")
-def delete_dataset(
-    name: Annotated[str, typer.Argument(help="Name of the dataset.")],
-    *,
-    as_json: AsJson = False,
-    url: Url = DEFAULT_URL,
-    key: Key = None,
-) -> None:
-    """Delete a dataset that no unfinished experiment uses."""
-    with connected(url, key) as client:
-        client.delete_dataset(name)
-    say(json.dumps({"deleted": name}) if as_json else f"{name} is deleted")
 
 
 def _watch(client: "Client", experiment_id: str, *, quiet: bool = False) -> "ExperimentView":

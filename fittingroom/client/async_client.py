@@ -65,17 +65,17 @@ class AsyncClient:
         """Set up; connects with the first call.
 
         Args:
-            url: where the service is; by default FITTINGROOM_URL, or this machine's port 8000.
-            key: if it needs one; by default FITTINGROOM_KEY.
-            timeout: seconds for one request.
-            patience: for how many seconds a request that fails in passing is sent again, if that is safe; a submit has
-                an idempotency key for that.
+            url: URL of the service. Default: FITTINGROOM_URL, or this machine's port 8000.
+            key: API key. Default: FITTINGROOM_KEY.
+            timeout: timeout of one request, in seconds.
+            patience: total retry time of a request, in seconds, where a repetition is safe; a submit has an idempotency
+                key for that.
         """
         self._http = httpx.AsyncClient(**connection(url, key, timeout))
         self._timeout, self._retrying = timeout, AsyncRetrying(**asking_again(patience))
 
     async def __aenter__(self) -> Self:
-        """The client itself."""
+        """Return the client itself."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -87,7 +87,7 @@ class AsyncClient:
         await self._http.aclose()
 
     async def submit(self, spec: SpecLike, *, idempotency_key: str | None = None) -> ExperimentView:
-        """Submit an experiment; under an idempotency key of your own as often as you like, it is made once.
+        """Submit an experiment. Repeated under the same idempotency key, it is made once.
 
         Raises:
             ProblemError: the service refuses it; nothing was stored.
@@ -105,17 +105,17 @@ class AsyncClient:
         """Train a live, compiled Keras model on the service, as its own `fit` would here.
 
         Args:
-            model: Sequential or Functional; its JSON is sent, and not its weights: first weights come from the seed.
+            model: Sequential or Functional. Its JSON is sent without weights; initial weights come from the seed.
             dataset: a dataset's name, or a document such as `{"name": "titanic", "standardize": True}`.
-            epochs: how often the rows are passed.
-            batch_size: rows a step.
-            validation_split: the part of the rows, from the end, that is kept for validation.
-            seed: where first weights and batches come from.
-            timeout: seconds after which to give up waiting; by default never.
+            epochs: number of epochs.
+            batch_size: number of rows per step.
+            validation_split: fraction of the rows, the last ones, used for validation.
+            seed: seed of initial weights and batches.
+            timeout: seconds to wait. Default: without limit.
             spec: further keys of a spec, such as `early_stopping={"patience": 2}`, `name`, `tags`.
 
         Raises:
-            NotShippableError: it was not compiled, or with something that a spec has no word for.
+            NotShippableError: the model is not compiled, or uses an unsupported argument of `compile`.
             ProblemError: the service refuses it.
             TrialFailedError: it was not completed.
         """
@@ -153,12 +153,12 @@ class AsyncClient:
         """Wait until all trials of an experiment have ended.
 
         Args:
-            experiment_id: which.
-            timeout: seconds after which to give up; by default never.
-            on_change: called whenever the experiment's version has grown.
+            experiment_id: id of the experiment.
+            timeout: seconds to wait. Default: without limit.
+            on_change: called after each change of the experiment's version.
 
         Raises:
-            TimeoutError: it has not ended in time; it goes on all the same.
+            TimeoutError: the experiment has not ended in time; it continues.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         version: int | None = None
@@ -175,13 +175,13 @@ class AsyncClient:
                 raise TimeoutError(f"experiment {experiment_id} is still {view.state} after {timeout:g} s")
 
     async def stream(self, experiment_id: str, *, after: int = 0) -> AsyncIterator[ExperimentHistoryView]:
-        """An experiment's history as it is written: what is new, again and again, until it has ended.
+        """Yield an experiment's new epochs as they are written, until it has ended.
 
-        Where the connection is lost it goes on where it was; a service that starts again is waited for.
+        A lost connection is resumed where it broke; a service that restarts is waited for.
 
         Args:
-            experiment_id: which.
-            after: only what was written after this version.
+            experiment_id: id of the experiment.
+            after: version after which to start.
         """
         pauses, position = Pauses(), StreamPosition(after)
         while True:
@@ -197,7 +197,7 @@ class AsyncClient:
                 return
 
     async def _events(self, experiment_id: str, after: int) -> AsyncIterator[ExperimentHistoryView]:
-        """The events of one connection; ends well after the event `end` alone."""
+        """Yield the events of one connection; ends well after the event `end` alone."""
         call = api_calls.stream(experiment_id, after)
         async with aconnect_sse(
             self._http, call.method, call.path, headers=dict(call.headers), timeout=self._timeout + SILENCE_SECONDS
@@ -215,37 +215,37 @@ class AsyncClient:
         raise httpx.RemoteProtocolError("the stream ended before the experiment")
 
     async def list_trials(self, experiment_id: str) -> list[TrialSummaryView]:
-        """An experiment's trials."""
+        """List an experiment's trials."""
         return await self._do(api_calls.list_trials(experiment_id))
 
     async def get_trial(self, trial_id: str) -> TrialView:
-        """One trial."""
+        """Get one trial."""
         return await self._do(api_calls.get_trial(trial_id))
 
     async def get_experiment_history(
         self, experiment_id: str, after: int = 0, *, points: int | None = None
     ) -> ExperimentHistoryView:
-        """The histories of all trials, or what was written after a version; thinned to so many points if given."""
+        """Get the histories of all trials, or what was written after a version; `points` downsamples each trial."""
         return await self._do(api_calls.get_experiment_history(experiment_id, after, points))
 
     async def get_histories(self, experiment_id: str) -> AsyncIterator[TrialHistoryView]:
-        """The histories of all trials, asked for one after the other: of any size, they take little memory."""
+        """Yield the histories of all trials, one request per trial, in little memory."""
         for trial in await self.list_trials(experiment_id):
             yield await self._do(api_calls.get_trial_history(trial.id))
 
     async def get_csv(self, experiment_id: str) -> AsyncIterator[str]:
-        """The histories of all trials as CSV, piece by piece: of any size, they take little memory."""
+        """Yield the histories of all trials as pieces of CSV, in little memory."""
         response: httpx.Response = await self._retrying(self._open, api_calls.stream_csv(experiment_id))
         async with aclosing(response):
             async for piece in response.aiter_text():
                 yield piece
 
     async def get_trial_history(self, trial_id: str) -> Floats:
-        """A trial's history in Keras's shape: `{"epoch": [1, 2], "loss": [0.7, 0.6], …}`."""
+        """Get a trial's history in Keras's shape: `{"epoch": [1, 2], "loss": [0.7, 0.6], …}`."""
         return as_floats(await self._do(api_calls.get_trial_history(trial_id)))
 
     async def frame(self, experiment_id: str) -> "pd.DataFrame":
-        """The histories of all trials as a pandas frame: one row an epoch. Needs pandas."""
+        """Return the histories of all trials as a pandas DataFrame, one row per epoch. Needs pandas."""
         view = await self.get_experiment_history(experiment_id)
         return as_frame(view.trials)
 
@@ -256,7 +256,7 @@ class AsyncClient:
     async def get_plot(
         self, experiment_id: str, metric: str | None = None, *, file_format: str = "svg", **look: str
     ) -> bytes:
-        """A picture: `metric` (by default the objective), and `x`, `seeds`, `scale`, `layout` as the API has them."""
+        """Get a plot of `metric` (default: the objective), with `x`, `seeds`, `scale` and `layout` as in the API."""
         return await self._do(api_calls.get_plot(experiment_id, metric, file_format, look))
 
     async def predict(self, trial_id: str, rows: Sequence[Sequence[float | None]]) -> PredictView:
@@ -270,7 +270,7 @@ class AsyncClient:
         return file
 
     async def cancel(self, experiment_id: str) -> int:
-        """Cancel an experiment; gives the number of trials that this call has cancelled or asked to stop."""
+        """Cancel an experiment; return the number of trials that this call has cancelled or asked to stop."""
         return await self._do(api_calls.cancel(experiment_id))
 
     async def pause(self, experiment_id: str) -> ExperimentView:
@@ -282,7 +282,7 @@ class AsyncClient:
         return await self._do(api_calls.resume(experiment_id))
 
     async def delete(self, experiment_id: str) -> None:
-        """Remove an experiment with all that belongs to it, for good."""
+        """Delete an experiment with its trials, histories and files, permanently."""
         await self._do(api_calls.delete(experiment_id))
 
     async def list_datasets(self) -> list[DatasetSchema]:
@@ -296,7 +296,7 @@ class AsyncClient:
         return await self._do(await to_thread(api_calls.upload_dataset, file, name, target, task))
 
     async def delete_dataset(self, name: str) -> None:
-        """Forget a dataset."""
+        """Delete a dataset."""
         await self._do(api_calls.delete_dataset(name))
 
     async def list_workers(self) -> list[WorkerView]:
@@ -304,7 +304,7 @@ class AsyncClient:
         return await self._do(api_calls.list_workers())
 
     async def get_usage(self) -> UsageView:
-        """Return stored bytes and unended trials of the key's project, with the limit of each."""
+        """Return stored bytes and unfinished trials of the key's project, with their quotas."""
         return await self._do(api_calls.get_usage())
 
     async def get_health(self) -> HealthView:

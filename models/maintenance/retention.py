@@ -105,7 +105,7 @@ def free_scratch(settings: Settings) -> int:
 
 
 def list_deletions(session: Session) -> list[str]:
-    """Deleted experiments with files that still exist."""
+    """Return deleted experiments with files that still exist."""
     return list(session.scalars(select(DeletionTable.experiment_id).order_by(DeletionTable.experiment_id)))
 
 

@@ -230,6 +230,17 @@ def test_watching_ends_with_the_experiment(run: Run, shared_http: httpx.Client, 
     assert lines[-1]["state"] == "completed"
 
 
+def test_experiment_is_paused_resumed_and_deleted(run: Run, shared_http: httpx.Client) -> None:
+    experiment_id = submit(shared_http)
+    assert json.loads(run("pause", experiment_id, "--json").stdout)["paused_at"] is not None
+    assert "is queued" in run("resume", experiment_id).stdout
+    assert run("delete", experiment_id).exit_code == 1, "nobody confirms here"
+    assert shared_http.get(f"/v1/experiments/{experiment_id}").json()["paused_at"] is None
+    assert json.loads(run("delete", experiment_id, "--yes", "--json").stdout) == {"deleted": experiment_id}
+    assert shared_http.get(f"/v1/experiments/{experiment_id}").status_code == 404
+    assert run("pause", experiment_id).exit_code == 2
+
+
 def test_watch_of_a_cancelled_experiment_exits_with_1(run: Run, shared_http: httpx.Client, tmp_path: Path) -> None:
     experiment_id = submit(shared_http)
     assert json.loads(run("cancel", experiment_id, "--json").stdout) == {"trials_cancelled": 1}
