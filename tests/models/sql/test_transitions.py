@@ -64,7 +64,7 @@ def test_an_epoch_is_written_once(database: Database) -> None:
     assert epoch.metrics == {"loss": 0.5}
 
 
-def test_described_cohort_leaves_ended_trials_as_they_were(database: Database) -> None:
+def test_mark_described_leaves_ended_trials_unchanged(database: Database) -> None:
     claim, [first, second] = claim_one(database)
     with database.writing() as session:
         assert transitions.mark_described(session, claim, "a network", {"device": "cpu:0"})
