@@ -162,6 +162,17 @@ def test_a_sweep_is_typed_with_commas(page: Page) -> None:
     assert spec["optimizer"] == {"name": "sgd", "learning_rate": {"choice": [0.1, 0.01]}}
 
 
+def test_form_shows_a_dataset_given_by_its_name(page: Page) -> None:
+    page.goto("/#/submit")
+    spec = page.get_by_label("The spec, as it is sent")
+    spec.fill('{"name": "typed", "dataset": "titanic"}')
+    dataset = page.get_by_role("group", name="dataset", exact=True)
+    expect(dataset.get_by_label("name", exact=True)).to_have_value("titanic")
+    dataset.get_by_label("rows", exact=True).fill("100")
+    dataset.get_by_label("rows", exact=True).blur()
+    assert json.loads(spec.input_value())["dataset"] == {"name": "titanic", "rows": 100}
+
+
 def test_spec_form_optimizer_named_like_a_member_of_every_object_has_no_options(page: Page) -> None:
     page.goto("/#/submit")
     page.get_by_label("The spec, as it is sent").fill('{"name": "typed", "optimizer": "constructor"}')

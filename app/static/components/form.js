@@ -82,7 +82,7 @@ export class SpecForm {
   get(path) {
     /** @type {unknown} */
     let node = this.spec;
-    for (const key of path) node = isObject(node) ? node[key] : undefined;
+    for (const key of path) node = inFull(node)[key];
     return node;
   }
 
@@ -99,8 +99,7 @@ export class SpecForm {
     const spec = structuredClone(this.spec);
     let node = spec;
     for (const key of path.slice(0, -1)) {
-      const child = node[key];
-      const inner = isObject(child) ? child : {};
+      const inner = inFull(node[key]);
       node[key] = inner;
       node = inner;
     }
@@ -124,7 +123,7 @@ export class SpecForm {
     const some = members.filter((member) => member.type !== "null");
     const [first = {}] = some;
     const isOptional = members.length > some.length;
-    const spaces = some.filter((member) => /^(Choice|Uniform|LogUniform|IntUniform)Of/.test(member.title ?? ""));
+    const spaces = some.filter((member) => /^(Choice|Uniform|LogUniform|IntUniform)$/.test(member.title ?? ""));
     if (path.at(-1) === "name" && path[0] === "dataset") return this.choice(schema, path, this.datasets, true);
     if (["model", "models", "sampler"].includes(path[0] ?? "") || path.at(-1) === "class_weight")
       return this.json(schema, path);
@@ -136,6 +135,8 @@ export class SpecForm {
       return members ? this.several(schema, path, members) : this.list(schema, path, isNumeric(type));
     }
     if (some.length === 1 && first.properties) return this.group(schema, first, path, isOptional);
+    // A name alone is short for a document with that name.
+    if (path[0] === "dataset" && path.length === 1) return this.group(schema, some.at(-1) ?? {}, path, isOptional);
     if (some.length === 1 && first.enum) return this.choice(schema, path, first.enum, isRequired && !isOptional);
     if (some.length === 1 && first.oneOf)
       return this.field({ ...first, description: schema.description }, path, isRequired);
@@ -419,6 +420,16 @@ export class SpecForm {
  * @returns {value is Record<string, unknown>}
  */
 const isObject = (value) => typeof value === "object" && value !== null;
+
+/**
+ * A document in full: a name alone is short for it.
+ * @param {unknown} value
+ * @returns {Record<string, unknown>}
+ */
+function inFull(value) {
+  if (typeof value === "string") return { name: value };
+  return isObject(value) ? value : {};
+}
 
 /** @param {string | undefined} type */
 const isNumeric = (type) => type === "number" || type === "integer";
