@@ -24,9 +24,15 @@ from workers.engines.backends.chosen import backend
 from workers.engines.backends.seam import Tensor, Tree
 from workers.engines.compile_cost import takes_long_in_xla
 from workers.engines.fused.hyperparameters import set_numbers
+from workers.engines.fused.weights import WeightLayout
 
 EVALUATION_ROWS = 512
 """Minimum number of validation rows per step: enough to keep the cores busy, few enough for their caches."""
+
+_SOME_OUTPUT = 0.5
+"""An output of a network for which every loss and metric is finite."""
+_OF_BATCHES = (keras.layers.BatchNormalization,)
+"""Layers in which a row's output depends on the other rows of its batch, so that none may be padding."""
 
 
 class State(NamedTuple):
@@ -64,7 +70,7 @@ class EpochPlan(NamedTuple):
 
     orders: Tensor
     """Row order of each epoch: int32 (max_epochs, rows), the same for all trials, or (max_epochs, width, rows), where
-    `max_epochs` is the maximum number of epochs per call."""
+    `max_epochs` is the maximum number of epochs per call; with as many rows more as `TrainingStep.padded` says."""
     start: Tensor
     """int32 (): after which epoch of the call before to go on, counted from 0."""
     steps: Tensor
@@ -101,8 +107,10 @@ class TrainingStep:
         self.can_map = backend.maps_well(self._model)
         self.multiplications = sum(multiplications(self._model))
         self.activation_bytes = 4 * self.batch_size * measure(spec.model, features).numbers_per_row
+        self._pads = not any(isinstance(layer, _OF_BATCHES) for layer in self._model.layers)
         self._optimizer = backend.without_variables(build_optimizer(spec.optimizer))
-        self._optimizer.build(self._model.trainable_variables)
+        self._layout = WeightLayout(self._model.trainable_variables, self._optimizer)
+        self._optimizer.build(self._layout.variables)
         self._slots: dict[float | None, list[NDArray[Any]]] = {}
         self._loss = build_loss(spec.loss)
         target = target_form(spec.loss, units=self._model.output_shape[-1])
@@ -118,7 +126,7 @@ class TrainingStep:
         """Return the initial state of a trial's network, without trial axis and slots. Depends on the seed alone."""
         network = build_network(spec, features, backend.LAYERS)
         return State(
-            [backend.to_numpy(variable.value) for variable in network.trainable_variables],
+            self._layout.join([backend.to_numpy(variable.value) for variable in network.trainable_variables]),
             [backend.to_numpy(variable.value) for variable in network.non_trainable_variables],
             [],
         )
@@ -128,7 +136,7 @@ class TrainingStep:
         initial = getattr(spec.optimizer, "initial_accumulator_value", None)
         if initial not in self._slots:
             optimizer = backend.without_variables(build_optimizer(spec.optimizer))
-            optimizer.build(self._model.trainable_variables)
+            optimizer.build(self._layout.variables)
             self._slots[initial] = [backend.to_numpy(variable.value) for variable in optimizer.variables]
         slots = list(self._slots[initial])
         if self.learning_rate_slot is not None:
@@ -137,7 +145,7 @@ class TrainingStep:
 
     def whole(self, weights: list[NDArray[Any]], others: list[NDArray[Any]]) -> list[NDArray[Any]]:
         """Both in the order of Keras's `model.get_weights()`."""
-        values = dict(zip(map(id, self._model.trainable_variables), weights, strict=True))
+        values = dict(zip(map(id, self._model.trainable_variables), self._layout.part(weights), strict=True))
         values |= dict(zip(map(id, self._model.non_trainable_variables), others, strict=True))
         return [values[id(variable)] for variable in self._model.weights]
 
@@ -171,17 +179,22 @@ class TrainingStep:
         self, state: State, numbers: Mapping[str, Tensor], data: Data, order: Tensor, steps: Tensor
     ) -> tuple[State, Tensor]:
         """Return the state after an epoch, and its metrics, float32 (metrics, width)."""
-        width, rows = state.weights[0].shape[0], data.training.x.shape[0]
-        last = rows % self.batch_size
+        width, rows, size = state.weights[0].shape[0], data.training.x.shape[0], self.batch_size
+        last = rows % size
 
-        def step(first: Tensor, size: int, passed: tuple[State, Tree]) -> tuple[State, Tree]:
-            batch = _batch(data.training, order, first, size, width)
-            return self._train(*passed, numbers, batch, width)
+        def step(
+            first: Tensor, size: int, passed: tuple[State, Tree], present: Tensor | None = None
+        ) -> tuple[State, Tree]:
+            return self._train(*passed, numbers, _batch(data.training, order, first, size, width), present, width)
+
+        def step_of_loop(number: Tensor, passed: tuple[State, Tree]) -> tuple[State, Tree]:
+            first = number * size
+            return step(first, size, passed, _present(first, size, rows) if last and self._pads else None)
 
         passed = (state, self._zeros(width))
-        if rows >= self.batch_size:
-            passed = backend.repeat(steps, lambda i, passed: step(i * self.batch_size, self.batch_size, passed), passed)
-        if last:  # at its own size: batch statistics are of the rows that are there
+        if rows >= size:
+            passed = backend.repeat(steps, step_of_loop, passed)
+        if last and not (self._pads and rows >= size):
             passed = step(rows - last, last, passed)
         state, measured = passed
         results = self._results(measured, width)
@@ -189,8 +202,22 @@ class TrainingStep:
             results += self._results(self._validated(state, data.validation, width), width)
         return state, ops.stack(results)
 
+    def steps(self, rows: int) -> int:
+        """Return how many batches an epoch has in its loop; what is left is trained after it."""
+        return -(-rows // self.batch_size) if self._pads and rows >= self.batch_size else rows // self.batch_size
+
+    def padded(self, rows: int) -> int:
+        """Return how many rows an order names: those of whole batches, if the last one is padded."""
+        return max(rows, self.steps(rows) * self.batch_size)
+
     def _train(
-        self, state: State, measured: Tree, numbers: Mapping[str, Tensor], batch: Rows, width: int
+        self,
+        state: State,
+        measured: Tree,
+        numbers: Mapping[str, Tensor],
+        batch: Rows,
+        present: Tensor | None,
+        width: int,
     ) -> tuple[State, Tree]:
         """One step of the optimizer for each trial, on its batch."""
 
@@ -199,51 +226,62 @@ class TrainingStep:
 
             def loss_of(weights: list[Tensor]) -> tuple[Tensor, Tree]:
                 outputs, changed, losses = self._model.stateless_call(
-                    weights, others, x, training=True, return_losses=True
+                    weights, others, _unless_padding(present, x, 0.0), training=True, return_losses=True
                 )
-                return self._total(y, outputs, losses, weight), (outputs, changed)
+                outputs = _unless_padding(present, outputs, _SOME_OUTPUT)
+                return self._total(y, outputs, losses, weight, present), (outputs, changed)
 
-            loss, (outputs, others), gradient = backend.value_and_gradient(loss_of, weights)
+            loss, (outputs, others), gradient = backend.value_and_gradient(loss_of, self._layout.part_tensors(weights))
             set_numbers(self._optimizer, {name: backend.TrialNumber(number) for name, number in numbers.items()})
-            weights, slots = self._optimizer.stateless_apply(slots, gradient, weights)
-            return weights, others, slots, self._measured(measured, loss, y, outputs)
+            weights, slots = self._optimizer.stateless_apply(slots, self._layout.join_tensors(gradient), weights)
+            return weights, others, slots, self._measured(measured, loss, y, outputs, present)
 
         stacked = (state.weights, state.others, state.slots, measured, dict(numbers), tuple(batch))
         weights, others, slots, measured = backend.map_trials(one, stacked, width)
         return State(weights, others, slots), measured
 
     def _validated(self, state: State, rows: Rows, width: int) -> Tree:
-        """Return the metrics' state after all validation rows."""
-        count, size = rows.x.shape[0], max(EVALUATION_ROWS, self.batch_size)
+        """Return the metrics' state after all validation rows, in steps of one size."""
+        count = rows.x.shape[0]
+        steps = -(-count // max(EVALUATION_ROWS, self.batch_size))
+        size = -(-count // steps)
 
-        def step(first: Tensor, size: int, measured: Tree) -> Tree:
+        def step(number: Tensor, measured: Tree) -> Tree:
+            present = _present(number * size, size, count) if count % size else None
+
             def one(trial: Tree) -> Tree:
                 weights, others, measured, (x, y, weight) = trial
-                outputs, _, losses = self._model.stateless_call(weights, others, x, training=False, return_losses=True)
-                return self._measured(measured, self._total(y, outputs, losses, weight), y, outputs)
+                outputs, _, losses = self._model.stateless_call(
+                    self._layout.part_tensors(weights), others, x, training=False, return_losses=True
+                )
+                outputs = _unless_padding(present, outputs, _SOME_OUTPUT)
+                loss = self._total(y, outputs, losses, weight, present)
+                return self._measured(measured, loss, y, outputs, present)
 
-            batch = _batch(rows, None, first, size, width)
+            batch = _batch(rows, None, number * size, size, width)
             return backend.map_trials(one, (state.weights, state.others, measured, tuple(batch)), width)
 
-        measured = self._zeros(width)
-        if count >= size:
-            measured = backend.repeat(count // size, lambda i, passed: step(i * size, size, passed), measured)
-        if count % size:
-            measured = step(count - count % size, count % size, measured)
-        return measured
+        return step(0, self._zeros(width)) if steps == 1 else backend.repeat(steps, step, self._zeros(width))
 
-    def _total(self, y: Tensor, outputs: Tensor, losses: list[Tensor], weight: Tensor | tuple[()]) -> Tensor:
+    def _total(
+        self, y: Tensor, outputs: Tensor, losses: list[Tensor], weight: Tensor | tuple[()], present: Tensor | None
+    ) -> Tensor:
         """Return the loss, and what the layers add to it."""
-        loss = self._loss(y, outputs, sample_weight=None if isinstance(weight, tuple) else weight)
+        weights = [one for one in (None if isinstance(weight, tuple) else weight, present) if one is not None]
+        loss = self._loss(y, outputs, sample_weight=math.prod(weights[1:], start=weights[0]) if weights else None)
+        if present is not None:  # Keras divides by all rows of a batch, padding too
+            loss *= present.shape[0] / ops.sum(present)
         return sum((ops.sum(loss) for loss in losses), start=loss)
 
-    def _measured(self, measured: Tree, loss: Tensor, y: Tensor, outputs: Tensor) -> Tree:
+    def _measured(self, measured: Tree, loss: Tensor, y: Tensor, outputs: Tensor, present: Tensor | None) -> Tree:
         """Return the metrics' variables after a batch."""
         of_loss, *of_others = measured
         mean, *others = self._metrics
-        updated = [mean.stateless_update_state(of_loss, loss, sample_weight=ops.cast(y.shape[0], "float32"))]
-        return updated + [
-            metric.stateless_update_state(variables, y, outputs)
+        rows = ops.cast(y.shape[0], "float32") if present is None else ops.sum(present)
+        return [mean.stateless_update_state(of_loss, loss, sample_weight=rows)] + [
+            metric.stateless_update_state(
+                variables, y, outputs, **({} if present is None else {"sample_weight": present})
+            )
             for metric, variables in zip(others, of_others, strict=True)
         ]
 
@@ -268,6 +306,20 @@ def multiplications(model: keras.Model) -> list[int]:
     return [math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1]) for layer in kernels]
 
 
+def _present(first: Tensor, size: int, count: int) -> Tensor:
+    """1 for each row of a batch that is one of `count`, 0 for padding: float32 (size,)."""
+    return ops.cast(ops.arange(size) + first < count, "float32")
+
+
+def _unless_padding(present: Tensor | None, rows: Tensor, value: float) -> Tensor:
+    """Put a finite value in the place of padding, so that 0 times what has diverged is not a NaN among the others."""
+    return (
+        rows
+        if present is None
+        else ops.where(ops.reshape(present, (-1, *[1] * (len(rows.shape) - 1))) > 0, rows, value)
+    )
+
+
 def _batch(data: Rows, order: Tensor | None, first: Tensor, size: int, width: int) -> Rows:
     """Rows `first` to `first + size` in some order (none: their own), for each trial: (width, size, …).
 
@@ -275,7 +327,8 @@ def _batch(data: Rows, order: Tensor | None, first: Tensor, size: int, width: in
     stands among the others, and its numbers are the same bit for bit.
     """
     if order is None or len(order.shape) == 1:
-        rows = ops.arange(size) + first if order is None else ops.slice(order, (first,), (size,))
+        rows = ops.slice(order, (first,), (size,)) if order is not None else ops.arange(size) + first
+        rows = ops.minimum(rows, data.x.shape[0] - 1) if order is None else rows
         return _each(data, lambda array: _for_each(ops.take(array, rows, axis=0), width))
     rows = ops.slice(order, (0, first), (width, size))
     return _each(data, lambda array: ops.take(array, rows, axis=0))

@@ -48,7 +48,7 @@ class Training:
         self._step, self._data, self._report = step, data, report
         self._seeds = [trial.spec.seed for trial in trials]
         self._rows = data.training.x.shape[0]
-        self._steps = np.int32(self._rows // step.batch_size)
+        self._steps = np.int32(step.steps(self._rows))
         self._shuffle = sampled_value(trials[0].spec.fit.shuffle)
         self._names = recorded_metrics(trials[0].spec.metrics, validated=bool(data.validation))
         # When each trial ends. Those that ended in an earlier attempt are computed again, to sit beside the others, but
@@ -222,7 +222,10 @@ class Training:
     def _order(self, block: TrialBlock, epoch: int) -> NDArray[np.int32]:
         """Return the row order for the trials of a block; see `EpochPlan`."""
         if not self._shuffle:
-            return np.arange(self._rows, dtype=np.int32)
+            return self._padded(np.arange(self._rows, dtype=np.int32))
         seeds = [self._seeds[index] for index in block.trials]
-        orders = {seed: permutation(seed, epoch, self._rows).astype(np.int32) for seed in set(seeds)}
+        orders = {seed: self._padded(permutation(seed, epoch, self._rows).astype(np.int32)) for seed in set(seeds)}
         return orders[seeds[0]] if self._is_one_order else np.stack([orders[seed] for seed in block.filled(seeds)])
+
+    def _padded(self, order: NDArray[np.int32]) -> NDArray[np.int32]:
+        return np.pad(order, (0, self._step.padded(self._rows) - self._rows))
