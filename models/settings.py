@@ -114,11 +114,6 @@ class Settings(BaseSettings):
         """Folder of downloaded datasets."""
         return self.data_dir / "downloads"
 
-    @property
-    def compilers_file(self) -> Path:
-        """File with the faster compiler of each program on this machine."""
-        return self.data_dir / "compilers.json"
-
     def make_folders(self) -> None:
         """Create the data folder, which is for its owner alone, and what lies in it from the start."""
         self.data_dir.parent.mkdir(parents=True, exist_ok=True)

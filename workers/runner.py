@@ -25,7 +25,6 @@ from workers.datasets import load, prepare
 from workers.devices import environment
 from workers.engines.backends.chosen import backend
 from workers.engines.base import CannotTrainError, Cohort, CohortTrial, Engine, UnusableCheckpointError
-from workers.engines.fused.compilers import KnownCompilers
 from workers.engines.fused.engine import FusedEngine
 from workers.engines.reference import ReferenceEngine
 from workers.reporting.recorder import LeaseLostError, Recorder
@@ -71,9 +70,8 @@ class Runner:
         self._settings, self._database = settings, database
         self._worker_id, self._devices = worker_id, devices
         self._storage = Storage(settings.storage_location)
-        compilers = KnownCompilers(settings.compilers_file)
-        fused = FusedEngine(compilers, settings.memory_bytes)
-        self.engines: dict[str, Engine] = {fused.name: fused, ReferenceEngine.name: ReferenceEngine(compilers)}
+        fused = FusedEngine(settings.memory_bytes)
+        self.engines: dict[str, Engine] = {fused.name: fused, ReferenceEngine.name: ReferenceEngine(is_tuned=True)}
         self._programs = fused.programs
         self.claim: Claim | None = None
         self.claimed_at = 0.0

@@ -121,8 +121,8 @@ class EngineView(View):
     reason: str
     """Reason for choosing this engine."""
     program: dict[str, Any] | None = None
-    """Compiled program, once training has begun: trials per program, compiler (`xla` or `graph`), whether it was cached
-    from an earlier cohort, and compile time."""
+    """Compiled program, once training has begun: trials per program, compiler (`xla` or `graph`) and why it was chosen,
+    whether the program was cached from an earlier cohort, and compile time."""
 
 
 class TrialSummaryView(View):

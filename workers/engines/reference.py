@@ -3,8 +3,7 @@
 What it computes is right by definition; other engines are measured against it.
 """
 
-import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.search_space import sampled_value
+from fittingroom.specs.validation.shapes import measure
 from workers.builders.networks import build_compiled
 from workers.engines.backends.chosen import backend
 from workers.engines.base import (
@@ -26,13 +26,8 @@ from workers.engines.base import (
     Weights,
     fitted,
 )
-from workers.engines.compile_cost import takes_long_in_xla
-from workers.engines.program_keys import program_key
+from workers.engines.compilers import Calls, CompilerChoice, choose_compiler
 from workers.engines.row_order import permutation
-
-_XLA_MUST_GAIN = 1.25
-"""Minimum speed-up over the graph for choosing XLA: more than the noise of a busy machine."""
-_MEASURED_BATCHES = 48
 
 
 class ReferenceEngine:
@@ -40,14 +35,14 @@ class ReferenceEngine:
 
     name = "reference"
 
-    def __init__(self, compilers: MutableMapping[str, str] | None = None) -> None:
+    def __init__(self, *, is_tuned: bool = False) -> None:
         """Make an engine.
 
         Args:
-            compilers: which compiler was found faster, by program; what is found is put there. Without it, `fit` is
-                called with Keras's own defaults, a batch a call and no XLA: the definition of what is right.
+            is_tuned: whether to choose the compiler, and to put several batches into a call. Otherwise `fit` is called
+                with Keras's own defaults: the definition of what is right.
         """
-        self._compilers = compilers
+        self._is_tuned = is_tuned
 
     def train(self, cohort: Cohort, report: Report) -> None:
         """Train the trials in their order; see `workers.engines.base.Engine`."""
@@ -59,12 +54,14 @@ class ReferenceEngine:
         saved = cohort.checkpoint
         if saved is not None and saved.document.get("trial") not in {trial.id for trial in cohort.trials} - stopped:
             raise UnusableCheckpointError("its trial is not one that is to be trained")
-        compiler = cohort.compiler or self._faster_compiler(cohort.trials[0].spec, cohort.arrays)
-        report.on_program({"trials_per_program": 1, "compiler": compiler})
+        choice = self._choice(cohort.trials[0].spec, cohort.arrays)
+        if cohort.compiler is not None:
+            choice = CompilerChoice(cohort.compiler, "as in an earlier attempt")
+        report.on_program({"trials_per_program": 1, "compiler": choice.compiler, "compiler_reason": choice.reason})
         for trial in cohort.trials:
             if trial.id not in stopped:
                 mine = saved if saved is not None and saved.document["trial"] == trial.id else None
-                self._fit(trial, replace(cohort, compiler=compiler, checkpoint=mine), report, stopped)
+                self._fit(trial, replace(cohort, compiler=choice.compiler, checkpoint=mine), report, stopped)
 
     def _fit(self, trial: CohortTrial, cohort: Cohort, report: Report, stopped: set[str]) -> None:
         arrays = cohort.arrays
@@ -91,31 +88,17 @@ class ReferenceEngine:
     def _compiled(self, spec: TrialSpec, arrays: Arrays, compiler: str | None) -> keras.Sequential:
         # So that Keras names layers from 1 again. To collect garbage as well takes long beside programs that are kept.
         keras.utils.clear_session(free_memory=False)
-        calls = {} if self._compilers is None else {"steps_per_execution": backend.STEPS_PER_CALL}
+        calls = {"steps_per_execution": backend.STEPS_PER_CALL} if self._is_tuned else {}
         return build_compiled(spec, arrays.x.shape[1], jit_compile=compiler == "xla", **calls)
 
-    def _faster_compiler(self, spec: TrialSpec, arrays: Arrays) -> str:
-        """Return the compiler found faster before, or else the one that is faster now on a few batches."""
-        if self._compilers is None or len(backend.COMPILERS) == 1:
-            return backend.COMPILERS[0]
-        if takes_long_in_xla(spec):
-            return "graph"
-        key = f"reference/{program_key(spec, arrays)}"
-        if key not in self._compilers:
-            graph, xla = (self._seconds(spec, arrays, compiler) for compiler in ("graph", "xla"))
-            self._compilers[key] = "xla" if graph > _XLA_MUST_GAIN * xla else "graph"
-        return self._compilers[key]
-
-    def _seconds(self, spec: TrialSpec, arrays: Arrays, compiler: str) -> float:
-        """Measure some batches, after as many that compile; return seconds."""
-        model = self._compiled(spec, arrays, compiler)
-        order = _Order(spec, len(arrays.x))
-        batches = min(order.batches, _MEASURED_BATCHES)
-        started = 0.0
-        for _ in range(2):
-            started = time.perf_counter()
-            model.fit(backend.stream(_training(arrays), order.batch, batches), shuffle=False, verbose=0)
-        return time.perf_counter() - started
+    def _choice(self, spec: TrialSpec, arrays: Arrays) -> CompilerChoice:
+        """Return the compiler that the rule says; Keras's own where nothing is to be chosen."""
+        if not self._is_tuned:
+            return CompilerChoice(backend.COMPILERS[0], "Keras's own")
+        batch_size, epochs = sampled_value(spec.fit.batch_size), sampled_value(spec.fit.epochs)
+        row_cost = measure(spec.model, arrays.x.shape[1]).parameters  # of dense layers it is the same
+        calls = Calls(1, 1, -(-len(arrays.x) // batch_size), float(row_cost * batch_size), epochs)
+        return choose_compiler(spec, replace(calls, is_on_gpu=backend.capacity().is_gpu), backend.COMPILERS)
 
 
 def _training(arrays: Arrays) -> list[NDArray[Any]]:

@@ -1,19 +1,92 @@
-"""Cache of compiler choices: a file shared by workers, whether or not they have the same process id."""
+"""The compiler follows from the spec, the data and the kind of device."""
 
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import replace
+from typing import Any
 
-from workers.engines.fused.compilers import KnownCompilers
+import pytest
+
+from tests.factories import DENSE_2, digits, document, layers
+from tests.workers.engines.trials import cohort_of, trained, trial_spec, trial_specs
+from workers.engines.backends.chosen import backend
+from workers.engines.compilers import Calls, choose_compiler
+from workers.engines.fused import training
+from workers.engines.fused.engine import FusedEngine
+from workers.engines.reference import ReferenceEngine
+
+TITANIC = Calls(width=1, one_after_the_other=1, steps=20, step_cost=32 * 11_200.0, epochs=10)
+BOTH = ("graph", "xla")
 
 
-def test_workers_with_the_same_process_id_may_write_at_once(tmp_path: Path) -> None:
-    """Containers that share a folder may have equal ids; so do threads."""
-    file = tmp_path / "compilers.json"
+@pytest.mark.parametrize(
+    ("changes", "compiler"),
+    [
+        ({}, "graph"),
+        ({"epochs": 1}, "graph"),
+        ({"epochs": 100}, "xla"),
+        ({"width": 8}, "xla"),
+        ({"one_after_the_other": 50}, "xla"),
+        ({"step_cost": 1e9}, "xla"),
+        ({"steps": 2000}, "xla"),
+        ({"epochs": 1, "is_on_gpu": True}, "xla"),
+    ],
+)
+def test_xla_is_used_where_it_saves_more_than_it_takes(changes: dict[str, Any], compiler: str) -> None:
+    assert choose_compiler(trial_spec(), replace(TITANIC, **changes), BOTH).compiler == compiler
 
-    def write(number: int) -> None:
-        KnownCompilers(file)[f"program {number}"] = "xla"
 
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(write, range(500)))
-    assert set(KnownCompilers(file).values()) == {"xla"}
-    assert [path.name for path in tmp_path.iterdir()] == ["compilers.json"]
+def test_early_stopping_is_expected_to_end_early() -> None:
+    stopping = trial_spec(fit={"epochs": 50, "validation_split": 0.3}, early_stopping={"monitor": "val_loss"})
+    calls = replace(TITANIC, epochs=50)
+    assert choose_compiler(trial_spec(), calls, BOTH).compiler == "xla"
+    assert choose_compiler(stopping, calls, BOTH).compiler == "graph"
+
+
+def test_a_backend_with_one_compiler_has_no_choice() -> None:
+    assert choose_compiler(trial_spec(), TITANIC, ("xla",)).compiler == "xla"
+
+
+def test_convolutions_on_a_cpu_are_left_to_the_graph() -> None:
+    image = [{"type": "reshape", "target_shape": [28, 28, 1]}, {"type": "conv2d", "filters": 2, "kernel_size": 3}]
+    [spec] = trial_specs(digits(*image, {"type": "flatten"}))
+    long = replace(TITANIC, epochs=10_000)
+    assert choose_compiler(spec, long, BOTH).compiler == "graph"
+    assert choose_compiler(spec, replace(long, is_on_gpu=True), BOTH).compiler == "xla"
+
+
+@pytest.mark.parametrize(("depth", "compiler"), [(20, "xla"), (21, "graph")])
+def test_many_normalisation_layers_are_not_given_to_xla(depth: int, compiler: str) -> None:
+    """XLA's time grows with their square: ninety of them held a worker for a quarter of an hour."""
+    spec = trial_spec(model=layers(*[{"type": "batch_normalization"}] * depth, DENSE_2))
+    for is_on_gpu in (False, True):
+        long = replace(TITANIC, epochs=10_000, is_on_gpu=is_on_gpu)
+        assert choose_compiler(spec, long, BOTH).compiler == compiler
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("engine", [FusedEngine(), ReferenceEngine(is_tuned=True)], ids=lambda engine: engine.name)
+def test_a_trial_says_which_compiler_it_had_and_why(engine: FusedEngine | ReferenceEngine) -> None:
+    [record] = trained(engine, cohort_of([trial_spec(fit={"epochs": 1})])).records
+    assert record["compiler"] == backend.COMPILERS[0]
+    expected = "XLA saves an estimated" if len(backend.COMPILERS) > 1 else "the backend has no other"
+    assert record["compiler_reason"].startswith(expected)
+
+
+@pytest.mark.slow
+def test_a_program_that_xla_refuses_is_made_as_a_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = backend.Compiled
+
+    def refusing(function: Any, compiler: str, *example: Any) -> Any:
+        if compiler == "xla":
+            raise training.CannotCompileError("no such operation")
+        return made(function, compiler, *example)
+
+    monkeypatch.setattr(backend, "Compiled", refusing)
+    [record] = trained(FusedEngine(), cohort_of([trial_spec(fit={"epochs": 300})])).records
+    assert (record["compiler"], record["compiler_reason"]) == ("graph", "XLA refuses the program: no such operation")
+
+
+def test_a_sweep_is_counted_as_it_is_laid_out() -> None:
+    one = document(fit={"epochs": 17}, optimizer={"name": "sgd", "learning_rate": 0.01})
+    many = one | {"optimizer": {"name": "sgd", "learning_rate": {"choice": [rate / 100 for rate in range(1, 17)]}}}
+    found = [trained(FusedEngine(), cohort_of(trial_specs(doc))).records[0]["compiler"] for doc in (one, many)]
+    assert found == ["graph", "xla"] if len(backend.COMPILERS) > 1 else ["xla", "xla"]

@@ -1,8 +1,7 @@
 """Fused engine: cached programs, stopped trials, memory limits."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +9,6 @@ import pytest
 from tests.factories import DENSE_2, digits, document, layers
 from tests.workers.engines.trials import (
     TWO_CORES,
-    OneCompiler,
     Recording,
     cohort_of,
     fused_engine,
@@ -19,13 +17,9 @@ from tests.workers.engines.trials import (
     trial_spec,
     trial_specs,
 )
-from workers.engines import compile_cost
-from workers.engines.backends.chosen import backend
 from workers.engines.backends.seam import GPU
-from workers.engines.base import CannotTrainError, Cohort, Engine, EpochDecision, Metrics, Weights
+from workers.engines.base import CannotTrainError, Cohort, EpochDecision, Metrics, Weights
 from workers.engines.fused import layout
-from workers.engines.fused.compilers import KnownCompilers
-from workers.engines.fused.engine import FusedEngine
 from workers.engines.fused.layout import Workload, arrange, is_worth_shrinking
 from workers.engines.reference import ReferenceEngine
 
@@ -62,15 +56,6 @@ def test_a_sweep_of_another_size_rates_and_seeds_finds_the_program() -> None:
     assert [record["trials_per_program"] for record in seen] == [3, 3, 1]
     assert (engine.programs.hits, engine.programs.misses) == (1, 2)
     assert engine.residence.hits == 2
-
-
-def test_a_file_that_is_no_json_is_as_good_as_none(tmp_path: Path) -> None:
-    file = tmp_path / "compilers.json"
-    file.write_text("{")
-    known = KnownCompilers(file)
-    assert dict(known) == {}
-    known["a"] = "xla"
-    assert dict(KnownCompilers(file)) == {"a": "xla"}
 
 
 @pytest.mark.backends
@@ -158,26 +143,11 @@ def test_datasets_that_were_not_used_for_long_make_room() -> None:
     assert engine.residence.hits == 1
 
 
-@pytest.mark.parametrize("make", [FusedEngine, ReferenceEngine])
-@pytest.mark.parametrize(("depth", "compiler"), [(1, "xla"), (2, "graph")])
-def test_many_normalisation_layers_are_not_given_to_xla(
-    monkeypatch: pytest.MonkeyPatch, make: Callable[[OneCompiler], Engine], depth: int, compiler: str
-) -> None:
-    """XLA's time grows with their square: ninety of them held a worker for a quarter of an hour."""
-    monkeypatch.setattr(compile_cost, "MAX_XLA_NORMALIZATIONS", 1)
-    normalized = layers(TANH, *[{"type": "batch_normalization"}] * depth, DENSE_2)
-    cohort = cohort_of(trial_specs(document(model=normalized, fit=FIT | {"epochs": 1})))
-    assert trained(make(OneCompiler("xla")), cohort).records[0]["compiler"] == compiler
-
-
 @pytest.mark.nightly
-def test_streaming_with_many_batches_a_call_gives_the_numbers_of_a_plain_fit(tmp_path: Path) -> None:
+def test_streaming_with_many_batches_a_call_gives_the_numbers_of_a_plain_fit() -> None:
     changed = document(model=layers(TANH, {"type": "batch_normalization"}, DENSE_2), optimizer=rates(0.01), fit=FIT)
     cohort = cohort_of(trial_specs(changed))
-    known = KnownCompilers(tmp_path / "compilers.json")
-    tuned, plain = trained(ReferenceEngine(known), cohort), trained(ReferenceEngine(), cohort)
-    assert len(known) == (1 if len(backend.COMPILERS) > 1 else 0)
-    assert tuned.records[0]["compiler"] in ("xla", "graph")
+    tuned, plain = trained(reference_engine(), cohort), trained(ReferenceEngine(), cohort)
     for ours, theirs in zip(tuned.histories["t1"], plain.histories["t1"], strict=True):
         assert ours == pytest.approx(theirs, rel=1e-5)
 

@@ -1,7 +1,7 @@
 """TensorFlow backend: two compilers, and random numbers by arithmetic."""
 
+import itertools
 import math
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -16,24 +16,12 @@ from tests.workers.engines.trials import cohort_of, fused_engine, trained, trial
 from workers.engines.backends.tensorflow import LAYERS, precision
 from workers.engines.backends.tensorflow_random import uniform
 from workers.engines.base import CannotTrainError, Cohort, Engine
-from workers.engines.fused import layout
-from workers.engines.fused.compilers import KnownCompilers
+from workers.engines.compilers import CompilerChoice
+from workers.engines.fused import layout, training
 from workers.engines.fused.engine import FusedEngine
 from workers.engines.reference import ReferenceEngine
 
 TANH = {"type": "dense", "units": 8, "activation": "tanh"}
-
-
-@pytest.mark.slow
-def test_measured_compiler_is_kept_for_the_next_worker(tmp_path: Path) -> None:
-    cohort = cohort_of([trial_spec()])
-    file = tmp_path / "compilers.json"
-    first = trained(FusedEngine(KnownCompilers(file)), cohort).records[0]
-    assert first["graph_per_xla"] > 0
-    assert list(KnownCompilers(file).values()) == [first["compiler"]]
-    second = trained(FusedEngine(KnownCompilers(file)), cohort).records[0]
-    assert second["graph_per_xla"] is None
-    assert second["compiler"] == first["compiler"]
 
 
 @pytest.mark.slow
@@ -47,27 +35,20 @@ def test_an_earlier_attempt_decides_the_compiler() -> None:
 
 @pytest.mark.slow
 def test_a_cohort_has_one_compiler_from_its_first_program_to_its_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or what goes on after a narrower program, with the one compiler that is known then, would round otherwise."""
-
-    class Alternating(dict[str, str]):
-        """Measurements in which only the first program is faster as a graph."""
-
-        def __contains__(self, key: object) -> bool:
-            return True
-
-        def __getitem__(self, key: str) -> str:
-            return "graph" if self.setdefault("first", key) == key else "xla"
-
+    """Or what goes on after a narrower program would round otherwise."""
+    choices = itertools.cycle([CompilerChoice("graph", "the first"), CompilerChoice("xla", "the second")])
+    monkeypatch.setattr(training, "choose_compiler", lambda *_: next(choices))
     monkeypatch.setattr(layout, "_WORTH_SHRINKING", 0)
     monkeypatch.setattr(layout, "_WORTH_SPLITTING", math.inf)  # the same layout on however many cores
     rates = {"name": "adam", "learning_rate": {"choice": [0.1, 0.01]}}
     lengths = {"epochs": {"choice": [1, 3]}, "validation_split": 0.3}
     cohort = cohort_of(trial_specs(document(optimizer=rates, fit=lengths)))
-    records = trained(FusedEngine(Alternating()), cohort).records
+    records = trained(FusedEngine(), cohort).records
     assert [record["trials_per_program"] for record in records] == [4, 2]
     assert [record["compiler"] for record in records] == ["graph", "graph"]
     cohort = cohort_of(trial_specs(digits(TANH, optimizer=rates | {"learning_rate": {"choice": [0.1, 0.01, 0.001]}})))
-    small = FusedEngine(Alternating(), memory_bytes=1_000_000)  # half of it holds two trials of 205 kB
+    choices = itertools.cycle([CompilerChoice("graph", "the first"), CompilerChoice("xla", "the second")])
+    small = FusedEngine(memory_bytes=1_000_000)  # half of it holds two trials of 205 kB
     records = trained(small, cohort).records
     assert [record["trials_per_program"] for record in records] == [2, 1]
     assert [record["compiler"] for record in records] == ["graph", "graph"]

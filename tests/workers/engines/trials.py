@@ -12,6 +12,7 @@ from fittingroom.specs.search_space import sampled_value
 from models.planning.plan import plan_experiment
 from tests.factories import document
 from workers.datasets import prepare
+from workers.engines.backends.chosen import backend
 from workers.engines.backends.seam import Capacity
 from workers.engines.base import Arrays, Checkpoint, Cohort, CohortTrial, Engine, EpochDecision, Metrics, Weights
 from workers.engines.fused.engine import FusedEngine
@@ -78,28 +79,14 @@ class Recording:
         self.weights[trial_id] = weights()
 
 
-class OneCompiler(dict[str, str]):
-    """Compiler choices with one compiler for every program, so that an engine compiles once and measures nothing."""
-
-    def __init__(self, compiler: str) -> None:
-        super().__init__()
-        self._compiler = compiler
-
-    def __contains__(self, key: object) -> bool:
-        return True
-
-    def __missing__(self, key: str) -> str:
-        return self._compiler
-
-
 def fused_engine(compiler: str = "graph", **options: int) -> FusedEngine:
     """Return a fused engine with one compiler; the graph takes a tenth of XLA's time for a small network."""
-    return FusedEngine(OneCompiler(compiler), **options)
+    return FusedEngine(compiler=compiler if compiler in backend.COMPILERS else backend.COMPILERS[0], **options)
 
 
 def reference_engine() -> ReferenceEngine:
-    """Return a reference engine as a worker has it, several batches a call, that measures no compiler."""
-    return ReferenceEngine(OneCompiler("graph"))
+    """Return a reference engine as a worker has it: several batches a call."""
+    return ReferenceEngine(is_tuned=True)
 
 
 def trained(engine: Engine, cohort: Cohort) -> Recording:

@@ -157,16 +157,19 @@ def at(tensor: Tensor, index: Tensor) -> Tensor:
 class Compiled:
     """A function compiled by XLA for the shapes of its arguments."""
 
-    def __init__(self, function: Callable[..., Tree], *example: Tree) -> None:
+    def __init__(self, function: Callable[..., Tree], compiler: str, *example: Tree) -> None:
         """Trace and compile.
 
         Args:
             function: of tensors; it is called once.
+            compiler: `xla`, there is no other.
             example: arguments of the shapes that it will have.
 
         Raises:
-            CannotCompileError: the function cannot be traced or compiled.
+            CannotCompileError: the function cannot be traced or compiled, or was to be compiled otherwise.
         """
+        if compiler not in COMPILERS:
+            raise CannotCompileError(f"JAX compiles with XLA, not with {compiler}")
         try:
             self._program = jax.jit(function, donate_argnums=0).lower(*example).compile()
         except (
@@ -180,14 +183,8 @@ class Compiled:
                 raise
             raise CannotCompileError(in_a_line(error)) from error
 
-    def __call__(self, compiler: str, *arguments: Tree) -> Tree:
-        """Run it; there is but one compiler.
-
-        Raises:
-            CannotCompileError: it was to be made otherwise.
-        """
-        if compiler not in COMPILERS:
-            raise CannotCompileError(f"JAX compiles with XLA, not with {compiler}")
+    def __call__(self, *arguments: Tree) -> Tree:
+        """Run it."""
         return self._program(*arguments)
 
 

@@ -35,9 +35,10 @@ class Capacity:
     """Maximum number of trials per program."""
     fills: float
     """Multiplications per step of one trial, from which it keeps the device busy by itself."""
+    is_gpu: bool = False
 
 
-GPU = Capacity(calls=1, widest=4_096, fills=math.inf)
+GPU = Capacity(calls=1, widest=4_096, fills=math.inf, is_gpu=True)
 """Not measured: no GPU was at hand."""
 
 
@@ -65,12 +66,8 @@ def in_a_line(error: Exception) -> str:
 class Compiled(Protocol):
     """A function as one program."""
 
-    def __call__(self, compiler: str, *arguments: Tree) -> Tree:
-        """Run it, as made by one of the backend's compilers.
-
-        Raises:
-            CannotCompileError: that compiler refuses the program.
-        """
+    def __call__(self, *arguments: Tree) -> Tree:
+        """Run it."""
 
 
 class TrialNumber(ABC):
@@ -139,15 +136,14 @@ class Backend(Protocol):
     LAYERS: dict[str, type[keras.layers.Layer]]
     """Layers to use in the place of Keras's own in a compiled program, by their type in a spec."""
     COMPILERS: Sequence[str]
-    """Compilers of a program: `xla` alone, or `graph` and `xla`, of which the faster one is measured. The first is the
-    default of `fit`."""
+    """Compilers of a program: `xla` alone, or `graph` and `xla`, between which `workers.engines.compilers` chooses. The
+    first is the default of `fit`, and compiles all that can be traced."""
     STEPS_PER_CALL: int
     """Batches per call of `fit`, by measurement."""
     TrialNumber: type[TrialNumber]
     Compiled: Callable[..., Compiled]
-    """Makes a program of a function and of arguments of the shapes that it will have; `CannotMapError`,
-    `CannotCompileError`. The first argument of a call is spent, and not to be used again; where there are several
-    compilers to be measured, nothing is."""
+    """Makes a program of a function, with one of the compilers, and of arguments of the shapes that it will have;
+    `CannotMapError`, `CannotCompileError`. The first argument of a call is spent, and not to be used again."""
 
     def configure(self, gpu: int | None) -> list[str]:
         """Take one GPU, or none, and only as much of its memory as is needed; before anything else.

@@ -167,39 +167,33 @@ def at(tensor: Tensor, index: Tensor) -> Tensor:
 
 
 class Compiled:
-    """A function as one program, in two makes: TensorFlow's graph as it is, and compiled by XLA."""
+    """A function as one program: TensorFlow's graph as it is, or compiled by XLA."""
 
-    def __init__(self, function: Callable[..., Tree], *example: Tree) -> None:
-        """Trace.
+    def __init__(self, function: Callable[..., Tree], compiler: str, *example: Tree) -> None:
+        """Trace and compile.
 
         Args:
             function: of tensors; it is called once.
-            example: arguments of the shapes that it will have.
+            compiler: `graph` or `xla`.
+            example: arguments of the shapes that it will have. It is run with them, which is when it is compiled.
 
         Raises:
             CannotMapError: as `map_trials`.
-            CannotCompileError: the function cannot be traced.
+            CannotCompileError: the function cannot be traced or compiled.
         """
         specs = tf.nest.map_structure(lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), example)
         try:
-            traced = tf.function(function, autograph=False).get_concrete_function(*specs)
+            traced = tf.function(function, autograph=False, jit_compile=compiler == "xla")
+            self._program = traced.get_concrete_function(*specs)
+            self._program(*example)
         except (ValueError, TypeError, NotImplementedError, tf.errors.OpError) as error:
+            if is_out_of_memory(error):
+                raise
             raise CannotCompileError(in_a_line(error)) from error
-        self._makes = {
-            "graph": traced,
-            "xla": tf.function(lambda *arguments: traced(*arguments), autograph=False, jit_compile=True),  # noqa: PLW0108 - tf.function takes no concrete function
-        }
 
-    def __call__(self, compiler: str, *arguments: Tree) -> Tree:
-        """Run it, as `graph` or as `xla`, which is compiled when it is first run.
-
-        Raises:
-            CannotCompileError: the compiler refuses the program.
-        """
-        try:
-            return self._makes[compiler](*arguments)
-        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
-            raise CannotCompileError(in_a_line(error)) from error
+    def __call__(self, *arguments: Tree) -> Tree:
+        """Run it."""
+        return self._program(*arguments)
 
 
 def stream(

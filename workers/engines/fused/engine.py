@@ -4,7 +4,7 @@ It gives the numbers of the reference engine; `tests/workers/engines/test_agreem
 other.
 """
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -31,16 +31,15 @@ class FusedEngine:
 
     name = "fused"
 
-    def __init__(
-        self, compilers: MutableMapping[str, str] | None = None, memory_bytes: int = DEFAULT_MEMORY_BYTES
-    ) -> None:
+    def __init__(self, memory_bytes: int = DEFAULT_MEMORY_BYTES, compiler: str | None = None) -> None:
         """Make an engine that has not compiled anything yet.
 
         Args:
-            compilers: which compiler was found faster, by program; what is found is put there.
             memory_bytes: half for datasets that stay, half for the state of trials that train together.
+            compiler: the one to use, to compare compilers; None: see `workers.engines.compilers`.
         """
-        self.programs = ProgramCache({} if compilers is None else compilers)
+        self.programs = ProgramCache()
+        self._compiler = compiler
         self.residence = Residence(memory_bytes // 2)
         self._state_bytes = memory_bytes // 2
         self._capacity = backend.capacity()
@@ -65,7 +64,7 @@ class FusedEngine:
         if saved is not None and saved.document.get("trials") not in members:
             raise UnusableCheckpointError("its trials do not train together here")
         stopped: set[str] = set()
-        compiler = cohort.compiler
+        compiler = cohort.compiler or self._compiler
         for part, ids in zip(parts, members, strict=True):
             trials = [replace(t, ended_after=0) if t.id in stopped else t for t in cohort.trials[part]]
             checkpoint = saved if saved is not None and saved.document["trials"] == ids else None

@@ -22,7 +22,6 @@ from workers.builders.networks import build_network
 from workers.builders.optimizers import build_optimizer
 from workers.engines.backends.chosen import backend
 from workers.engines.backends.seam import Tensor, Tree
-from workers.engines.compile_cost import takes_long_in_xla
 from workers.engines.fused.hyperparameters import set_numbers
 from workers.engines.fused.weights import WeightLayout
 
@@ -74,7 +73,7 @@ class EpochPlan(NamedTuple):
     start: Tensor
     """int32 (): after which epoch of the call before to go on, counted from 0."""
     steps: Tensor
-    """int32 (): how many full batches an epoch has; fewer than there are only to see how long they take."""
+    """int32 (): how many batches the loop of an epoch has."""
     epochs: Tensor
     """int32 (): how many epochs to train, from 1 to `max_epochs`."""
 
@@ -88,7 +87,6 @@ class TrainingStep:
         multiplications: what a row takes, once through the network.
         activation_bytes: what the layers make of a batch, in float32.
         batch_size: rows of a batch.
-        takes_long_in_xla: see `workers.engines.compile_cost`.
         learning_rate_slot: where among the slots the learning rate is; None with a schedule.
     """
 
@@ -102,7 +100,6 @@ class TrainingStep:
         """
         self.key = key
         self.batch_size = sampled_value(spec.fit.batch_size)
-        self.takes_long_in_xla = takes_long_in_xla(spec)
         self._model = build_network(spec, features, backend.LAYERS)
         self.can_map = backend.maps_well(self._model)
         self.multiplications = sum(multiplications(self._model))

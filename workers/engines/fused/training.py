@@ -14,6 +14,7 @@ from fittingroom.specs.search_space import sampled_value
 from workers.engines.backends.chosen import backend
 from workers.engines.backends.seam import CannotCompileError, CannotMapError, Capacity
 from workers.engines.base import CannotTrainError, Checkpoint, Cohort, EpochDecision, Metrics, Report
+from workers.engines.compilers import Calls, CompilerChoice, choose_compiler
 from workers.engines.fused.epoch import Data, EpochPlan, TrainingStep
 from workers.engines.fused.layout import ProgramLayout, Workload, arrange, is_worth_shrinking
 from workers.engines.fused.programs import Program, ProgramCache
@@ -25,7 +26,7 @@ class Training:
     """Trains a cohort. A trial is known by its index in the cohort.
 
     Attributes:
-        compiler: of all its programs, fixed by the first one, also for a resumed training.
+        compiler: of all its programs, fixed by the first one, also for a resumed training; None before.
     """
 
     def __init__(
@@ -59,6 +60,8 @@ class Training:
         self._program: Program | None = None
         self._blocks: list[TrialBlock] = []
         self._is_one_order = False
+        self._is_on_gpu = False
+        self._reason = "as in an earlier attempt"
         self._completed = 0
         if cohort.checkpoint is not None:
             self._restore(cohort.checkpoint)
@@ -66,7 +69,7 @@ class Training:
     def run(self, programs: ProgramCache, threads: ThreadPoolExecutor, capacity: Capacity) -> set[str]:
         """Train until the report has stopped every trial. Returns the trials it has stopped, of whatever part."""
         stopped: set[str] = set()
-        load = self._workload(capacity)
+        load, self._is_on_gpu = self._workload(capacity), capacity.is_gpu
         while self._reported - self._ends.keys():
             epoch = self._completed + 1
             training = [index for index in range(len(self._trials)) if self._ends.get(index, epoch) >= epoch]
@@ -194,22 +197,37 @@ class Training:
         arguments = first.arguments(self._data, self._epoch_plan(first, epoch=1, epochs=1, start=0))
         orders = "one order" if self._is_one_order else "an order each"
         variant = f"{layout.width}/{orders}/{layout.epochs_per_call}"
+        choice = self._choice(layout)
         try:
-            self._program = program = programs.program(self._step, variant, arguments, self.compiler)
+            self._program = program = programs.program(self._step, variant, choice.compiler, arguments)
         except CannotCompileError as error:
-            raise CannotTrainError(str(error)) from error
-        self.compiler = program.compiler
+            if self.compiler is not None or choice.compiler == backend.COMPILERS[0]:
+                raise CannotTrainError(str(error)) from error
+            self.compiler, self._reason = backend.COMPILERS[0], f"XLA refuses the program: {error}"
+            self._place(layout, programs)
+            return
+        self.compiler, self._reason = choice.compiler, choice.reason
         self._report.on_program(
             {
                 "trials_per_program": layout.width,
                 "programs_side_by_side": min(len(layout.blocks), layout.at_once),
                 "epochs_per_call": layout.epochs_per_call,
-                "compiler": program.compiler,
+                "compiler": choice.compiler,
+                "compiler_reason": choice.reason,
                 "known_program": program.known,
                 "compile_seconds": 0.0 if program.known else round(program.compile_seconds, 3),
-                "graph_per_xla": program.graph_per_xla and round(program.graph_per_xla, 2),
             }
         )
+
+    def _choice(self, layout: ProgramLayout) -> CompilerChoice:
+        """Return the compiler of the programs before, or else the one that the rule says."""
+        if self.compiler is not None:
+            return CompilerChoice(self.compiler, self._reason)
+        spec, epochs = self._trials[0].spec, max(sampled_value(trial.spec.fit.epochs) for trial in self._trials)
+        step_cost = float(self._step.multiplications * self._step.batch_size)
+        turns = -(-len(layout.blocks) // layout.at_once)
+        calls = Calls(layout.width, turns, int(self._steps), step_cost, epochs, self._is_on_gpu)
+        return choose_compiler(spec, calls, backend.COMPILERS)
 
     def _epoch_plan(self, block: TrialBlock, epoch: int, epochs: int, start: int) -> EpochPlan:
         """Return the plan of a call of several epochs, from one counted from 1."""

@@ -36,7 +36,7 @@ class WeightLayout:
         self._shapes = [tuple(weight.shape) for weight in weights]
         self._sizes = [math.prod(shape) for shape in self._shapes]
         # A gradient's norm is the one number that an optimizer takes of a kernel as a whole.
-        self._is_joined = 1 < len(weights) and sum(self._sizes) < _LARGE and optimizer.clipnorm is None
+        self._is_joined = len(weights) > 1 and sum(self._sizes) < _LARGE and optimizer.clipnorm is None
         self.variables = [keras.Variable(np.zeros(sum(self._sizes), np.float32))] if self._is_joined else list(weights)
 
     def join(self, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:

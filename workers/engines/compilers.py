@@ -1,0 +1,99 @@
+"""CompilerChoice of a program's compiler: TensorFlow's graph as it is, or XLA. Pure arithmetic.
+
+The compiler decides the last bit of a history, so it follows from the spec, the data and the kind of device, never from
+a clock. The constants are those of `make bench-compilers`, whose table is in docs/speed.md; only their ratios matter,
+and these are much the same on a fast machine and on a slow one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fittingroom.specs.experiment import TrialSpec
+from fittingroom.specs.layers import Conv2D
+
+_USES = 10
+"""Number of times that a program is expected to be used: what making it takes is shared by them (a guess)."""
+_EPOCHS_BEFORE_STOPPING = 0.5
+"""Part of the epochs that a trial with early stopping is expected to train (a guess)."""
+_STEP_SECONDS = 3e-4
+"""Time that XLA saves in a step, however small: a graph starts each operation by itself."""
+_SECONDS = 1e-10
+"""Time that XLA saves for a multiplication in a program of one trial."""
+_MAPPED_SECONDS = 5.5e-10
+"""The same in a program of several, where a graph multiplies stacks of matrices slowly."""
+_MAPPED_TRIAL_SECONDS = 1e-5
+"""Time that XLA saves in a step for each trial of such a program."""
+_MAKING_SECONDS = 0.9
+_MAKING_LAYER_SECONDS = 0.4
+"""How much longer XLA takes to make a program, and how much longer for each layer."""
+_TRACED_TWICE = 1.5
+"""How much longer still, where the last batch is traced by itself: batch statistics take no padding."""
+_MAX_XLA_NORMALIZATIONS = 20
+"""Number of normalisation layers up to which XLA is used. Its time grows with their square: it took 18 and 55 s for 20
+and 40 of them where the plain graph took 10 and 19 s (two cores, 2026-11-27)."""
+_NORMALIZATIONS = {"batch_normalization", "layer_normalization"}
+
+
+@dataclass(frozen=True)
+class CompilerChoice:
+    """A compiler, and why this one."""
+
+    compiler: str
+    """`graph` or `xla`."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class Calls:
+    """Calls of a program that train a cohort."""
+
+    width: int
+    """Number of trials per program."""
+    one_after_the_other: int
+    """Number of programs that a core runs in turn."""
+    steps: int
+    """Steps per epoch."""
+    step_cost: float
+    """Multiplications of one step of one trial."""
+    epochs: int
+    """Maximum number of epochs."""
+    is_on_gpu: bool = False
+
+
+def choose_compiler(spec: TrialSpec, calls: Calls, compilers: Sequence[str]) -> CompilerChoice:
+    """Return the compiler with which a cohort is expected to take less time, its part of making the program included.
+
+    Args:
+        spec: any trial of the cohort.
+        calls: how its program will be called.
+        compilers: those that the backend has.
+    """
+    if len(compilers) == 1:
+        return CompilerChoice(compilers[0], "the backend has no other")
+    normalizations = sum(layer.type in _NORMALIZATIONS for layer in spec.model.layers)
+    if normalizations > _MAX_XLA_NORMALIZATIONS:
+        return CompilerChoice("graph", f"XLA would compile {normalizations} normalisation layers for minutes")
+    if calls.is_on_gpu:
+        return CompilerChoice("xla", "a GPU is started once for many operations")
+    if any(isinstance(layer, Conv2D) for layer in spec.model.layers):
+        return CompilerChoice("graph", "on a CPU its convolutions are faster than those of XLA")
+    saved, longer = _saved_seconds(spec, calls), _longer_to_make(spec)
+    compared = f"XLA saves an estimated {saved:.2g} s and takes {longer:.2g} s longer to make, once for {_USES} uses"
+    return CompilerChoice("xla" if saved * _USES > longer else "graph", compared)
+
+
+def _longer_to_make(spec: TrialSpec) -> float:
+    """Return the time that XLA is expected to take beyond that of the graph."""
+    is_traced_twice = any(layer.type == "batch_normalization" for layer in spec.model.layers)
+    once = _MAKING_SECONDS + _MAKING_LAYER_SECONDS * len(spec.model.layers)
+    return once * _TRACED_TWICE if is_traced_twice else once
+
+
+def _saved_seconds(spec: TrialSpec, calls: Calls) -> float:
+    """Return the time that XLA is expected to save in all epochs."""
+    epochs = calls.epochs * (_EPOCHS_BEFORE_STOPPING if spec.early_stopping is not None else 1)
+    cost = calls.width * calls.step_cost
+    step = _STEP_SECONDS + (
+        _SECONDS * cost if calls.width == 1 else _MAPPED_TRIAL_SECONDS * calls.width + _MAPPED_SECONDS * cost
+    )
+    return epochs * calls.one_after_the_other * max(1, calls.steps) * step
