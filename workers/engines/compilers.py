@@ -25,9 +25,9 @@ _MAPPED_TRIAL_SECONDS = 1e-5
 """Time that XLA saves in a step for each trial of such a program."""
 _MAKING_SECONDS = 0.9
 _MAKING_LAYER_SECONDS = 0.4
-"""How much longer XLA takes to make a program, and how much longer for each layer."""
+"""Time that XLA takes beyond the graph to make a program: of any, and for each layer."""
 _TRACED_TWICE = 1.5
-"""How much longer still, where the last batch is traced by itself: batch statistics take no padding."""
+"""Factor where the last batch is traced by itself: batch statistics take no padding."""
 _MAX_XLA_NORMALIZATIONS = 20
 """Number of normalisation layers up to which XLA is used. Its time grows with their square: it took 18 and 55 s for 20
 and 40 of them where the plain graph took 10 and 19 s (two cores, 2026-11-27)."""
@@ -83,7 +83,7 @@ def choose_compiler(spec: TrialSpec, calls: Calls, compilers: Sequence[str]) -> 
 
 
 def _longer_to_make(spec: TrialSpec) -> float:
-    """Return the time that XLA is expected to take beyond that of the graph."""
+    """Return the time that XLA is expected to take beyond the graph to make a program."""
     is_traced_twice = any(layer.type == "batch_normalization" for layer in spec.model.layers)
     once = _MAKING_SECONDS + _MAKING_LAYER_SECONDS * len(spec.model.layers)
     return once * _TRACED_TWICE if is_traced_twice else once

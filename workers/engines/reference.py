@@ -92,7 +92,7 @@ class ReferenceEngine:
         return build_compiled(spec, arrays.x.shape[1], jit_compile=compiler == "xla", **calls)
 
     def _choice(self, spec: TrialSpec, arrays: Arrays) -> CompilerChoice:
-        """Return the compiler that the rule says; Keras's own where nothing is to be chosen."""
+        """Return the compiler that the rule says, or Keras's own in a plain `fit`."""
         if not self._is_tuned:
             return CompilerChoice(backend.COMPILERS[0], "Keras's own")
         batch_size, epochs = sampled_value(spec.fit.batch_size), sampled_value(spec.fit.epochs)

@@ -30,7 +30,7 @@ BOTH = ("graph", "xla")
         ({"epochs": 1, "is_on_gpu": True}, "xla"),
     ],
 )
-def test_xla_is_used_where_it_saves_more_than_it_takes(changes: dict[str, Any], compiler: str) -> None:
+def test_long_training_is_compiled_by_xla(changes: dict[str, Any], compiler: str) -> None:
     assert choose_compiler(trial_spec(), replace(TITANIC, **changes), BOTH).compiler == compiler
 
 
@@ -64,7 +64,7 @@ def test_many_normalisation_layers_are_not_given_to_xla(depth: int, compiler: st
 
 @pytest.mark.backends
 @pytest.mark.parametrize("engine", [FusedEngine(), ReferenceEngine(is_tuned=True)], ids=lambda engine: engine.name)
-def test_a_trial_says_which_compiler_it_had_and_why(engine: FusedEngine | ReferenceEngine) -> None:
+def test_engine_records_compiler_and_reason(engine: FusedEngine | ReferenceEngine) -> None:
     [record] = trained(engine, cohort_of([trial_spec(fit={"epochs": 1})])).records
     assert record["compiler"] == backend.COMPILERS[0]
     expected = "XLA saves an estimated" if len(backend.COMPILERS) > 1 else "the backend has no other"
@@ -85,7 +85,7 @@ def test_a_program_that_xla_refuses_is_made_as_a_graph(monkeypatch: pytest.Monke
     assert (record["compiler"], record["compiler_reason"]) == ("graph", "XLA refuses the program: no such operation")
 
 
-def test_a_sweep_is_counted_as_it_is_laid_out() -> None:
+def test_layout_of_a_sweep_counts() -> None:
     one = document(fit={"epochs": 17}, optimizer={"name": "sgd", "learning_rate": 0.01})
     many = one | {"optimizer": {"name": "sgd", "learning_rate": {"choice": [rate / 100 for rate in range(1, 17)]}}}
     found = [trained(FusedEngine(), cohort_of(trial_specs(doc))).records[0]["compiler"] for doc in (one, many)]
