@@ -114,6 +114,11 @@ class Settings(BaseSettings):
         """Folder of downloaded datasets."""
         return self.data_dir / "downloads"
 
+    @property
+    def programs_dir(self) -> Path:
+        """Folder of compiled programs, for all workers of this machine."""
+        return self.data_dir / "programs"
+
     def make_folders(self) -> None:
         """Create the data folder, which is for its owner alone, and what lies in it from the start."""
         self.data_dir.parent.mkdir(parents=True, exist_ok=True)

@@ -26,6 +26,7 @@ from workers.devices import environment
 from workers.engines.backends.chosen import backend
 from workers.engines.base import CannotTrainError, Cohort, CohortTrial, Engine, UnusableCheckpointError
 from workers.engines.fused.engine import FusedEngine
+from workers.engines.program_store import ProgramStore
 from workers.engines.reference import ReferenceEngine
 from workers.reporting.recorder import LeaseLostError, Recorder
 from workers.reporting.reporter import LeaseStatus, ReleasedError, Reporter
@@ -65,12 +66,19 @@ class Runner:
         lost: the claim whose lease the heartbeat found gone, if there was one.
     """
 
-    def __init__(self, settings: Settings, database: Database, worker_id: str, devices: list[str]) -> None:
-        """Args: settings, database, this worker's id, and what it trains on."""
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        worker_id: str,
+        devices: list[str],
+        store: ProgramStore | None = None,
+    ) -> None:
+        """Args: settings, database, this worker's id, what it trains on, and where programs are kept."""
         self._settings, self._database = settings, database
         self._worker_id, self._devices = worker_id, devices
         self._storage = Storage(settings.storage_location)
-        fused = FusedEngine(settings.memory_bytes)
+        fused = FusedEngine(settings.memory_bytes, store)
         self.engines: dict[str, Engine] = {fused.name: fused, ReferenceEngine.name: ReferenceEngine(is_tuned=True)}
         self._programs = fused.programs
         self.claim: Claim | None = None

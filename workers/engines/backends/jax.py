@@ -19,6 +19,7 @@ from fittingroom.specs.experiment import Precision
 from workers.engines.backends import seam
 from workers.engines.backends.jax_doubles import Double
 from workers.engines.backends.seam import CannotCompileError, Capacity, Tensor, Tree, in_a_line
+from workers.engines.program_store import ProgramStore
 
 LAYERS: dict[str, type[keras.layers.Layer]] = {}
 COMPILERS = ("xla",)
@@ -157,17 +158,22 @@ def at(tensor: Tensor, index: Tensor) -> Tensor:
 class Compiled:
     """A function compiled by XLA for the shapes of its arguments."""
 
-    def __init__(self, function: Callable[..., Tree], compiler: str, *example: Tree) -> None:
-        """Trace and compile.
+    def __init__(
+        self, function: Callable[..., list[Tensor]], compiler: str, key: str, store: ProgramStore | None, *example: Tree
+    ) -> None:
+        """Trace and compile; JAX keeps what it compiles by itself, in a folder of the store.
 
         Args:
-            function: of tensors; it is called once.
+            function: of tensors, to tensors; it is called once.
             compiler: `xla`, there is no other.
+            key: not used.
+            store: not used but to trust what JAX has kept.
             example: arguments of the shapes that it will have.
 
         Raises:
             CannotCompileError: the function cannot be traced or compiled, or was to be compiled otherwise.
         """
+        del key
         if compiler not in COMPILERS:
             raise CannotCompileError(f"JAX compiles with XLA, not with {compiler}")
         try:
@@ -182,10 +188,13 @@ class Compiled:
             if is_out_of_memory(error):
                 raise
             raise CannotCompileError(in_a_line(error)) from error
+        if store is not None:
+            store.seal_compiled()
 
-    def __call__(self, *arguments: Tree) -> Tree:
+    def __call__(self, *arguments: Tree) -> list[Tensor]:
         """Run it."""
-        return self._program(*arguments)
+        found: list[Tensor] = self._program(*arguments)
+        return found
 
 
 class _Stream(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no types

@@ -66,7 +66,7 @@ def in_a_line(error: Exception) -> str:
 class Compiled(Protocol):
     """A function as one program."""
 
-    def __call__(self, *arguments: Tree) -> Tree:
+    def __call__(self, *arguments: Tree) -> list[Tensor]:
         """Run it."""
 
 
@@ -142,8 +142,8 @@ class Backend(Protocol):
     """Batches per call of `fit`, by measurement."""
     TrialNumber: type[TrialNumber]
     Compiled: Callable[..., Compiled]
-    """Makes a program of a function, with one of the compilers, and of arguments of the shapes that it will have;
-    `CannotMapError`, `CannotCompileError`. The first argument of a call is spent, and not to be used again."""
+    """Makes a program of a function, with one of the compilers, a key, a store and arguments of the shapes that it will
+    have; `CannotMapError`, `CannotCompileError`. The first argument of a call is spent, and not to be used again."""
 
     def configure(self, gpu: int | None) -> list[str]:
         """Take one GPU, or none, and only as much of its memory as is needed; before anything else.

@@ -3,6 +3,7 @@
 Nothing of TensorFlow leaves this module but its tensors.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,12 +12,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from tensorflow.core.framework.function_pb2 import FunctionDefLibrary
+from tensorflow.python.eager import context
 
 import workers.engines.backends.tensorflow_maps  # noqa: F401 - its import registers
 from fittingroom.specs.experiment import Precision
 from workers.engines.backends import seam
 from workers.engines.backends.seam import CannotCompileError, CannotMapError, Capacity, Tensor, Tree, in_a_line
 from workers.engines.backends.tensorflow_random import ArithmeticDropout
+from workers.engines.program_store import ProgramStore
 
 LAYERS: dict[str, type[keras.layers.Layer]] = {"dropout": ArithmeticDropout}
 """Dropout that gives Keras's numbers in a compiled program too."""
@@ -167,33 +171,86 @@ def at(tensor: Tensor, index: Tensor) -> Tensor:
 
 
 class Compiled:
-    """A function as one program: TensorFlow's graph as it is, or compiled by XLA."""
+    """A function as one program: TensorFlow's graph as it is, or compiled by XLA.
 
-    def __init__(self, function: Callable[..., Tree], compiler: str, *example: Tree) -> None:
-        """Trace and compile.
+    It is called by the name of its trace in TensorFlow's library of functions. By that name XLA finds what it compiled
+    before, so the name follows from the trace, and who has traced runs what is kept as everyone after him.
+    """
+
+    def __init__(
+        self, function: Callable[..., list[Tensor]], compiler: str, key: str, store: ProgramStore | None, *example: Tree
+    ) -> None:
+        """Trace and compile, or take what is kept.
 
         Args:
-            function: of tensors; it is called once.
+            function: of tensors, to tensors; it is called at most once.
             compiler: `graph` or `xla`.
+            key: identifies the function and the shapes of its arguments.
+            store: where programs are kept.
             example: arguments of the shapes that it will have. It is run with them, which is when it is compiled.
 
         Raises:
             CannotMapError: as `map_trials`.
             CannotCompileError: the function cannot be traced or compiled.
         """
-        specs = tf.nest.map_structure(lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), example)
+        content = None if store is None else store.read(key)
+        if content is None:
+            content = _traced(function, compiler, example)
+            if store is not None:
+                store.keep(key, content)
+        library = FunctionDefLibrary.FromString(content)
+        for definition in library.function:
+            context.context().add_function_def(definition)
+        self._name = library.function[0].signature.name.encode()
+        self._outputs = len(library.function[0].signature.output_arg)
         try:
-            traced = tf.function(function, autograph=False, jit_compile=compiler == "xla")
-            self._program = traced.get_concrete_function(*specs)
-            self._program(*example)
-        except (ValueError, TypeError, NotImplementedError, tf.errors.OpError) as error:
+            self._compile(example)
+        except CannotCompileError:
+            if store is None:
+                raise
+            store.remove_spoiled()  # to XLA a file that it cannot read is an error of whatever kind
+            self._compile(example)
+        if store is not None:
+            store.seal_compiled()
+
+    def _compile(self, example: Tree) -> None:
+        try:
+            self(*example)
+        except tf.errors.OpError as error:
             if is_out_of_memory(error):
                 raise
             raise CannotCompileError(in_a_line(error)) from error
 
-    def __call__(self, *arguments: Tree) -> Tree:
+    def __call__(self, *arguments: Tree) -> list[Tensor]:
         """Run it."""
-        return self._program(*arguments)
+        found: list[Tensor] = context.context().call_function(self._name, tf.nest.flatten(arguments), self._outputs)
+        return found
+
+
+def _traced(function: Callable[..., list[Tensor]], compiler: str, example: Tree) -> bytes:
+    """Return the function as a library of which it is the first, under names that follow from the content."""
+    specs = tf.nest.map_structure(lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), example)
+    try:
+        traced = tf.function(function, autograph=False).get_concrete_function(*specs)
+    except (ValueError, TypeError, NotImplementedError, tf.errors.OpError) as error:
+        raise CannotCompileError(in_a_line(error)) from error
+    if traced.captured_inputs:  # a tensor of this process
+        raise CannotCompileError(f"the function needs {len(traced.captured_inputs)} tensors that are no arguments")
+    library = FunctionDefLibrary(function=[traced.function_def, *traced.graph.as_graph_def().library.function])
+    if compiler == "xla":
+        library.function[0].attr["_XlaMustCompile"].b = True
+    digest = hashlib.sha256(library.SerializeToString(deterministic=True)).hexdigest()[:16]
+    names = {one.signature.name: f"program_{digest}_{number}" for number, one in enumerate(library.function)}
+    for one in library.function:
+        one.signature.name = names[one.signature.name]
+        for node in one.node_def:
+            node.op = names.get(node.op, node.op)
+            for attribute in node.attr.values():
+                for called in [attribute.func, *attribute.list.func]:
+                    if called.name in names:
+                        called.name = names[called.name]
+    content: bytes = library.SerializeToString(deterministic=True)
+    return content
 
 
 def stream(

@@ -17,6 +17,7 @@ from workers.engines.fused.hyperparameters import varying_numbers
 from workers.engines.fused.programs import ProgramCache
 from workers.engines.fused.training import Training
 from workers.engines.fused.trial_block import TrialArrays
+from workers.engines.program_store import ProgramStore
 
 DEFAULT_MEMORY_BYTES = 4 * 1024**3
 
@@ -31,14 +32,20 @@ class FusedEngine:
 
     name = "fused"
 
-    def __init__(self, memory_bytes: int = DEFAULT_MEMORY_BYTES, compiler: str | None = None) -> None:
+    def __init__(
+        self,
+        memory_bytes: int = DEFAULT_MEMORY_BYTES,
+        store: ProgramStore | None = None,
+        compiler: str | None = None,
+    ) -> None:
         """Make an engine that has not compiled anything yet.
 
         Args:
             memory_bytes: half for datasets that stay, half for the state of trials that train together.
+            store: where programs are kept beyond this process.
             compiler: the one to use, to compare compilers; None: see `workers.engines.compilers`.
         """
-        self.programs = ProgramCache()
+        self.programs = ProgramCache(store)
         self._compiler = compiler
         self.residence = Residence(memory_bytes // 2)
         self._state_bytes = memory_bytes // 2

@@ -148,7 +148,7 @@ class TrainingStep:
 
     def epochs(
         self, slots: list[Tensor], network: State, numbers: Mapping[str, Tensor], data: Data, plan: EpochPlan
-    ) -> tuple[State, Tensor]:
+    ) -> list[Tensor]:
         """Train epochs, one after the other, each with its validation.
 
         Args:
@@ -159,8 +159,8 @@ class TrainingStep:
             plan: which epochs.
 
         Returns:
-            The state after each epoch, (max_epochs, width, …), and its metrics, float32 (max_epochs, metrics, width);
-            what is beyond the epochs that were trained means nothing.
+            The state after each epoch, its fields one after the other, (max_epochs, width, …) each, and the metrics,
+            float32 (max_epochs, metrics, width); what is beyond the epochs that were trained means nothing.
         """
 
         def train(number: Tensor, state: State) -> tuple[State, tuple[State, Tensor]]:
@@ -169,8 +169,8 @@ class TrainingStep:
 
         before = network._replace(slots=slots)
         state = State(*([backend.at(tensor, plan.start) for tensor in field] for field in before))
-        trained: tuple[State, Tensor] = backend.collect(plan.epochs, plan.orders.shape[0], train, state)
-        return trained
+        states, results = backend.collect(plan.epochs, plan.orders.shape[0], train, state)
+        return [*(tensor for field in states for tensor in field), results]
 
     def _epoch(
         self, state: State, numbers: Mapping[str, Tensor], data: Data, order: Tensor, steps: Tensor

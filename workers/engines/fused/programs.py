@@ -9,10 +9,11 @@ from cachetools import LRUCache
 
 from fittingroom.specs.experiment import TrialSpec
 from workers.engines.backends.chosen import backend
-from workers.engines.backends.seam import Compiled
+from workers.engines.backends.seam import Compiled, Tensor, Tree
 from workers.engines.base import Arrays
-from workers.engines.fused.epoch import TrainingStep
+from workers.engines.fused.epoch import State, TrainingStep
 from workers.engines.program_keys import program_key
+from workers.engines.program_store import ProgramStore
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,13 @@ class Program:
     compile_seconds: float
     """Time of tracing and compiling, in seconds."""
     known: bool = False
-    """True if the program was cached."""
+    """True if the program was cached by this process."""
 
-    def __call__(self, *arguments: Any) -> Any:  # noqa: ANN401 - as `TrainingStep.epochs`
-        """Run it; see `workers.engines.fused.epoch.TrainingStep.epochs`."""
-        return self.compiled(*arguments)
+    def __call__(self, slots: list[Tensor], network: State, *others: Tree) -> tuple[State, Tensor]:
+        """Run it; see `workers.engines.fused.epoch.TrainingStep.epochs`. Return the states and the metrics."""
+        *states, results = self.compiled(slots, network, *others)
+        weights, rest = len(network.weights), len(network.weights) + len(network.others)
+        return State(states[:weights], states[weights:rest], states[rest:]), results
 
 
 class ProgramCache:
@@ -38,8 +41,14 @@ class ProgramCache:
         misses: how often it was not.
     """
 
-    def __init__(self, size: int = 64) -> None:
-        """Args: size: how many programs are kept."""
+    def __init__(self, store: ProgramStore | None = None, size: int = 64) -> None:
+        """Make an empty cache.
+
+        Args:
+            store: where programs are kept beyond this process.
+            size: how many are kept in memory.
+        """
+        self._store = store
         self._steps_by_key: LRUCache[str, TrainingStep] = LRUCache(size)
         self._programs: LRUCache[str, Program] = LRUCache(size)
         self.hits, self.misses = 0, 0
@@ -70,7 +79,7 @@ class ProgramCache:
             started = time.perf_counter()
             *before, plan = arguments
             nothing = plan._replace(steps=backend.to_device(np.int32(0)))  # it may be run in order to be made
-            compiled = backend.Compiled(step.epochs, compiler, *before, nothing)
+            compiled = backend.Compiled(step.epochs, compiler, key, self._store, *before, nothing)
             self._programs[key] = Program(compiled, time.perf_counter() - started)
         self.hits, self.misses = self.hits + known, self.misses + (not known)
         return replace(self._programs[key], known=known)
