@@ -12,7 +12,7 @@ JS_BIN := $(JS)/node_modules/.bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check lint lint-js docs reference conformance faults soak newest nightly bench bench-backends bench-compilers bench-gpu bench-api bench-long bench-dashboard pictures client lock clean
+.PHONY: help setup demo serve test check lint lint-js docs reference conformance faults soak newest nightly bench bench-backends bench-compilers bench-six bench-gpu bench-api bench-long bench-dashboard pictures client lock clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -111,6 +111,9 @@ bench: $(READY) ## Measure the fused engine against keras.fit, JAX by hand and s
 
 bench-compilers: $(READY) ## Measure what a graph and XLA take to make a program and to run it (six minutes)
 	@$(BIN)/python -m benchmarks.compilers
+
+bench-six: $(READY) ## Measure the six exercises over HTTP, cold and known, against a plain script (six minutes)
+	@$(BIN)/python -m benchmarks.six
 
 bench-backends: $(READY) ## Measure the two backends beside each other, and how soon a worker of each begins (some minutes)
 	@$(BIN)/python -m benchmarks.backends

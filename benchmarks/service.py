@@ -25,15 +25,20 @@ _POLL_SECONDS = 0.02
 
 
 class Service:
-    """`fittingroom serve` in a folder that goes away; a context manager."""
+    """`fittingroom serve`; a context manager."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Args: folder: of its data; None: one that goes away."""
+        self._folder = folder
 
     def __enter__(self) -> Self:
         """Start it, and wait until it can work."""
-        self._folder = tempfile.TemporaryDirectory()
+        self._own_folder = tempfile.TemporaryDirectory()
+        folder = self._folder or Path(self._own_folder.name)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        environment = os.environ | {"FITTINGROOM_DATA_DIR": str(Path(self._folder.name) / "data")}
+        environment = os.environ | {"FITTINGROOM_DATA_DIR": str(folder / "data")}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "fittingroom", "serve", "--port", str(port)],
             env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -51,7 +56,7 @@ class Service:
         """End it."""
         self._process.terminate()
         self._process.wait(60)
-        self._folder.cleanup()
+        self._own_folder.cleanup()
 
     def seconds(self, work: Work, trials: int, epochs: int, initializer: str) -> float:
         """Submit a sweep, and poll its history until all epochs of all trials are there."""

@@ -1,6 +1,6 @@
 """Networks, data and numbers of trials that the benchmarks measure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,14 +56,19 @@ class Work:
 
     def arrays(self) -> Arrays:
         """Training arrays."""
-        [spec] = self.specs(1)
-        units = sampled_value(self.layers[-1]["units"])
-        return prepare(spec.dataset, spec.fit, target_form(spec.loss, units))[0]
+        return arrays_of(self.document(1))
 
     def cohort(self, trials: int, epochs: int = EPOCHS, arrays: Arrays | None = None) -> Cohort:
         """Return the trials with their arrays."""
         specs = self.specs(trials, epochs)
         return Cohort([CohortTrial(f"t{n}", spec) for n, spec in enumerate(specs)], arrays or self.arrays())
+
+
+def arrays_of(document: Mapping[str, Any]) -> Arrays:
+    """Return the training arrays of an experiment whose networks end with dense layers of equally many units."""
+    spec = plan_experiment(ExperimentSpec.model_validate(document)).trials[0].spec
+    units = sampled_value(spec.model.layers[-1].units)  # type: ignore[union-attr]
+    return prepare(spec.dataset, spec.fit, target_form(spec.loss, units))[0]
 
 
 def _rates(trials: int) -> list[float]:

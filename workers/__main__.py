@@ -22,7 +22,6 @@ from models.messaging.queues import DEVICES, queues_of
 from models.settings import Settings, read_settings
 from models.sql.database import Database, Session
 from models.supervision import end_with_parent
-from workers.engines.program_store import ProgramStore
 from workers.process.lazy_imports import only_what_is_needed
 from workers.process.registration import Registration, take_over_from_dead_workers
 
@@ -53,7 +52,6 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
     with contextlib.suppress(FittingRoomError):
         database.refuse_other_version()
         take_over_from_dead_workers(settings, database)
-    store = _program_store(settings)
     # These load the backend: only here, in the process that trains.
     with only_what_is_needed(settings.backend):
         from workers.devices import library_versions  # noqa: PLC0415
@@ -71,7 +69,7 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
     celery = create_celery(settings)
     registration = Registration(settings, database)
     worker_id = registration.worker_id
-    runner = Runner(settings, database, worker_id, devices, store)
+    runner = Runner(settings, database, worker_id, devices)
     register_tasks(celery, runner, queues)
 
     def idle_queues(_: Session) -> list[str]:
@@ -112,13 +110,6 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
     if runner.needs_restart and not runner.releasing.is_set():
         _log.info("worker_begins_anew", worker=worker_id)
         re_exec()
-
-
-def _program_store(settings: Settings) -> ProgramStore:
-    """Return the programs on disk. Before the backend is loaded, which reads where its compiler keeps what it makes."""
-    store = ProgramStore(settings.programs_dir)
-    store.configure_compilers()
-    return store
 
 
 def _devices(asked_queues: list[str] | None, gpu: int | None) -> list[str]:

@@ -66,19 +66,12 @@ class Runner:
         lost: the claim whose lease the heartbeat found gone, if there was one.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        database: Database,
-        worker_id: str,
-        devices: list[str],
-        store: ProgramStore | None = None,
-    ) -> None:
-        """Args: settings, database, this worker's id, what it trains on, and where programs are kept."""
+    def __init__(self, settings: Settings, database: Database, worker_id: str, devices: list[str]) -> None:
+        """Args: settings, database, this worker's id, and what it trains on."""
         self._settings, self._database = settings, database
         self._worker_id, self._devices = worker_id, devices
         self._storage = Storage(settings.storage_location)
-        fused = FusedEngine(settings.memory_bytes, store)
+        fused = FusedEngine(settings.memory_bytes, ProgramStore(settings.programs_dir))
         self.engines: dict[str, Engine] = {fused.name: fused, ReferenceEngine.name: ReferenceEngine(is_tuned=True)}
         self._programs = fused.programs
         self.claim: Claim | None = None

@@ -1,4 +1,4 @@
-"""CompilerChoice of a program's compiler: TensorFlow's graph as it is, or XLA. Pure arithmetic.
+"""Choice of a program's compiler: TensorFlow's graph as it is, or XLA. Pure arithmetic.
 
 The compiler decides the last bit of a history, so it follows from the spec, the data and the kind of device, never from
 a clock. The constants are those of `make bench-compilers`, whose table is in docs/speed.md; only their ratios matter,
@@ -19,7 +19,7 @@ _STEP_SECONDS = 3e-4
 """Time that XLA saves in a step, however small: a graph starts each operation by itself."""
 _SECONDS = 1e-10
 """Time that XLA saves for a multiplication in a program of one trial."""
-_MAPPED_SECONDS = 5.5e-10
+_MAPPED_SECONDS = 3.3e-10
 """The same in a program of several, where a graph multiplies stacks of matrices slowly."""
 _MAPPED_TRIAL_SECONDS = 1e-5
 """Time that XLA saves in a step for each trial of such a program."""
@@ -45,12 +45,12 @@ class CompilerChoice:
 
 @dataclass(frozen=True)
 class Calls:
-    """Calls of a program that train a cohort."""
+    """Calls of a program that train a cohort, as if on one core: their number must not decide."""
 
     width: int
     """Number of trials per program."""
-    one_after_the_other: int
-    """Number of programs that a core runs in turn."""
+    turns: int
+    """Number of programs that run one after the other."""
     steps: int
     """Steps per epoch."""
     step_cost: float
@@ -78,7 +78,9 @@ def choose_compiler(spec: TrialSpec, calls: Calls, compilers: Sequence[str]) -> 
     if any(isinstance(layer, Conv2D) for layer in spec.model.layers):
         return CompilerChoice("graph", "on a CPU its convolutions are faster than those of XLA")
     saved, longer = _saved_seconds(spec, calls), _longer_to_make(spec)
-    compared = f"XLA saves an estimated {saved:.2g} s and takes {longer:.2g} s longer to make, once for {_USES} uses"
+    compared = (
+        f"XLA saves an estimated {saved:.2g} s a use, in {_USES} expected uses, and takes {longer:.2g} s longer to make"
+    )
     return CompilerChoice("xla" if saved * _USES > longer else "graph", compared)
 
 
@@ -96,4 +98,4 @@ def _saved_seconds(spec: TrialSpec, calls: Calls) -> float:
     step = _STEP_SECONDS + (
         _SECONDS * cost if calls.width == 1 else _MAPPED_TRIAL_SECONDS * calls.width + _MAPPED_SECONDS * cost
     )
-    return epochs * calls.one_after_the_other * max(1, calls.steps) * step
+    return epochs * calls.turns * max(1, calls.steps) * step

@@ -56,7 +56,7 @@ class ReferenceEngine:
             raise UnusableCheckpointError("its trial is not one that is to be trained")
         choice = self._choice(cohort.trials[0].spec, cohort.arrays)
         if cohort.compiler is not None:
-            choice = CompilerChoice(cohort.compiler, "as in an earlier attempt")
+            choice = CompilerChoice(cohort.compiler, "as the cohort began")
         report.on_program({"trials_per_program": 1, "compiler": choice.compiler, "compiler_reason": choice.reason})
         for trial in cohort.trials:
             if trial.id not in stopped:
@@ -97,8 +97,9 @@ class ReferenceEngine:
             return CompilerChoice(backend.COMPILERS[0], "Keras's own")
         batch_size, epochs = sampled_value(spec.fit.batch_size), sampled_value(spec.fit.epochs)
         row_cost = measure(spec.model, arrays.x.shape[1]).parameters  # of dense layers it is the same
-        calls = Calls(1, 1, -(-len(arrays.x) // batch_size), float(row_cost * batch_size), epochs)
-        return choose_compiler(spec, replace(calls, is_on_gpu=backend.capacity().is_gpu), backend.COMPILERS)
+        steps, is_on_gpu = -(-len(arrays.x) // batch_size), backend.capacity().is_gpu
+        calls = Calls(1, 1, steps, float(row_cost * batch_size), epochs, is_on_gpu)
+        return choose_compiler(spec, calls, backend.COMPILERS)
 
 
 def _training(arrays: Arrays) -> list[NDArray[Any]]:

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 from fittingroom.specs.faults import InvalidSpec
-from tests.factories import digits
+from tests.factories import DENSE_2, digits, document, layers
 from tests.strategies import LAYERS
 from tests.workers.engines.cases import CASES, CODE_PATHS, KINDS, NIGHTLY, QUICK
 from tests.workers.engines.stored_references import (
@@ -57,10 +57,28 @@ def test_stored_references_are_of_the_installed_libraries() -> None:
     assert stored_libraries() == libraries(), HOW_TO_RENEW
 
 
+@pytest.mark.backends
+@pytest.mark.parametrize(
+    ("loss", "activation"), [("categorical_crossentropy", "sigmoid"), ("binary_crossentropy", "softmax")]
+)
+def test_padded_batches_keep_the_logits(loss: str, activation: str) -> None:
+    """To Keras a crossentropy of a network's own output is one of its logits, found by the tensor."""
+    changed = document(
+        model=layers({"type": "dense", "units": 8, "activation": "tanh"}, DENSE_2 | {"activation": activation}),
+        loss=loss, fit={"epochs": 2, "validation_split": 0.7},
+    )  # fmt: skip
+    cohort = cohort_of(trial_specs(changed))
+    assert len(cohort.arrays.x) % 32
+    assert len(cohort.arrays.x_validation) > 512
+    found, expected = trained(fused_engine(), cohort), trained(ReferenceEngine(), cohort)
+    for ours, theirs in zip(found.histories["t1"], expected.histories["t1"], strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-5)
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", CASES)
 def test_stored_references_equal_fit(name: str) -> None:
-    """And the engine as a worker has it, with the compiler that it measures, agrees with them."""
+    """And the engine as a worker has it, with the compiler that the rule says, agrees with them."""
     expected = compute(name)
     for trial_id, trial in reference(name).items():
         assert expected[trial_id]["reason"] == trial["reason"]

@@ -13,7 +13,7 @@ from workers.engines.fused import training
 from workers.engines.fused.engine import FusedEngine
 from workers.engines.reference import ReferenceEngine
 
-TITANIC = Calls(width=1, one_after_the_other=1, steps=20, step_cost=32 * 11_200.0, epochs=10)
+TITANIC = Calls(width=1, turns=1, steps=20, step_cost=32 * 11_200.0, epochs=10)
 BOTH = ("graph", "xla")
 
 
@@ -24,7 +24,7 @@ BOTH = ("graph", "xla")
         ({"epochs": 1}, "graph"),
         ({"epochs": 100}, "xla"),
         ({"width": 8}, "xla"),
-        ({"one_after_the_other": 50}, "xla"),
+        ({"turns": 50}, "xla"),
         ({"step_cost": 1e9}, "xla"),
         ({"steps": 2000}, "xla"),
         ({"epochs": 1, "is_on_gpu": True}, "xla"),

@@ -161,19 +161,19 @@ class Compiled:
     def __init__(
         self, function: Callable[..., list[Tensor]], compiler: str, key: str, store: ProgramStore | None, *example: Tree
     ) -> None:
-        """Trace and compile; JAX keeps what it compiles by itself, in a folder of the store.
+        """Trace and compile.
 
         Args:
             function: of tensors, to tensors; it is called once.
             compiler: `xla`, there is no other.
             key: not used.
-            store: not used but to trust what JAX has kept.
+            store: not used; JAX's programs are not kept yet.
             example: arguments of the shapes that it will have.
 
         Raises:
             CannotCompileError: the function cannot be traced or compiled, or was to be compiled otherwise.
         """
-        del key
+        del key, store
         if compiler not in COMPILERS:
             raise CannotCompileError(f"JAX compiles with XLA, not with {compiler}")
         try:
@@ -188,8 +188,6 @@ class Compiled:
             if is_out_of_memory(error):
                 raise
             raise CannotCompileError(in_a_line(error)) from error
-        if store is not None:
-            store.seal_compiled()
 
     def __call__(self, *arguments: Tree) -> list[Tensor]:
         """Run it."""

@@ -173,8 +173,8 @@ def at(tensor: Tensor, index: Tensor) -> Tensor:
 class Compiled:
     """A function as one program: TensorFlow's graph as it is, or compiled by XLA.
 
-    It is called by the name of its trace in TensorFlow's library of functions. By that name XLA finds what it compiled
-    before, so the name follows from the trace, and who has traced runs what is kept as everyone after him.
+    It is called by the name of its trace in TensorFlow's library of functions. The trace is written out and read again
+    even where it is made, so that it is the same program in every process.
     """
 
     def __init__(
@@ -204,21 +204,8 @@ class Compiled:
         self._name = library.function[0].signature.name.encode()
         self._outputs = len(library.function[0].signature.output_arg)
         try:
-            self._compile(example)
-        except CannotCompileError:
-            if store is None:
-                raise
-            store.remove_spoiled()  # to XLA a file that it cannot read is an error of whatever kind
-            self._compile(example)
-        if store is not None:
-            store.seal_compiled()
-
-    def _compile(self, example: Tree) -> None:
-        try:
             self(*example)
-        except tf.errors.OpError as error:
-            if is_out_of_memory(error):
-                raise
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
             raise CannotCompileError(in_a_line(error)) from error
 
     def __call__(self, *arguments: Tree) -> list[Tensor]:

@@ -76,8 +76,8 @@ class FusedEngine:
             trials = [replace(t, ended_after=0) if t.id in stopped else t for t in cohort.trials[part]]
             checkpoint = saved if saved is not None and saved.document["trials"] == ids else None
             of_part = replace(cohort, trials=trials, compiler=compiler, checkpoint=checkpoint)
-            training = Training(of_part, trial_arrays[part], step, data, report)
-            stopped |= training.run(self.programs, self._threads, self._capacity)
+            training = Training(of_part, trial_arrays[part], step, data, report, self._capacity)
+            stopped |= training.run(self.programs, self._threads)
             compiler = training.compiler
 
 

@@ -26,10 +26,8 @@ from workers.engines.fused.hyperparameters import set_numbers
 from workers.engines.fused.weights import WeightLayout
 
 EVALUATION_ROWS = 512
-"""Minimum number of validation rows per step: enough to keep the cores busy, few enough for their caches."""
+"""Maximum number of validation rows per step, unless a batch has more: they keep the cores busy, and fit into caches."""
 
-_SOME_OUTPUT = 0.5
-"""An output of a network for which every loss and metric is finite."""
 _OF_BATCHES = (keras.layers.BatchNormalization,)
 """Layers in which a row's output depends on the other rows of its batch, so that none may be padding."""
 
@@ -38,7 +36,7 @@ class State(NamedTuple):
     """State changed by training: tensors of `width` trials, the trial axis first."""
 
     weights: list[Tensor]
-    """Trainable weights."""
+    """Trainable weights, as `WeightLayout` joins them."""
     others: list[Tensor]
     """Other layer state: moving averages, random generators."""
     slots: list[Tensor]
@@ -69,7 +67,7 @@ class EpochPlan(NamedTuple):
 
     orders: Tensor
     """Row order of each epoch: int32 (max_epochs, rows), the same for all trials, or (max_epochs, width, rows), where
-    `max_epochs` is the maximum number of epochs per call; with as many rows more as `TrainingStep.padded` says."""
+    `max_epochs` is the maximum number of epochs per call; rows are as many as `TrainingStep.padded` says."""
     start: Tensor
     """int32 (): after which epoch of the call before to go on, counted from 0."""
     steps: Tensor
@@ -109,7 +107,8 @@ class TrainingStep:
         self._layout = WeightLayout(self._model.trainable_variables, self._optimizer)
         self._optimizer.build(self._layout.variables)
         self._slots: dict[float | None, list[NDArray[Any]]] = {}
-        self._loss = build_loss(spec.loss)
+        self._loss, self._loss_of_rows = build_loss(spec.loss), build_loss(spec.loss)
+        self._loss_of_rows.reduction = "none"
         target = target_form(spec.loss, units=self._model.output_shape[-1])
         # Keras's own loss tracker is such a mean, weighted by the rows of each batch.
         self._metrics = [keras.metrics.Mean(name="loss"), *build_metrics(spec.metrics, target)]
@@ -223,9 +222,8 @@ class TrainingStep:
 
             def loss_of(weights: list[Tensor]) -> tuple[Tensor, Tree]:
                 outputs, changed, losses = self._model.stateless_call(
-                    weights, others, _unless_padding(present, x, 0.0), training=True, return_losses=True
+                    weights, others, _zero_if_padding(present, x), training=True, return_losses=True
                 )
-                outputs = _unless_padding(present, outputs, _SOME_OUTPUT)
                 return self._total(y, outputs, losses, weight, present), (outputs, changed)
 
             loss, (outputs, others), gradient = backend.value_and_gradient(loss_of, self._layout.part_tensors(weights))
@@ -249,9 +247,12 @@ class TrainingStep:
             def one(trial: Tree) -> Tree:
                 weights, others, measured, (x, y, weight) = trial
                 outputs, _, losses = self._model.stateless_call(
-                    self._layout.part_tensors(weights), others, x, training=False, return_losses=True
+                    self._layout.part_tensors(weights),
+                    others,
+                    _zero_if_padding(present, x),
+                    training=False,
+                    return_losses=True,
                 )
-                outputs = _unless_padding(present, outputs, _SOME_OUTPUT)
                 loss = self._total(y, outputs, losses, weight, present)
                 return self._measured(measured, loss, y, outputs, present)
 
@@ -264,10 +265,11 @@ class TrainingStep:
         self, y: Tensor, outputs: Tensor, losses: list[Tensor], weight: Tensor | tuple[()], present: Tensor | None
     ) -> Tensor:
         """Return the loss, and what the layers add to it."""
-        weights = [one for one in (None if isinstance(weight, tuple) else weight, present) if one is not None]
-        loss = self._loss(y, outputs, sample_weight=math.prod(weights[1:], start=weights[0]) if weights else None)
-        if present is not None:  # Keras divides by all rows of a batch, padding too
-            loss *= present.shape[0] / ops.sum(present)
+        if present is None:
+            loss = self._loss(y, outputs, sample_weight=None if isinstance(weight, tuple) else weight)
+        else:  # outputs stay as they are: Keras finds the logits of a softmax by its tensor
+            of_rows = ops.where(present > 0, self._loss_of_rows(y, outputs), 0.0)
+            loss = ops.sum(of_rows if isinstance(weight, tuple) else of_rows * weight) / ops.sum(present)
         return sum((ops.sum(loss) for loss in losses), start=loss)
 
     def _measured(self, measured: Tree, loss: Tensor, y: Tensor, outputs: Tensor, present: Tensor | None) -> Tree:
@@ -308,13 +310,11 @@ def _present(first: Tensor, size: int, count: int) -> Tensor:
     return ops.cast(ops.arange(size) + first < count, "float32")
 
 
-def _unless_padding(present: Tensor | None, rows: Tensor, value: float) -> Tensor:
-    """Put a finite value in the place of padding, so that 0 times what has diverged is not a NaN among the others."""
-    return (
-        rows
-        if present is None
-        else ops.where(ops.reshape(present, (-1, *[1] * (len(rows.shape) - 1))) > 0, rows, value)
-    )
+def _zero_if_padding(present: Tensor | None, rows: Tensor) -> Tensor:
+    """Return rows with zeros for padding: an infinite loss of a row that does not count would be a NaN, as 0 times it is."""
+    if present is None:
+        return rows
+    return ops.where(ops.reshape(present, (-1, *[1] * (len(rows.shape) - 1))) > 0, rows, 0.0)
 
 
 def _batch(data: Rows, order: Tensor | None, first: Tensor, size: int, width: int) -> Rows:
@@ -324,8 +324,10 @@ def _batch(data: Rows, order: Tensor | None, first: Tensor, size: int, width: in
     stands among the others, and its numbers are the same bit for bit.
     """
     if order is None or len(order.shape) == 1:
-        rows = ops.slice(order, (first,), (size,)) if order is not None else ops.arange(size) + first
-        rows = ops.minimum(rows, data.x.shape[0] - 1) if order is None else rows
+        if order is None:
+            rows = ops.minimum(ops.arange(size) + first, data.x.shape[0] - 1)
+        else:
+            rows = ops.slice(order, (first,), (size,))
         return _each(data, lambda array: _for_each(ops.take(array, rows, axis=0), width))
     rows = ops.slice(order, (0, first), (width, size))
     return _each(data, lambda array: ops.take(array, rows, axis=0))

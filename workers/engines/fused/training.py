@@ -30,7 +30,13 @@ class Training:
     """
 
     def __init__(
-        self, cohort: Cohort, trial_arrays: Sequence[TrialArrays], step: TrainingStep, data: Data, report: Report
+        self,
+        cohort: Cohort,
+        trial_arrays: Sequence[TrialArrays],
+        step: TrainingStep,
+        data: Data,
+        report: Report,
+        capacity: Capacity,
     ) -> None:
         """Begin, or go on where the cohort's checkpoint is.
 
@@ -40,13 +46,14 @@ class Training:
             step: what they compute.
             data: what they train on.
             report: receives the epochs.
+            capacity: of the device.
 
         Raises:
             UnusableCheckpointError: the checkpoint is of something else.
         """
         self._trials, self._trial_arrays = (trials := cohort.trials), dict(enumerate(trial_arrays))
         self.compiler = cohort.compiler
-        self._step, self._data, self._report = step, data, report
+        self._step, self._data, self._report, self._capacity = step, data, report, capacity
         self._seeds = [trial.spec.seed for trial in trials]
         self._rows = data.training.x.shape[0]
         self._steps = np.int32(step.steps(self._rows))
@@ -60,16 +67,15 @@ class Training:
         self._program: Program | None = None
         self._blocks: list[TrialBlock] = []
         self._is_one_order = False
-        self._is_on_gpu = False
-        self._reason = "as in an earlier attempt"
+        self._reason = "as the cohort began"
         self._completed = 0
         if cohort.checkpoint is not None:
             self._restore(cohort.checkpoint)
 
-    def run(self, programs: ProgramCache, threads: ThreadPoolExecutor, capacity: Capacity) -> set[str]:
+    def run(self, programs: ProgramCache, threads: ThreadPoolExecutor) -> set[str]:
         """Train until the report has stopped every trial. Returns the trials it has stopped, of whatever part."""
         stopped: set[str] = set()
-        load, self._is_on_gpu = self._workload(capacity), capacity.is_gpu
+        load = self._workload(self._capacity)
         while self._reported - self._ends.keys():
             epoch = self._completed + 1
             training = [index for index in range(len(self._trials)) if self._ends.get(index, epoch) >= epoch]
@@ -197,7 +203,7 @@ class Training:
         arguments = first.arguments(self._data, self._epoch_plan(first, epoch=1, epochs=1, start=0))
         orders = "one order" if self._is_one_order else "an order each"
         variant = f"{layout.width}/{orders}/{layout.epochs_per_call}"
-        choice = self._choice(layout)
+        choice = self._choice()
         try:
             self._program = program = programs.program(self._step, variant, choice.compiler, arguments)
         except CannotCompileError as error:
@@ -219,14 +225,16 @@ class Training:
             }
         )
 
-    def _choice(self, layout: ProgramLayout) -> CompilerChoice:
+    def _choice(self) -> CompilerChoice:
         """Return the compiler of the programs before, or else the one that the rule says."""
         if self.compiler is not None:
             return CompilerChoice(self.compiler, self._reason)
         spec, epochs = self._trials[0].spec, max(sampled_value(trial.spec.fit.epochs) for trial in self._trials)
         step_cost = float(self._step.multiplications * self._step.batch_size)
-        turns = -(-len(layout.blocks) // layout.at_once)
-        calls = Calls(layout.width, turns, int(self._steps), step_cost, epochs, self._is_on_gpu)
+        trials = len(self._trials)
+        takes_turns = not self._step.can_map or step_cost >= self._capacity.fills
+        width, turns = (1, trials) if takes_turns else (trials, 1)
+        calls = Calls(width, turns, int(self._steps), step_cost, epochs, self._capacity.is_gpu)
         return choose_compiler(spec, calls, backend.COMPILERS)
 
     def _epoch_plan(self, block: TrialBlock, epoch: int, epochs: int, start: int) -> EpochPlan:
