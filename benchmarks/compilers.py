@@ -13,6 +13,7 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 from benchmarks import contestants
 from benchmarks.work import WORK, Work
 from workers.engines.backends.chosen import backend
+from workers.engines.compilers import USES
 from workers.engines.fused.engine import FusedEngine
 
 _EPOCHS = 16
@@ -25,7 +26,7 @@ def main() -> None:
     """Measure, and print Markdown."""
     columns = [
         "work", "trials", "steps", "graph: s to make", "ms per step", "XLA: s to make", "ms per step",
-        "XLA pays from epochs", "from epochs, in ten uses",
+        "XLA pays from epochs", f"from epochs, in {USES} uses",
     ]  # fmt: skip
     sys.stdout.write("| " + " | ".join(columns) + " |\n| --- " + "| ---: " * (len(columns) - 1) + "|\n")
     contestants.fused(WORK[0], 1, FusedEngine(compiler="graph"), 1)  # what a process does once
@@ -47,7 +48,7 @@ def _row(work: Work, trials: int) -> str:
         seconds = [contestants.fused(work, trials, engine, epochs)[0] for _ in range(_ROUNDS)]
         stepped.append(statistics.median(seconds) / steps)
     saved, longer = steps * (stepped[0] - stepped[1]), made[1] - made[0]
-    pays = [f"{longer / uses / saved:.0f}" if saved > 0 else "never" for uses in (1, 10)]
+    pays = [f"{longer / uses / saved:.0f}" if saved > 0 else "never" for uses in (1, USES)]
     cells = [
         work.name, str(trials), str(steps),
         *(text for make, step in zip(made, stepped, strict=True) for text in (f"{make:.2f}", f"{step * 1e3:.2f}")),

@@ -24,7 +24,7 @@ _SCRIPT_FLAG = "--as-script"
 def main() -> None:
     """Measure, and print Markdown."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.six", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="how often everything is measured; medians are printed")
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds, whose medians are printed")
     parser.add_argument(_SCRIPT_FLAG, action="store_true", help=argparse.SUPPRESS)
     flags = parser.parse_args()
     if flags.as_script:
@@ -101,7 +101,7 @@ def _models(document: Mapping[str, Any]) -> list[tuple[list[dict[str, Any]], Any
     optimizers: list[Any] = [optimizer]
     if isinstance(optimizer, dict):
         optimizers = [
-            {"class_name": optimizer["name"], "config": {"learning_rate": rate}}
+            {"class_name": optimizer["name"], "config": {"learning_rate": float(rate)}}
             for rate in optimizer["learning_rate"]["choice"]
         ]
     return [(model["layers"], one) for model in models.values() for one in optimizers]

@@ -62,7 +62,7 @@ def test_stored_references_are_of_the_installed_libraries() -> None:
     ("loss", "activation"), [("categorical_crossentropy", "sigmoid"), ("binary_crossentropy", "softmax")]
 )
 def test_padded_batches_keep_the_logits(loss: str, activation: str) -> None:
-    """To Keras a crossentropy of a network's own output is one of its logits, found by the tensor."""
+    """Keras computes a crossentropy of a network's own output from its logits, found by the tensor."""
     changed = document(
         model=layers({"type": "dense", "units": 8, "activation": "tanh"}, DENSE_2 | {"activation": activation}),
         loss=loss, fit={"epochs": 2, "validation_split": 0.7},

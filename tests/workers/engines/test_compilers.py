@@ -13,7 +13,7 @@ from workers.engines.fused import training
 from workers.engines.fused.engine import FusedEngine
 from workers.engines.reference import ReferenceEngine
 
-TITANIC = Calls(width=1, turns=1, steps=20, step_cost=32 * 11_200.0, epochs=10)
+TITANIC = Calls(width=1, turns=1, steps=20, step_cost=32 * 11_200.0, epochs=3)
 BOTH = ("graph", "xla")
 
 
@@ -35,8 +35,8 @@ def test_long_training_is_compiled_by_xla(changes: dict[str, Any], compiler: str
 
 
 def test_early_stopping_is_expected_to_end_early() -> None:
-    stopping = trial_spec(fit={"epochs": 50, "validation_split": 0.3}, early_stopping={"monitor": "val_loss"})
-    calls = replace(TITANIC, epochs=50)
+    stopping = trial_spec(fit={"epochs": 12, "validation_split": 0.3}, early_stopping={"monitor": "val_loss"})
+    calls = replace(TITANIC, epochs=12)
     assert choose_compiler(trial_spec(), calls, BOTH).compiler == "xla"
     assert choose_compiler(stopping, calls, BOTH).compiler == "graph"
 
@@ -86,7 +86,7 @@ def test_a_program_that_xla_refuses_is_made_as_a_graph(monkeypatch: pytest.Monke
 
 
 def test_layout_of_a_sweep_counts() -> None:
-    one = document(fit={"epochs": 17}, optimizer={"name": "sgd", "learning_rate": 0.01})
+    one = document(fit={"epochs": 4}, optimizer={"name": "sgd", "learning_rate": 0.01})
     many = one | {"optimizer": {"name": "sgd", "learning_rate": {"choice": [rate / 100 for rate in range(1, 17)]}}}
     found = [trained(FusedEngine(), cohort_of(trial_specs(doc))).records[0]["compiler"] for doc in (one, many)]
     assert found == ["graph", "xla"] if len(backend.COMPILERS) > 1 else ["xla", "xla"]

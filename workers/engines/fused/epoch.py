@@ -26,7 +26,7 @@ from workers.engines.fused.hyperparameters import set_numbers
 from workers.engines.fused.weights import WeightLayout
 
 EVALUATION_ROWS = 512
-"""Maximum number of validation rows per step, unless a batch has more: they keep the cores busy, and fit into caches."""
+"""Maximum number of validation rows per step, unless a batch has more: they keep the cores busy and fit into caches."""
 
 _OF_BATCHES = (keras.layers.BatchNormalization,)
 """Layers in which a row's output depends on the other rows of its batch, so that none may be padding."""
@@ -311,7 +311,7 @@ def _present(first: Tensor, size: int, count: int) -> Tensor:
 
 
 def _zero_if_padding(present: Tensor | None, rows: Tensor) -> Tensor:
-    """Return rows with zeros for padding: an infinite loss of a row that does not count would be a NaN, as 0 times it is."""
+    """Return rows with zeros for padding: its loss stays finite, as 0 times an infinite one would be a NaN."""
     if present is None:
         return rows
     return ops.where(ops.reshape(present, (-1, *[1] * (len(rows.shape) - 1))) > 0, rows, 0.0)
