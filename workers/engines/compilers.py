@@ -12,8 +12,8 @@ from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.layers import Conv2D
 
 USES = 40
-"""Number of times that a program is expected to be used: what making it takes is shared by them (a guess). With 10 the six
-exercises took a third less when new, and three times as long when known."""
+"""Number of times that a program is expected to be used: what making it takes is shared by them (a guess). With 10 the
+six exercises took a third less time when new, and nearly three times as long when known."""
 _EPOCHS_BEFORE_STOPPING = 0.5
 """Part of the epochs that a trial with early stopping is expected to train (a guess)."""
 _STEP_SECONDS = 3e-4
