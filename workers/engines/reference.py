@@ -26,7 +26,7 @@ from workers.engines.base import (
     Weights,
     fitted,
 )
-from workers.engines.compilers import Calls, CompilerChoice, choose_compiler
+from workers.engines.compilers import Calls, CompilerChoice, as_begun, choose_compiler
 from workers.engines.row_order import permutation
 
 
@@ -54,9 +54,8 @@ class ReferenceEngine:
         saved = cohort.checkpoint
         if saved is not None and saved.document.get("trial") not in {trial.id for trial in cohort.trials} - stopped:
             raise UnusableCheckpointError("its trial is not one that is to be trained")
-        choice = self._choice(cohort.trials[0].spec, cohort.arrays)
-        if cohort.compiler is not None:
-            choice = CompilerChoice(cohort.compiler, "as the cohort began")
+        begun = None if cohort.compiler is None else as_begun(cohort.compiler)
+        choice = begun or self._choice(cohort.trials[0].spec, cohort.arrays)
         report.on_program({"trials_per_program": 1, "compiler": choice.compiler, "compiler_reason": choice.reason})
         for trial in cohort.trials:
             if trial.id not in stopped:

@@ -4,7 +4,8 @@ from collections import OrderedDict
 
 from workers.engines.backends.chosen import backend
 from workers.engines.base import Arrays
-from workers.engines.fused.epoch import Data, Rows
+from workers.engines.fused.batches import Rows
+from workers.engines.fused.epoch import Data
 
 
 class Residence:

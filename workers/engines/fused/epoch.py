@@ -4,7 +4,7 @@ The arithmetic is Keras's own: `stateless_call`, `stateless_apply`, `stateless_u
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import keras
@@ -22,14 +22,9 @@ from workers.builders.networks import build_network
 from workers.builders.optimizers import build_optimizer
 from workers.engines.backends.chosen import backend
 from workers.engines.backends.seam import Tensor, Tree
+from workers.engines.fused.batches import Batches, Rows, batch_of, evaluation_size, present_rows, zero_if_padding
 from workers.engines.fused.hyperparameters import set_numbers
 from workers.engines.fused.weights import WeightLayout
-
-EVALUATION_ROWS = 512
-"""Maximum number of validation rows per step, unless a batch has more: they keep the cores busy and fit into caches."""
-
-_OF_BATCHES = (keras.layers.BatchNormalization,)
-"""Layers in which a row's output depends on the other rows of its batch, so that none may be padding."""
 
 
 class State(NamedTuple):
@@ -41,17 +36,6 @@ class State(NamedTuple):
     """Other layer state: moving averages, random generators."""
     slots: list[Tensor]
     """The optimizer's variables."""
-
-
-class Rows(NamedTuple):
-    """Rows on the device, the same for all trials."""
-
-    x: Tensor
-    """float32 (rows, features)"""
-    y: Tensor
-    """(rows, outputs)"""
-    weight: Tensor | tuple[()]
-    """float32 (rows,): how much each counts in the loss; nothing where each counts 1."""
 
 
 class Data(NamedTuple):
@@ -67,7 +51,7 @@ class EpochPlan(NamedTuple):
 
     orders: Tensor
     """Row order of each epoch: int32 (max_epochs, rows), the same for all trials, or (max_epochs, width, rows), where
-    `max_epochs` is the maximum number of epochs per call; rows are as many as `TrainingStep.padded` says."""
+    `max_epochs` is the maximum number of epochs per call; rows are as many as `Batches.padded` says."""
     start: Tensor
     """int32 (): after which epoch of the call before to go on, counted from 0."""
     steps: Tensor
@@ -82,9 +66,10 @@ class TrainingStep:
     Attributes:
         key: identifies the step.
         can_map: whether it pays to map it over trials, as far as is known.
-        multiplications: what a row takes, once through the network.
+        row_cost: multiplications that a row takes, once through the network.
+        cost: the same of a batch.
         activation_bytes: what the layers make of a batch, in float32.
-        batch_size: rows of a batch.
+        batches: how rows are divided.
         learning_rate_slot: where among the slots the learning rate is; None with a schedule.
     """
 
@@ -97,12 +82,12 @@ class TrainingStep:
             key: identifies the step.
         """
         self.key = key
-        self.batch_size = sampled_value(spec.fit.batch_size)
         self._model = build_network(spec, features, backend.LAYERS)
+        self.batches = Batches.of(self._model, sampled_value(spec.fit.batch_size))
         self.can_map = backend.maps_well(self._model)
-        self.multiplications = sum(multiplications(self._model))
-        self.activation_bytes = 4 * self.batch_size * measure(spec.model, features).numbers_per_row
-        self._pads = not any(isinstance(layer, _OF_BATCHES) for layer in self._model.layers)
+        self.row_cost = float(sum(multiplications(self._model)))
+        self.cost = self.row_cost * self.batches.size
+        self.activation_bytes = 4 * self.batches.size * measure(spec.model, features).numbers_per_row
         self._optimizer = backend.without_variables(build_optimizer(spec.optimizer))
         self._layout = WeightLayout(self._model.trainable_variables, self._optimizer)
         self._optimizer.build(self._layout.variables)
@@ -175,36 +160,27 @@ class TrainingStep:
         self, state: State, numbers: Mapping[str, Tensor], data: Data, order: Tensor, steps: Tensor
     ) -> tuple[State, Tensor]:
         """Return the state after an epoch, and its metrics, float32 (metrics, width)."""
-        width, rows, size = state.weights[0].shape[0], data.training.x.shape[0], self.batch_size
-        last = rows % size
+        width, rows, size = state.weights[0].shape[0], data.training.x.shape[0], self.batches.size
 
         def step(
             first: Tensor, size: int, passed: tuple[State, Tree], present: Tensor | None = None
         ) -> tuple[State, Tree]:
-            return self._train(*passed, numbers, _batch(data.training, order, first, size, width), present, width)
+            return self._train(*passed, numbers, batch_of(data.training, order, first, size, width), present, width)
 
         def step_of_loop(number: Tensor, passed: tuple[State, Tree]) -> tuple[State, Tree]:
             first = number * size
-            return step(first, size, passed, _present(first, size, rows) if last and self._pads else None)
+            return step(first, size, passed, present_rows(first, size, rows) if self.batches.is_padded else None)
 
         passed = (state, self._zeros(width))
         if rows >= size:
             passed = backend.repeat(steps, step_of_loop, passed)
-        if last and not (self._pads and rows >= size):
+        if last := self.batches.left_over(rows):
             passed = step(rows - last, last, passed)
         state, measured = passed
         results = self._results(measured, width)
         if data.validation:
             results += self._results(self._validated(state, data.validation, width), width)
         return state, ops.stack(results)
-
-    def steps(self, rows: int) -> int:
-        """Return how many batches an epoch has in its loop; what is left is trained after it."""
-        return -(-rows // self.batch_size) if self._pads and rows >= self.batch_size else rows // self.batch_size
-
-    def padded(self, rows: int) -> int:
-        """Return how many rows an order names: those of whole batches, if the last one is padded."""
-        return max(rows, self.steps(rows) * self.batch_size)
 
     def _train(
         self,
@@ -222,7 +198,7 @@ class TrainingStep:
 
             def loss_of(weights: list[Tensor]) -> tuple[Tensor, Tree]:
                 outputs, changed, losses = self._model.stateless_call(
-                    weights, others, _zero_if_padding(present, x), training=True, return_losses=True
+                    weights, others, zero_if_padding(present, x), training=True, return_losses=True
                 )
                 return self._total(y, outputs, losses, weight, present), (outputs, changed)
 
@@ -238,25 +214,25 @@ class TrainingStep:
     def _validated(self, state: State, rows: Rows, width: int) -> Tree:
         """Return the metrics' state after all validation rows, in steps of one size."""
         count = rows.x.shape[0]
-        steps = -(-count // max(EVALUATION_ROWS, self.batch_size))
-        size = -(-count // steps)
+        size = evaluation_size(count, self.batches.size)
+        steps = -(-count // size)
 
         def step(number: Tensor, measured: Tree) -> Tree:
-            present = _present(number * size, size, count) if count % size else None
+            present = present_rows(number * size, size, count)
 
             def one(trial: Tree) -> Tree:
                 weights, others, measured, (x, y, weight) = trial
                 outputs, _, losses = self._model.stateless_call(
                     self._layout.part_tensors(weights),
                     others,
-                    _zero_if_padding(present, x),
+                    zero_if_padding(present, x),
                     training=False,
                     return_losses=True,
                 )
                 loss = self._total(y, outputs, losses, weight, present)
                 return self._measured(measured, loss, y, outputs, present)
 
-            batch = _batch(rows, None, number * size, size, width)
+            batch = batch_of(rows, None, number * size, size, width)
             return backend.map_trials(one, (state.weights, state.others, measured, tuple(batch)), width)
 
         return step(0, self._zeros(width)) if steps == 1 else backend.repeat(steps, step, self._zeros(width))
@@ -303,40 +279,3 @@ def multiplications(model: keras.Model) -> list[int]:
     """Return multiply-adds per row of each layer with a kernel."""
     kernels = [layer for layer in model.layers if hasattr(layer, "kernel")]
     return [math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1]) for layer in kernels]
-
-
-def _present(first: Tensor, size: int, count: int) -> Tensor:
-    """1 for each row of a batch that is one of `count`, 0 for padding: float32 (size,)."""
-    return ops.cast(ops.arange(size) + first < count, "float32")
-
-
-def _zero_if_padding(present: Tensor | None, rows: Tensor) -> Tensor:
-    """Return rows with zeros for padding: its loss stays finite, as 0 times an infinite one would be a NaN."""
-    if present is None:
-        return rows
-    return ops.where(ops.reshape(present, (-1, *[1] * (len(rows.shape) - 1))) > 0, rows, 0.0)
-
-
-def _batch(data: Rows, order: Tensor | None, first: Tensor, size: int, width: int) -> Rows:
-    """Rows `first` to `first + size` in some order (none: their own), for each trial: (width, size, …).
-
-    Each trial has its own copy even where all are the same: so each multiplies matrices of the same shape wherever it
-    stands among the others, and its numbers are the same bit for bit.
-    """
-    if order is None or len(order.shape) == 1:
-        if order is None:
-            rows = ops.minimum(ops.arange(size) + first, data.x.shape[0] - 1)
-        else:
-            rows = ops.slice(order, (first,), (size,))
-        return _each(data, lambda array: _for_each(ops.take(array, rows, axis=0), width))
-    rows = ops.slice(order, (0, first), (width, size))
-    return _each(data, lambda array: ops.take(array, rows, axis=0))
-
-
-def _for_each(array: Tensor, width: int) -> Tensor:
-    return ops.broadcast_to(array, (width, *array.shape))
-
-
-def _each(rows: Rows, change: Callable[[Tensor], Tensor]) -> Rows:
-    """Rows with the same done to all that there is of them."""
-    return Rows(change(rows.x), change(rows.y), () if isinstance(rows.weight, tuple) else change(rows.weight))

@@ -14,7 +14,7 @@ from fittingroom.specs.search_space import sampled_value
 from workers.engines.backends.chosen import backend
 from workers.engines.backends.seam import CannotCompileError, CannotMapError, Capacity
 from workers.engines.base import CannotTrainError, Checkpoint, Cohort, EpochDecision, Metrics, Report
-from workers.engines.compilers import Calls, CompilerChoice, choose_compiler
+from workers.engines.compilers import Calls, CompilerChoice, as_begun, choose_compiler
 from workers.engines.fused.epoch import Data, EpochPlan, TrainingStep
 from workers.engines.fused.layout import ProgramLayout, Workload, arrange, is_worth_shrinking
 from workers.engines.fused.programs import Program, ProgramCache
@@ -23,11 +23,7 @@ from workers.engines.row_order import permutation
 
 
 class Training:
-    """Trains a cohort. A trial is known by its index in the cohort.
-
-    Attributes:
-        compiler: of all its programs, fixed by the first one, also for a resumed training; None before.
-    """
+    """Trains a cohort. A trial is known by its index in the cohort."""
 
     def __init__(
         self,
@@ -52,11 +48,11 @@ class Training:
             UnusableCheckpointError: the checkpoint is of something else.
         """
         self._trials, self._trial_arrays = (trials := cohort.trials), dict(enumerate(trial_arrays))
-        self.compiler = cohort.compiler
+        self._chosen = None if cohort.compiler is None else as_begun(cohort.compiler)
         self._step, self._data, self._report, self._capacity = step, data, report, capacity
         self._seeds = [trial.spec.seed for trial in trials]
         self._rows = data.training.x.shape[0]
-        self._steps = np.int32(step.steps(self._rows))
+        self._steps = np.int32(step.batches.steps(self._rows))
         self._shuffle = sampled_value(trials[0].spec.fit.shuffle)
         self._names = recorded_metrics(trials[0].spec.metrics, validated=bool(data.validation))
         # When each trial ends. Those that ended in an earlier attempt are computed again, to sit beside the others, but
@@ -67,10 +63,14 @@ class Training:
         self._program: Program | None = None
         self._blocks: list[TrialBlock] = []
         self._is_one_order = False
-        self._reason = "as the cohort began"
         self._completed = 0
         if cohort.checkpoint is not None:
             self._restore(cohort.checkpoint)
+
+    @property
+    def compiler(self) -> str | None:
+        """Compiler of all its programs, fixed by the first one, also for a resumed training; None before."""
+        return None if self._chosen is None else self._chosen.compiler
 
     def run(self, programs: ProgramCache, threads: ThreadPoolExecutor) -> set[str]:
         """Train until the report has stopped every trial. Returns the trials it has stopped, of whatever part."""
@@ -160,14 +160,14 @@ class Training:
         self._ends |= {index: epoch for index in ended if index not in self._ends}
 
     def _workload(self, capacity: Capacity) -> Workload:
-        step, row, spec = self._step, self._step.multiplications, self._trials[0].spec
+        step, spec = self._step, self._trials[0].spec
         return Workload(
             capacity,
             step.can_map,
-            step_cost=float(row * step.batch_size),
-            epoch_cost=float(row * self._rows),
+            step_cost=step.cost,
+            epoch_cost=step.row_cost * self._rows,
             trial_bytes=self._trial_arrays[0].nbytes,
-            steps=-(-self._rows // step.batch_size),
+            steps=-(-self._rows // step.batches.size),
             one_by_one=spec.fit.time_limit_seconds is not None or spec.reduce_lr_on_plateau is not None,
         )
 
@@ -203,16 +203,16 @@ class Training:
         arguments = first.arguments(self._data, self._epoch_plan(first, epoch=1, epochs=1, start=0))
         orders = "one order" if self._is_one_order else "an order each"
         variant = f"{layout.width}/{orders}/{layout.epochs_per_call}"
-        choice = self._choice()
+        choice = self._chosen or self._choice()
         try:
             self._program = program = programs.program(self._step, variant, choice.compiler, arguments)
         except CannotCompileError as error:
-            if self.compiler is not None or choice.compiler == backend.COMPILERS[0]:
+            if self._chosen is not None or choice.compiler == backend.COMPILERS[0]:
                 raise CannotTrainError(str(error)) from error
-            self.compiler, self._reason = backend.COMPILERS[0], f"XLA refuses the program: {error}"
+            self._chosen = CompilerChoice(backend.COMPILERS[0], f"XLA refuses the program: {error}")
             self._place(layout, programs)
             return
-        self.compiler, self._reason = choice.compiler, choice.reason
+        self._chosen = choice
         self._report.on_program(
             {
                 "trials_per_program": layout.width,
@@ -226,15 +226,12 @@ class Training:
         )
 
     def _choice(self) -> CompilerChoice:
-        """Return the compiler of the programs before, or else the one that the rule says."""
-        if self.compiler is not None:
-            return CompilerChoice(self.compiler, self._reason)
+        """Return the compiler that the rule says."""
         spec, epochs = self._trials[0].spec, max(sampled_value(trial.spec.fit.epochs) for trial in self._trials)
-        step_cost = float(self._step.multiplications * self._step.batch_size)
         trials = len(self._trials)
-        takes_turns = not self._step.can_map or step_cost >= self._capacity.fills
+        takes_turns = not self._step.can_map or self._step.cost >= self._capacity.fills
         width, turns = (1, trials) if takes_turns else (trials, 1)
-        calls = Calls(width, turns, int(self._steps), step_cost, epochs, self._capacity.is_gpu)
+        calls = Calls(width, turns, int(self._steps), self._step.cost, epochs, self._capacity.is_gpu)
         return choose_compiler(spec, calls, backend.COMPILERS)
 
     def _epoch_plan(self, block: TrialBlock, epoch: int, epochs: int, start: int) -> EpochPlan:
@@ -254,4 +251,4 @@ class Training:
         return orders[seeds[0]] if self._is_one_order else np.stack([orders[seed] for seed in block.filled(seeds)])
 
     def _padded(self, order: NDArray[np.int32]) -> NDArray[np.int32]:
-        return np.pad(order, (0, self._step.padded(self._rows) - self._rows))
+        return np.pad(order, (0, self._step.batches.padded(self._rows) - self._rows))
