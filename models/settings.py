@@ -116,7 +116,7 @@ class Settings(BaseSettings):
 
     @property
     def programs_dir(self) -> Path:
-        """Folder of compiled programs, for all workers of this machine."""
+        """Folder of traced and compiled programs, for all workers of this machine."""
         return self.data_dir / "programs"
 
     def make_folders(self) -> None:

@@ -22,6 +22,7 @@ from models.messaging.queues import DEVICES, queues_of
 from models.settings import Settings, read_settings
 from models.sql.database import Database, Session
 from models.supervision import end_with_parent
+from workers.engines.executables import ExecutableFolder, compilers_folder
 from workers.process.lazy_imports import only_what_is_needed
 from workers.process.registration import Registration, take_over_from_dead_workers
 
@@ -42,10 +43,13 @@ def main() -> None:
         extra = {"tensorflow": "worker", "jax": "worker-jax"}[settings.backend]
         sys.exit(f"a worker needs Keras and {settings.backend}, which are not installed: pip install -e '.[{extra}]'")
     settings.prepare_libraries()
-    run_worker(settings, flags.queues.split(",") if flags.queues else None, flags.gpu)
+    with compilers_folder() as executables:
+        run_worker(settings, flags.queues.split(",") if flags.queues else None, flags.gpu, executables)
 
 
-def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | None) -> None:
+def run_worker(
+    settings: Settings, asked_queues: list[str] | None, gpu: int | None, executables: ExecutableFolder | None
+) -> None:
     """Register this worker, listen to its queues, and sign off at the end."""
     database = Database(settings.database_location)
     # Now, as the backend takes seconds to load. What is wrong with the database is said below, after faulty flags.
@@ -69,7 +73,7 @@ def run_worker(settings: Settings, asked_queues: list[str] | None, gpu: int | No
     celery = create_celery(settings)
     registration = Registration(settings, database)
     worker_id = registration.worker_id
-    runner = Runner(settings, database, worker_id, devices)
+    runner = Runner(settings, database, worker_id, devices, executables)
     register_tasks(celery, runner, queues)
 
     def idle_queues(_: Session) -> list[str]:

@@ -25,6 +25,7 @@ from workers.datasets import load, prepare
 from workers.devices import environment
 from workers.engines.backends.chosen import backend
 from workers.engines.base import CannotTrainError, Cohort, CohortTrial, Engine, UnusableCheckpointError
+from workers.engines.executables import ExecutableFolder
 from workers.engines.fused.engine import FusedEngine
 from workers.engines.program_store import ProgramStore
 from workers.engines.reference import ReferenceEngine
@@ -66,12 +67,20 @@ class Runner:
         lost: the claim whose lease the heartbeat found gone, if there was one.
     """
 
-    def __init__(self, settings: Settings, database: Database, worker_id: str, devices: list[str]) -> None:
-        """Args: settings, database, this worker's id, and what it trains on."""
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        worker_id: str,
+        devices: list[str],
+        executables: ExecutableFolder | None = None,
+    ) -> None:
+        """Args: settings, database, this worker's id, what it trains on, and where its compiler writes."""
         self._settings, self._database = settings, database
         self._worker_id, self._devices = worker_id, devices
         self._storage = Storage(settings.storage_location)
-        fused = FusedEngine(settings.memory_bytes, ProgramStore(settings.programs_dir))
+        self._executables = executables
+        fused = FusedEngine(settings.memory_bytes, ProgramStore(settings.programs_dir, executables))
         self.engines: dict[str, Engine] = {fused.name: fused, ReferenceEngine.name: ReferenceEngine(is_tuned=True)}
         self._programs = fused.programs
         self.claim: Claim | None = None
@@ -131,6 +140,8 @@ class Runner:
             self._answer(claim, error, log)
         finally:
             self.claim = self.reporter = None
+            if self._executables is not None:
+                self._executables.empty()  # `keras.Model.fit` has XLA write there, too
         return True
 
     @property

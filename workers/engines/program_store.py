@@ -1,7 +1,8 @@
-"""Traces of programs on disk, so that a worker that restarts, and every other worker of the machine, begins with them.
+"""Programs on disk, so that a worker that restarts, and every other worker of the machine, begins with them.
 
-A file that is truncated, spoiled or foreign is as good as none. The folder's name stands for what a program depends on
-beside its key: the libraries, and the code of this project that is traced.
+Of each there is the trace, and what XLA has made of it. A file that is truncated, spoiled or foreign is as good as
+none. The folder's name stands for what a program depends on beside its key: the libraries, and the code of this project
+that is traced.
 """
 
 import hashlib
@@ -9,34 +10,41 @@ import os
 import platform
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import fittingroom.specs
 import workers.builders
 from models.storage import UNFINISHED
+from workers.engines.executables import ExecutableFolder
 
 MAX_BYTES = 1024**3
-"""Limit on all files together, checked when a worker starts; those go first that were not used for longest."""
+"""Limit on all files together; those go first that were not used for longest."""
 _DIGEST_BYTES = hashlib.sha256().digest_size
-_LIBRARIES = ("tensorflow", "tensorflow-cpu", "keras", "numpy")
+_LIBRARIES = ("tensorflow", "tensorflow-cpu", "jax", "jaxlib", "keras", "numpy")
 
 
 class ProgramStore:
-    """Traces of programs by key."""
+    """Contents by key.
 
-    def __init__(self, folder: Path) -> None:
+    Attributes:
+        executables: folder in which the backend's compiler writes; None if it has none.
+    """
+
+    def __init__(self, folder: Path, executables: ExecutableFolder | None = None) -> None:
         """Open the store, and remove the oldest files where there are too many.
 
         Args:
             folder: of programs, for all environments; it need not exist.
+            executables: see above.
         """
-        self._folder = folder / _environment()
+        self._all, self._folder = folder, folder / _environment()
+        self.executables = executables
         _remove_oldest(folder)
 
     def file(self, key: str) -> Path:
-        """Return where a trace is kept."""
+        """Return where a content is kept."""
         return self._folder / hashlib.sha256(key.encode()).hexdigest()
 
     def read(self, key: str) -> bytes | None:
@@ -47,8 +55,8 @@ class ProgramStore:
             os.utime(file)
         except OSError:
             return None
-        digest, trace = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
-        return trace if _digest(key, trace) == digest else None
+        digest, kept = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+        return kept if _digest(key, kept) == digest else None
 
     def keep(self, key: str, content: bytes) -> None:
         """Keep it whole or not at all; of two workers at once the later wins. A full disk keeps nothing."""
@@ -60,6 +68,53 @@ class ProgramStore:
                 fresh.replace(self.file(key))
             finally:
                 fresh.unlink(missing_ok=True)
+            _remove_oldest(self._all)
+
+    def remove(self, key: str) -> None:
+        """Keep it no longer."""
+        with suppress(OSError):
+            self.file(key).unlink()
+
+
+class KeptProgram:
+    """One program's place in a store, or nowhere."""
+
+    def __init__(self, store: ProgramStore | None, key: str) -> None:
+        """Args: store and the program's key in it; None keeps nothing."""
+        self._store, self._key = store, key
+
+    def read_trace(self) -> bytes | None:
+        """Return the trace that was kept, if any."""
+        return None if self._store is None else self._store.read(self._key)
+
+    def keep_trace(self, trace: bytes) -> None:
+        """Keep a trace."""
+        if self._store is not None:
+            self._store.keep(self._key, trace)
+
+    @contextmanager
+    def executable(self) -> Iterator[bool]:
+        """Compile within: what was compiled before is found, and what is compiled now is kept.
+
+        Yields:
+            True if something was found. If what is done with it fails, it is kept no longer.
+        """
+        store = self._store
+        if store is None or store.executables is None:
+            yield False
+            return
+        key = f"{self._key}/{store.executables.machine}"
+        kept = store.read(key)
+        store.executables.put(kept)
+        try:
+            yield kept is not None
+        except Exception:
+            store.executables.empty()
+            store.remove(key)
+            raise
+        made = store.executables.take()
+        if made is not None:
+            store.keep(key, made)
 
 
 def _digest(key: str, content: bytes) -> bytes:

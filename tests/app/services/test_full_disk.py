@@ -20,6 +20,7 @@ from models.storage import Storage
 from tests.app.ingestion.uploads import reading_in_process
 from tests.conftest import migrate
 from tests.factories import document
+from tests.mounts import small_disk
 from tests.serving import assert_problem, served, submit
 
 SIZE = 64 * 1024**2
@@ -30,14 +31,8 @@ TABLE = b"a,target\n" + b"1,x\n2,y\n" * 50
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """Yield a file system of 64 MB and 200 files, mounted for the test."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["/usr/bin/mount", "-t", "tmpfs", "-o", f"size={SIZE},nr_inodes=200", "tmpfs", str(folder)]
-    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
-    if mounted.returncode:
-        pytest.skip(f"this machine mounts nothing: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["/usr/bin/umount", "--lazy", str(folder)], check=True)
+    with small_disk(tmp_path / "disk", f"size={SIZE},nr_inodes=200") as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -8,50 +8,83 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import pytest
 
+from tests.mounts import small_disk
 from workers.engines import program_store
 from workers.engines.backends.chosen import backend
 from workers.engines.program_store import ProgramStore
 
 SCRIPT = """
-import json, sys
+import json, sys, textwrap
 from pathlib import Path
-from tests.factories import document
-from tests.workers.engines.trials import cohort_of, trained, trial_specs
-from workers.engines.fused.engine import FusedEngine
-from workers.engines.fused.epoch import TrainingStep
-from workers.engines.program_store import ProgramStore
-traced, epochs = [], TrainingStep.epochs
-TrainingStep.epochs = lambda *args: traced.append(1) or epochs(*args)
-rates = {"name": "adam", "learning_rate": {"choice": [0.1, 0.01, 0.001]}}
-cohort = cohort_of(trial_specs(document(optimizer=rates, fit={"epochs": 2, "validation_split": 0.3})))
-found = trained(FusedEngine(store=ProgramStore(Path(sys.argv[1])), compiler=sys.argv[2]), cohort)
-weights = {name: [array.tolist() for array in arrays] for name, arrays in found.weights.items()}
-print(json.dumps([len(traced), found.histories, weights]))
+from workers.engines import executables
+folder, compiler, memory, prepare = sys.argv[1:]
+executables._MIN_FREE_BYTES = 0
+with executables.compilers_folder(Path(memory)) as compilers_folder:
+    from tests.factories import document
+    from tests.workers.engines.trials import cohort_of, trained, trial_specs
+    from workers.engines.fused import engine, training
+    from workers.engines.fused.epoch import TrainingStep
+    from workers.engines.program_store import ProgramStore
+    exec(textwrap.dedent(prepare))
+    traced, epochs = [], TrainingStep.epochs
+    TrainingStep.epochs = lambda *args: traced.append(1) or epochs(*args)
+    rates = {"name": "adam", "learning_rate": {"choice": [0.1, 0.01, 0.001]}}
+    cohort = cohort_of(trial_specs(document(optimizer=rates, fit={"epochs": 2, "validation_split": 0.3})))
+    store = ProgramStore(Path(folder), compilers_folder)
+    found = trained(engine.FusedEngine(store=store, compiler=None if compiler == "None" else compiler), cohort)
+    weights = {name: [array.tolist() for array in arrays] for name, arrays in found.weights.items()}
+    print(json.dumps([len(traced), found.histories, weights, found.records[-1]["compiler"]]))
 """
 
 
-def train(folder: Path, compiler: str) -> tuple[int, Any, Any]:
-    """Train in a process of its own; return how often it traced, the histories and the weights."""
-    command = [sys.executable, "-c", SCRIPT, str(folder), compiler]
-    quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=quiet)
-    traced, histories, weights = json.loads(done.stdout.splitlines()[-1])
-    return traced, histories, weights
+class Trained(NamedTuple):
+    """Training in a process of its own."""
+
+    traced: int
+    """Number of traces."""
+    histories: Any
+    weights: Any
+    compiler: str
+
+
+def train(folder: Path, compiler: str, memory: Path | None = None, prepare: str = "") -> Trained:
+    """Train in a process of its own.
+
+    Args:
+        folder: of the programs.
+        compiler: to use; "None" for the one that the rule chooses.
+        memory: where the compilers' folder lies; by default beside that of the programs.
+        prepare: what else to do before, as Python.
+    """
+    command = [sys.executable, "-c", SCRIPT, str(folder), compiler, str(memory or folder.parent), prepare]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return Trained(*json.loads(done.stdout.splitlines()[-1]))
+
+
+def files_of(folder: Path) -> dict[Path, int]:
+    """Return the files of a store and their inodes: one that is made anew has another."""
+    return {file: file.stat().st_ino for file in folder.rglob("*") if file.is_file()}
 
 
 @pytest.mark.slow
 @pytest.mark.backends
 @pytest.mark.parametrize("compiler", backend.COMPILERS)
 def test_another_process_finds_the_program_and_gives_the_same_numbers(tmp_path: Path, compiler: str) -> None:
-    first, again = train(tmp_path, compiler), train(tmp_path, compiler)
-    is_kept = keras.backend.backend() == "tensorflow"
-    assert (first[0], again[0]) == ((1, 0) if is_kept else (1, 1))
+    folder = tmp_path / "programs"
+    first, kept = train(folder, compiler), files_of(folder)
+    again = train(folder, compiler)
+    assert (first.traced, again.traced) == (1, 0)
     assert again[1:] == first[1:]
+    assert len(kept) == {"graph": 1, "xla": 2}[compiler]
+    assert files_of(folder) == kept
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def truncate(content: bytes) -> bytes:
@@ -67,13 +100,45 @@ SPOILERS = [truncate, flip, lambda _: b"", lambda _: os.urandom(20_000)]
 
 
 @pytest.mark.slow
+@pytest.mark.backends
 def test_spoiled_program_is_made_again(tmp_path: Path) -> None:
-    first = train(tmp_path, "graph")
-    [file] = [file for file in tmp_path.rglob("*") if file.is_file()]
-    file.write_bytes(flip(file.read_bytes()))
-    again, known = train(tmp_path, "graph"), train(tmp_path, "graph")
-    assert (first[0], again[0], known[0]) == (1, 1, 0)
+    folder = tmp_path / "programs"
+    first, kept = train(folder, "xla"), files_of(folder)
+    for file in kept:
+        file.write_bytes(flip(file.read_bytes()))
+    again, made = train(folder, "xla"), files_of(folder)
+    known = train(folder, "xla")
+    assert (first.traced, again.traced, known.traced) == (1, 1, 0)
     assert known[1:] == again[1:] == first[1:]
+    assert made.keys() == kept.keys()
+    assert set(made.values()).isdisjoint(kept.values())
+
+
+@pytest.mark.slow
+@pytest.mark.backends
+def test_executable_that_cannot_be_loaded_is_made_again(tmp_path: Path) -> None:
+    folder = tmp_path / "programs"
+    first, kept = train(folder, "xla"), files_of(folder)
+    foreign = """
+        read = ProgramStore.read
+        def read_rubbish(store, key):
+            content = read(store, key)
+            is_executable = content and key.endswith(store.executables.machine)
+            return content.split(b"\\n")[0] + b"\\nrubbish" if is_executable else content
+        ProgramStore.read = read_rubbish"""
+    again = train(folder, "xla", prepare=foreign)
+    known = train(folder, "xla")
+    assert again == known == first._replace(traced=0)
+    assert files_of(folder).keys() <= kept.keys()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX writes what it can, and says nothing")
+def test_memory_without_room_leaves_the_program_to_the_graph(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "memory", "size=64k") as memory:
+        wants_xla = 'training.choose_compiler = lambda *_: training.CompilerChoice("xla", "")'
+        found = train(tmp_path / "programs", "None", memory, wants_xla)
+    assert found.compiler == "graph"
 
 
 def test_kept_content_is_read_by_its_key(tmp_path: Path) -> None:

@@ -13,13 +13,14 @@ import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
+from jax import export
 from numpy.typing import NDArray
 
 from fittingroom.specs.experiment import Precision
 from workers.engines.backends import seam
 from workers.engines.backends.jax_doubles import Double
 from workers.engines.backends.seam import CannotCompileError, Capacity, Tensor, Tree, in_a_line
-from workers.engines.program_store import ProgramStore
+from workers.engines.program_store import KeptProgram
 
 LAYERS: dict[str, type[keras.layers.Layer]] = {}
 COMPILERS = ("xla",)
@@ -156,28 +157,34 @@ def at(tensor: Tensor, index: Tensor) -> Tensor:
 
 
 class Compiled:
-    """A function compiled by XLA for the shapes of its arguments."""
+    """A function compiled by XLA for the shapes of its arguments.
 
-    def __init__(
-        self, function: Callable[..., list[Tensor]], compiler: str, key: str, store: ProgramStore | None, *example: Tree
-    ) -> None:
-        """Trace and compile.
+    It is exported and read again even where it is traced, so that it is the same program in every process.
+    """
+
+    def __init__(self, function: Callable[..., list[Tensor]], compiler: str, kept: KeptProgram, *example: Tree) -> None:
+        """Trace and compile, or take what is kept.
 
         Args:
-            function: of tensors, to tensors; it is called once.
+            function: of tensors, to tensors; it is called at most once.
             compiler: `xla`, there is no other.
-            key: not used.
-            store: not used; JAX's programs are not kept yet.
+            kept: where the program is kept.
             example: arguments of the shapes that it will have.
 
         Raises:
             CannotCompileError: the function cannot be traced or compiled, or was to be compiled otherwise.
         """
-        del key, store
         if compiler not in COMPILERS:
             raise CannotCompileError(f"JAX compiles with XLA, not with {compiler}")
+        spent = tuple(range(len(jax.tree.leaves(example[0]))))
         try:
-            self._program = jax.jit(function, donate_argnums=0).lower(*example).compile()
+            trace = kept.read_trace()
+            if trace is None:
+                trace = _traced(function, spent, example)
+                kept.keep_trace(trace)
+            program = jax.jit(export.deserialize(bytearray(trace)).call, donate_argnums=spent)
+            with kept.executable():
+                self._program = program.lower(*jax.tree.leaves(example)).compile()
         except (
             ValueError,
             TypeError,
@@ -191,8 +198,18 @@ class Compiled:
 
     def __call__(self, *arguments: Tree) -> list[Tensor]:
         """Run it."""
-        found: list[Tensor] = self._program(*arguments)
+        found: list[Tensor] = self._program(*jax.tree.leaves(arguments))
         return found
+
+
+def _traced(function: Callable[..., list[Tensor]], spent: tuple[int, ...], example: Tree) -> bytes:
+    """Return the function of the arguments' leaves, exported."""
+    leaves, structure = jax.tree.flatten(example)
+
+    def epochs(*leaves: Tensor) -> list[Tensor]:
+        return function(*jax.tree.unflatten(structure, leaves))
+
+    return bytes(export.export(jax.jit(epochs, donate_argnums=spent))(*leaves).serialize())
 
 
 class _Stream(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no types

@@ -142,7 +142,7 @@ class Backend(Protocol):
     """Batches per call of `fit`, by measurement."""
     TrialNumber: type[TrialNumber]
     Compiled: Callable[..., Compiled]
-    """Makes a program of a function, with one of the compilers, a key, a store and arguments of the shapes that it will
+    """Makes a program of a function, with one of the compilers, a place to keep it, and arguments of the shapes it will
     have; `CannotMapError`, `CannotCompileError`. The first argument of a call is spent, and not to be used again."""
 
     def configure(self, gpu: int | None) -> list[str]:

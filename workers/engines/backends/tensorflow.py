@@ -4,6 +4,7 @@ Nothing of TensorFlow leaves this module but its tensors.
 """
 
 import hashlib
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -20,7 +21,7 @@ from fittingroom.specs.experiment import Precision
 from workers.engines.backends import seam
 from workers.engines.backends.seam import CannotCompileError, CannotMapError, Capacity, Tensor, Tree, in_a_line
 from workers.engines.backends.tensorflow_random import ArithmeticDropout
-from workers.engines.program_store import ProgramStore
+from workers.engines.program_store import KeptProgram
 
 LAYERS: dict[str, type[keras.layers.Layer]] = {"dropout": ArithmeticDropout}
 """Dropout that gives Keras's numbers in a compiled program too."""
@@ -177,41 +178,62 @@ class Compiled:
     even where it is made, so that it is the same program in every process.
     """
 
-    def __init__(
-        self, function: Callable[..., list[Tensor]], compiler: str, key: str, store: ProgramStore | None, *example: Tree
-    ) -> None:
+    def __init__(self, function: Callable[..., list[Tensor]], compiler: str, kept: KeptProgram, *example: Tree) -> None:
         """Trace and compile, or take what is kept.
 
         Args:
             function: of tensors, to tensors; it is called at most once.
             compiler: `graph` or `xla`.
-            key: identifies the function and the shapes of its arguments.
-            store: where programs are kept.
+            kept: where the program is kept.
             example: arguments of the shapes that it will have. It is run with them, which is when it is compiled.
 
         Raises:
             CannotMapError: as `map_trials`.
             CannotCompileError: the function cannot be traced or compiled.
         """
-        content = None if store is None else store.read(key)
-        if content is None:
-            content = _traced(function, compiler, example)
-            if store is not None:
-                store.keep(key, content)
-        library = FunctionDefLibrary.FromString(content)
+        trace = kept.read_trace()
+        if trace is None:
+            trace = _traced(function, compiler, example)
+            kept.keep_trace(trace)
+        self._register(FunctionDefLibrary.FromString(trace))
+        if compiler != "xla":
+            self._compile(example)
+            return
+        is_known = False
+        try:
+            with kept.executable() as is_known:
+                self._compile(example)
+        except (CannotCompileError, tf.errors.OpError) as error:
+            if not is_known and not _has_no_room(error):
+                raise
+            # Its folder is empty now. TensorFlow remembers by its name that a function could not be loaded or written.
+            self._register(_renamed(FunctionDefLibrary.FromString(trace), uuid.uuid4().hex))
+            self._compile(example)
+
+    def _register(self, library: FunctionDefLibrary) -> None:
         for definition in library.function:
             context.context().add_function_def(definition)
         self._name = library.function[0].signature.name.encode()
         self._outputs = len(library.function[0].signature.output_arg)
+
+    def _compile(self, example: Tree) -> None:
         try:
             self(*example)
-        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
-            raise CannotCompileError(in_a_line(error)) from error
+        except tf.errors.OpError as error:
+            refused = isinstance(error, tf.errors.InvalidArgumentError | tf.errors.UnimplementedError)
+            if refused or _has_no_room(error):
+                raise CannotCompileError(in_a_line(error)) from error
+            raise
 
     def __call__(self, *arguments: Tree) -> list[Tensor]:
         """Run it."""
         found: list[Tensor] = context.context().call_function(self._name, tf.nest.flatten(arguments), self._outputs)
         return found
+
+
+def _has_no_room(error: Exception) -> bool:
+    """Return True if XLA could not write what it made: to TensorFlow it is out of memory, and the training's fault."""
+    return "No space left on device" in str(error)
 
 
 def _traced(function: Callable[..., list[Tensor]], compiler: str, example: Tree) -> bytes:
@@ -227,7 +249,13 @@ def _traced(function: Callable[..., list[Tensor]], compiler: str, example: Tree)
     if compiler == "xla":
         library.function[0].attr["_XlaMustCompile"].b = True
     digest = hashlib.sha256(library.SerializeToString(deterministic=True)).hexdigest()[:16]
-    names = {one.signature.name: f"program_{digest}_{number}" for number, one in enumerate(library.function)}
+    content: bytes = _renamed(library, digest).SerializeToString(deterministic=True)
+    return content
+
+
+def _renamed(library: FunctionDefLibrary, name: str) -> FunctionDefLibrary:
+    """Give the functions of a library other names, wherever they are called."""
+    names = {one.signature.name: f"program_{name}_{number}" for number, one in enumerate(library.function)}
     for one in library.function:
         one.signature.name = names[one.signature.name]
         for node in one.node_def:
@@ -236,8 +264,7 @@ def _traced(function: Callable[..., list[Tensor]], compiler: str, example: Tree)
                 for called in [attribute.func, *attribute.list.func]:
                     if called.name in names:
                         called.name = names[called.name]
-    content: bytes = library.SerializeToString(deterministic=True)
-    return content
+    return library
 
 
 def stream(

@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
+import keras
 import numpy as np
 from cachetools import LRUCache
 
@@ -13,7 +14,7 @@ from workers.engines.backends.seam import Compiled, Tensor, Tree
 from workers.engines.base import Arrays
 from workers.engines.fused.epoch import State, TrainingStep
 from workers.engines.program_keys import program_key
-from workers.engines.program_store import ProgramStore
+from workers.engines.program_store import KeptProgram, ProgramStore
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ class ProgramCache:
             started = time.perf_counter()
             *before, plan = arguments
             nothing = plan._replace(steps=backend.to_device(np.int32(0)))  # it may be run in order to be made
-            compiled = backend.Compiled(step.epochs, compiler, key, self._store, *before, nothing)
+            kept = KeptProgram(self._store, f"{key}/{keras.backend.backend()}/{backend.capacity().is_gpu}")
+            compiled = backend.Compiled(step.epochs, compiler, kept, *before, nothing)
             self._programs[key] = Program(compiled, time.perf_counter() - started)
         self.hits, self.misses = self.hits + known, self.misses + (not known)
         return replace(self._programs[key], known=known)
