@@ -264,6 +264,17 @@ def test_spoilt_checkpoints(cluster: Cluster, kept: int) -> None:
         cluster.assert_kept(view.id, attempts=2, faults=1)
 
 
+@pytest.mark.parametrize("kept", [0, 300], ids=["empty", "truncated"])
+def test_spoilt_programs(cluster: Cluster, kept: int) -> None:
+    files = [file for file in (cluster.folder / "data" / "programs").rglob("*") if file.is_file()]
+    assert files
+    for file in files:
+        file.write_bytes(file.read_bytes()[:kept])
+    view = cluster.client.submit(SWEEP)
+    cluster.worker()
+    cluster.assert_kept(view.id, attempts=1, faults=0)
+
+
 RACE = """
 import sys, threading
 from models.sql import transitions
