@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+from cachetools import LRUCache, cached
 
 from fittingroom.specs import layers as l
 from fittingroom.specs.experiment import TrialSpec
@@ -34,6 +35,9 @@ _LAYERS: dict[str, type[keras.layers.Layer]] = {
     "minimum": keras.layers.Minimum,
     "concatenate": keras.layers.Concatenate,
 }
+
+
+_DESCRIPTIONS_KEPT = 64
 
 
 @dataclass(frozen=True)
@@ -106,8 +110,13 @@ def build_compiled(
     return model
 
 
+def _what_is_described(spec: TrialSpec, features: int) -> tuple[str, str, int]:
+    return spec.model.model_dump_json(), spec.precision, features
+
+
+@cached(LRUCache(_DESCRIPTIONS_KEPT), key=_what_is_described)
 def describe(spec: TrialSpec, features: int) -> NetworkDescription:
-    """Build a trial's network only to look at it."""
+    """Build a trial's network only to look at it, once for all trials that have the same."""
     # So that Keras names layers from 1 again. To collect garbage as well takes seconds beside programs that are kept.
     keras.utils.clear_session(free_memory=False)
     model = build_network(spec, features)

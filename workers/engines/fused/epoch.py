@@ -4,11 +4,13 @@ The arithmetic is Keras's own: `stateless_call`, `stateless_apply`, `stateless_u
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+from cachetools import LRUCache, cachedmethod
 from keras import ops
 from numpy.typing import NDArray
 
@@ -25,6 +27,9 @@ from workers.engines.backends.seam import Tensor, Tree
 from workers.engines.fused.batches import Batches, Rows, batch_of, evaluation_size, present_rows, zero_if_padding
 from workers.engines.fused.hyperparameters import set_numbers
 from workers.engines.fused.weights import WeightLayout
+
+_FIRST_STATES_BYTES = 2 * 1024**2
+"""Size of the initial states that are kept, of networks that take longer to build than to train."""
 
 
 class State(NamedTuple):
@@ -91,35 +96,38 @@ class TrainingStep:
         self._optimizer = backend.without_variables(build_optimizer(spec.optimizer))
         self._layout = WeightLayout(self._model.trainable_variables, self._optimizer)
         self._optimizer.build(self._layout.variables)
-        self._slots: dict[float | None, list[NDArray[Any]]] = {}
+        self._first_slots = {_initial_slot(spec): _values(self._optimizer.variables)}
+        self._first_states: LRUCache[int, State] = LRUCache(_FIRST_STATES_BYTES, getsizeof=_nbytes)
+        with suppress(ValueError):  # it is too large
+            self._first_states[spec.seed] = self._state_of(self._model)
         self._loss, self._loss_of_rows = build_loss(spec.loss), build_loss(spec.loss)
         self._loss_of_rows.reduction = "none"
         target = target_form(spec.loss, units=self._model.output_shape[-1])
         # Keras's own loss tracker is such a mean, weighted by the rows of each batch.
         self._metrics = [keras.metrics.Mean(name="loss"), *build_metrics(spec.metrics, target)]
-        self._before = [[backend.to_numpy(variable.value) for variable in metric.variables] for metric in self._metrics]
+        self._before = [_values(metric.variables) for metric in self._metrics]
         rate = self._optimizer._learning_rate  # noqa: SLF001 - the only way to tell it from other variables
         self.learning_rate_slot = next(
             (index for index, variable in enumerate(self._optimizer.variables) if variable is rate), None
         )
 
+    @cachedmethod(lambda self: self._first_states, key=lambda _, spec, __: spec.seed)
     def first_state(self, spec: TrialSpec, features: int) -> State:
         """Return the initial state of a trial's network, without trial axis and slots. Depends on the seed alone."""
-        network = build_network(spec, features, backend.LAYERS)
-        return State(
-            self._layout.join([backend.to_numpy(variable.value) for variable in network.trainable_variables]),
-            [backend.to_numpy(variable.value) for variable in network.non_trainable_variables],
-            [],
-        )
+        return self._state_of(build_network(spec, features, backend.LAYERS))
+
+    def _state_of(self, network: keras.Model) -> State:
+        weights = self._layout.join(_values(network.trainable_variables))
+        return State(weights, _values(network.non_trainable_variables), [])
 
     def first_slots(self, spec: TrialSpec) -> list[NDArray[Any]]:
         """Return the initial state of a trial's optimizer."""
-        initial = getattr(spec.optimizer, "initial_accumulator_value", None)
-        if initial not in self._slots:
+        initial = _initial_slot(spec)
+        if initial not in self._first_slots:
             optimizer = backend.without_variables(build_optimizer(spec.optimizer))
             optimizer.build(self._layout.variables)
-            self._slots[initial] = [backend.to_numpy(variable.value) for variable in optimizer.variables]
-        slots = list(self._slots[initial])
+            self._first_slots[initial] = _values(optimizer.variables)
+        slots = list(self._first_slots[initial])
         if self.learning_rate_slot is not None:
             slots[self.learning_rate_slot] = np.asarray(spec.optimizer.learning_rate, np.float32)
         return slots
@@ -273,6 +281,20 @@ class TrainingStep:
     def _zeros(self, width: int) -> Tree:
         """Return the metrics' variables before the first batch."""
         return [[ops.broadcast_to(value, (width, *value.shape)) for value in values] for values in self._before]
+
+
+def _values(variables: Sequence[keras.Variable]) -> list[NDArray[Any]]:
+    return [backend.to_numpy(variable.value) for variable in variables]
+
+
+def _nbytes(state: State) -> int:
+    return sum(int(array.nbytes) for arrays in state for array in arrays)
+
+
+def _initial_slot(spec: TrialSpec) -> float | None:
+    """Return what an optimizer's slots begin with, where that can be chosen."""
+    initial: float | None = getattr(spec.optimizer, "initial_accumulator_value", None)
+    return initial
 
 
 def multiplications(model: keras.Model) -> list[int]:
