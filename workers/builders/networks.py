@@ -1,5 +1,6 @@
 """Builder of Keras models from trial specs: layers, initial weights, compilation."""
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from cachetools import LRUCache, cached
 from fittingroom.specs import layers as l
 from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.losses import target_form
-from fittingroom.specs.validation.graph import INPUT, INPUT_PLACE, is_chain, wire
+from fittingroom.specs.validation.graph import INPUT_PLACE, is_chain, wire
 from models.errors import UsageFault
 from workers.builders.losses import build_loss
 from workers.builders.metrics import build_metrics
@@ -62,7 +63,9 @@ def build_network(
     Raises:
         UsageFault: Keras refuses the network.
     """
-    keras.utils.set_random_seed(spec.seed)
+    # Keras draws from it the seeds that it is not given. Its `set_random_seed` does the same, and has TensorFlow drop
+    # what it has prepared of every program.
+    random.seed(spec.seed)
     classes = {**_LAYERS, **(substitutes or {})}
     shape = spec.model.input_shape or [features]
     try:
@@ -74,7 +77,7 @@ def build_network(
         ]
         rows = keras.Input((features,), name=input_name)
         if is_chain(spec.model.layers):
-            return keras.Sequential([rows, *laid_out, *layers])
+            return keras.Sequential([rows, *laid_out, *layers], name="sequential")
         return _connected(rows, laid_out[0](rows) if laid_out else rows, layers, wire(spec.model.layers))
     except (ValueError, TypeError) as error:
         raise UsageFault(f"Keras refuses this network: {error}") from error
@@ -91,7 +94,7 @@ def _connected(
     for position, (layer, sources) in enumerate(zip(layers, wiring, strict=True)):
         taken = [outputs[source] for source in sources]
         outputs[position] = layer(taken if len(taken) > 1 else taken[0])
-    return keras.Model(rows, outputs[len(layers) - 1])
+    return keras.Model(rows, outputs[len(layers) - 1], name="functional")
 
 
 def build_compiled(
@@ -117,25 +120,17 @@ def _what_is_described(spec: TrialSpec, features: int) -> tuple[str, str, int]:
 @cached(LRUCache(_DESCRIPTIONS_KEPT), key=_what_is_described)
 def describe(spec: TrialSpec, features: int) -> NetworkDescription:
     """Build a trial's network only to look at it, once for all trials that have the same."""
-    # So that Keras names layers from 1 again. To collect garbage as well takes seconds beside programs that are kept.
-    keras.utils.clear_session(free_memory=False)
     model = build_network(spec, features)
     lines: list[str] = []
     model.summary(print_fn=lambda line, **_: lines.append(line), line_length=80)
     return NetworkDescription("\n".join(lines), int(model.count_params()))
 
 
-def _names(layers: Sequence[l.Layer]) -> list[str | None]:
-    """Names for the input, for what lays it out, and for each layer.
-
-    None leaves the choice to Keras, which may choose a name that a client has given to another layer: so it is left
-    only where none was given.
-    """
+def _names(layers: Sequence[l.Layer]) -> list[str]:
+    """Return names for the input, for what lays it out, and for each layer: Keras's, but for those that are given."""
     taken = {layer.name for layer in layers if layer.name is not None}
-    if not taken:
-        return [None] * (2 + len(layers))
-    names: list[str | None] = []
-    for given, kind in [(None, INPUT), (None, "reshape"), *((layer.name, layer.type) for layer in layers)]:
+    names: list[str] = []
+    for given, kind in [(None, "input_layer"), (None, "reshape"), *((layer.name, layer.type) for layer in layers)]:
         name, number = given or kind, 0
         while given is None and name in taken:
             number += 1
@@ -146,7 +141,7 @@ def _names(layers: Sequence[l.Layer]) -> list[str | None]:
 
 
 def _build_layer(
-    layer: l.Layer, name: str | None, classes: Mapping[str, type[keras.layers.Layer]], policy: str
+    layer: l.Layer, name: str, classes: Mapping[str, type[keras.layers.Layer]], policy: str
 ) -> keras.layers.Layer:
     options = {key: value for key, value in layer if key not in {"type", "inputs", "name"} and value is not None}
     return classes[layer.type](name=name, dtype=policy, **{key: _keras_value(value) for key, value in options.items()})

@@ -85,8 +85,6 @@ class ReferenceEngine:
         report.on_trial_end(trial.id, lambda: reporting.best or model.get_weights())
 
     def _compiled(self, spec: TrialSpec, arrays: Arrays, compiler: str | None) -> keras.Sequential:
-        # So that Keras names layers from 1 again. To collect garbage as well takes long beside programs that are kept.
-        keras.utils.clear_session(free_memory=False)
         calls = {"steps_per_execution": backend.STEPS_PER_CALL} if self._is_tuned else {}
         return build_compiled(spec, arrays.x.shape[1], jit_compile=compiler == "xla", **calls)
 

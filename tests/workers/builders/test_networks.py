@@ -22,7 +22,6 @@ from workers.builders.optimizers import build_optimizer
 def test_shapes_and_parameters_are_those_of_keras(given_layers: list[dict[str, Any]]) -> None:
     model = Model.model_validate({"layers": given_layers})
     spec = trial_spec().model_copy(update={"model": model})
-    keras.utils.clear_session(free_memory=False)
     try:
         network = measure(model, 784)
     except DoesNotConnect:
@@ -110,7 +109,6 @@ def test_a_clients_name_meets_none_that_keras_would_choose(given: str, *, is_cha
     model = Model.model_validate({"input_shape": shape, "layers": [*named, *last, {"type": "dense", "units": 2}]})
     features = 16 if is_chain else 4
     network = measure(model, features)
-    keras.utils.clear_session(free_memory=False)
     built = build_network(trial_spec().model_copy(update={"model": model}), features)
     assert built.output_shape[1:] == network.output
     assert given in [layer.name for layer in built.layers]
