@@ -30,6 +30,9 @@ class Clock:
         self.metrics: list[Mapping[str, Metrics]] = []
         self.record: Mapping[str, Any] = {}
 
+    def on_phase(self, phase: object) -> None:
+        """Ignore it."""
+
     def on_program(self, record: Mapping[str, Any]) -> None:
         """Keep it."""
         self.record = record

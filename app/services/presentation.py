@@ -6,7 +6,7 @@ from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.search_space import sampled_value
 from fittingroom.views import resources
 from fittingroom.views.history import to_history
-from fittingroom.views.states import StopReason, TrialState
+from fittingroom.views.states import StopReason, TrialPhase, TrialState
 from fittingroom.views.submissions import PlannedCohortView, PlannedTrialView, PlanView
 from models.lifecycle import experiment_state
 from models.messaging.queues import parts_of, queue_of
@@ -112,6 +112,7 @@ def trial_summary(row: TrialTable, cohort: CohortTable) -> resources.TrialSummar
         hyperparameters=row.hyperparameters,
         seed=row.seed,
         state=TrialState(row.state),
+        phase=TrialPhase(row.phase) if row.phase else None,
         stop_reason=StopReason(row.stop_reason) if row.stop_reason else None,
         fault=resources.FaultView(**row.fault) if row.fault else None,
         version=row.version,
@@ -145,6 +146,7 @@ def trial_history(row: TrialTable | TrialPosition, epochs: Iterable[EpochRow]) -
         number=row.number,
         label=row.label,
         state=TrialState(row.state),
+        phase=TrialPhase(row.phase) if row.phase else None,
         stop_reason=StopReason(row.stop_reason) if row.stop_reason else None,
         epochs_completed=row.epochs_completed,
         version=row.version,

@@ -61,7 +61,7 @@ def watched(
     for trial in list(trials.values())[:_TRIALS_AT_MOST]:
         values, epochs = curves.get(trial.trial_id, []), planned.get(trial.trial_id, trial.epochs_completed)
         is_over = trial.state not in {TrialState.QUEUED, TrialState.RUNNING}
-        state = trial.stop_reason.value if trial.stop_reason is not None else trial.state.value
+        state = (trial.stop_reason or trial.phase or trial.state).value
         table.add_row(
             escape(trial.label),
             ProgressBar(total=1 if is_over else epochs, completed=1 if is_over else trial.epochs_completed, width=16),
@@ -96,7 +96,7 @@ def trials_table(trials: Sequence[TrialSummaryView], metric: str) -> Table:
     for trial in trials:
         best = trial.best_epoch
         table.add_row(
-            trial.id, escape(trial.label), (trial.stop_reason or trial.state).value,
+            trial.id, escape(trial.label), (trial.stop_reason or trial.phase or trial.state).value,
             f"{best.epoch} of {trial.epochs_completed}" if best else "-",
             f"{float(best.metrics[metric]):.4g}" if best and metric in best.metrics else "-",
             f"{trial.training_seconds:.1f}", f"{trial.parameter_count:,}",

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from fittingroom.specs.choices import Device, Direction
 from fittingroom.specs.faults import Fault
 from fittingroom.views.history import WireNumber
-from fittingroom.views.states import ExperimentState, StopReason, TrialState
+from fittingroom.views.states import ExperimentState, StopReason, TrialPhase, TrialState
 
 T = TypeVar("T")
 
@@ -140,6 +140,9 @@ class TrialSummaryView(View):
     """Sampled hyperparameters, by dotted path."""
     seed: int
     state: TrialState
+    phase: TrialPhase | None = None
+    """Phase of a running trial: `loading` its data, `tracing` its network and `compiling` the program, then `training`.
+    Null unless it is running."""
     stop_reason: StopReason | None
     """Reason why a completed trial ended: `epochs` (all planned ones), `early_stopping`, `diverged` (the loss became
     NaN or infinite) or `time_limit`."""
@@ -198,6 +201,8 @@ class TrialHistoryView(View):
     number: int
     label: str
     state: TrialState
+    phase: TrialPhase | None = None
+    """Phase of a running trial; null unless it is running."""
     stop_reason: StopReason | None
     epochs_completed: int
     version: int

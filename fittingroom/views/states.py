@@ -18,6 +18,15 @@ class TrialState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class TrialPhase(StrEnum):
+    """Phase of a running trial. A program that is known is neither traced nor compiled."""
+
+    LOADING = "loading"
+    TRACING = "tracing"
+    COMPILING = "compiling"
+    TRAINING = "training"
+
+
 class StopReason(StrEnum):
     """Reason why a completed trial ended."""
 

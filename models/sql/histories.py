@@ -30,6 +30,7 @@ class TrialPosition:
     number: int
     label: str
     state: str
+    phase: str | None
     stop_reason: str | None
     version: int
     epochs_completed: int

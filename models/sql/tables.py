@@ -164,6 +164,7 @@ class TrialTable(Base):
     parameter_count: Mapped[int] = mapped_column(BigInteger)
     version: Mapped[int] = mapped_column(BigInteger, default=1)
     state: Mapped[str] = mapped_column(String(20), index=True)
+    phase: Mapped[str | None] = mapped_column(String(20))
     stop_reason: Mapped[str | None] = mapped_column(String(20))
     fault: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     created_at: Mapped[dt.datetime]

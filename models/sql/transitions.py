@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, case, func, literal, select, update
 from sqlalchemy.orm import Session
 
-from fittingroom.views.states import StopReason, TrialState
+from fittingroom.views.states import StopReason, TrialPhase, TrialState
 from models.lifecycle import SOURCES, TERMINAL
 from models.messaging.queues import DEVICES, queue_of, queues_of
 from models.sql.database import clock
@@ -18,6 +18,8 @@ from models.sql.kept_weights import NO_WEIGHTS, KeptWeights
 from models.sql.leases import Claim, change_under_claim, lock_experiment, set_version
 from models.sql.tables import CohortTable, ExperimentTable, TrialTable
 from models.sql.turns import note_turn
+
+_FIRST_PHASE = TrialPhase.LOADING
 
 
 def mark_claimed(session: Session, cohort_id: str, owner: str, lease_seconds: float, backend: str) -> Claim | None:
@@ -107,17 +109,26 @@ def mark_described(session: Session, claim: Claim, version: int, summary: str, e
 
 
 @change_under_claim
+def mark_phase(session: Session, claim: Claim, version: int, phase: TrialPhase) -> None:
+    """Store the phase of a cohort's running trials."""
+    mine = (TrialTable.cohort_id == claim.cohort_id, TrialTable.state == TrialState.RUNNING)
+    session.execute(update(TrialTable).where(*mine).values(phase=phase, version=version))
+
+
+@change_under_claim
 def mark_program(
     session: Session, claim: Claim, version: int, engine: str, engine_reason: str, program: Mapping[str, Any] | None
 ) -> None:
-    """Store the engine of a cohort, the reason, and its program."""
+    """Store the engine of a cohort, the reason, and its program, with which it trains from now on."""
     session.execute(
         update(CohortTable)
         .where(CohortTable.id == claim.cohort_id)
         .values(engine=engine, engine_reason=engine_reason, program=None if program is None else dict(program))
     )
     # Ended trials too: what they show of their cohort has changed.
-    session.execute(update(TrialTable).where(TrialTable.cohort_id == claim.cohort_id).values(version=version))
+    phase = case((TrialTable.state == TrialState.RUNNING, TrialPhase.TRAINING.value), else_=None)
+    mine = TrialTable.cohort_id == claim.cohort_id
+    session.execute(update(TrialTable).where(mine).values(phase=phase, version=version))
 
 
 @change_under_claim
@@ -186,7 +197,7 @@ def move(session: Session, target: TrialState, version: int, which: ColumnElemen
     moved = session.execute(
         update(TrialTable)
         .where(which, TrialTable.state.in_(SOURCES[target]))
-        .values(state=target, version=version, **values)
+        .values(state=target, phase=_FIRST_PHASE if target == TrialState.RUNNING else None, version=version, **values)
         .returning(TrialTable.id)
     )
     return [trial_id for (trial_id,) in moved]

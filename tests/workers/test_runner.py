@@ -1,5 +1,6 @@
 """A cohort from claim to end, with a real engine and a real database, in this process."""
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -74,7 +75,8 @@ class Interrupted:
 
     def train(self, cohort: Cohort, report: Report) -> None:
         self._report = report
-        self.on_program, self.on_trial_end, self.on_checkpoint = (
+        self.on_phase, self.on_program, self.on_trial_end, self.on_checkpoint = (
+            report.on_phase,
             report.on_program,
             report.on_trial_end,
             report.on_checkpoint,
@@ -250,6 +252,30 @@ def test_cohort_records_engine_and_program(settings: Settings, database: Databas
     assert programs[0]["trials_per_program"] == 2
     assert programs[0]["compile_seconds"] > programs[1]["compile_seconds"] == 0
     assert programs[0]["compiler"] in ("xla", "graph")
+
+
+def test_phases_of_a_program_that_is_not_known(settings: Settings, database: Database) -> None:
+    runner = Runner(settings, database, "wrk_test", ["cpu:0"])
+
+    def seen_in(changes: Mapping[str, Any]) -> list[str]:
+        experiment_id, [message] = store_experiment(database, **changes)
+        seen = []
+        write = database.write
+
+        def noting(work: Callable[..., Any], patience: float) -> Any:
+            answer = write(work, patience)
+            seen.extend(str(trial.phase) for trial in trials(database, experiment_id)[:1])
+            return answer
+
+        database.write = noting  # type: ignore[method-assign]
+        try:
+            runner.train_cohort(message.cohort_id)
+        finally:
+            database.write = write  # type: ignore[method-assign]
+        return [phase for phase, _ in itertools.groupby(seen)]
+
+    assert seen_in(SWEEP) == ["loading", "tracing", "compiling", "training", "None"]
+    assert seen_in(SWEEP) == ["loading", "training", "None"]
 
 
 def test_reference_engine_trains_networks_that_fused_cannot(settings: Settings, database: Database) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.specs.experiment import TrialSpec
+from fittingroom.views.states import TrialPhase
 
 Metrics = Mapping[str, float]
 """The metrics of one epoch under Keras's names."""
@@ -107,6 +108,9 @@ class EpochDecision:
 
 class Report(Protocol):
     """Receiver of an engine's reports. Exceptions that it raises end the training and must pass through the engine."""
+
+    def on_phase(self, phase: TrialPhase) -> None:
+        """Take what the engine is about to do before the first epoch; it then trains, once `on_program` was called."""
 
     def on_program(self, record: Mapping[str, Any]) -> None:
         """Take what there is to know of how the cohort is trained, as JSON."""

@@ -11,21 +11,22 @@ from dataclasses import dataclass
 from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.layers import Conv2D
 
-USES = 40
-"""Number of times that a program is expected to be used: what making it takes is shared by them (a guess). With 10 the
-six exercises took a third less time when new, and nearly three times as long when known."""
+USES = 15
+"""Number of times that a program is expected to be used: what making it takes is shared by them (a guess). Fewer would
+make new programs start sooner, and known ones run longer."""
 _EPOCHS_BEFORE_STOPPING = 0.5
 """Part of the epochs that a trial with early stopping is expected to train (a guess)."""
-_STEP_SECONDS = 3e-4
-"""Time that XLA saves in a step, however small: a graph starts each operation by itself."""
-_SECONDS = 1e-10
+_STEP_SECONDS = 2.2e-4
+_MAPPED_STEP_SECONDS = 5e-4
+"""Time that XLA saves in a step, however small, of one trial and of several: a graph starts operations one by one."""
+_SECONDS = 7e-11
 """Time that XLA saves for a multiplication in a program of one trial."""
-_MAPPED_SECONDS = 3.3e-10
+_MAPPED_SECONDS = 1.5e-10
 """The same in a program of several, where a graph multiplies stacks of matrices slowly."""
 _MAPPED_TRIAL_SECONDS = 1e-5
 """Time that XLA saves in a step for each trial of such a program."""
-_MAKING_SECONDS = 0.9
-_MAKING_LAYER_SECONDS = 0.4
+_MAKING_SECONDS = 0.3
+_MAKING_LAYER_SECONDS = 0.1
 """Time that XLA takes beyond the graph to make a program: of any, and for each layer."""
 _TRACED_TWICE = 1.5
 """Factor where the last batch is traced by itself: batch statistics take no padding."""
@@ -101,7 +102,7 @@ def _saved_seconds(spec: TrialSpec, calls: Calls) -> float:
     """Return the time that XLA is expected to save in all epochs."""
     epochs = calls.epochs * (_EPOCHS_BEFORE_STOPPING if spec.early_stopping is not None else 1)
     cost = calls.width * calls.step_cost
-    step = _STEP_SECONDS + (
-        _SECONDS * cost if calls.width == 1 else _MAPPED_TRIAL_SECONDS * calls.width + _MAPPED_SECONDS * cost
-    )
+    step = _STEP_SECONDS + _SECONDS * cost
+    if calls.width > 1:
+        step = _MAPPED_STEP_SECONDS + _MAPPED_TRIAL_SECONDS * calls.width + _MAPPED_SECONDS * cost
     return epochs * calls.turns * max(1, calls.steps) * step

@@ -9,13 +9,13 @@ from typing import Any
 from fittingroom.specs.choices import Direction
 from fittingroom.specs.metrics import is_better
 from fittingroom.views.history import to_wire
-from fittingroom.views.states import StopReason
+from fittingroom.views.states import StopReason, TrialPhase
 from models.sql.client_requests import is_paused
 from models.sql.database import Database, Session
 from models.sql.epochs import BestEpoch, EpochRecord, mark_epochs
 from models.sql.kept_weights import KeptWeights
 from models.sql.leases import Claim
-from models.sql.transitions import list_cancel_requests, mark_cancelled, mark_completed, mark_program
+from models.sql.transitions import list_cancel_requests, mark_cancelled, mark_completed, mark_phase, mark_program
 from workers.engines.base import CohortTrial, Metrics
 
 FLUSH_SECONDS = 0.1
@@ -78,6 +78,14 @@ class Recorder:
             LeaseLostError: as `flush`.
         """
         self._write(lambda session: mark_program(session, self._claim, engine, reason, program))
+
+    def set_phase(self, phase: TrialPhase) -> None:
+        """Write what is done before the first epoch.
+
+        Raises:
+            LeaseLostError: as `flush`.
+        """
+        self._write(lambda session: mark_phase(session, self._claim, phase))
 
     def add(self, trial_id: str, epoch: int, seconds: float, metrics: Metrics) -> None:
         """Take one epoch; it is written with the next flush."""

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from tenacity import RetryCallState, RetryError, Retrying, stop_after_delay, wait_exponential
 
-from fittingroom.views.states import StopReason
+from fittingroom.views.states import StopReason, TrialPhase
 from models.sql.kept_weights import KeptWeights
 from workers.engines.base import Checkpoint, Cohort, EpochDecision, Metrics, Weights
 from workers.reporting.recorder import Ending, LeaseLostError, Recorder
@@ -93,6 +93,10 @@ class Reporter:
         """Know of each trial again what was known at a checkpoint."""
         for trial_id, state in watches.items():
             self._watches[trial_id].restore(state)
+
+    def on_phase(self, phase: TrialPhase) -> None:
+        """Store what the engine is about to do."""
+        self._recorder.set_phase(phase)
 
     def on_program(self, record: Mapping[str, Any]) -> None:
         """Store how the cohort is trained."""

@@ -66,7 +66,11 @@ export async function showExperiment(main, id, leaving) {
         isNumber: trials.some((trial) => typeof trial.hyperparameters[name] === "number"),
         cell: (/** @type {Trial} */ trial) => shownValue(trial.hyperparameters[name]),
       })),
-      { title: "State", value: (trial) => trial.stop_reason ?? trial.state, cell: (trial) => why(trial) },
+      {
+        title: "State",
+        value: (trial) => trial.stop_reason ?? trial.phase ?? trial.state,
+        cell: (trial) => why(trial),
+      },
       {
         title: "Epochs",
         isNumber: true,
@@ -351,14 +355,14 @@ const shownValue = (value) => (typeof value === "number" ? String(Number(value.t
 
 /** @param {Trial} trial */
 function why(trial) {
-  const text = trial.stop_reason ?? trial.state;
+  const detail = trial.stop_reason ?? (trial.phase === "training" ? null : trial.phase);
   const cell = el(
     "span",
     {},
     stateOf(trial.state),
-    trial.stop_reason ? ` (${trial.stop_reason})` : "",
+    detail ? ` (${detail})` : "",
     trial.fault ? el("span", { class: "fault" }, ` ${trial.fault.message}`) : "",
   );
-  cell.dataset.shown = `${text} ${trial.fault?.message ?? ""}`;
+  cell.dataset.shown = `${trial.state} ${detail} ${trial.fault?.message ?? ""}`;
   return cell;
 }

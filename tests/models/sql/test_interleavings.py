@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from fittingroom.views.states import StopReason, TrialState
+from fittingroom.views.states import StopReason, TrialPhase, TrialState
 from models.errors import ExperimentEndedError
 from models.lifecycle import TERMINAL, TRANSITIONS
 from models.sql import client_requests, transitions
@@ -88,6 +88,19 @@ class Service(RuleBasedStateMachine):
 
         return work
 
+    def enter_phase(self, draw: Callable[[Any], Any]) -> Work:
+        claim, phase = self.any_claim(draw), draw(st.sampled_from(TrialPhase))
+
+        def work(session: Session) -> None:
+            current = self.is_current(session, claim)
+            assert transitions.mark_phase(session, claim, phase) == current or not self.is_alone
+
+        return work
+
+    def describe_program(self, draw: Callable[[Any], Any]) -> Work:
+        claim = self.any_claim(draw)
+        return lambda session: transitions.mark_program(session, claim, "fused", "a reason", {})
+
     def complete(self, draw: Callable[[Any], Any]) -> Work:
         claim, trial_id = self.any_claim(draw), draw(st.sampled_from(self.trial_ids))
 
@@ -154,8 +167,8 @@ class Service(RuleBasedStateMachine):
         return lambda session: transitions.mark_leases_lost(session, MAX_FAULTS)
 
     OPERATIONS = (
-        "claim", "claim", "write_epochs", "write_epochs", "complete", "release", "fault", "fail", "stop", "cancel",
-        "pause", "resume", "expire", "reap",
+        "claim", "claim", "enter_phase", "describe_program", "write_epochs", "write_epochs", "complete", "release",
+        "fault", "fail", "stop", "cancel", "pause", "resume", "expire", "reap",
     )  # fmt: skip
 
     @rule(data=st.data(), name=st.sampled_from(OPERATIONS))
@@ -196,12 +209,13 @@ class Service(RuleBasedStateMachine):
             epochs = [epoch for trial_id, epoch in now["epochs"] if trial_id == trial["id"]]
             assert epochs == list(range(1, trial["epochs_completed"] + 1))
             assert (trial["finished_at"] is not None) == (trial["state"] in TERMINAL)
+            assert (trial["phase"] is not None) == (trial["state"] == TrialState.RUNNING)
         if before is None:
             return
         for old, new in zip(before["trials"], now["trials"], strict=True):
             assert TrialState(new["state"]) in REACHABLE[TrialState(old["state"])]
             if old["state"] in TERMINAL:
-                assert new == old
+                assert new | {"version": old["version"]} == old  # another program of its cohort is a change
         assert now["version"] >= before["version"]
         if (now["trials"], now["epochs"], now["paused_at"]) != (
             before["trials"],

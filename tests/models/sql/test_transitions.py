@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from sqlalchemy import select
 
-from fittingroom.views.states import StopReason, TrialState
+from fittingroom.views.states import StopReason, TrialPhase, TrialState
 from models.sql import client_requests, experiments, transitions
 from models.sql.database import Database, clock
 from models.sql.epochs import BestEpoch, EpochGapError, EpochRecord, mark_epochs
@@ -101,6 +101,27 @@ def test_every_change_raises_the_version(database: Database) -> None:
     with database.reading() as session:
         epochs = list_epochs(session, experiment_id=claim.experiment_id, after_version=seen[1])
     assert [epoch.epoch for epoch in epochs] == [2]
+
+
+def test_phases_are_of_running_trials(database: Database) -> None:
+    claim, [first, _] = claim_one(database)
+
+    def phases() -> list[str | None]:
+        with database.reading() as session:
+            rows = select(TrialTable.phase).where(TrialTable.cohort_id == claim.cohort_id).order_by(TrialTable.number)
+            return list(session.scalars(rows))
+
+    assert phases() == ["loading", "loading"]
+    with database.writing() as session:
+        transitions.mark_phase(session, claim, TrialPhase.TRACING)
+    assert phases() == ["tracing", "tracing"]
+    with database.writing() as session:
+        transitions.mark_completed(session, claim, first, StopReason.EPOCHS)
+        transitions.mark_program(session, claim, "fused", "a reason", {})
+    assert phases() == [None, "training"]
+    with database.writing() as session:
+        transitions.mark_released(session, claim)
+    assert phases() == [None, None]
 
 
 def test_the_best_epoch_is_kept_and_never_goes_back(database: Database) -> None:

@@ -75,10 +75,10 @@ def test_engine_records_compiler_and_reason(engine: FusedEngine | ReferenceEngin
 def test_a_program_that_xla_refuses_is_made_as_a_graph(monkeypatch: pytest.MonkeyPatch) -> None:
     made = backend.Compiled
 
-    def refusing(function: Any, compiler: str, *example: Any) -> Any:
+    def refusing(trace: bytes, compiler: str, *others: Any) -> Any:
         if compiler == "xla":
             raise training.CannotCompileError("no such operation")
-        return made(function, compiler, *example)
+        return made(trace, compiler, *others)
 
     monkeypatch.setattr(backend, "Compiled", refusing)
     [record] = trained(FusedEngine(), cohort_of([trial_spec(fit={"epochs": 300})])).records

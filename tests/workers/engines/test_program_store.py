@@ -28,17 +28,14 @@ with executables.compilers_folder(Path(memory)) as compilers_folder:
     from tests.factories import document
     from tests.workers.engines.trials import cohort_of, trained, trial_specs
     from workers.engines.fused import engine, training
-    from workers.engines.fused.epoch import TrainingStep
     from workers.engines.program_store import ProgramStore
     exec(textwrap.dedent(prepare))
-    traced, epochs = [], TrainingStep.epochs
-    TrainingStep.epochs = lambda *args: traced.append(1) or epochs(*args)
     rates = {"name": "adam", "learning_rate": {"choice": [0.1, 0.01, 0.001]}}
     cohort = cohort_of(trial_specs(document(optimizer=rates, fit={"epochs": 2, "validation_split": 0.3})))
     store = ProgramStore(Path(folder), compilers_folder)
     found = trained(engine.FusedEngine(store=store, compiler=None if compiler == "None" else compiler), cohort)
     weights = {name: [array.tolist() for array in arrays] for name, arrays in found.weights.items()}
-    print(json.dumps([len(traced), found.histories, weights, found.records[-1]["compiler"]]))
+    print(json.dumps([found.phases.count("tracing"), found.histories, weights, found.records[-1]["compiler"]]))
 """
 
 
@@ -58,7 +55,7 @@ def train(folder: Path, compiler: str, memory: Path | None = None, prepare: str 
     Args:
         folder: of the programs.
         compiler: to use; "None" for the one that the rule chooses.
-        memory: where the compilers' folder lies; by default beside that of the programs.
+        memory: where the compilers have their folder; by default beside the programs.
         prepare: what else to do before, as Python.
     """
     command = [sys.executable, "-c", SCRIPT, str(folder), compiler, str(memory or folder.parent), prepare]

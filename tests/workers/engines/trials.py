@@ -9,6 +9,7 @@ import numpy as np
 from fittingroom.specs.experiment import ExperimentSpec, TrialSpec
 from fittingroom.specs.losses import target_form
 from fittingroom.specs.search_space import sampled_value
+from fittingroom.views.states import TrialPhase
 from models.planning.plan import plan_experiment
 from tests.factories import document
 from workers.datasets import prepare
@@ -52,9 +53,13 @@ class Recording:
         self.histories: Histories = {trial.id: [] for trial in cohort.trials}
         self.reasons: dict[str, str] = {}
         self.weights: dict[str, Weights] = {}
+        self.phases: list[str] = []
         self.records: list[Mapping[str, Any]] = []
         self.checkpoints: list[Checkpoint] = []
         self._watches = {trial.id: TrialWatch(trial.spec) for trial in cohort.trials}
+
+    def on_phase(self, phase: TrialPhase) -> None:
+        self.phases.append(phase.value)
 
     def on_program(self, record: Mapping[str, Any]) -> None:
         self.records.append(record)

@@ -157,44 +157,24 @@ def at(tensor: Tensor, index: Tensor) -> Tensor:
 
 
 class Compiled:
-    """A function compiled by XLA for the shapes of its arguments.
+    """A trace compiled by XLA."""
 
-    It is exported and read again even where it is traced, so that it is the same program in every process.
-    """
-
-    def __init__(self, function: Callable[..., list[Tensor]], compiler: str, kept: KeptProgram, *example: Tree) -> None:
-        """Trace and compile, or take what is kept.
+    def __init__(self, trace: bytes, compiler: str, kept: KeptProgram, *example: Tree) -> None:
+        """Compile, or take what is kept.
 
         Args:
-            function: of tensors, to tensors; it is called at most once.
+            trace: as `trace` gave it.
             compiler: `xla`, there is no other.
             kept: where the program is kept.
             example: arguments of the shapes that it will have.
 
         Raises:
-            CannotCompileError: the function cannot be traced or compiled, or was to be compiled otherwise.
+            CannotCompileError: the trace cannot be compiled.
         """
-        if compiler not in COMPILERS:
-            raise CannotCompileError(f"JAX compiles with XLA, not with {compiler}")
-        spent = tuple(range(len(jax.tree.leaves(example[0]))))
-        try:
-            trace = kept.read_trace()
-            if trace is None:
-                trace = _traced(function, spent, example)
-                kept.keep_trace(trace)
-            program = jax.jit(export.deserialize(bytearray(trace)).call, donate_argnums=spent)
-            with kept.executable():
-                self._program = program.lower(*jax.tree.leaves(example)).compile()
-        except (
-            ValueError,
-            TypeError,
-            NotImplementedError,
-            jax.errors.JAXTypeError,
-            jax.errors.JaxRuntimeError,
-        ) as error:
-            if is_out_of_memory(error):
-                raise
-            raise CannotCompileError(in_a_line(error)) from error
+        del compiler
+        with _refusals(), kept.executable():
+            program = jax.jit(export.deserialize(bytearray(trace)).call, donate_argnums=_spent(example))
+            self._program = program.lower(*jax.tree.leaves(example)).compile()
 
     def __call__(self, *arguments: Tree) -> list[Tensor]:
         """Run it."""
@@ -202,14 +182,35 @@ class Compiled:
         return found
 
 
-def _traced(function: Callable[..., list[Tensor]], spent: tuple[int, ...], example: Tree) -> bytes:
-    """Return the function of the arguments' leaves, exported."""
-    leaves, structure = jax.tree.flatten(example)
+def trace(function: Callable[..., list[Tensor]], compiler: str, example: Sequence[Tree]) -> bytes:
+    """See the seam: the function of its arguments' leaves, exported."""
+    if compiler not in COMPILERS:
+        raise CannotCompileError(f"JAX compiles with XLA, not with {compiler}")
+    leaves, structure = jax.tree.flatten(tuple(example))
 
-    def epochs(*leaves: Tensor) -> list[Tensor]:
+    def of_leaves(*leaves: Tensor) -> list[Tensor]:
         return function(*jax.tree.unflatten(structure, leaves))
 
-    return bytes(export.export(jax.jit(epochs, donate_argnums=spent))(*leaves).serialize())
+    with _refusals():
+        return bytes(export.export(jax.jit(of_leaves, donate_argnums=_spent(example)))(*leaves).serialize())
+
+
+def _spent(example: Sequence[Tree]) -> tuple[int, ...]:
+    """Return the places of the first argument's leaves."""
+    return tuple(range(len(jax.tree.leaves(example[0]))))
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Raise `CannotCompileError` for what JAX raises when it cannot trace or compile."""
+    try:
+        yield
+    except (
+        ValueError, TypeError, NotImplementedError, jax.errors.JAXTypeError, jax.errors.JaxRuntimeError,
+    ) as error:  # fmt: skip
+        if is_out_of_memory(error):
+            raise
+        raise CannotCompileError(in_a_line(error)) from error
 
 
 class _Stream(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no types

@@ -142,8 +142,8 @@ class Backend(Protocol):
     """Batches per call of `fit`, by measurement."""
     TrialNumber: type[TrialNumber]
     Compiled: Callable[..., Compiled]
-    """Makes a program of a function, with one of the compilers, a place to keep it, and arguments of the shapes it will
-    have; `CannotMapError`, `CannotCompileError`. The first argument of a call is spent, and not to be used again."""
+    """Makes a program of a trace, with the compiler that it was traced for, a place to keep it, and arguments of the
+    shapes that it will have; `CannotCompileError`. The first argument of a call is spent, and not to be used again."""
 
     def configure(self, gpu: int | None) -> list[str]:
         """Take one GPU, or none, and only as much of its memory as is needed; before anything else.
@@ -177,6 +177,19 @@ class Backend(Protocol):
         self, function: Callable[[list[Tensor]], tuple[Tensor, Tree]], weights: list[Tensor]
     ) -> tuple[Tensor, Tree, list[Tensor]]:
         """Value of a function of the weights, what else it returns, and the gradient of the value."""
+
+    def trace(self, function: Callable[..., list[Tensor]], compiler: str, example: Sequence[Tree]) -> bytes:
+        """Trace a function once, in a form that is the same program in every process.
+
+        Args:
+            function: of tensors, to tensors.
+            compiler: one of `COMPILERS`.
+            example: arguments of the shapes that it will have.
+
+        Raises:
+            CannotMapError: as `map_trials`.
+            CannotCompileError: the function cannot be traced, or not for this compiler.
+        """
 
     def maps_well(self, model: keras.Model) -> bool:
         """Return True if trials of this network are expected to be faster together."""

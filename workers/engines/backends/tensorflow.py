@@ -172,29 +172,23 @@ def at(tensor: Tensor, index: Tensor) -> Tensor:
 
 
 class Compiled:
-    """A function as one program: TensorFlow's graph as it is, or compiled by XLA.
+    """A trace as one program: TensorFlow's graph as it is, or compiled by XLA.
 
-    It is called by the name of its trace in TensorFlow's library of functions. The trace is written out and read again
-    even where it is made, so that it is the same program in every process.
+    It is called by its name in TensorFlow's library of functions.
     """
 
-    def __init__(self, function: Callable[..., list[Tensor]], compiler: str, kept: KeptProgram, *example: Tree) -> None:
-        """Trace and compile, or take what is kept.
+    def __init__(self, trace: bytes, compiler: str, kept: KeptProgram, *example: Tree) -> None:
+        """Compile, or take what is kept.
 
         Args:
-            function: of tensors, to tensors; it is called at most once.
-            compiler: `graph` or `xla`.
+            trace: as `trace` gave it.
+            compiler: the one that it was traced for.
             kept: where the program is kept.
             example: arguments of the shapes that it will have. It is run with them, which is when it is compiled.
 
         Raises:
-            CannotMapError: as `map_trials`.
-            CannotCompileError: the function cannot be traced or compiled.
+            CannotCompileError: the trace cannot be compiled.
         """
-        trace = kept.read_trace()
-        if trace is None:
-            trace = _traced(function, compiler, example)
-            kept.keep_trace(trace)
         self._register(FunctionDefLibrary.FromString(trace))
         if compiler != "xla":
             self._compile(example)
@@ -236,8 +230,8 @@ def _has_no_room(error: Exception) -> bool:
     return "No space left on device" in str(error)
 
 
-def _traced(function: Callable[..., list[Tensor]], compiler: str, example: Tree) -> bytes:
-    """Return the function as a library of which it is the first, under names that follow from the content."""
+def trace(function: Callable[..., list[Tensor]], compiler: str, example: Sequence[Tree]) -> bytes:
+    """See the seam: a library of functions of which it is the first, under names that follow from the content."""
     specs = tf.nest.map_structure(lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), example)
     try:
         traced = tf.function(function, autograph=False).get_concrete_function(*specs)

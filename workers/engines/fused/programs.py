@@ -1,6 +1,7 @@
 """Compiled epochs, kept from one cohort to the next."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from cachetools import LRUCache
 
 from fittingroom.specs.experiment import TrialSpec
+from fittingroom.views.states import TrialPhase
 from workers.engines.backends.chosen import backend
 from workers.engines.backends.seam import Compiled, Tensor, Tree
 from workers.engines.base import Arrays
@@ -61,7 +63,14 @@ class ProgramCache:
             self._steps_by_key[key] = TrainingStep(spec, features=arrays.x.shape[1], key=key)
         return self._steps_by_key[key]
 
-    def program(self, step: TrainingStep, variant: str, compiler: str, arguments: tuple[Any, ...]) -> Program:
+    def program(
+        self,
+        step: TrainingStep,
+        variant: str,
+        compiler: str,
+        arguments: tuple[Any, ...],
+        on_phase: Callable[[TrialPhase], None],
+    ) -> Program:
         """Return a program, made if it is not there yet.
 
         Args:
@@ -69,6 +78,7 @@ class ProgramCache:
             variant: its width, and what else identifies it among programs of the step.
             compiler: `graph` or `xla`.
             arguments: as it will be called with, the plan last.
+            on_phase: called before it is traced, and before it is compiled.
 
         Raises:
             CannotMapError: the trials cannot share a program.
@@ -81,7 +91,14 @@ class ProgramCache:
             *before, plan = arguments
             nothing = plan._replace(steps=backend.to_device(np.int32(0)))  # it may be run in order to be made
             kept = KeptProgram(self._store, f"{key}/{keras.backend.backend()}/{backend.capacity().is_gpu}")
-            compiled = backend.Compiled(step.epochs, compiler, kept, *before, nothing)
+            example = (*before, nothing)
+            trace = kept.read_trace()
+            if trace is None:
+                on_phase(TrialPhase.TRACING)
+                trace = backend.trace(step.epochs, compiler, example)
+                kept.keep_trace(trace)
+            on_phase(TrialPhase.COMPILING)
+            compiled = backend.Compiled(trace, compiler, kept, *example)
             self._programs[key] = Program(compiled, time.perf_counter() - started)
         self.hits, self.misses = self.hits + known, self.misses + (not known)
         return replace(self._programs[key], known=known)

@@ -205,7 +205,9 @@ class Training:
         variant = f"{layout.width}/{orders}/{layout.epochs_per_call}"
         choice = self._chosen or self._choice()
         try:
-            self._program = program = programs.program(self._step, variant, choice.compiler, arguments)
+            self._program = program = programs.program(
+                self._step, variant, choice.compiler, arguments, self._report.on_phase
+            )
         except CannotCompileError as error:
             if self._chosen is not None or choice.compiler == backend.COMPILERS[0]:
                 raise CannotTrainError(str(error)) from error
