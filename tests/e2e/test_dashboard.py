@@ -10,9 +10,12 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from app.examples import example_documents
+from fittingroom.views.states import TrialPhase
 from models.settings import Settings
+from models.sql import transitions
 from models.sql.api_keys import Scope, create_key
 from models.sql.database import Database
+from tests.claims import claim_one
 from tests.e2e.service import Service, until
 from tests.factories import document
 from tests.serving import served
@@ -362,6 +365,30 @@ def test_axe_finds_nothing_and_nothing_overflows(chromium: Browser, service: Ser
             "rgb(255, 255, 255)" if scheme == "light" else "rgb(20, 23, 26)"
         )
     page.close()
+
+
+def test_phase_of_a_running_trial_is_shown(chromium: Browser, tmp_path: Path) -> None:
+    """No worker is there: what one would write is written by the test."""
+    settings = Settings(data_dir=tmp_path)
+    settings.make_folders()
+    database = Database(settings.database_location)
+    database.migrate()
+    claim, [first, _] = claim_one(database)
+    with served(settings) as http:
+        page = chromium.new_page(base_url=str(http.base_url))
+        page.goto(f"/#/experiments/{claim.experiment_id}")
+        for phase in (TrialPhase.LOADING, TrialPhase.TRACING, TrialPhase.COMPILING):
+            with database.writing() as session:
+                transitions.mark_phase(session, claim, phase)
+            expect(trials(page).first).to_contain_text(f"running ({phase})")
+            assert http.get(f"/v1/trials/{first}").json()["phase"] == phase
+        with database.writing() as session:
+            transitions.mark_program(session, claim, "fused", "a reason", {})
+        expect(trials(page).first).to_contain_text(re.compile("running(?! )"))
+        history = http.get(f"/v1/experiments/{claim.experiment_id}/history").json()
+        assert [trial["phase"] for trial in history["trials"]] == ["training", "training"]
+        page.close()
+    database.close()
 
 
 def test_a_service_with_keys_asks_for_one(chromium: Browser, tmp_path: Path) -> None:
