@@ -7,6 +7,7 @@ import hashlib
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import keras
@@ -20,7 +21,7 @@ import workers.engines.backends.tensorflow_maps  # noqa: F401 - its import regis
 from fittingroom.specs.experiment import Precision
 from workers.engines.backends import seam
 from workers.engines.backends.seam import CannotCompileError, CannotMapError, Capacity, Tensor, Tree, in_a_line
-from workers.engines.backends.tensorflow_random import ArithmeticDropout
+from workers.engines.backends.tensorflow_random import ArithmeticDropout, kernels
 from workers.engines.program_store import KeptProgram
 
 LAYERS: dict[str, type[keras.layers.Layer]] = {"dropout": ArithmeticDropout}
@@ -29,6 +30,8 @@ COMPILERS = ("graph", "xla")
 STEPS_PER_CALL = 16
 """An epoch takes a half to nine tenths of the time that one batch a call takes."""
 _BATCHES_AHEAD = 8
+_COMPILER: ContextVar[str] = ContextVar("compiler", default="xla")
+"""Compiler of what is traced."""
 
 
 def configure(gpu: int | None) -> list[str]:
@@ -123,7 +126,8 @@ def maps_well(model: keras.Model) -> bool:  # noqa: ARG001 - of the seam
 def map_trials(function: Callable[[Tree], Tree], stacked: Tree, width: int) -> Tree:
     """See the seam. One is not mapped."""
     if width == 1:
-        alone = function(tf.nest.map_structure(lambda tensor: tensor[0], stacked))
+        with kernels(usable=_COMPILER.get() == "graph"):
+            alone = function(tf.nest.map_structure(lambda tensor: tensor[0], stacked))
         return tf.nest.map_structure(lambda tensor: tf.expand_dims(tensor, 0), alone)
     log = tf.get_logger()
     level = log.level
@@ -233,10 +237,13 @@ def _has_no_room(error: Exception) -> bool:
 def trace(function: Callable[..., list[Tensor]], compiler: str, example: Sequence[Tree]) -> bytes:
     """See the seam: a library of functions of which it is the first, under names that follow from the content."""
     specs = tf.nest.map_structure(lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), example)
+    before = _COMPILER.set(compiler)
     try:
         traced = tf.function(function, autograph=False).get_concrete_function(*specs)
     except (ValueError, TypeError, NotImplementedError, tf.errors.OpError) as error:
         raise CannotCompileError(in_a_line(error)) from error
+    finally:
+        _COMPILER.reset(before)
     if traced.captured_inputs:  # a tensor of this process
         raise CannotCompileError(f"the function needs {len(traced.captured_inputs)} tensors that are no arguments")
     library = FunctionDefLibrary(function=[traced.function_def, *traced.graph.as_graph_def().library.function])

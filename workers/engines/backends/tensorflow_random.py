@@ -1,11 +1,14 @@
-"""Dropout that draws TensorFlow's own random numbers with arithmetic alone.
+"""Dropout that draws TensorFlow's own random numbers, with arithmetic alone where need be.
 
 TensorFlow's random operations give other numbers when XLA compiles them, and cannot be mapped over seeds that differ;
-arithmetic is the same everywhere. The generator is Philox4x32-10 (Salmon et al., Parallel random numbers: as easy as
-1, 2, 3, 2011), set up and laid out as TensorFlow's.
+arithmetic is the same everywhere, but takes longer to trace and to compute. The generator is Philox4x32-10 (Salmon et
+al., Parallel random numbers: as easy as 1, 2, 3, 2011), set up and laid out as TensorFlow's.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import keras
@@ -23,6 +26,19 @@ _MANTISSA, _ONE = np.uint32(0x7FFFFF), np.uint32(0x3F800000)
 """Fraction mask of a float32, and the bits of 1.0."""
 
 
+_HAS_KERNELS: ContextVar[bool] = ContextVar("has_kernels", default=False)
+
+
+@contextmanager
+def kernels(*, usable: bool) -> Iterator[None]:
+    """Within, trace random numbers as TensorFlow's operations, if these may be used: in a graph, without a map."""
+    before = _HAS_KERNELS.set(usable)
+    try:
+        yield
+    finally:
+        _HAS_KERNELS.reset(before)
+
+
 class ArithmeticDropout(keras.layers.Dropout):  # type: ignore[misc]  # keras has no types
     """`keras.layers.Dropout`, number for number, in float32."""
 
@@ -34,6 +50,8 @@ class ArithmeticDropout(keras.layers.Dropout):  # type: ignore[misc]  # keras ha
             raise NotImplementedError(
                 f"dropout in {self.compute_dtype} draws numbers that arithmetic does not know yet"
             )
+        if _HAS_KERNELS.get():
+            return super().call(inputs, training=training)
         drawn = uniform(self.seed_generator.next(), tuple(inputs.shape))
         return tf.where(drawn >= self.rate, inputs * (1.0 / (1.0 - self.rate)), 0.0)
 

@@ -57,7 +57,7 @@ class Workload:
     steps: int = 1
     """Steps per epoch."""
     one_by_one: bool = False
-    """True for one epoch per call, because its time counts or the next one depends on it."""
+    """True for one epoch per call, because its time counts, or the next one depends on it, or there is only one."""
 
 
 def arrange(trials: Sequence[int], load: Workload) -> ProgramLayout:

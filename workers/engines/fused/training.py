@@ -51,6 +51,7 @@ class Training:
         self._chosen = None if cohort.compiler is None else as_begun(cohort.compiler)
         self._step, self._data, self._report, self._capacity = step, data, report, capacity
         self._seeds = [trial.spec.seed for trial in trials]
+        self._max_epochs = max(sampled_value(trial.spec.fit.epochs) for trial in trials)
         self._rows = data.training.x.shape[0]
         self._steps = np.int32(step.batches.steps(self._rows))
         self._shuffle = sampled_value(trials[0].spec.fit.shuffle)
@@ -168,7 +169,9 @@ class Training:
             epoch_cost=step.row_cost * self._rows,
             trial_bytes=self._trial_arrays[0].nbytes,
             steps=-(-self._rows // step.batches.size),
-            one_by_one=spec.fit.time_limit_seconds is not None or spec.reduce_lr_on_plateau is not None,
+            one_by_one=spec.fit.time_limit_seconds is not None
+            or spec.reduce_lr_on_plateau is not None
+            or self._max_epochs == 1,
         )
 
     def _is_worth_shrinking(self, training: Sequence[int], epoch: int, load: Workload) -> bool:
@@ -229,11 +232,11 @@ class Training:
 
     def _choice(self) -> CompilerChoice:
         """Return the compiler that the rule says."""
-        spec, epochs = self._trials[0].spec, max(sampled_value(trial.spec.fit.epochs) for trial in self._trials)
+        spec = self._trials[0].spec
         trials = len(self._trials)
         takes_turns = not self._step.can_map or self._step.cost >= self._capacity.fills
         width, turns = (1, trials) if takes_turns else (trials, 1)
-        calls = Calls(width, turns, int(self._steps), self._step.cost, epochs, self._capacity.is_gpu)
+        calls = Calls(width, turns, int(self._steps), self._step.cost, self._max_epochs, self._capacity.is_gpu)
         return choose_compiler(spec, calls, backend.COMPILERS)
 
     def _epoch_plan(self, block: TrialBlock, epoch: int, epochs: int, start: int) -> EpochPlan:
