@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 MLFLOW := $(VENV)/mlflow
+RIVALS := $(VENV)/rivals
 NEWEST := $(VENV)/newest
 JS := scripts/js
 JS_BIN := $(JS)/node_modules/.bin
@@ -12,7 +13,7 @@ JS_BIN := $(JS)/node_modules/.bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check lint lint-js docs reference conformance faults soak newest nightly bench bench-backends bench-compilers bench-six bench-gpu bench-api bench-long bench-dashboard pictures client lock clean
+.PHONY: help setup demo serve test check lint lint-js docs reference conformance faults soak newest nightly bench bench-backends bench-compilers bench-six bench-cold bench-rivals bench-gpu bench-api bench-long bench-dashboard pictures client lock clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -70,9 +71,9 @@ docs: $(READY) ## Build the documentation as a site in .site/, with a search; fa
 reference: $(READY) ## Write docs/reference/ anew, after a change of a spec, a setting or a command
 	$(BIN)/python scripts/make-reference
 
-$(MLFLOW)/.ready: locks/mlflow.txt $(READY)
-	@$(BIN)/python -m venv $(MLFLOW)
-	@$(BIN)/uv pip install --quiet --python $(MLFLOW)/bin/python --require-hashes -r locks/mlflow.txt
+$(MLFLOW)/.ready $(RIVALS)/.ready: $(VENV)/%/.ready: locks/%.txt $(READY)
+	@$(BIN)/python -m venv $(@D)
+	@$(BIN)/uv pip install --quiet --python $(@D)/bin/python --require-hashes -r $<
 	@touch $@
 
 check: lint lint-js docs ## What CI runs: lint, docs, all tests but the nightly ones, on both stores and in a browser, JAX, faults
@@ -114,6 +115,12 @@ bench-compilers: $(READY) ## Measure what a graph and XLA take to make a program
 
 bench-six: $(READY) ## Measure the six exercises over HTTP, cold and known, against a plain script (six minutes)
 	@$(BIN)/python -m benchmarks.six
+
+bench-cold: $(READY) ## Measure one trial of each kind of network, new to its process, against keras.fit (six minutes)
+	@$(BIN)/python -m benchmarks.cold
+
+bench-rivals: $(RIVALS)/.ready ## Measure a sweep over HTTP against Optuna, KerasTuner, Ray Tune and a pool, all cores (ten minutes)
+	@RIVALS=$(RIVALS)/bin/python $(BIN)/python -m benchmarks.rivals
 
 bench-backends: $(READY) ## Measure the two backends beside each other, and how soon a worker of each begins (some minutes)
 	@$(BIN)/python -m benchmarks.backends

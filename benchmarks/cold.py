@@ -5,6 +5,7 @@ a process of its own, in which every network is met once.
 """
 
 import argparse
+import gc
 import os
 import statistics
 import subprocess
@@ -55,13 +56,21 @@ def _measure(epochs: int) -> None:
     for number, (name, document) in enumerate(KINDS.items()):
         [spec] = trial_specs(document | {"fit": document["fit"] | {"epochs": epochs}})
         arrays = arrays_of(spec)
+        _forget_garbage()
         fit = _fit_seconds(spec, arrays)
+        _forget_garbage()
         started = time.perf_counter()
         recorded = trained(FusedEngine(), cohort_of([spec]))
         ours = time.perf_counter() - started
         if number > 0:  # the first pays for what a process does once
             sys.stdout.write(f"{name}, {recorded.records[0]['compiler']}\t{ours / fit:.3f}\t{ours:.2f} s\n")
             sys.stdout.flush()
+
+
+def _forget_garbage() -> None:
+    """Have Python look for garbage before a measurement, and never again at what is left, as in a worker."""
+    gc.collect()
+    gc.freeze()
 
 
 def _fit_seconds(spec: TrialSpec, arrays: Arrays) -> float:
