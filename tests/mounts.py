@@ -21,5 +21,7 @@ def small_disk(folder: Path, options: str) -> Iterator[Path]:
     mounted = subprocess.run(command, capture_output=True, text=True, check=False)
     if mounted.returncode:
         pytest.skip(f"this machine mounts nothing: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["/usr/bin/umount", "--lazy", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["/usr/bin/umount", "--lazy", str(folder)], check=True)

@@ -44,13 +44,17 @@ def main() -> None:
         sys.exit(f"a worker needs Keras and {settings.backend}, which are not installed: pip install -e '.[{extra}]'")
     settings.prepare_libraries()
     with compilers_folder() as executables:
-        run_worker(settings, flags.queues.split(",") if flags.queues else None, flags.gpu, executables)
+        begins_anew = run_worker(settings, flags.queues.split(",") if flags.queues else None, flags.gpu, executables)
+    if begins_anew:
+        from workers.process.watchdog import re_exec  # noqa: PLC0415 - loads the backend, unless it is loaded
+
+        re_exec()
 
 
 def run_worker(
     settings: Settings, asked_queues: list[str] | None, gpu: int | None, executables: ExecutableFolder | None
-) -> None:
-    """Register this worker, listen to its queues, and sign off at the end."""
+) -> bool:
+    """Register this worker, listen to its queues, and sign off at the end; return True if it should begin anew."""
     database = Database(settings.database_location)
     # Now, as the backend takes seconds to load. What is wrong with the database is said below, after faulty flags.
     with contextlib.suppress(FittingRoomError):
@@ -60,7 +64,7 @@ def run_worker(
     with only_what_is_needed(settings.backend):
         from workers.devices import library_versions  # noqa: PLC0415
         from workers.process.heartbeat import Heartbeat  # noqa: PLC0415
-        from workers.process.watchdog import Watchdog, re_exec  # noqa: PLC0415
+        from workers.process.watchdog import Watchdog  # noqa: PLC0415
         from workers.runner import Runner  # noqa: PLC0415
         from workers.tasks import register_tasks  # noqa: PLC0415
 
@@ -111,9 +115,10 @@ def run_worker(
         except FittingRoomError as error:  # the database went first; its lease runs out, if it had one
             _log.warning("sign_off_failed", worker=worker_id, error=str(error))
         database.close()
-    if runner.needs_restart and not runner.releasing.is_set():
+    begins_anew = runner.needs_restart and not runner.releasing.is_set()
+    if begins_anew:
         _log.info("worker_begins_anew", worker=worker_id)
-        re_exec()
+    return begins_anew
 
 
 def _devices(asked_queues: list[str] | None, gpu: int | None) -> list[str]:

@@ -81,7 +81,8 @@ class Runner:
         self._storage = Storage(settings.storage_location)
         self._executables = executables
         fused = FusedEngine(settings.memory_bytes, ProgramStore(settings.programs_dir, executables))
-        self.engines: dict[str, Engine] = {fused.name: fused, ReferenceEngine.name: ReferenceEngine(is_tuned=True)}
+        reference = ReferenceEngine(is_tuned=True, executables=executables)
+        self.engines: dict[str, Engine] = {fused.name: fused, reference.name: reference}
         self._programs = fused.programs
         self.claim: Claim | None = None
         self.claimed_at = 0.0
@@ -93,8 +94,9 @@ class Runner:
 
     @property
     def needs_restart(self) -> bool:
-        """True if the process has compiled `max_programs` programs and should restart."""
-        return self._programs.misses >= self._settings.max_programs
+        """True if the process should restart: it has made `max_programs` programs, or can keep none any more."""
+        is_lost = self._executables is not None and self._executables.is_lost
+        return is_lost or self._programs.misses >= self._settings.max_programs
 
     def train_waiting(self, queues: Collection[str]) -> None:
         """Train what waits in these queues, one cohort after the other, until nothing does or the worker is to end."""
@@ -140,8 +142,6 @@ class Runner:
             self._answer(claim, error, log)
         finally:
             self.claim = self.reporter = None
-            if self._executables is not None:
-                self._executables.empty()  # `keras.Model.fit` has XLA write there, too
         return True
 
     @property

@@ -98,6 +98,11 @@ def _best_trial(row: TrialTable) -> resources.BestTrialView:
     )
 
 
+def _phase_of(row: TrialTable | TrialPosition) -> TrialPhase | None:
+    """Return the phase of a running trial: a worker of an older version leaves it behind."""
+    return TrialPhase(row.phase) if row.phase and row.state == TrialState.RUNNING else None
+
+
 def trial_summary(row: TrialTable, cohort: CohortTable) -> resources.TrialSummaryView:
     """Return a trial in a list."""
     best = None
@@ -112,7 +117,7 @@ def trial_summary(row: TrialTable, cohort: CohortTable) -> resources.TrialSummar
         hyperparameters=row.hyperparameters,
         seed=row.seed,
         state=TrialState(row.state),
-        phase=TrialPhase(row.phase) if row.phase else None,
+        phase=_phase_of(row),
         stop_reason=StopReason(row.stop_reason) if row.stop_reason else None,
         fault=resources.FaultView(**row.fault) if row.fault else None,
         version=row.version,
@@ -146,7 +151,7 @@ def trial_history(row: TrialTable | TrialPosition, epochs: Iterable[EpochRow]) -
         number=row.number,
         label=row.label,
         state=TrialState(row.state),
-        phase=TrialPhase(row.phase) if row.phase else None,
+        phase=_phase_of(row),
         stop_reason=StopReason(row.stop_reason) if row.stop_reason else None,
         epochs_completed=row.epochs_completed,
         version=row.version,

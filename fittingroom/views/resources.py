@@ -141,8 +141,8 @@ class TrialSummaryView(View):
     seed: int
     state: TrialState
     phase: TrialPhase | None = None
-    """Phase of a running trial: `loading` its data, `tracing` its network and `compiling` the program, then `training`.
-    Null unless it is running."""
+    """Phase of a running trial: `loading` its data, `tracing` its network and `compiling` the program, then `training`,
+    in which `keras.Model.fit` traces by itself. Null unless it is running."""
     stop_reason: StopReason | None
     """Reason why a completed trial ended: `epochs` (all planned ones), `early_stopping`, `diverged` (the loss became
     NaN or infinite) or `time_limit`."""

@@ -105,14 +105,15 @@ class KeptProgram:
             return
         key = f"{self._key}/{store.executables.machine}"
         kept = store.read(key)
-        store.executables.put(kept)
-        try:
-            yield kept is not None
-        except Exception:
-            store.executables.empty()
-            store.remove(key)
-            raise
-        made = store.executables.take()
+        with store.executables.compiling():
+            if kept is not None:
+                store.executables.put(kept)
+            try:
+                yield kept is not None
+            except Exception:
+                store.remove(key)
+                raise
+            made = store.executables.take()
         if made is not None:
             store.keep(key, made)
 

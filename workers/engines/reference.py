@@ -4,6 +4,7 @@ What it computes is right by definition; other engines are measured against it.
 """
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +28,7 @@ from workers.engines.base import (
     fitted,
 )
 from workers.engines.compilers import Calls, CompilerChoice, as_begun, choose_compiler
+from workers.engines.executables import ExecutableFolder
 from workers.engines.row_order import permutation
 
 
@@ -35,13 +37,15 @@ class ReferenceEngine:
 
     name = "reference"
 
-    def __init__(self, *, is_tuned: bool = False) -> None:
+    def __init__(self, *, is_tuned: bool = False, executables: ExecutableFolder | None = None) -> None:
         """Make an engine.
 
         Args:
             is_tuned: whether to choose the compiler, and to put several batches into a call. Otherwise `fit` is called
                 with Keras's own defaults: the definition of what is right.
+            executables: where XLA writes what it makes for `fit`, which is not kept.
         """
+        self._executables = executables
         self._is_tuned = is_tuned
 
     def train(self, cohort: Cohort, report: Report) -> None:
@@ -60,7 +64,8 @@ class ReferenceEngine:
         for trial in cohort.trials:
             if trial.id not in stopped:
                 mine = saved if saved is not None and saved.document["trial"] == trial.id else None
-                self._fit(trial, replace(cohort, compiler=choice.compiler, checkpoint=mine), report, stopped)
+                with nullcontext() if self._executables is None else self._executables.compiling():
+                    self._fit(trial, replace(cohort, compiler=choice.compiler, checkpoint=mine), report, stopped)
 
     def _fit(self, trial: CohortTrial, cohort: Cohort, report: Report, stopped: set[str]) -> None:
         arrays = cohort.arrays

@@ -68,7 +68,7 @@ export async function showExperiment(main, id, leaving) {
       })),
       {
         title: "State",
-        value: (trial) => trial.stop_reason ?? trial.phase ?? trial.state,
+        value: (trial) => detailOf(trial) ?? trial.state,
         cell: (trial) => why(trial),
       },
       {
@@ -354,8 +354,11 @@ export async function showExperiment(main, id, leaving) {
 const shownValue = (value) => (typeof value === "number" ? String(Number(value.toPrecision(6))) : String(value ?? "–"));
 
 /** @param {Trial} trial */
+const detailOf = (trial) => trial.stop_reason ?? (trial.phase === "training" ? null : trial.phase);
+
+/** @param {Trial} trial */
 function why(trial) {
-  const detail = trial.stop_reason ?? (trial.phase === "training" ? null : trial.phase);
+  const detail = detailOf(trial);
   const cell = el(
     "span",
     {},
@@ -363,6 +366,6 @@ function why(trial) {
     detail ? ` (${detail})` : "",
     trial.fault ? el("span", { class: "fault" }, ` ${trial.fault.message}`) : "",
   );
-  cell.dataset.shown = `${trial.state} ${detail} ${trial.fault?.message ?? ""}`;
+  cell.dataset.shown = `${trial.state} ${detail ?? ""} ${trial.fault?.message ?? ""}`;
   return cell;
 }

@@ -10,10 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import keras
 import pytest
 
-from tests.mounts import small_disk
 from workers.engines import program_store
 from workers.engines.backends.chosen import backend
 from workers.engines.program_store import ProgramStore
@@ -127,15 +125,6 @@ def test_executable_that_cannot_be_loaded_is_made_again(tmp_path: Path) -> None:
     known = train(folder, "xla")
     assert again == known == first._replace(traced=0)
     assert files_of(folder).keys() <= kept.keys()
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX writes what it can, and says nothing")
-def test_memory_without_room_leaves_the_program_to_the_graph(tmp_path: Path) -> None:
-    with small_disk(tmp_path / "memory", "size=64k") as memory:
-        wants_xla = 'training.choose_compiler = lambda *_: training.CompilerChoice("xla", "")'
-        found = train(tmp_path / "programs", "None", memory, wants_xla)
-    assert found.compiler == "graph"
 
 
 def test_kept_content_is_read_by_its_key(tmp_path: Path) -> None:

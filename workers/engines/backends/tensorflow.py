@@ -30,6 +30,8 @@ COMPILERS = ("graph", "xla")
 STEPS_PER_CALL = 16
 """An epoch takes a half to nine tenths of the time that one batch a call takes."""
 _BATCHES_AHEAD = 8
+_UNLOADABLE: set[str] = set()
+"""Names of programs whose kept executables could not be loaded by this process."""
 _COMPILER: ContextVar[str] = ContextVar("compiler", default="xla")
 """Compiler of what is traced."""
 
@@ -193,7 +195,10 @@ class Compiled:
         Raises:
             CannotCompileError: the trace cannot be compiled.
         """
-        self._register(FunctionDefLibrary.FromString(trace))
+        library = FunctionDefLibrary.FromString(trace)
+        if library.function[0].signature.name in _UNLOADABLE:
+            _renamed(library, uuid.uuid4().hex)
+        self._register(library)
         if compiler != "xla":
             self._compile(example)
             return
@@ -201,12 +206,14 @@ class Compiled:
         try:
             with kept.executable() as is_known:
                 self._compile(example)
-        except (CannotCompileError, tf.errors.OpError) as error:
-            if not is_known and not _has_no_room(error):
+        except (CannotCompileError, tf.errors.OpError):
+            if not is_known:
                 raise
-            # Its folder is empty now. TensorFlow remembers by its name that a function could not be loaded or written.
-            self._register(_renamed(FunctionDefLibrary.FromString(trace), uuid.uuid4().hex))
-            self._compile(example)
+            # What was kept is kept no longer, but by its name TensorFlow remembers that it could not be loaded.
+            _UNLOADABLE.add(library.function[0].signature.name)
+            self._register(_renamed(library, uuid.uuid4().hex))
+            with kept.executable():
+                self._compile(example)
 
     def _register(self, library: FunctionDefLibrary) -> None:
         for definition in library.function:
@@ -217,21 +224,13 @@ class Compiled:
     def _compile(self, example: Tree) -> None:
         try:
             self(*example)
-        except tf.errors.OpError as error:
-            refused = isinstance(error, tf.errors.InvalidArgumentError | tf.errors.UnimplementedError)
-            if refused or _has_no_room(error):
-                raise CannotCompileError(in_a_line(error)) from error
-            raise
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
+            raise CannotCompileError(in_a_line(error)) from error
 
     def __call__(self, *arguments: Tree) -> list[Tensor]:
         """Run it."""
         found: list[Tensor] = context.context().call_function(self._name, tf.nest.flatten(arguments), self._outputs)
         return found
-
-
-def _has_no_room(error: Exception) -> bool:
-    """Return True if XLA could not write what it made: to TensorFlow it is out of memory, and the training's fault."""
-    return "No space left on device" in str(error)
 
 
 def trace(function: Callable[..., list[Tensor]], compiler: str, example: Sequence[Tree]) -> bytes:
