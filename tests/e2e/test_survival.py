@@ -19,8 +19,9 @@ pytestmark = pytest.mark.e2e
 
 SWEEP = document(
     optimizer={"name": "adam", "learning_rate": {"choice": [0.01, 0.001]}},
-    fit={"epochs": 2000, "validation_split": 0.3},
+    fit={"epochs": 2000, "batch_size": 8, "validation_split": 0.3},
 )
+"""Two trials that train for some seconds, also with a known program: whoever disturbs them comes in time."""
 
 
 def histories(service: Service, experiment_id: str) -> list[dict[str, Any]]:

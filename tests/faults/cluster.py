@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 SWEEP = document(
     name="to be disturbed",
     optimizer={"name": "adam", "learning_rate": {"choice": [0.01, 0.001]}},
-    fit={"epochs": 1500, "validation_split": 0.3},
+    fit={"epochs": 1500, "batch_size": 16, "validation_split": 0.3},
     early_stopping={"monitor": "val_loss", "patience": 1400},
 )
 """Two trials that train for some seconds."""
