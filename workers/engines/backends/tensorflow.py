@@ -1,28 +1,22 @@
-"""The seam on TensorFlow: gradient, map over trials, loops, compile, and an update without variables.
+"""The seam on TensorFlow: gradient, map over trials, loops, and an update without variables.
 
 Nothing of TensorFlow leaves this module but its tensors.
 """
 
-import hashlib
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from tensorflow.core.framework.function_pb2 import FunctionDefLibrary
-from tensorflow.python.eager import context
 
 import workers.engines.backends.tensorflow_maps  # noqa: F401 - its import registers
 from fittingroom.specs.experiment import Precision
-from workers.engines.backends import seam
-from workers.engines.backends.seam import CannotCompileError, CannotMapError, Capacity, Tensor, Tree, in_a_line
+from workers.engines.backends import seam, tensorflow_programs
+from workers.engines.backends.seam import CannotMapError, Capacity, Tensor, Tree, in_a_line
 from workers.engines.backends.tensorflow_random import ArithmeticDropout, kernels
-from workers.engines.program_store import KeptProgram
 
 LAYERS: dict[str, type[keras.layers.Layer]] = {"dropout": ArithmeticDropout}
 """Dropout that gives Keras's numbers in a compiled program too."""
@@ -30,10 +24,8 @@ COMPILERS = ("graph", "xla")
 STEPS_PER_CALL = 16
 """An epoch takes a half to nine tenths of the time that one batch a call takes."""
 _BATCHES_AHEAD = 8
-_UNLOADABLE: set[str] = set()
-"""Names of programs whose kept executables could not be loaded by this process."""
-_COMPILER: ContextVar[str] = ContextVar("compiler", default="xla")
-"""Compiler of what is traced."""
+Compiled = tensorflow_programs.Compiled
+trace = tensorflow_programs.trace
 
 
 def configure(gpu: int | None) -> list[str]:
@@ -128,7 +120,7 @@ def maps_well(model: keras.Model) -> bool:  # noqa: ARG001 - of the seam
 def map_trials(function: Callable[[Tree], Tree], stacked: Tree, width: int) -> Tree:
     """See the seam. One is not mapped."""
     if width == 1:
-        with kernels(usable=_COMPILER.get() == "graph"):
+        with kernels(usable=tensorflow_programs.COMPILER.get() == "graph"):
             alone = function(tf.nest.map_structure(lambda tensor: tensor[0], stacked))
         return tf.nest.map_structure(lambda tensor: tf.expand_dims(tensor, 0), alone)
     log = tf.get_logger()
@@ -175,96 +167,6 @@ def collect(times: Tensor, max_times: int, body: Callable[[Tensor, Tree], tuple[
 def at(tensor: Tensor, index: Tensor) -> Tensor:
     """See the seam. As a slice, XLA would compile the program again for each index."""
     return tensor[0] if tensor.shape[0] == 1 else tf.gather(tensor, index)
-
-
-class Compiled:
-    """A trace as one program: TensorFlow's graph as it is, or compiled by XLA.
-
-    It is called by its name in TensorFlow's library of functions.
-    """
-
-    def __init__(self, trace: bytes, compiler: str, kept: KeptProgram, *example: Tree) -> None:
-        """Compile, or take what is kept.
-
-        Args:
-            trace: as `trace` gave it.
-            compiler: the one that it was traced for.
-            kept: where the program is kept.
-            example: arguments of the shapes that it will have. It is run with them, which is when it is compiled.
-
-        Raises:
-            CannotCompileError: the trace cannot be compiled.
-        """
-        library = FunctionDefLibrary.FromString(trace)
-        if library.function[0].signature.name in _UNLOADABLE:
-            _renamed(library, uuid.uuid4().hex)
-        self._register(library)
-        if compiler != "xla":
-            self._compile(example)
-            return
-        is_known = False
-        try:
-            with kept.executable() as is_known:
-                self._compile(example)
-        except (CannotCompileError, tf.errors.OpError):
-            if not is_known:
-                raise
-            # What was kept is kept no longer, but by its name TensorFlow remembers that it could not be loaded.
-            _UNLOADABLE.add(library.function[0].signature.name)
-            self._register(_renamed(library, uuid.uuid4().hex))
-            with kept.executable():
-                self._compile(example)
-
-    def _register(self, library: FunctionDefLibrary) -> None:
-        for definition in library.function:
-            context.context().add_function_def(definition)
-        self._name = library.function[0].signature.name.encode()
-        self._outputs = len(library.function[0].signature.output_arg)
-
-    def _compile(self, example: Tree) -> None:
-        try:
-            self(*example)
-        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
-            raise CannotCompileError(in_a_line(error)) from error
-
-    def __call__(self, *arguments: Tree) -> list[Tensor]:
-        """Run it."""
-        found: list[Tensor] = context.context().call_function(self._name, tf.nest.flatten(arguments), self._outputs)
-        return found
-
-
-def trace(function: Callable[..., list[Tensor]], compiler: str, example: Sequence[Tree]) -> bytes:
-    """See the seam: a library of functions of which it is the first, under names that follow from the content."""
-    specs = tf.nest.map_structure(lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), example)
-    before = _COMPILER.set(compiler)
-    try:
-        traced = tf.function(function, autograph=False).get_concrete_function(*specs)
-    except (ValueError, TypeError, NotImplementedError, tf.errors.OpError) as error:
-        raise CannotCompileError(in_a_line(error)) from error
-    finally:
-        _COMPILER.reset(before)
-    if traced.captured_inputs:  # a tensor of this process
-        raise CannotCompileError(f"the function needs {len(traced.captured_inputs)} tensors that are no arguments")
-    library = FunctionDefLibrary(function=[traced.function_def, *traced.graph.as_graph_def().library.function])
-    if compiler == "xla":
-        library.function[0].attr["_XlaMustCompile"].b = True
-    digest = hashlib.sha256(library.SerializeToString(deterministic=True)).hexdigest()[:16]
-    content: bytes = _renamed(library, digest).SerializeToString(deterministic=True)
-    return content
-
-
-def _renamed(library: FunctionDefLibrary, name: str) -> FunctionDefLibrary:
-    """Give the functions of a library other names, wherever they are called."""
-    names = {one.signature.name: f"program_{name}_{number}" for number, one in enumerate(library.function)}
-    for one in library.function:
-        one.signature.name = names[one.signature.name]
-        for node in one.node_def:
-            node.op = names.get(node.op, node.op)
-            for attribute in node.attr.values():
-                for called in [attribute.func, *attribute.list.func]:
-                    if called.name in names:
-                        called.name = names[called.name]
-    return library
 
 
 def stream(
