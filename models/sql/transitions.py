@@ -19,8 +19,6 @@ from models.sql.leases import Claim, change_under_claim, lock_experiment, set_ve
 from models.sql.tables import CohortTable, ExperimentTable, TrialTable
 from models.sql.turns import note_turn
 
-_FIRST_PHASE = TrialPhase.LOADING
-
 
 def mark_claimed(session: Session, cohort_id: str, owner: str, lease_seconds: float, backend: str) -> Claim | None:
     """Claim an unclaimed cohort, and set its queued trials running.
@@ -194,10 +192,11 @@ def list_cancel_requests(session: Session, claim: Claim) -> set[str]:
 
 def move(session: Session, target: TrialState, version: int, which: ColumnElement[bool], **values: object) -> list[str]:
     """Change the state of trials for which the transition is allowed; return their ids."""
+    phase = TrialPhase.LOADING if target == TrialState.RUNNING else None
     moved = session.execute(
         update(TrialTable)
         .where(which, TrialTable.state.in_(SOURCES[target]))
-        .values(state=target, phase=_FIRST_PHASE if target == TrialState.RUNNING else None, version=version, **values)
+        .values(state=target, phase=phase, version=version, **values)
         .returning(TrialTable.id)
     )
     return [trial_id for (trial_id,) in moved]
