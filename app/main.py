@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 import fittingroom
 from app.api.authentication import Authenticator
+from app.api.fast_reads import FastReads
 from app.api.openapi import describe
 from app.api.problems import install_error_handlers
 from app.api.request_bodies import Bodies
@@ -30,6 +31,7 @@ from app.services.artifacts import ArtifactService
 from app.services.datasets import Datasets
 from app.services.experiments import DEFAULT_PROJECT, Service
 from app.services.kept_bytes import KeptBytes
+from app.services.plans import Plans
 from app.services.processes.drawing_processes import DrawingProcesses
 from app.services.processes.predictor_process import PredictorProcess
 from app.services.reads.cached_reads import Reading
@@ -70,7 +72,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     predictor, drawing = PredictorProcess(), DrawingProcesses()
     trained = ArtifactService(database, predictor, settings.storage_location, settings.temporary_dir, DEFAULT_PROJECT)
     kept_bytes = KeptBytes(database, settings.max_project_bytes)
-    service = Service(database, celery, submissions, storage, own, trained, kept_bytes, settings.memory_bytes)
+    service = Service(database, celery, submissions, storage, own, trained, kept_bytes, Plans(settings.memory_bytes))
 
     def ended(project: str, experiment_id: str) -> dict[str, object]:
         """Return the webhook's payload."""
@@ -108,6 +110,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         Authenticator(database),
         Bodies(),
     )
+    app.add_middleware(FastReads, reading=app.state.reading)  # within the next one
     app.add_middleware(WebOrigins, allowed_hosts=settings.allowed_hosts)
     install_error_handlers(app)
     for module in (

@@ -6,7 +6,7 @@ from fastapi import Depends, Path, Request
 
 from app.api.authentication import Admission, Authenticator
 from app.services.experiments import Service
-from app.services.reads.cached_reads import Reading
+from app.services.reads.cached_reads import Kind, Reading
 from models.sql.api_keys import ApiKey, Scope
 
 ReadingKey = Annotated[ApiKey, Depends(Admission(Scope.READ))]
@@ -46,9 +46,11 @@ def authenticator_of(request: Request) -> Authenticator:
     return authenticator
 
 
-async def waited(request: Request, caller: ApiKey, resource_id: str, version: int | None, seconds: float) -> None:
+async def waited(
+    request: Request, caller: ApiKey, kind: Kind, resource_id: str, version: int | None, seconds: float
+) -> None:
     """Wait until a resource has left a version, for some seconds, as long as the caller's key is valid."""
-    waiting = reading_of(request).wait(caller.project, resource_id, version, seconds)
+    waiting = reading_of(request).wait(caller.project, kind, resource_id, version, seconds)
     await authenticator_of(request).outlast(caller, waiting)
 
 

@@ -81,9 +81,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(FittingRoomError)
     async def _(request: Request, error: FittingRoomError) -> JSONResponse:
-        if isinstance(error, DatabaseUnavailableError):
-            _log.warning("database_unavailable", error=error.reason)
-        return _own_error(request, error)
+        return own_problem(request, error)
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, error: HTTPException) -> JSONResponse:
@@ -119,7 +117,10 @@ def _allowed(request: Request) -> str:
     return ", ".join(sorted({method for route in exact or found for method in route.methods or ()}))
 
 
-def _own_error(request: Request, error: FittingRoomError) -> JSONResponse:
+def own_problem(request: Request, error: FittingRoomError) -> JSONResponse:
+    """Return the problem document of one of our own errors."""
+    if isinstance(error, DatabaseUnavailableError):
+        _log.warning("database_unavailable", error=error.reason)
     if isinstance(error, KeyReusedError):
         return _invalid(request, [Fault(pointer="Idempotency-Key", detail=str(error))])
     headers = dict(error.headers)

@@ -16,15 +16,18 @@ from app.services import presentation
 from app.services.artifacts import ArtifactService
 from app.services.datasets import Datasets
 from app.services.kept_bytes import KeptBytes
+from app.services.plans import Plans
 from app.services.submission_writer import SubmissionWriter
+from fittingroom.specs.datasets import BUILT_IN_DATASETS
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.views import resources
 from fittingroom.views.comparison import ComparisonView
 from fittingroom.views.submissions import PlanView
 from models.errors import NotFoundError
-from models.planning.plan import plan_experiment
+from models.planning.plan import ExperimentPlan
 from models.sql import client_requests, experiments, usage, worker_registry
 from models.sql.database import Database, Session
+from models.sql.datasets import names_in
 from models.sql.experiment_list import Filters, Position, Sort, list_experiments, position_of
 from models.sql.submissions import Submission
 from models.sql.tables import ExperimentTable
@@ -60,8 +63,7 @@ class Service:
     datasets: Datasets
     artifacts: ArtifactService
     kept_bytes: KeptBytes
-    memory_bytes: int
-    """Memory limit of a worker, in bytes."""
+    plans: Plans
     project: str = DEFAULT_PROJECT
     """Nothing of another project is seen or changed."""
     max_unended_trials: int | None = None
@@ -85,19 +87,30 @@ class Service:
             InvalidSpec: it cannot train.
         """
         known, _ = self.datasets.named_in(spec.dataset)
-        return presentation.plan(spec, plan_experiment(spec, self.memory_bytes, known))
+        return presentation.plan(spec, self.plans.plan(spec, known))
 
-    def submission(self, spec: ExperimentSpec, idempotency_key: str | None = None) -> Submission:
+    def submission(
+        self, spec: ExperimentSpec, idempotency_key: str | None = None, plan: ExperimentPlan | None = None
+    ) -> Submission:
         """Return an experiment as it would be stored.
+
+        Args:
+            spec: what was sent.
+            idempotency_key: what was sent with it.
+            plan: its plan, if that is known.
 
         Raises:
             InvalidSpec: it cannot train.
         """
         known, dataset_ids = self.datasets.named_in(spec.dataset)
-        plan = plan_experiment(spec, self.memory_bytes, known)
-        storage_fault = self.kept_bytes.find_fault(self.project)
         return Submission(
-            self.project, spec, plan, idempotency_key, dataset_ids, self.max_unended_trials, storage_fault
+            self.project,
+            spec,
+            plan or self.plans.plan(spec, known),
+            idempotency_key,
+            dataset_ids,
+            self.max_unended_trials,
+            self.kept_bytes.find_fault(self.project),
         )
 
     async def submit(
@@ -114,10 +127,22 @@ class Service:
             StorageQuotaError: the project keeps as much as it may; nothing was stored.
             KeyReusedError: the key was used for another spec; nothing was stored.
         """
-        submission = await to_thread.run_sync(self.submission, spec, idempotency_key)
+        if (plan := self._known_plan(spec)) is not None:
+            submission = self.submission(spec, idempotency_key, plan)
+        else:
+            submission = await to_thread.run_sync(self.submission, spec, idempotency_key)
         accepted = await self.submissions.submit(submission)
-        served = await to_thread.run_sync(self.list_served_queues)
-        return presentation.submitted(spec, submission.plan, accepted, served), accepted.is_repeated
+        served = self.known_served_queues()
+        if served is None:
+            served = await to_thread.run_sync(self.list_served_queues)
+        return presentation.submitted(submission, accepted, served), accepted.is_repeated
+
+    def _known_plan(self, spec: ExperimentSpec) -> ExperimentPlan | None:
+        """Return a spec's plan if its submission can be made of what is in memory: a thread takes longer to begin."""
+        is_built_in = all(name in BUILT_IN_DATASETS for name in names_in(spec.dataset))
+        if not is_built_in or not self.kept_bytes.is_known(self.project):
+            return None
+        return self.plans.find(spec, BUILT_IN_DATASETS)
 
     def list_experiments(
         self, filters: Filters, limit: int, sort: Sort, after: Position | None

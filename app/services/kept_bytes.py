@@ -23,10 +23,15 @@ class KeptBytes:
 
     def find_fault(self, project: str) -> StorageQuotaError | None:
         """Return the error if a project's storage quota is used up, otherwise None."""
-        found, found_at = self._found.get(project, (0, float("-inf")))
-        ttl = USAGE_CACHE_SECONDS if found < self.max_bytes else FULL_USAGE_CACHE_SECONDS
-        if time.monotonic() - found_at > ttl:
+        found, _ = self._found.get(project, (0, 0.0))
+        if not self.is_known(project):
             with self._database.reading() as session:
                 found = count_stored_bytes(session, project)
             self._found[project] = found, time.monotonic()
         return StorageQuotaError(found, 0, self.max_bytes) if found >= self.max_bytes else None
+
+    def is_known(self, project: str) -> bool:
+        """Return True if a project's bytes were counted a short time ago."""
+        found, found_at = self._found.get(project, (0, float("-inf")))
+        ttl = USAGE_CACHE_SECONDS if found < self.max_bytes else FULL_USAGE_CACHE_SECONDS
+        return time.monotonic() - found_at <= ttl

@@ -15,7 +15,7 @@ from models.planning.plan import ExperimentPlan
 from models.planning.sampling import resolved_objective
 from models.sql.experiments import Progress
 from models.sql.histories import EpochRow, TrialPosition
-from models.sql.submissions import Accepted
+from models.sql.submissions import Accepted, Submission
 from models.sql.tables import CohortTable, ExperimentTable, TrialTable, WebhookTable, WorkerTable
 
 
@@ -68,26 +68,25 @@ def experiment(
     )
 
 
-def submitted(
-    spec: ExperimentSpec, planned: ExperimentPlan, accepted: Accepted, served: Collection[str]
-) -> resources.ExperimentView:
+def submitted(submission: Submission, accepted: Accepted, served: Collection[str]) -> resources.ExperimentView:
     """Return an experiment as it is stored: queued, at its first version."""
+    spec, trials = submission.spec, submission.plan.trials
     objective = resolved_objective(spec)
     row = ExperimentTable(
         id=accepted.experiment_id,
         name=spec.name,
         version=1,
         created_at=accepted.created_at,
-        spec=spec.public_dump(),
+        spec=submission.document,
         objective_metric=objective.metric,
         objective_direction=objective.direction,
     )
     progress = Progress(
-        counts={TrialState.QUEUED: len(planned.trials)},
+        counts={TrialState.QUEUED: len(trials)},
         started_at=None,
         finished_at=None,
         epochs_completed=0,
-        epochs_planned=sum(sampled_value(trial.spec.fit.epochs) for trial in planned.trials),
+        epochs_planned=sum(sampled_value(trial.spec.fit.epochs) for trial in trials),
     )
     return experiment(row, progress, {queue_of(spec.device, spec.backend)}, served, None)
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
 from fittingroom.specs.experiment import ExperimentSpec
@@ -21,6 +23,11 @@ class ExperimentPlan:
     """Parameters of each trial's network, by the trial's number."""
     memory_bytes: dict[int, int]
     """Estimate of what training each trial takes, by the trial's number."""
+
+    @cached_property
+    def documents(self) -> dict[int, dict[str, Any]]:
+        """Specs of the trials as JSON, by the trial's number."""
+        return {trial.number: trial.spec.model_dump(mode="json") for trial in self.trials}
 
 
 def plan_experiment(

@@ -1,8 +1,11 @@
 """Engines of SQLAlchemy for SQLite and PostgreSQL, with each one's settings."""
 
+import json
 import sqlite3
 from pathlib import Path
+from typing import Any
 
+from pydantic_core import from_json, to_json
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import OperationalError
@@ -17,6 +20,24 @@ _TOO_SILENT = "25P03"
 """SQLSTATE of that timeout."""
 
 
+def _to_text(value: object) -> str:
+    try:
+        return to_json(value, inf_nan_mode="constants").decode()
+    except ValueError:  # half a character, which Python's own writes as an escape
+        return json.dumps(value)
+
+
+def _from_text(text: str) -> Any:  # noqa: ANN401 - JSON
+    try:
+        return from_json(text)
+    except ValueError:  # likewise
+        return json.loads(text)
+
+
+_JSON: Any = {"json_serializer": _to_text, "json_deserializer": _from_text}
+"""Pydantic's JSON takes a fifth of the time of Python's own."""
+
+
 def create_engine_at(location: str | Path) -> Engine:
     """Return an engine for SQLAlchemy's URL or SQLite's file; it connects when it is first used."""
     url = make_url(location) if isinstance(location, str) else URL.create("sqlite", database=str(location))
@@ -24,7 +45,7 @@ def create_engine_at(location: str | Path) -> Engine:
 
 
 def _sqlite_engine(url: URL) -> Engine:
-    engine = create_engine(url, pool_size=10, max_overflow=20, connect_args={"timeout": _WAIT_SECONDS})
+    engine = create_engine(url, **_JSON, pool_size=10, max_overflow=20, connect_args={"timeout": _WAIT_SECONDS})
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: DBAPIConnection, _: object) -> None:
@@ -58,7 +79,7 @@ def _turn_to_wal(cursor: DBAPICursor) -> None:
 
 
 def _postgresql_engine(url: URL) -> Engine:
-    engine = create_engine(url, pool_size=10, max_overflow=20, pool_pre_ping=True, pool_timeout=10)
+    engine = create_engine(url, **_JSON, pool_size=10, max_overflow=20, pool_pre_ping=True, pool_timeout=10)
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: DBAPIConnection, _: object) -> None:

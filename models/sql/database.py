@@ -19,6 +19,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 from models.errors import DatabaseUnavailableError, NotMigratedError, TooNewError
 from models.sql.connections import create_engine_at
 from models.sql.driver_errors import translated
+from models.sql.quick_reads import QuickReads
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -57,18 +58,21 @@ class clock(FunctionElement[dt.datetime]):  # noqa: N801 - reads as an SQL funct
     inherit_cache = True
 
     def __init__(self, plus_seconds: float = 0.0) -> None:
-        super().__init__(literal(float(plus_seconds), Float()))
+        # Without a parameter where none is needed: one would be bound for each of many rows.
+        super().__init__(*([literal(float(plus_seconds), Float())] if plus_seconds else []))
 
 
 @compiles(clock, "sqlite")
 def _sqlite_clock(element: clock, compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ANN401 - SQLAlchemy's hook
     seconds = compiler.process(element.clauses, **kw)
-    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', {seconds} || ' seconds')"
+    shift = f", {seconds} || ' seconds'" if seconds else ""
+    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now'{shift})"
 
 
 @compiles(clock, "postgresql")
 def _postgresql_clock(element: clock, compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ANN401 - SQLAlchemy's hook
-    return f"(clock_timestamp() + make_interval(secs => {compiler.process(element.clauses, **kw)}))"
+    seconds = compiler.process(element.clauses, **kw)
+    return f"(clock_timestamp() + make_interval(secs => {seconds}))" if seconds else "clock_timestamp()"
 
 
 class Database:
@@ -88,6 +92,10 @@ class Database:
         self._writing = sessionmaker(
             self.engine.execution_options(sqlite_begin="BEGIN IMMEDIATE"), expire_on_commit=False
         )
+
+    def quick_reads(self) -> QuickReads | None:
+        """Return reads that take no thread; None for PostgreSQL, which is asked over a network."""
+        return QuickReads(self.engine) if self.engine.dialect.name == "sqlite" else None
 
     @contextmanager
     def reading(self) -> Iterator[Session]:

@@ -4,6 +4,7 @@ import datetime as dt
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import delete, insert, select
@@ -50,6 +51,11 @@ class Submission:
     """Quota: maximum unfinished trials of the project, including this experiment's."""
     storage_fault: StorageQuotaError | None = None
     """Storage quota error of the project, if it is full; repeated submits are answered all the same."""
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """The spec as it is stored and shown."""
+        return self.spec.public_dump()
 
 
 @dataclass(frozen=True)
@@ -155,7 +161,7 @@ def _add_rows(rows: dict[Any, list[dict[str, Any]]], submission: Submission, now
             "project": submission.project,
             "name": spec.name,
             "dataset": spec.dataset.name,
-            "spec": spec.public_dump(),
+            "spec": submission.document,
             "objective_metric": objective.metric,
             "objective_direction": objective.direction,
             "version": 1,
@@ -196,7 +202,7 @@ def _add_rows(rows: dict[Any, list[dict[str, Any]]], submission: Submission, now
                 "model_name": trial.model_name,
                 "seed": trial.spec.seed,
                 "hyperparameters": trial.hyperparameters,
-                "spec": trial.spec.model_dump(mode="json"),
+                "spec": plan.documents[trial.number],
                 "parameter_count": plan.parameter_counts[trial.number],
                 "version": 1,
                 "epochs_planned": sampled_value(trial.spec.fit.epochs),

@@ -6,13 +6,24 @@ One indexed query, however many resources are asked for.
 from collections.abc import Collection
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
+from models.sql.quick_reads import QuickReads
 from models.sql.tables import ExperimentTable, TrialTable
 
 _AT_ONCE = 1_000
 """SQLite takes so many values in one statement, and more."""
+
+
+_OF_EXPERIMENTS = select(ExperimentTable.id, ExperimentTable.version, ExperimentTable.project)
+_OF_TRIALS = select(TrialTable.id, TrialTable.version, ExperimentTable.project).join(
+    ExperimentTable, ExperimentTable.id == TrialTable.experiment_id
+)
+_OF_ONE = {
+    "exp": _OF_EXPERIMENTS.where(ExperimentTable.id == bindparam("wanted")),
+    "trl": _OF_TRIALS.where(TrialTable.id == bindparam("wanted")),
+}
 
 
 class ResourceVersion(NamedTuple):
@@ -26,18 +37,16 @@ class ResourceVersion(NamedTuple):
 def find_versions(session: Session, ids: Collection[str]) -> dict[str, ResourceVersion]:
     """Return the versions of experiments and trials by id; missing ones are left out."""
     found: dict[str, ResourceVersion] = {}
-    experiments = [id_ for id_ in ids if id_.startswith("exp")]
-    trials = [id_ for id_ in ids if id_.startswith("trl")]
-    for start in range(0, len(experiments), _AT_ONCE):
-        query = select(ExperimentTable.id, ExperimentTable.version, ExperimentTable.project).where(
-            ExperimentTable.id.in_(experiments[start : start + _AT_ONCE])
-        )
-        found |= {id_: ResourceVersion(version, project) for id_, version, project in session.execute(query)}
-    for start in range(0, len(trials), _AT_ONCE):
-        query = (
-            select(TrialTable.id, TrialTable.version, ExperimentTable.project)
-            .join(ExperimentTable, ExperimentTable.id == TrialTable.experiment_id)
-            .where(TrialTable.id.in_(trials[start : start + _AT_ONCE]))
-        )
-        found |= {id_: ResourceVersion(version, project) for id_, version, project in session.execute(query)}
+    for prefix, query, column in (("exp", _OF_EXPERIMENTS, ExperimentTable.id), ("trl", _OF_TRIALS, TrialTable.id)):
+        wanted = [id_ for id_ in ids if id_.startswith(prefix)]
+        for start in range(0, len(wanted), _AT_ONCE):
+            rows = session.execute(query.where(column.in_(wanted[start : start + _AT_ONCE])))
+            found |= {id_: ResourceVersion(version, project) for id_, version, project in rows}
     return found
+
+
+def find_version_at_once(quick: QuickReads, resource_id: str) -> ResourceVersion | None:
+    """Return the version of an experiment or a trial, without a thread; NotAtOnceError."""
+    query = _OF_ONE.get(resource_id[:3])
+    rows = [] if query is None else quick.rows(query, wanted=resource_id)
+    return ResourceVersion(*rows[0][1:]) if rows else None

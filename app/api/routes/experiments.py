@@ -25,7 +25,7 @@ from app.api.dependencies import AdminService, ExperimentId, ReadingKey, ReadSer
 from app.api.problems import problem_responses
 from app.api.strict_route import StrictRoute
 from app.examples import example_documents
-from app.services.reads.cached_reads import experiment_etag
+from app.services.reads.cached_reads import JSON, experiment_etag
 from fittingroom.specs.experiment import ExperimentSpec, Name, Tag
 from fittingroom.views import resources
 from fittingroom.views.states import ExperimentState
@@ -64,21 +64,24 @@ IdempotencyKey = Annotated[
 
 
 @router.post(
-    "", status_code=202, operation_id="submit_experiment", responses=problem_responses(408, 413, 415, 422, 503, 507)
+    "",
+    status_code=202,
+    operation_id="submit_experiment",
+    response_model=resources.ExperimentView,
+    responses=problem_responses(408, 413, 415, 422, 503, 507),
 )
-async def submit(
-    spec: SpecBody, service: SubmitService, response: Response, idempotency_key: IdempotencyKey = None
-) -> resources.ExperimentView:
+async def submit(spec: SpecBody, service: SubmitService, idempotency_key: IdempotencyKey = None) -> Response:
     """Submit an experiment. It is validated, expanded into trials, stored and queued.
 
     After the answer 202 it is never lost: it trains as soon as a worker is free.
     """
     view, is_repeated = await service.submit(spec, idempotency_key)
-    response.headers["Location"] = f"/v1/experiments/{view.id}"
-    response.headers["ETag"] = experiment_etag(view.version, service.list_served_queues())
-    if is_repeated:
-        response.headers["Idempotent-Replayed"] = "true"
-    return view
+    headers = {
+        "Location": f"/v1/experiments/{view.id}",
+        "ETag": experiment_etag(view.version, service.list_served_queues()),
+        **({"Idempotent-Replayed": "true"} if is_repeated else {}),
+    }
+    return Response(view.model_dump_json(), status_code=202, media_type=JSON, headers=headers)
 
 
 @router.post("/plan", operation_id="plan_experiment", responses=problem_responses(408, 413, 415, 422, 503))
@@ -126,7 +129,7 @@ async def get_experiment(
     """Return the state of an experiment, its progress, and the best trial so far."""
     if wait:
         known = version if version is not None else known_version(request)
-        await waited(request, caller, experiment_id, known, wait)
+        await waited(request, caller, "experiment", experiment_id, known, wait)
     return answered(request, await reading_of(request).experiment(caller.project, experiment_id))
 
 
@@ -161,7 +164,7 @@ async def get_history(
     """
     if wait:
         known = after if "after" in request.query_params else known_version(request)
-        await waited(request, caller, experiment_id, known, wait)
+        await waited(request, caller, "experiment", experiment_id, known, wait)
     history = await reading_of(request).experiment_history(
         caller.project, experiment_id, after, points=points, as_csv=wants_csv(request)
     )

@@ -35,7 +35,7 @@ async def get_trial(
     """Return a trial: hyperparameters, network, best epoch."""
     if wait:
         known = version if version is not None else known_version(request)
-        await waited(request, caller, trial_id, known, wait)
+        await waited(request, caller, "trial", trial_id, known, wait)
     return answered(request, await reading_of(request).trial(caller.project, trial_id))
 
 

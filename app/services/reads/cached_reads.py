@@ -5,9 +5,9 @@ An unchanged resource costs one batched look-up of its version; a changed one is
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from anyio import to_thread
 from cachetools import LRUCache
@@ -17,6 +17,7 @@ from app.services.reads.histories import (
     ExperimentHistory,
     csv_pieces,
     find_history,
+    get_short_history,
     get_trial_history,
     json_pieces,
     next_piece,
@@ -27,6 +28,7 @@ from fittingroom.views import resources
 from fittingroom.views.history_formats import csv_of
 from fittingroom.views.states import ENDED
 from models.errors import NotFoundError
+from models.identifiers import Kind as IdKind
 from models.identifiers import is_id
 from models.lifecycle import TERMINAL
 from models.sql.versions import ResourceVersion
@@ -40,6 +42,9 @@ ROW_BYTES = 200
 """Memory overhead of a cached answer, and of each trial of a long history, in bytes."""
 
 JSON, CSV = "application/json", "text/csv; charset=utf-8"
+
+Kind = Literal["experiment", "trial"]
+_PREFIXES: Mapping[Kind, IdKind] = {"experiment": "exp", "trial": "trl"}
 
 
 @dataclass(frozen=True)
@@ -70,11 +75,26 @@ class ResponseCache:
         self._kept: LRUCache[tuple[Any, ...], CachedResponse] = LRUCache(capacity_bytes, lambda answer: answer.size)
         self._being_made: dict[tuple[Any, ...], asyncio.Task[CachedResponse]] = {}
 
-    async def get(self, key: tuple[Any, ...], version: int, make: Callable[[], CachedResponse]) -> CachedResponse:
-        """Return the answer at this version or a later one; if it is not there, it is made, in a thread."""
+    async def get(
+        self,
+        key: tuple[Any, ...],
+        version: int,
+        make: Callable[[], CachedResponse],
+        at_once: Callable[[], CachedResponse | None] = lambda: None,
+    ) -> CachedResponse:
+        """Return the answer at this version or a later one; if it is not there, it is made.
+
+        Args:
+            key: resource and format.
+            version: its version now, or a little earlier.
+            make: makes the answer, in a thread.
+            at_once: makes it in less time than a thread takes to begin, or returns None.
+        """
         kept = self._kept.get(key)
         if kept is not None and kept.version >= version:
             return kept
+        if (made := at_once()) is not None:
+            return self._keep(key, made)
         making = self._being_made.get((key, version))
         if making is None:
             making = asyncio.create_task(self._make(key, version, make))
@@ -86,6 +106,9 @@ class ResponseCache:
             made = await to_thread.run_sync(make)
         finally:
             self._being_made.pop((key, version), None)
+        return self._keep(key, made)
+
+    def _keep(self, key: tuple[Any, ...], made: CachedResponse) -> CachedResponse:
         before = self._kept.get(key)
         if made.size <= self._kept.maxsize and (before is None or before.version <= made.version):
             self._kept[key] = made
@@ -100,29 +123,32 @@ class Reading:
         self._service, self._versions = service, versions
         self._cache = ResponseCache()
 
-    async def resource(self, project: str, resource_id: str) -> ResourceVersion:
-        """Return the version and state of an experiment or a trial; NotFoundError."""
+    async def _current(self, project: str, kind: Kind, resource_id: str) -> ResourceVersion:
+        """Return the version of an experiment or a trial; NotFoundError."""
         # What cannot be an id is not looked for.
-        known = await self._versions.get(resource_id) if is_id(resource_id[:3], resource_id) else None
-        return _seen_by(project, resource_id, known)
+        known = await self._versions.get(resource_id) if is_id(_PREFIXES[kind], resource_id) else None
+        return _seen_by(project, kind, resource_id, known)
 
-    async def wait(self, project: str, resource_id: str, version: int | None, seconds: float) -> ResourceVersion:
+    async def wait(
+        self, project: str, kind: Kind, resource_id: str, version: int | None, seconds: float
+    ) -> ResourceVersion:
         """Wait until the version differs from the given one, or until a timeout; raises NotFoundError if it is gone.
 
         Args:
             project: who asks.
-            resource_id: an experiment's or a trial's.
+            kind: of the resource.
+            resource_id: which.
             version: the version that the caller has. Default: the current one.
             seconds: timeout.
         """
-        now = await self.resource(project, resource_id)
+        now = await self._current(project, kind, resource_id)
         if version is None:
             version = now.version
-        return _seen_by(project, resource_id, await self._versions.wait(resource_id, version, seconds))
+        return _seen_by(project, kind, resource_id, await self._versions.wait(resource_id, version, seconds))
 
     async def experiment(self, project: str, experiment_id: str) -> CachedResponse:
         """Return an experiment. What it waits for depends on which queues are served, so its ETag does too."""
-        resource = await self.resource(project, experiment_id)
+        resource = await self._current(project, "experiment", experiment_id)
         served = self._service.known_served_queues()
         if served is None:
             served = await to_thread.run_sync(self._service.list_served_queues)
@@ -135,7 +161,7 @@ class Reading:
 
     async def trials(self, project: str, experiment_id: str) -> CachedResponse:
         """Return an experiment's trials."""
-        resource = await self.resource(project, experiment_id)
+        resource = await self._current(project, "experiment", experiment_id)
 
         def make() -> CachedResponse:
             items, version = self._service.of(project).list_trials(experiment_id)
@@ -145,7 +171,7 @@ class Reading:
 
     async def comparison(self, project: str, experiment_id: str) -> CachedResponse:
         """Return the comparison of an experiment's candidates."""
-        resource = await self.resource(project, experiment_id)
+        resource = await self._current(project, "experiment", experiment_id)
 
         def make() -> CachedResponse:
             view = self._service.of(project).get_comparison(experiment_id)
@@ -155,7 +181,7 @@ class Reading:
 
     async def trial(self, project: str, trial_id: str) -> CachedResponse:
         """Return a trial."""
-        resource = await self.resource(project, trial_id)
+        resource = await self._current(project, "trial", trial_id)
 
         def make() -> CachedResponse:
             view = self._service.of(project).get_trial(trial_id)
@@ -175,7 +201,7 @@ class Reading:
             points: about how many epochs of each trial are wanted; by default all.
             as_csv: as a table and not as JSON.
         """
-        resource = await self.resource(project, experiment_id)
+        resource = await self._current(project, "experiment", experiment_id)
 
         def make() -> CachedResponse:
             thinning = None if points is None else Thinning(points)
@@ -195,16 +221,23 @@ class Reading:
         self, project: str, trial_id: str, after: int, *, points: int | None = None, as_csv: bool = False
     ) -> CachedResponse:
         """Return a trial's history, or its epochs later than one; see `experiment_history`."""
-        resource = await self.resource(project, trial_id)
+        resource = await self._current(project, "trial", trial_id)
 
-        def make() -> CachedResponse:
-            thinning = None if points is None else Thinning(points)
-            view = get_trial_history(self._service.database, project, trial_id, after, thinning)
+        def encoded(view: resources.TrialHistoryView) -> CachedResponse:
             etag, media_type = _history_format(view.version, as_csv=as_csv)
             body = csv_of([view]).encode() if as_csv else _json(view)
             return CachedResponse(view.version, etag, body, media_type, view.state in TERMINAL)
 
-        return await self._cache.get(("history", trial_id, after, points, as_csv), resource.version, make)
+        def make() -> CachedResponse:
+            thinning = None if points is None else Thinning(points)
+            return encoded(get_trial_history(self._service.database, project, trial_id, after, thinning))
+
+        def at_once() -> CachedResponse | None:
+            quick = self._versions.quick
+            view = None if quick is None or points else get_short_history(quick, project, trial_id, after)
+            return None if view is None else encoded(view)
+
+        return await self._cache.get(("history", trial_id, after, points, as_csv), resource.version, make, at_once)
 
     async def changes(self, project: str, experiment_id: str, version: int) -> AsyncIterator[CachedResponse]:
         """Yield what was written after a version, again and again, until the experiment has ended.
@@ -213,7 +246,7 @@ class Reading:
         whose connection breaks goes on from there.
         """
         while not self._versions.is_closing:
-            resource = await self.wait(project, experiment_id, version, seconds=15.0)
+            resource = await self.wait(project, "experiment", experiment_id, version, seconds=15.0)
             if resource.version == version:
                 continue
             answer = await self.experiment_history(project, experiment_id, version)
@@ -239,9 +272,9 @@ def experiment_etag(version: int, served: frozenset[str]) -> str:
     return f'W/"{"-".join([str(version), *sorted(served)])}"'
 
 
-def _seen_by(project: str, resource_id: str, resource: ResourceVersion | None) -> ResourceVersion:
+def _seen_by(project: str, kind: Kind, resource_id: str, resource: ResourceVersion | None) -> ResourceVersion:
     if resource is None or resource.project != project:
-        raise NotFoundError("trial" if resource_id.startswith("trl") else "experiment", resource_id)
+        raise NotFoundError(kind, resource_id)
     return resource
 
 

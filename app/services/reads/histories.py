@@ -14,13 +14,23 @@ from fittingroom.views.resources import ExperimentHistoryView, TrialHistoryView
 from models.errors import NotFoundError
 from models.sql import experiments
 from models.sql.database import Database
-from models.sql.histories import TrialPosition, get_position, last_epochs_at, list_positions, read_epochs
+from models.sql.histories import (
+    TrialPosition,
+    find_trial_history,
+    get_position,
+    last_epochs_at,
+    list_positions,
+    read_epochs,
+)
+from models.sql.quick_reads import NotAtOnceError, QuickReads, rows_of
 
 Piece = TypeVar("Piece")
 
 ROWS_AT_ONCE = 10_000
 """Epochs of a page; a trial's are never parted, and it has at most `MAX_EPOCHS`."""
 TRIALS_AT_ONCE = 100
+MAX_EPOCHS_AT_ONCE = 100
+"""Number of epochs up to which a trial's are read on the event loop, in a fifth of a millisecond."""
 _turns = FairTurns(2)
 """Number of long answers read at a time, which bounds memory and leaves time for short ones."""
 
@@ -150,10 +160,23 @@ def get_trial_history(
 ) -> TrialHistoryView:
     """Read a trial's epochs later than one of them; or raise NotFoundError."""
     with database.reading() as session:
-        row = experiments.get_trial(session, trial_id, project)
-        epochs = read_epochs(session, {trial_id: (after_epoch, row.epochs_completed)})[trial_id]
-    kept = epochs if thinning is None else thinning.apply(epochs, row.best_epoch, row.epochs_completed)
-    return presentation.trial_history(row, kept)
+        found = find_trial_history(rows_of(session), trial_id, after_epoch)
+    if found is None or found.project != project or found.epochs is None:
+        raise NotFoundError("trial", trial_id)
+    position, epochs = found.position, found.epochs
+    kept = epochs if thinning is None else thinning.apply(epochs, position.best_epoch, position.epochs_completed)
+    return presentation.trial_history(position, kept)
+
+
+def get_short_history(quick: QuickReads, project: str, trial_id: str, after_epoch: int) -> TrialHistoryView | None:
+    """Read the same without a thread; None where it is too long, or is not to be had at once."""
+    try:
+        found = find_trial_history(quick.rows, trial_id, after_epoch, MAX_EPOCHS_AT_ONCE)
+    except NotAtOnceError:
+        return None
+    if found is None or found.project != project or found.epochs is None:
+        return None
+    return presentation.trial_history(found.position, found.epochs)
 
 
 async def next_piece(project: str, pieces: Iterator[Piece]) -> Piece | None:

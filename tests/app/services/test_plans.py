@@ -1,0 +1,45 @@
+"""Plans that are kept."""
+
+import pytest
+
+from app.services.plans import Plans
+from fittingroom.specs.datasets import BUILT_IN_DATASETS
+from fittingroom.specs.experiment import ExperimentSpec
+from fittingroom.specs.faults import InvalidSpec
+from tests.factories import document, spec
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_the_same"),
+    [
+        ({}, True),
+        ({"name": "another", "tags": ["x"]}, True),
+        ({"seeds": [1]}, False),
+        ({"device": "gpu"}, False),
+        ({"fit": {"epochs": 3}}, False),
+    ],
+)
+def test_plan_is_kept_for_what_differs_in_name_alone(changes: dict[str, object], is_the_same: bool) -> None:
+    plans = Plans(2**32)
+    first = plans.plan(spec(), BUILT_IN_DATASETS)
+    assert (plans.plan(spec(**changes), BUILT_IN_DATASETS) is first) == is_the_same
+
+
+def test_plan_of_a_dataset_is_that_of_its_content() -> None:
+    plans = Plans(2**32)
+    titanic = BUILT_IN_DATASETS["titanic"]
+    mine = ExperimentSpec.model_validate(document(dataset="mine"))
+
+    def counts(features: int) -> dict[int, int]:
+        schema = titanic.model_copy(update={"name": "mine", "features": features, "sha256": "0" * 64})
+        return plans.plan(mine, {**BUILT_IN_DATASETS, "mine": schema}).parameter_counts
+
+    assert counts(5) == counts(5)
+    assert counts(5) != counts(6)
+
+
+def test_invalid_spec_is_refused_each_time() -> None:
+    plans = Plans(1)
+    for _ in range(2):
+        with pytest.raises(InvalidSpec):
+            plans.plan(spec(), BUILT_IN_DATASETS)
