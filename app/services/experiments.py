@@ -24,7 +24,6 @@ from fittingroom.views import resources
 from fittingroom.views.comparison import ComparisonView
 from fittingroom.views.submissions import PlanView
 from models.errors import NotFoundError
-from models.planning.plan import ExperimentPlan
 from models.sql import client_requests, experiments, usage, worker_registry
 from models.sql.database import Database, Session
 from models.sql.datasets import names_in
@@ -87,30 +86,25 @@ class Service:
             InvalidSpec: it cannot train.
         """
         known, _ = self.datasets.named_in(spec.dataset)
-        return presentation.plan(spec, self.plans.plan(spec, known))
+        return presentation.plan(spec, self.plans.plan(spec, spec.public_dump(), known))
 
-    def submission(
-        self, spec: ExperimentSpec, idempotency_key: str | None = None, plan: ExperimentPlan | None = None
-    ) -> Submission:
+    def submission(self, spec: ExperimentSpec, idempotency_key: str | None = None) -> Submission:
         """Return an experiment as it would be stored.
-
-        Args:
-            spec: what was sent.
-            idempotency_key: what was sent with it.
-            plan: its plan, if that is known.
 
         Raises:
             InvalidSpec: it cannot train.
         """
         known, dataset_ids = self.datasets.named_in(spec.dataset)
+        document = spec.public_dump()
         return Submission(
             self.project,
             spec,
-            plan or self.plans.plan(spec, known),
+            self.plans.plan(spec, document, known),
             idempotency_key,
             dataset_ids,
             self.max_unended_trials,
             self.kept_bytes.find_fault(self.project),
+            document,
         )
 
     async def submit(
@@ -127,8 +121,8 @@ class Service:
             StorageQuotaError: the project keeps as much as it may; nothing was stored.
             KeyReusedError: the key was used for another spec; nothing was stored.
         """
-        if (plan := self._known_plan(spec)) is not None:
-            submission = self.submission(spec, idempotency_key, plan)
+        if self._is_planned(spec):
+            submission = self.submission(spec, idempotency_key)
         else:
             submission = await to_thread.run_sync(self.submission, spec, idempotency_key)
         accepted = await self.submissions.submit(submission)
@@ -137,12 +131,14 @@ class Service:
             served = await to_thread.run_sync(self.list_served_queues)
         return presentation.submitted(submission, accepted, served), accepted.is_repeated
 
-    def _known_plan(self, spec: ExperimentSpec) -> ExperimentPlan | None:
-        """Return a spec's plan if its submission can be made of what is in memory: a thread takes longer to begin."""
+    def _is_planned(self, spec: ExperimentSpec) -> bool:
+        """Return True if its submission is made of what is in memory, in less time than a thread takes to begin."""
         is_built_in = all(name in BUILT_IN_DATASETS for name in names_in(spec.dataset))
-        if not is_built_in or not self.kept_bytes.is_known(self.project):
-            return None
-        return self.plans.find(spec, BUILT_IN_DATASETS)
+        return (
+            is_built_in
+            and self.kept_bytes.is_known(self.project)
+            and self.plans.find(spec, spec.public_dump(), BUILT_IN_DATASETS) is not None
+        )
 
     def list_experiments(
         self, filters: Filters, limit: int, sort: Sort, after: Position | None

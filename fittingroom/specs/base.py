@@ -69,7 +69,7 @@ class Spec(BaseModel):
     @classmethod
     def _name_the_nearest_key(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401 - JSON
         """Rewrite pydantic's 'extra inputs are not permitted' so that it says what was probably meant."""
-        if isinstance(value, dict) and len(value) > len(cls.model_fields) + _MAX_UNKNOWN:
+        if isinstance(value, dict) and len(value) > len(cls.__pydantic_fields__) + _MAX_UNKNOWN:
             value = _without_most_unknown(value, _known_keys(cls))
         try:
             return handler(value)

@@ -5,6 +5,7 @@ Values are sampled in `models.planning.sampling`.
 
 from collections.abc import Callable
 from functools import partial
+from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import Field, GetCoreSchemaHandler
@@ -67,11 +68,15 @@ _SPACES: dict[str, type[Space]] = {
 }
 
 
+_PLAIN = {float, int, str, bool, NoneType}
+"""Types of most values, of each of which is asked what it is, when it is read and when it is written."""
+
+
 def search_space_kind(document: object) -> str | None:
     """Return the key that makes a JSON document a search space, or None if it is a plain value."""
     if isinstance(document, dict):
         return next((kind for kind in _SPACES if kind in document), None)
-    if not isinstance(document, Space):  # asked of every value of every document
+    if type(document) in _PLAIN or not isinstance(document, Space):
         return None
     return next(kind for kind, space in _SPACES.items() if isinstance(document, space))
 
@@ -101,6 +106,8 @@ class _Searchable:
         )
 
     def _kind(self, document: Any) -> str | None:  # noqa: ANN401 - JSON
+        if type(document) in _PLAIN:
+            return "value"
         kind = search_space_kind(document)
         if kind is not None:
             return f"a {kind}" if kind in self._kinds else None

@@ -3,8 +3,7 @@
 import datetime as dt
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import delete, insert, select
@@ -51,11 +50,12 @@ class Submission:
     """Quota: maximum unfinished trials of the project, including this experiment's."""
     storage_fault: StorageQuotaError | None = None
     """Storage quota error of the project, if it is full; repeated submits are answered all the same."""
+    document: dict[str, Any] = field(default_factory=dict)
+    """The spec as it is stored and shown; by default it is made of the spec."""
 
-    @cached_property
-    def document(self) -> dict[str, Any]:
-        """The spec as it is stored and shown."""
-        return self.spec.public_dump()
+    def __post_init__(self) -> None:
+        if not self.document:
+            self.document.update(self.spec.public_dump())
 
 
 @dataclass(frozen=True)
