@@ -40,9 +40,9 @@ class Connection:
         body = await self._reader.readexactly(length) if length else b""
         return int(head[9:12]), body
 
-    async def read_until(self, mark: bytes) -> None:
-        """Read on until something was sent."""
-        await self._reader.readuntil(mark)
+    async def read_until(self, mark: bytes) -> bytes:
+        """Read on until something was sent; gives all that came before it, and it."""
+        return await self._reader.readuntil(mark)
 
     def send(self, message: bytes) -> None:
         """Send a request, and read no answer."""

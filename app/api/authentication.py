@@ -86,6 +86,7 @@ class Authenticator:
         # Looked up at each call, so that a test can set the clock.
         timer = lambda: time.monotonic()  # noqa: E731, PLW0108
         self._cache: TTLCache[str | None, ApiKey | None] = TTLCache(_MAX_CACHED, KEY_CACHE_SECONDS, timer)  # by digest
+        self._looking: dict[str | None, asyncio.Task[ApiKey | None]] = {}
         self._watched: dict[str, _Watch] = {}  # by the key's id
         self._watching: asyncio.Task[None] | None = None
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
@@ -171,7 +172,16 @@ class Authenticator:
     async def _find(self, digest: str | None) -> ApiKey | None:
         with contextlib.suppress(KeyError):
             return self._cache[digest]
-        found = self._cache[digest] = await to_thread.run_sync(self._look_up, digest)
+        looking = self._looking.get(digest)
+        if looking is None:  # once for all who come with this key meanwhile
+            looking = self._looking[digest] = asyncio.create_task(self._keep(digest))
+        return await asyncio.shield(looking)
+
+    async def _keep(self, digest: str | None) -> ApiKey | None:
+        try:
+            found = self._cache[digest] = await to_thread.run_sync(self._look_up, digest)
+        finally:
+            del self._looking[digest]
         return found
 
     def _look_up(self, digest: str | None) -> ApiKey | None:
