@@ -91,7 +91,7 @@ class Server:
 
     @property
     def process_id(self) -> int:
-        """Its id."""
+        """Process id."""
         return self._process.pid
 
     @property

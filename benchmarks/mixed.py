@@ -1,7 +1,7 @@
 """A thousand pollers of what trains, and submits beside them: how long each waits, and how soon after a write.
 
-A third polls its experiment's history once a second for what is new (`after`), a third waits for it (`after`, `wait`), a
-third follows the event stream. Meanwhile 64 trials in eight experiments complete fifty epochs a second together.
+A third polls its experiment's history once a second for what is new (`after`), a third waits for it (`after`, `wait`),
+a third follows the event stream. Meanwhile 64 trials in eight experiments complete fifty epochs a second together.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from models.sql import experiments as repository
 from models.sql.database import Database
 
 POLLERS = 333
-"""Of each of the three kinds."""
+"""Number of pollers of each of the three kinds."""
 EXPERIMENTS, TRIALS = 8, 8
 EPOCHS_PER_SECOND, SUBMITS_PER_SECOND = 50.0, 20.0
 SECONDS = 20.0
@@ -38,7 +38,7 @@ class _Seen:
     """Figures of the counted time."""
 
     until: float
-    """When it ends; all requests begun before it are answered."""
+    """End of the counted time, on `perf_counter`."""
     begins: float
     requests: dict[str, list[float]] = field(default_factory=dict)
     """Seconds of each request by kind."""
@@ -104,7 +104,7 @@ def _cpu_seconds(process_id: int) -> float:
 
 
 def _write(location: str, begun: list[Experiment], pipe: Pipe) -> None:
-    """Write epochs until told to stop, and send when each version was committed."""
+    """Write epochs until something comes through the pipe, and send when each version was committed."""
     database = Database(location)
     written: dict[tuple[str, int], float] = {}
     interval = TRIALS / EPOCHS_PER_SECOND

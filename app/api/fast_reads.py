@@ -2,48 +2,83 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.authentication import Admission
-from app.api.conditional_requests import answered, wants_csv
+from app.api.conditional_requests import MAX_WAIT_SECONDS, answered, wants_csv
+from app.api.dependencies import waited
 from app.api.problems import own_problem
-from app.services.reads.cached_reads import CachedResponse, Reading
+from app.services.reads.cached_reads import CachedResponse, Kind, Reading
 from models.errors import FittingRoomError
 from models.sql import api_keys
 
-_Read = Callable[[str, str], Awaitable[CachedResponse]]
+_Read = Callable[[str, str, int], Awaitable[CachedResponse]]
+"""Reads for a project, of a resource, what came after a version or an epoch."""
 _PATH = re.compile(r"/v1/(?:experiments/(exp_[0-9a-f]{32})|trials/(trl_[0-9a-f]{32}))(/trials|/history|)")
+# The queries that our clients and the dashboard send; any other is the routes'.
+_WAIT = rb"wait=([0-9]{1,2}(?:\.[0-9]{1,3})?)"
+_SINCE = re.compile(rb"after=([0-9]{1,6})(?:&" + _WAIT + rb")?")
+_UNLESS = re.compile(rb"version=([0-9]{1,6})&" + _WAIT)
+
+
+@dataclass(frozen=True)
+class _Poll:
+    """A read that somebody polls."""
+
+    kind: Kind
+    resource_id: str
+    read: _Read
+    number: int = 0
+    """The version, or the epoch, that the client has."""
+    wait_seconds: float = 0.0
 
 
 class FastReads:
-    """ASGI middleware that answers polls without parameters as their routes would; all else is the routes'."""
+    """ASGI middleware that answers polls as their routes would; all else is left to the routes."""
 
     def __init__(self, app: ASGIApp, reading: Reading) -> None:
         """Args: app: what has the routes; reading: has the answers."""
         self._app, self._admission = app, Admission(api_keys.Scope.READ)
-        self._of_experiment: dict[str, _Read] = {
-            "": reading.experiment,
-            "/trials": reading.trials,
-            "/history": lambda project, experiment_id: reading.experiment_history(project, experiment_id, 0),
-        }
-        self._of_trial: dict[str, _Read] = {
-            "": reading.trial,
-            "/history": lambda project, trial_id: reading.trial_history(project, trial_id, 0),
+        self._reads: dict[tuple[Kind, str], _Read] = {
+            ("experiment", ""): lambda project, experiment_id, _: reading.experiment(project, experiment_id),
+            ("experiment", "/trials"): lambda project, experiment_id, _: reading.trials(project, experiment_id),
+            ("experiment", "/history"): reading.experiment_history,
+            ("trial", ""): lambda project, trial_id, _: reading.trial(project, trial_id),
+            ("trial", "/history"): reading.trial_history,
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let the application answer."""
-        is_plain = scope["type"] == "http" and scope["method"] == "GET" and not scope["query_string"]
-        path = _PATH.fullmatch(scope["path"]) if is_plain else None
-        read = None if path is None else (self._of_experiment if path[1] else self._of_trial).get(path[3])
-        if path is None or read is None or wants_csv(request := Request(scope)):
+        poll = self._find(scope) if scope["type"] == "http" and scope["method"] == "GET" else None
+        if poll is None or wants_csv(request := Request(scope)):
             await self._app(scope, receive, send)
             return
         try:
             await self._admission.authenticate(request)
-            response = answered(request, await read(request.state.caller.project, path[1] or path[2]))
+            caller = request.state.caller
+            if poll.wait_seconds:
+                await waited(request, caller, poll.kind, poll.resource_id, poll.number, poll.wait_seconds)
+            response = answered(request, await poll.read(caller.project, poll.resource_id, poll.number))
         except FittingRoomError as error:
             response = own_problem(request, error)
         await response(scope, receive, send)
+
+    def _find(self, scope: Scope) -> _Poll | None:
+        path, query = _PATH.fullmatch(scope["path"]), scope["query_string"]
+        if path is None:
+            return None
+        experiment_id, trial_id, part = path.groups()
+        kind: Kind = "experiment" if experiment_id else "trial"
+        read = self._reads.get((kind, part))
+        if read is None or not query:
+            return None if read is None else _Poll(kind, experiment_id or trial_id, read)
+        given = (_SINCE if part == "/history" else _UNLESS).fullmatch(query)
+        if given is None or part == "/trials" or (given[2] and kind == "trial" and part == "/history"):
+            return None
+        seconds = float(given[2] or 0.0)
+        if seconds > MAX_WAIT_SECONDS:
+            return None
+        return _Poll(kind, experiment_id or trial_id, read, int(given[1]), seconds)

@@ -14,7 +14,7 @@ from models.planning.cohorts import FormedCohort
 from models.planning.plan import ExperimentPlan
 from models.planning.sampling import resolved_objective
 from models.sql.experiments import Progress
-from models.sql.histories import EpochRow, TrialPosition
+from models.sql.histories import EpochRow, FoundChanges, TrialPosition
 from models.sql.submissions import Accepted, Submission
 from models.sql.tables import CohortTable, ExperimentTable, TrialTable, WebhookTable, WorkerTable
 
@@ -162,6 +162,16 @@ def experiment_history(row: ExperimentTable, progress: Progress) -> resources.Ex
     """Return an experiment's history without its trials."""
     return resources.ExperimentHistoryView(
         experiment_id=row.id, state=experiment_state(progress.counts), version=row.version, trials=[]
+    )
+
+
+def changes(experiment_id: str, found: FoundChanges) -> resources.ExperimentHistoryView:
+    """Return what has changed in an experiment."""
+    return resources.ExperimentHistoryView(
+        experiment_id=experiment_id,
+        state=experiment_state(found.counts),
+        version=found.version,
+        trials=[trial_history(position, epochs) for position, epochs in found.trials],
     )
 
 

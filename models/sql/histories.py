@@ -8,14 +8,15 @@ would let SQLite's write-ahead log grow.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 from sqlalchemy import Text, and_, bindparam, cast, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from fittingroom.views.history import WireNumber
-from models.sql.quick_reads import ReadRows
+from fittingroom.views.states import TrialState
+from models.sql.quick_reads import QuickReads, ReadRows
 from models.sql.tables import EpochTable, ExperimentTable, TrialTable
 
 EpochRow = tuple[int, Mapping[str, WireNumber]]
@@ -51,6 +52,25 @@ _EPOCHS_OF_TRIAL = (
     .where(EpochTable.trial_id == bindparam("wanted"), EpochTable.epoch > bindparam("after"))
     .where(EpochTable.epoch <= bindparam("until"))
     .order_by(EpochTable.epoch)
+)
+_OF_EXPERIMENT = select(ExperimentTable.project, ExperimentTable.version).where(
+    ExperimentTable.id == bindparam("wanted")
+)
+_STATES = (
+    select(TrialTable.state, func.count())
+    .where(TrialTable.experiment_id == bindparam("wanted"))
+    .group_by(TrialTable.state)
+)
+_CHANGED_TRIALS = (
+    select(*_POSITION)
+    .where(TrialTable.experiment_id == bindparam("wanted"), TrialTable.version > bindparam("after"))
+    .order_by(TrialTable.number)
+    .limit(bindparam("most"))
+)
+_NEW_EPOCHS = (
+    select(EpochTable.trial_id, EpochTable.epoch, cast(_METRICS, Text))
+    .where(EpochTable.experiment_id == bindparam("wanted"), EpochTable.version > bindparam("after"))
+    .limit(bindparam("most"))
 )
 
 
@@ -102,6 +122,39 @@ def find_trial_history(
     # One document for all takes a fifth of the time of one for each.
     all_metrics = from_json(f"[{','.join(row[1] for row in rows)}]")
     return FoundHistory(project, position, [(row[0], metrics) for row, metrics in zip(rows, all_metrics, strict=True)])
+
+
+class FoundChanges(NamedTuple):
+    """Changes of an experiment since a version."""
+
+    project: str
+    version: int
+    counts: Mapping[TrialState, int]
+    """Trials in each state that occurs."""
+    trials: list[tuple[TrialPosition, list[EpochRow]]]
+    """Trials that have changed, and their new epochs."""
+
+
+def find_changes(quick: QuickReads, experiment_id: str, after_version: int, most: int) -> FoundChanges | None:
+    """Return what has changed in an experiment since a version; NotAtOnceError.
+
+    Returns:
+        None if there is no such experiment, or more than `most` trials have changed, or have as many new epochs.
+    """
+    with quick.snapshot():
+        found = quick.rows(_OF_EXPERIMENT, wanted=experiment_id)
+        wanted: dict[str, Any] = {"wanted": experiment_id, "after": after_version, "most": most + 1}
+        changed = quick.rows(_CHANGED_TRIALS, **wanted)
+        epochs = quick.rows(_NEW_EPOCHS, **wanted)
+        if not found or max(len(changed), len(epochs)) > most:
+            return None
+        counts = {TrialState(state): count for state, count in quick.rows(_STATES, wanted=experiment_id)}
+    positions = [TrialPosition(*row) for row in changed]
+    rows: dict[str, list[EpochRow]] = {position.id: [] for position in positions}
+    for trial_id, epoch, text in sorted(epochs, key=itemgetter(0, 1)):
+        rows[trial_id].append((epoch, from_json(text)))
+    project, version = found[0]
+    return FoundChanges(project, version, counts, [(position, rows[position.id]) for position in positions])
 
 
 def last_epochs_at(session: Session, trial_ids: Collection[str], version: int) -> dict[str, int]:

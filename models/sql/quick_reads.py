@@ -1,7 +1,8 @@
 """Reads that take SQLite some microseconds, made where their rows are needed: handing them to a thread takes longer."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from sqlalchemy import Engine, PoolProxiedConnection, Select
@@ -49,16 +50,29 @@ class QuickReads:
             NotAtOnceError: the database is locked, or cannot be read.
         """
         sql, names, defaults = self._compiled.get(statement) or self._compile(statement)
+        given = defaults | values
+        return self._execute(sql, [given[name] for name in names])
+
+    def _execute(self, sql: str, values: Sequence[str | int] = ()) -> Sequence[Sequence[Any]]:
         try:
             if self._connection is None:
                 self._connection = self._connect()
-            given = defaults | values
             cursor = self._connection.cursor()
-            cursor.execute(sql, [given[name] for name in names])
+            cursor.execute(sql, values)
             return cursor.fetchall()
         except sqlite3.Error as error:
             self.close()
             raise NotAtOnceError from error
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let the reads of a block see one state of the database; NotAtOnceError."""
+        self._execute("BEGIN")
+        try:
+            yield
+        finally:
+            if self._connection is not None:  # a read that failed has closed it
+                self._execute("ROLLBACK")
 
     def close(self) -> None:
         """Give the connection back; the next read opens another."""

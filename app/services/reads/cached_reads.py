@@ -17,6 +17,7 @@ from app.services.reads.histories import (
     ExperimentHistory,
     csv_pieces,
     find_history,
+    get_short_changes,
     get_short_history,
     get_trial_history,
     json_pieces,
@@ -215,7 +216,17 @@ class Reading:
                     return CachedResponse(version, etag, b"", media_type, has_ended, history)
             return CachedResponse(version, etag, bytes(body), media_type, has_ended)
 
-        return await self._cache.get(("history", experiment_id, after, points, as_csv), resource.version, make)
+        def at_once() -> CachedResponse | None:
+            quick = self._versions.quick
+            if quick is None or points or as_csv:
+                return None
+            view = get_short_changes(quick, project, experiment_id, after)
+            if view is None:
+                return None
+            return CachedResponse(view.version, etag_of(view.version), _json(view), has_ended=view.state in ENDED)
+
+        key = ("history", experiment_id, after, points, as_csv)
+        return await self._cache.get(key, resource.version, make, at_once)
 
     async def trial_history(
         self, project: str, trial_id: str, after: int, *, points: int | None = None, as_csv: bool = False

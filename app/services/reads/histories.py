@@ -16,6 +16,7 @@ from models.sql import experiments
 from models.sql.database import Database
 from models.sql.histories import (
     TrialPosition,
+    find_changes,
     find_trial_history,
     get_position,
     last_epochs_at,
@@ -177,6 +178,17 @@ def get_short_history(quick: QuickReads, project: str, trial_id: str, after_epoc
     if found is None or found.project != project or found.epochs is None:
         return None
     return presentation.trial_history(found.position, found.epochs)
+
+
+def get_short_changes(
+    quick: QuickReads, project: str, experiment_id: str, after_version: int
+) -> ExperimentHistoryView | None:
+    """Read what has changed in an experiment, likewise."""
+    try:
+        found = find_changes(quick, experiment_id, after_version, MAX_EPOCHS_AT_ONCE)
+    except NotAtOnceError:
+        return None
+    return None if found is None or found.project != project else presentation.changes(experiment_id, found)
 
 
 async def next_piece(project: str, pieces: Iterator[Piece]) -> Piece | None:

@@ -65,11 +65,20 @@ def plain(shared_settings: Settings, keys: object) -> Iterator[httpx.Client]:
         yield client
 
 
+POLLS = [
+    *READS,
+    "experiments/{e}/history?after=0", "experiments/{e}/history?after=3", "experiments/{e}/history?after=999999",
+    "experiments/{e}/history?after=2&wait=9", "experiments/{e}/history?after=5&wait=0.1",
+    "experiments/{e}?version=2&wait=9.5", "experiments/{e}?version=5&wait=0.1", "trials/{t}?version=2&wait=9",
+    "trials/{t}/history?after=1", "trials/{t}/history?after=3", "trials/{t}/history?after=999999",
+]  # fmt: skip
+
+
 def seen(answer: httpx.Response) -> tuple[int, dict[str, str], bytes]:
     return answer.status_code, {name: value for name, value in answer.headers.items() if name != "date"}, answer.content
 
 
-@pytest.mark.parametrize("read", READS)
+@pytest.mark.parametrize("read", POLLS)
 @pytest.mark.parametrize("key", ["own", "other project", "none", "malformed", "basic"])
 def test_answer_is_that_of_the_route(
     fast: httpx.Client, plain: httpx.Client, ids: dict[str, str], keys: dict[str, dict[str, str]], read: str, key: str
@@ -136,7 +145,17 @@ def test_new_epoch_is_there_with_the_next_read(shared_database: Database, fast: 
 @pytest.mark.parametrize(
     ("method", "read", "headers"),
     [
-        ("GET", "trials/{t}/history?after=1", {}),
+        ("GET", "trials/{t}/history?after=-1", {}),
+        ("GET", "trials/{t}/history?after=1&wait=1", {}),
+        ("GET", "trials/{t}/history?after=1&after=2", {}),
+        ("GET", "trials/{t}?after=1", {}),
+        ("GET", "experiments/{e}/history?after=1000000", {}),
+        ("GET", "experiments/{e}/history?after=1&wait=61", {}),
+        ("GET", "experiments/{e}/history?after=1&points=5", {}),
+        ("GET", "experiments/{e}/history?after=%31", {}),
+        ("GET", "experiments/{e}/history?version=1&wait=1", {}),
+        ("GET", "experiments/{e}/trials?version=1&wait=1", {}),
+        ("GET", "experiments/{e}?version=1&wait=nan", {}),
         ("GET", "trials/{t}/history?nothing=1", {}),
         ("GET", "trials/{t}/history", {"Accept": "text/csv"}),
         ("GET", "trials/{t}/trials", {}),

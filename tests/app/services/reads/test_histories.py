@@ -68,6 +68,7 @@ def test_history_is_the_same_sent_whole_or_in_pieces(
     with monkeypatch.context() as context:
         context.setattr("app.services.reads.cached_reads.LONG_BYTES", 0)
         context.setattr(histories, "ROWS_AT_ONCE", 30)
+        context.setattr(histories, "MAX_EPOCHS_AT_ONCE", -1)
         context.setattr(CachedResponse, "size", 2**40)  # too large to be kept for the next request
         pieces = http.get(path, headers=headers)
     whole = http.get(path, headers=headers)
