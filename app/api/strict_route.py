@@ -22,7 +22,7 @@ from models.sql.api_keys import ApiKey
 
 _READ_AT_ONCE = CapacityLimiter(2)
 """Documents that are read at once: each holds Python's lock for some milliseconds at a time."""
-_SMALL_BYTES = 4_096
+SMALL_BYTES = 4_096
 """Size up to which a body is read on the event loop: a thread would take longer to start."""
 
 
@@ -64,7 +64,7 @@ class StrictRoute(APIRoute):
                 return await handler(request)
             refuse_other_media(request)
             async with gathered(request, MAX_BODY_BYTES) as body:
-                if len(body) <= _SMALL_BYTES:
+                if len(body) <= SMALL_BYTES:
                     document = self._read(body)
                 else:
                     document = await to_thread.run_sync(self._read, body, limiter=_READ_AT_ONCE)

@@ -96,21 +96,31 @@ class Service:
         """
         known, dataset_ids = self.datasets.named_in(spec.dataset)
         document = spec.public_dump()
+        plan, fault = self.plans.plan(spec, document, known), self.kept_bytes.find_fault(self.project)
         return Submission(
-            self.project,
-            spec,
-            self.plans.plan(spec, document, known),
-            idempotency_key,
-            dataset_ids,
-            self.max_unended_trials,
-            self.kept_bytes.find_fault(self.project),
-            document,
+            self.project, spec, plan, idempotency_key, dataset_ids, self.max_unended_trials, fault, document
         )
 
+    def _submission_at_once(self, spec: ExperimentSpec, idempotency_key: str | None) -> Submission | None:
+        """Return the same where it is made of what is in memory, in less time than a thread takes to begin."""
+        stored_bytes = self.kept_bytes.known_bytes(self.project)
+        if stored_bytes is None or not all(name in BUILT_IN_DATASETS for name in names_in(spec.dataset)):
+            return None
+        document, fault = spec.public_dump(), self.kept_bytes.fault_of(stored_bytes)
+        plan = self.plans.find(spec, document, BUILT_IN_DATASETS)
+        if plan is None:
+            return None
+        return Submission(self.project, spec, plan, idempotency_key, (), self.max_unended_trials, fault, document)
+
     async def submit(
-        self, spec: ExperimentSpec, idempotency_key: str | None = None
+        self, spec: ExperimentSpec, idempotency_key: str | None = None, *, is_small: bool = False
     ) -> tuple[resources.ExperimentView, bool]:
         """Store an experiment and notify workers, or find what an earlier submit with the same key has stored.
+
+        Args:
+            spec: what was sent.
+            idempotency_key: what was sent with it.
+            is_small: True if the document may be handled on the event loop.
 
         Returns:
             The experiment as it was stored, and whether it had been stored before.
@@ -121,24 +131,14 @@ class Service:
             StorageQuotaError: the project keeps as much as it may; nothing was stored.
             KeyReusedError: the key was used for another spec; nothing was stored.
         """
-        if self._is_planned(spec):
-            submission = self.submission(spec, idempotency_key)
-        else:
+        submission = self._submission_at_once(spec, idempotency_key) if is_small else None
+        if submission is None:
             submission = await to_thread.run_sync(self.submission, spec, idempotency_key)
         accepted = await self.submissions.submit(submission)
         served = self.known_served_queues()
         if served is None:
             served = await to_thread.run_sync(self.list_served_queues)
         return presentation.submitted(submission, accepted, served), accepted.is_repeated
-
-    def _is_planned(self, spec: ExperimentSpec) -> bool:
-        """Return True if its submission is made of what is in memory, in less time than a thread takes to begin."""
-        is_built_in = all(name in BUILT_IN_DATASETS for name in names_in(spec.dataset))
-        return (
-            is_built_in
-            and self.kept_bytes.is_known(self.project)
-            and self.plans.find(spec, spec.public_dump(), BUILT_IN_DATASETS) is not None
-        )
 
     def list_experiments(
         self, filters: Filters, limit: int, sort: Sort, after: Position | None

@@ -23,15 +23,19 @@ class KeptBytes:
 
     def find_fault(self, project: str) -> StorageQuotaError | None:
         """Return the error if a project's storage quota is used up, otherwise None."""
-        found, _ = self._found.get(project, (0, 0.0))
-        if not self.is_known(project):
+        found = self.known_bytes(project)
+        if found is None:
             with self._database.reading() as session:
                 found = count_stored_bytes(session, project)
             self._found[project] = found, time.monotonic()
-        return StorageQuotaError(found, 0, self.max_bytes) if found >= self.max_bytes else None
+        return self.fault_of(found)
 
-    def is_known(self, project: str) -> bool:
-        """Return True if a project's bytes were counted a short time ago."""
+    def known_bytes(self, project: str) -> int | None:
+        """Return a project's stored bytes if they were counted a short time ago."""
         found, found_at = self._found.get(project, (0, float("-inf")))
         ttl = USAGE_CACHE_SECONDS if found < self.max_bytes else FULL_USAGE_CACHE_SECONDS
-        return time.monotonic() - found_at <= ttl
+        return found if time.monotonic() - found_at <= ttl else None
+
+    def fault_of(self, stored_bytes: int) -> StorageQuotaError | None:
+        """Return the error of a project that keeps so much, if it is too much."""
+        return StorageQuotaError(stored_bytes, 0, self.max_bytes) if stored_bytes >= self.max_bytes else None

@@ -1,5 +1,6 @@
 """Plans of the specs that were sent lately: a nightly job sends many that differ in their names alone."""
 
+import hashlib
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -12,12 +13,13 @@ from fittingroom.specs.experiment import ExperimentSpec
 from models.planning.plan import ExperimentPlan, plan_experiment
 from models.sql.datasets import names_in
 
-_MAX_TRIALS = 2_000
-"""Number of trials whose plans are kept, of some kilobytes each."""
 _UNPLANNED = {"name", "tags"}
-"""Parts of a spec that decide nothing of its plan."""
-
-_Key = tuple[bytes, ...]
+"""Parts of a document that decide nothing of its plan."""
+_MAX_BYTES = 32 * 1024**2
+"""Estimated size of the plans that are kept."""
+_MAX_BYTES_EACH = 2 * 1024**2
+_BYTES_PER_CHARACTER = 50
+"""Estimated size of a trial in memory, for each character of the document: measured with a hundred dense layers."""
 
 
 class Plans:
@@ -27,7 +29,7 @@ class Plans:
         """Args: memory_bytes: memory limit of a worker."""
         self._memory_bytes = memory_bytes
         self._lock = threading.Lock()
-        self._kept: LRUCache[_Key, ExperimentPlan] = LRUCache(_MAX_TRIALS, lambda plan: len(plan.trials))
+        self._kept: LRUCache[bytes, tuple[ExperimentPlan, int]] = LRUCache(_MAX_BYTES, lambda kept: kept[1])
 
     def plan(
         self, spec: ExperimentSpec, document: Mapping[str, Any], datasets: Mapping[str, DatasetSchema]
@@ -39,23 +41,35 @@ class Plans:
             document: its `public_dump`.
             datasets: those there are, by name.
         """
-        found = self.find(spec, document, datasets)
+        text = _text(spec, document, datasets)
+        found = self._find(text)
         if found is None:
             found = plan_experiment(spec, self._memory_bytes, datasets)
-            if len(found.trials) <= _MAX_TRIALS:
+            size = len(text) * len(found.trials) * _BYTES_PER_CHARACTER
+            if size <= _MAX_BYTES_EACH:
                 with self._lock:
-                    self._kept[_key(spec, document, datasets)] = found
+                    self._kept[_digest(text)] = found, size
         return found
 
     def find(
         self, spec: ExperimentSpec, document: Mapping[str, Any], datasets: Mapping[str, DatasetSchema]
     ) -> ExperimentPlan | None:
         """Return the plan of an experiment if it is known."""
+        return self._find(_text(spec, document, datasets))
+
+    def _find(self, text: bytes) -> ExperimentPlan | None:
+        digest = _digest(text)
         with self._lock:
-            return self._kept.get(_key(spec, document, datasets))
+            kept = self._kept.get(digest)
+        return None if kept is None else kept[0]
 
 
-def _key(spec: ExperimentSpec, document: Mapping[str, Any], datasets: Mapping[str, DatasetSchema]) -> _Key:
+def _text(spec: ExperimentSpec, document: Mapping[str, Any], datasets: Mapping[str, DatasetSchema]) -> bytes:
+    """Return all that decides a plan."""
     own = [datasets[name] for name in names_in(spec.dataset) if name in datasets and name not in BUILT_IN_DATASETS]
     planned = {key: value for key, value in document.items() if key not in _UNPLANNED}
-    return to_json(planned), *(schema.model_dump_json().encode() for schema in own)
+    return b"\n".join([to_json(planned), *(schema.model_dump_json().encode() for schema in own)])
+
+
+def _digest(text: bytes) -> bytes:
+    return hashlib.sha256(text).digest()

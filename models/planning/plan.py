@@ -1,8 +1,7 @@
 """Plan of an experiment: validated trials and cohorts from a spec. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any
 
 from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
@@ -24,10 +23,14 @@ class ExperimentPlan:
     memory_bytes: dict[int, int]
     """Estimate of what training each trial takes, by the trial's number."""
 
-    @cached_property
-    def documents(self) -> dict[int, dict[str, Any]]:
-        """Specs of the trials as JSON, by the trial's number."""
-        return {trial.number: trial.spec.model_dump(mode="json") for trial in self.trials}
+    _documents: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def documents(self) -> Mapping[int, dict[str, Any]]:
+        """Specs of the trials as JSON, by the trial's number; made when they are first asked for."""
+        if not self._documents:
+            self._documents.update({trial.number: trial.spec.model_dump(mode="json") for trial in self.trials})
+        return self._documents
 
 
 def plan_experiment(

@@ -19,7 +19,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 from models.errors import DatabaseUnavailableError, NotMigratedError, TooNewError
 from models.sql.connections import create_engine_at
 from models.sql.driver_errors import translated
-from models.sql.quick_reads import QuickReads
+from models.sql.quick_reads import QuickReads, is_plain_file
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -76,7 +76,11 @@ def _postgresql_clock(element: clock, compiler: SQLCompiler, **kw: Any) -> str: 
 
 
 class Database:
-    """One engine and the two ways to use it: reading, and writing in one transaction."""
+    """One engine and the ways to use it: reading, writing in one transaction, and quick reads.
+
+    Attributes:
+        quick: reads that need no thread; None for PostgreSQL, which is asked over a network, and SQLite's URIs.
+    """
 
     def __init__(self, location: str | Path) -> None:
         """Set up without connecting.
@@ -88,14 +92,12 @@ class Database:
         # Several queries of one answer must see the same state; SQLite's transactions always do.
         options = {} if self.engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
         self._reading = sessionmaker(self.engine.execution_options(**options), expire_on_commit=False)
+        is_file = self.engine.dialect.name == "sqlite" and is_plain_file(self.engine.url.database)
+        self.quick = QuickReads(self.engine) if is_file else None
         # A write takes SQLite's lock at its start: one that reads first and writes later can be refused half-way.
         self._writing = sessionmaker(
             self.engine.execution_options(sqlite_begin="BEGIN IMMEDIATE"), expire_on_commit=False
         )
-
-    def quick_reads(self) -> QuickReads | None:
-        """Return reads that take no thread; None for PostgreSQL, which is asked over a network."""
-        return QuickReads(self.engine) if self.engine.dialect.name == "sqlite" else None
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -190,6 +192,8 @@ class Database:
 
     def close(self) -> None:
         """Give the connections back."""
+        if self.quick is not None:
+            self.quick.close()
         self.engine.dispose()
 
 

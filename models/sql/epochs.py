@@ -69,12 +69,13 @@ def mark_epochs(
     fresh = [record for record in records if record.epoch > completed[record.trial_id]]
     if not fresh:
         return False
+    by_trial = _grouped_without_gaps(fresh, completed)
     _insert(session, claim, version, fresh)
-    _update_trials(session, version, _by_trial(fresh, completed), best)
+    _update_trials(session, version, by_trial, best)
     return True
 
 
-def _by_trial(records: Sequence[EpochRecord], completed: Mapping[str, int]) -> dict[str, list[EpochRecord]]:
+def _grouped_without_gaps(records: Sequence[EpochRecord], completed: Mapping[str, int]) -> dict[str, list[EpochRecord]]:
     """Return the records of each trial; EpochGapError if they do not follow what it has completed."""
     found: dict[str, list[EpochRecord]] = {}
     for record in records:
@@ -116,22 +117,22 @@ def _update_trials(
     values: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
     for trial_id, mine in records.items():
         found = best.get(trial_id)
-        row = {"of": trial_id, "last": mine[-1].epoch, "seconds": sum(record.seconds for record in mine)}
+        row = {"of_id": trial_id, "last_epoch": mine[-1].epoch, "new_seconds": sum(record.seconds for record in mine)}
         if found is not None:
-            row |= {"epoch": found.epoch, "value": found.value, "found": dict(found.metrics)}
+            row |= {"new_epoch": found.epoch, "new_value": found.value, "new_metrics": dict(found.metrics)}
         values[found is not None].append(row)
     progress: dict[str, Any] = {
-        "epochs_completed": bindparam("last"),
+        "epochs_completed": bindparam("last_epoch"),
         "version": version,
-        "training_seconds": TrialTable.training_seconds + bindparam("seconds", type_=Float()),
+        "training_seconds": TrialTable.training_seconds + bindparam("new_seconds", type_=Float()),
     }
     bests: dict[str, Any] = {
-        "best_epoch": bindparam("epoch"),
-        "best_value": bindparam("value"),
-        "best_metrics": bindparam("found"),
+        "best_epoch": bindparam("new_epoch"),
+        "best_value": bindparam("new_value"),
+        "best_metrics": bindparam("new_metrics"),
     }
     for has_best, rows in values.items():
         if rows:
             changed = progress | bests if has_best else progress
-            statement = update(TrialTable).where(TrialTable.id == bindparam("of")).values(changed)
+            statement = update(TrialTable).where(TrialTable.id == bindparam("of_id")).values(changed)
             session.connection().execute(statement, rows)

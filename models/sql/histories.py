@@ -94,31 +94,30 @@ class FoundHistory(NamedTuple):
 
     project: str
     position: TrialPosition
-    epochs: list[EpochRow] | None
-    """None where there are more than were to be read."""
+    epochs: list[EpochRow]
 
 
 def find_trial_history(
     read: ReadRows, trial_id: str, after_epoch: int = 0, max_epochs: int | None = None
 ) -> FoundHistory | None:
-    """Return a trial's progress, and its epochs later than one; None if there is no such trial.
+    """Return a trial's progress, and its epochs later than one.
 
     Args:
         read: `QuickReads.rows`, or `rows_of` a session.
         trial_id: which.
         after_epoch: the last epoch that is not wanted.
-        max_epochs: number of epochs from which none is read.
+        max_epochs: the most epochs that are read.
+
+    Returns:
+        None if there is no such trial, or there are more epochs than that.
     """
     found = read(_OF_TRIAL, wanted=trial_id)
     if not found:
         return None
     project, position = found[0][0], TrialPosition(*found[0][1:])
-    expected = max(0, position.epochs_completed - after_epoch)
-    if max_epochs is not None and expected > max_epochs:
-        return FoundHistory(project, position, None)
-    rows = read(_EPOCHS_OF_TRIAL, wanted=trial_id, after=after_epoch, until=position.epochs_completed)
-    if len(rows) < expected:  # it was deleted in between
+    if max_epochs is not None and position.epochs_completed - after_epoch > max_epochs:
         return None
+    rows = read(_EPOCHS_OF_TRIAL, wanted=trial_id, after=after_epoch, until=position.epochs_completed)
     # One document for all takes a fifth of the time of one for each.
     all_metrics = from_json(f"[{','.join(row[1] for row in rows)}]")
     return FoundHistory(project, position, [(row[0], metrics) for row, metrics in zip(rows, all_metrics, strict=True)])

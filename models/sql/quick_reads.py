@@ -1,14 +1,19 @@
 """Reads that take SQLite some microseconds, made where their rows are needed: handing them to a thread takes longer."""
 
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import quote
 
-from sqlalchemy import Engine, PoolProxiedConnection, Select
+from sqlalchemy import Engine, Select
 from sqlalchemy.orm import Session
 
 Statement = Select[*tuple[Any, ...]]
+_RETRY_SECONDS = 1.0
+"""Time without another attempt after the file could not be opened, or not be read."""
 
 
 class ReadRows(Protocol):
@@ -27,17 +32,23 @@ class NotAtOnceError(Exception):
     """The rows cannot be read without waiting, or not at all: a session, in a thread, waits and explains."""
 
 
+def is_plain_file(name: str | None) -> bool:
+    """Return True if SQLite's name of a database names a file, and no URI or memory."""
+    return bool(name) and name != ":memory:" and not str(name).startswith("file:")
+
+
 class QuickReads:
     """Statements on a connection of its own, for one thread; each sees the newest commit.
 
-    A reader of SQLite's write-ahead log waits for no writer.
+    A reader of SQLite's write-ahead log waits for no writer, and this one waits for nobody.
     """
 
     def __init__(self, engine: Engine) -> None:
         """Args: engine: of a SQLite file."""
-        self._engine = engine
-        self._connection: PoolProxiedConnection | None = None
+        self._dialect, self._file = engine.dialect, Path(str(engine.url.database)).absolute()
+        self._connection: sqlite3.Connection | None = None
         self._compiled: dict[Statement, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
+        self._closed_until = 0.0
 
     def rows(self, statement: Statement, /, **values: str | int) -> Sequence[Sequence[Any]]:
         """Return the rows of a statement, whose columns are texts and whole numbers.
@@ -53,17 +64,6 @@ class QuickReads:
         given = defaults | values
         return self._execute(sql, [given[name] for name in names])
 
-    def _execute(self, sql: str, values: Sequence[str | int] = ()) -> Sequence[Sequence[Any]]:
-        try:
-            if self._connection is None:
-                self._connection = self._connect()
-            cursor = self._connection.cursor()
-            cursor.execute(sql, values)
-            return cursor.fetchall()
-        except sqlite3.Error as error:
-            self.close()
-            raise NotAtOnceError from error
-
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Let the reads of a block see one state of the database; NotAtOnceError."""
@@ -75,20 +75,34 @@ class QuickReads:
                 self._execute("ROLLBACK")
 
     def close(self) -> None:
-        """Give the connection back; the next read opens another."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Read nothing any more."""
+        self._disconnect(float("inf"))
+
+    def _execute(self, sql: str, values: Sequence[str | int] = ()) -> Sequence[Sequence[Any]]:
+        try:
+            if self._connection is None:
+                self._connection = self._connect()
+            return self._connection.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            self._disconnect(time.monotonic() + _RETRY_SECONDS)
+            raise NotAtOnceError from error
 
     def _compile(self, statement: Statement) -> tuple[str, tuple[str, ...], dict[str, Any]]:
-        compiled = statement.compile(dialect=self._engine.dialect)
+        compiled = statement.compile(dialect=self._dialect)
         found = compiled.string, tuple(compiled.positiontup or ()), dict(compiled.params)
         self._compiled[statement] = found
         return found
 
-    def _connect(self) -> PoolProxiedConnection:
-        connection = self._engine.raw_connection()
-        connection.detach()  # the pool opens another for those who wait
-        for pragma in ("busy_timeout=0", "query_only=ON"):
-            connection.cursor().execute(f"PRAGMA {pragma}")
+    def _connect(self) -> sqlite3.Connection:
+        if time.monotonic() < self._closed_until:
+            raise NotAtOnceError
+        # None of the pool's: it would wait for one, and with it for locks.
+        address = f"file:{quote(str(self._file))}?mode=rw"  # makes no file
+        connection = sqlite3.connect(address, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA query_only=ON")
         return connection
+
+    def _disconnect(self, until: float) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection, self._closed_until = None, until

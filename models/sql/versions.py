@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from models.sql.quick_reads import QuickReads
+from models.sql.quick_reads import ReadRows
 from models.sql.tables import ExperimentTable, TrialTable
 
 _AT_ONCE = 1_000
@@ -45,8 +45,13 @@ def find_versions(session: Session, ids: Collection[str]) -> dict[str, ResourceV
     return found
 
 
-def find_version_at_once(quick: QuickReads, resource_id: str) -> ResourceVersion | None:
-    """Return the version of an experiment or a trial, without a thread; NotAtOnceError."""
+def find_version(read: ReadRows, resource_id: str) -> ResourceVersion | None:
+    """Return the version of an experiment or a trial; None if there is no such resource.
+
+    Args:
+        read: `QuickReads.rows`, or `rows_of` a session.
+        resource_id: which.
+    """
     query = _OF_ONE.get(resource_id[:3])
-    rows = [] if query is None else quick.rows(query, wanted=resource_id)
+    rows = [] if query is None else read(query, wanted=resource_id)
     return ResourceVersion(*rows[0][1:]) if rows else None

@@ -23,7 +23,7 @@ from app.api.conditional_requests import (
 )
 from app.api.dependencies import AdminService, ExperimentId, ReadingKey, ReadService, SubmitService, reading_of, waited
 from app.api.problems import problem_responses
-from app.api.strict_route import StrictRoute
+from app.api.strict_route import SMALL_BYTES, StrictRoute
 from app.examples import example_documents
 from app.services.reads.cached_reads import JSON, experiment_etag
 from fittingroom.specs.experiment import ExperimentSpec, Name, Tag
@@ -70,12 +70,15 @@ IdempotencyKey = Annotated[
     response_model=resources.ExperimentView,
     responses=problem_responses(408, 413, 415, 422, 503, 507),
 )
-async def submit(spec: SpecBody, service: SubmitService, idempotency_key: IdempotencyKey = None) -> Response:
+async def submit(
+    spec: SpecBody, service: SubmitService, request: Request, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Submit an experiment. It is validated, expanded into trials, stored and queued.
 
     After the answer 202 it is never lost: it trains as soon as a worker is free.
     """
-    view, is_repeated = await service.submit(spec, idempotency_key)
+    is_small = len(await request.body()) <= SMALL_BYTES
+    view, is_repeated = await service.submit(spec, idempotency_key, is_small=is_small)
     headers = {
         "Location": f"/v1/experiments/{view.id}",
         "ETag": experiment_etag(view.version, service.list_served_queues()),

@@ -217,7 +217,7 @@ class Reading:
             return CachedResponse(version, etag, bytes(body), media_type, has_ended)
 
         def at_once() -> CachedResponse | None:
-            quick = self._versions.quick
+            quick = self._service.database.quick
             if quick is None or points or as_csv:
                 return None
             view = get_short_changes(quick, project, experiment_id, after)
@@ -244,7 +244,7 @@ class Reading:
             return encoded(get_trial_history(self._service.database, project, trial_id, after, thinning))
 
         def at_once() -> CachedResponse | None:
-            quick = self._versions.quick
+            quick = self._service.database.quick
             view = None if quick is None or points else get_short_history(quick, project, trial_id, after)
             return None if view is None else encoded(view)
 

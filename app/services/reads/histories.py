@@ -31,7 +31,7 @@ ROWS_AT_ONCE = 10_000
 """Epochs of a page; a trial's are never parted, and it has at most `MAX_EPOCHS`."""
 TRIALS_AT_ONCE = 100
 MAX_EPOCHS_AT_ONCE = 100
-"""Number of epochs up to which a trial's are read on the event loop, in a fifth of a millisecond."""
+"""Number of epochs up to which a trial's are read on the event loop, in a fifth of a millisecond to half of one."""
 _turns = FairTurns(2)
 """Number of long answers read at a time, which bounds memory and leaves time for short ones."""
 
@@ -162,7 +162,7 @@ def get_trial_history(
     """Read a trial's epochs later than one of them; or raise NotFoundError."""
     with database.reading() as session:
         found = find_trial_history(rows_of(session), trial_id, after_epoch)
-    if found is None or found.project != project or found.epochs is None:
+    if found is None or found.project != project:
         raise NotFoundError("trial", trial_id)
     position, epochs = found.position, found.epochs
     kept = epochs if thinning is None else thinning.apply(epochs, position.best_epoch, position.epochs_completed)
@@ -175,9 +175,11 @@ def get_short_history(quick: QuickReads, project: str, trial_id: str, after_epoc
         found = find_trial_history(quick.rows, trial_id, after_epoch, MAX_EPOCHS_AT_ONCE)
     except NotAtOnceError:
         return None
-    if found is None or found.project != project or found.epochs is None:
+    if found is None or found.project != project:
         return None
-    return presentation.trial_history(found.position, found.epochs)
+    # Its epochs are read after its progress: it may have been deleted in between.
+    is_whole = after_epoch + len(found.epochs) >= found.position.epochs_completed
+    return presentation.trial_history(found.position, found.epochs) if is_whole else None
 
 
 def get_short_changes(

@@ -10,7 +10,7 @@ import structlog
 from app.services.batcher import Batcher
 from models.sql.database import Database
 from models.sql.quick_reads import NotAtOnceError
-from models.sql.versions import ResourceVersion, find_version_at_once, find_versions
+from models.sql.versions import ResourceVersion, find_version, find_versions
 
 TICK_SECONDS = 0.05
 """Polling interval of long polls, in seconds."""
@@ -28,16 +28,11 @@ class _Waiter:
 
 
 class Versions:
-    """Versions of experiments and trials, by id; for one event loop.
-
-    Attributes:
-        quick: reads for which no thread is needed, on SQLite.
-    """
+    """Versions of experiments and trials, by id; for one event loop."""
 
     def __init__(self, database: Database) -> None:
         """Args: database: where they are."""
         self._database = database
-        self.quick = database.quick_reads()
         self._batcher = Batcher(self._find, "versions", _MAX_IDS)
         self._waiters: dict[str, set[_Waiter]] = {}
         self._ticking: asyncio.Task[None] | None = None
@@ -49,9 +44,9 @@ class Versions:
         Raises:
             DatabaseUnavailableError: the database does not answer.
         """
-        if self.quick is not None:
+        if self._database.quick is not None:
             with suppress(NotAtOnceError):
-                return find_version_at_once(self.quick, resource_id)
+                return find_version(self._database.quick.rows, resource_id)
         return await self._batcher.ask(resource_id)
 
     async def wait(self, resource_id: str, version: int, seconds: float) -> ResourceVersion | None:
@@ -91,8 +86,6 @@ class Versions:
     def close(self) -> None:
         """Ask nothing any more."""
         self._batcher.close(wait=False)
-        if self.quick is not None:
-            self.quick.close()
 
     async def _tick(self) -> None:
         while self._waiters:

@@ -6,7 +6,7 @@ from app.services.plans import Plans
 from fittingroom.specs.datasets import BUILT_IN_DATASETS
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import InvalidSpec
-from tests.factories import document, spec
+from tests.factories import DENSE_2, document, spec
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,21 @@ def test_plan_of_a_dataset_is_that_of_its_content() -> None:
 
     assert counts(5) == counts(5)
     assert counts(5) != counts(6)
+
+
+def test_memory_of_plans_is_bounded() -> None:
+    plans, kept = Plans(2**40), []
+    wide = {"layers": [{"type": "dense", "units": 4}] * 99 + [DENSE_2]}
+    for changes in ({"model": wide}, {"seeds": list(range(100))}, {}):
+        one = spec(**changes)
+        made = [plans.plan(one, one.public_dump(), BUILT_IN_DATASETS) for _ in range(2)]
+        kept.append(made[0] is made[1])
+    assert kept == [True, False, True]
+    for seed in range(300):  # each of which is estimated at a sixth of a megabyte
+        one = spec(model=wide, seeds=[seed])
+        plans.plan(one, one.public_dump(), BUILT_IN_DATASETS)
+    assert plans.find(spec(), spec().public_dump(), BUILT_IN_DATASETS) is None
+    assert plans.find(one, one.public_dump(), BUILT_IN_DATASETS) is not None
 
 
 def test_invalid_spec_is_refused_each_time() -> None:

@@ -12,7 +12,7 @@ from models.sql.epochs import BestEpoch, EpochRecord, mark_epochs
 from models.sql.histories import find_trial_history, last_epochs_at, list_positions, read_epochs
 from models.sql.quick_reads import rows_of
 from models.sql.turns import find_next_cohorts
-from models.sql.versions import find_versions
+from models.sql.versions import find_version, find_versions
 from tests.claims import LEASE, SWEEP
 from tests.factories import store
 
@@ -61,6 +61,8 @@ def use(database: Database) -> None:
             mark_epochs(session, claim, records, {trial_ids[0]: BestEpoch(epoch, 0.5, {"loss": 0.5})}, LEASE)
     with database.reading() as session:
         find_versions(session, [experiment_id, *trial_ids])
+        for resource_id in (experiment_id, trial_ids[0]):
+            find_version(rows_of(session), resource_id)
         find_trial_history(rows_of(session), trial_ids[0])
         row = experiments.get_experiment(session, experiment_id)
         experiments.get_progress(session, [experiment_id])

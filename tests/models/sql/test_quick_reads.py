@@ -1,25 +1,27 @@
 """Reads without a thread: the rows that a session reads, or none at all."""
 
 import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
 
+from models.sql import quick_reads as module
 from models.sql.database import Database
-from models.sql.experiments import get_experiment
 from models.sql.histories import FoundHistory, find_trial_history
 from models.sql.quick_reads import NotAtOnceError, QuickReads, rows_of
 from models.sql.tables import ExperimentTable
-from models.sql.versions import find_version_at_once, find_versions
+from models.sql.versions import find_version, find_versions
 from tests.claims import claim_one, record
+from tests.serving import Clock
 
-EXPERIMENTS = select(ExperimentTable.id)
+NAMES = select(ExperimentTable.name)
 
 
 @pytest.fixture
 def quick(database: Database) -> QuickReads:
-    found = database.quick_reads()
+    found = database.quick
     assert found is not None
     return found
 
@@ -41,7 +43,7 @@ def test_rows_are_those_of_the_newest_commit(database: Database, quick: QuickRea
         for resource_id in (claim.experiment_id, trial, f"trl_{0:032x}", "exp", ""):
             with database.reading() as session:
                 expected = find_versions(session, [resource_id]).get(resource_id)
-            assert find_version_at_once(quick, resource_id) == expected
+            assert find_version(quick.rows, resource_id) == expected
 
 
 def test_number_of_epochs_is_limited(database: Database, quick: QuickReads) -> None:
@@ -50,31 +52,65 @@ def test_number_of_epochs_is_limited(database: Database, quick: QuickReads) -> N
         record(database, claim, trial, epoch)
     for after, max_epochs, count in ((0, 3, 3), (0, 2, None), (1, 2, 2), (3, 0, 0)):
         found = find_trial_history(quick.rows, trial, after, max_epochs)
-        assert found is not None
-        assert found.position.epochs_completed == 3
-        assert (None if found.epochs is None else len(found.epochs)) == count
+        assert (None if found is None else len(found.epochs)) == count
 
 
 def test_writer_keeps_no_reader_waiting(database: Database, quick: QuickReads) -> None:
-    claim, _ = claim_one(database)
+    claim_one(database)
     with database.writing() as session:
         session.execute(text("UPDATE experiments SET name = 'other'"))
-        found = find_version_at_once(quick, claim.experiment_id)
-        assert found is not None
-        assert found.version == get_experiment(session, claim.experiment_id).version
+        assert [row[0] for row in quick.rows(NAMES)] == ["a test"]
+    assert [row[0] for row in quick.rows(NAMES)] == ["other"]
 
 
-def test_unreadable_rows_are_left_to_a_session(tmp_path: Path) -> None:
+def test_snapshot_sees_one_state(database: Database, quick: QuickReads) -> None:
+    claim_one(database)
+    with quick.snapshot():
+        before = quick.rows(NAMES)
+        with database.writing() as session:
+            session.execute(text("UPDATE experiments SET name = 'other'"))
+        assert quick.rows(NAMES) == before
+    assert [row[0] for row in quick.rows(NAMES)] == ["other"]
+
+
+def test_full_pool_keeps_no_reader_waiting(database: Database, quick: QuickReads) -> None:
+    claim_one(database)
+    with contextlib.ExitStack() as stack:
+        for _ in range(30):  # all that the pool has
+            stack.enter_context(database.engine.connect())
+        assert len(quick.rows(NAMES)) == 1
+
+
+def test_locked_file_is_left_to_a_session(
+    database: Database, quick: QuickReads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_RETRY_SECONDS", 0.0)
+    database.engine.dispose()
+    file = str(database.engine.url.database)
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(NotAtOnceError):
+            quick.rows(NAMES)
+    assert list(quick.rows(NAMES)) == []
+
+
+def test_unreadable_rows_are_left_to_a_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "database.db"
-    file.write_bytes(b"no database" * 1_000)
     with contextlib.closing(Database(file)) as database:
-        quick = database.quick_reads()
+        quick = database.quick
         assert quick is not None
         with pytest.raises(NotAtOnceError):
-            quick.rows(EXPERIMENTS)
-        file.unlink()
+            quick.rows(NAMES)
+        assert not file.exists()
         database.migrate()
-        assert list(quick.rows(EXPERIMENTS)) == []
+        with pytest.raises(NotAtOnceError):  # not tried again so soon
+            quick.rows(NAMES)
+        monkeypatch.setattr(module, "time", later := Clock())
+        later.advance(2.0)
+        assert list(quick.rows(NAMES)) == []
+    with pytest.raises(NotAtOnceError):
+        quick.rows(NAMES)
 
 
 def test_nothing_is_written(database: Database, quick: QuickReads) -> None:

@@ -137,6 +137,32 @@ def test_the_best_epoch_is_kept_and_never_goes_back(database: Database) -> None:
     assert trial.training_seconds == pytest.approx(0.2)
 
 
+def test_epochs_of_several_trials_are_written_together(database: Database) -> None:
+    claim, trial_ids = claim_one(database, seeds=[0, 1, 2])
+    losses = {trial_id: [0.1 + number, -0.0, 1e-7, 1e308] for number, trial_id in enumerate(trial_ids)}
+    best = {trial_ids[1]: BestEpoch(2, -0.0, {"loss": -0.0, "größe": 2.5})}
+    with database.writing() as session:
+        records = [
+            EpochRecord(trial_id, epoch, epoch / 8, {"loss": losses[trial_id][epoch - 1], "größe": 2.5, "a": "NaN"})
+            for epoch in range(1, 5)
+            for trial_id in trial_ids
+        ]
+        mark_epochs(session, claim, records, best, LEASE)
+    new_version = version(database, claim)
+    for trial_id in trial_ids:
+        with database.reading() as session:
+            trial, epochs = experiments.get_trial(session, trial_id), list_epochs(session, trial_id=trial_id)
+        assert [(epoch.epoch, epoch.seconds) for epoch in epochs] == [(1, 0.125), (2, 0.25), (3, 0.375), (4, 0.5)]
+        for epoch, loss in zip(epochs, losses[trial_id], strict=True):
+            assert repr(epoch.metrics) == repr({"loss": loss, "größe": 2.5, "a": "NaN"})
+            written = epoch.experiment_id, epoch.version, epoch.attempt
+            assert written == (claim.experiment_id, new_version, claim.attempt)
+        assert (trial.epochs_completed, trial.version, trial.training_seconds) == (4, new_version, 1.25)
+        found = (trial.best_epoch, trial.best_value, trial.best_metrics)
+        expected = best.get(trial_id)
+        assert found == ((None,) * 3 if expected is None else (expected.epoch, expected.value, expected.metrics))
+
+
 def test_numbers_that_json_lacks_are_stored(database: Database) -> None:
     claim, [trial_id, _] = claim_one(database)
     with database.writing() as session:

@@ -23,7 +23,7 @@ PROJECT = "default"
 
 def test_short_reads_are_encoded_as_the_long_ones(database: Database) -> None:
     claim, trials = claim_one(database, seeds=list(range(5)))
-    quick, drawn = database.quick_reads(), random.Random(1)  # noqa: S311 - no secret
+    quick, drawn = database.quick, random.Random(1)  # noqa: S311 - no secret
     done = dict.fromkeys(trials, 0)
     assert quick is not None
     for _ in range(6):
@@ -55,7 +55,7 @@ def test_long_reads_are_left_to_a_thread(database: Database, monkeypatch: pytest
     claim, [trial, _] = claim_one(database)
     with database.writing() as session:
         mark_epochs(session, claim, [EpochRecord(trial, epoch, 0.1, {"loss": 0.5}) for epoch in (1, 2, 3)], {}, LEASE)
-    quick = database.quick_reads()
+    quick = database.quick
     assert quick is not None
     assert (get_short_history(quick, PROJECT, trial, 0) is None) == (most < 3)
     assert (get_short_changes(quick, PROJECT, claim.experiment_id, 0) is None) == (most < 3)
@@ -64,7 +64,7 @@ def test_long_reads_are_left_to_a_thread(database: Database, monkeypatch: pytest
 
 def test_other_projects_find_nothing(database: Database) -> None:
     claim, [trial, _] = claim_one(database)
-    quick = database.quick_reads()
+    quick = database.quick
     assert quick is not None
     assert get_short_history(quick, "other", trial, 0) is None
     assert get_short_changes(quick, "other", claim.experiment_id, 0) is None
