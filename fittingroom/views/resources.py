@@ -16,7 +16,8 @@ T = TypeVar("T")
 class View(BaseModel):
     """Base class of the API's answers."""
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+    # Built when first used: most processes use few of them.
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, protected_namespaces=(), defer_build=True)
 
 
 class ListView(View, Generic[T]):
