@@ -72,7 +72,7 @@ def mixed_rows(database: Database, location: str, server: Server) -> Iterator[Ro
     """
     begun = [Experiment(database, server, TRIALS, 1_000) for _ in range(EXPERIMENTS)]
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
-    writer = multiprocessing.get_context("spawn").Process(target=_write, args=(location, begun, theirs))
+    writer = multiprocessing.get_context("spawn").Process(target=_write, args=(location, begun, theirs), daemon=True)
     writer.start()
     ours.recv()  # it has begun
     cpu = _cpu_seconds(server.process_id)

@@ -20,6 +20,7 @@ from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
+from app.services.batcher import read_exception
 from app.services.experiments import DEFAULT_PROJECT
 from models.errors import FittingRoomError
 from models.sql.api_keys import ApiKey, Scope, digest_of, find_key, is_key_needed, list_valid_ids
@@ -175,6 +176,7 @@ class Authenticator:
         looking = self._looking.get(digest)
         if looking is None:  # once for all who come with this key meanwhile
             looking = self._looking[digest] = asyncio.create_task(self._keep(digest))
+            looking.add_done_callback(read_exception)
         return await asyncio.shield(looking)
 
     async def _keep(self, digest: str | None) -> ApiKey | None:

@@ -20,8 +20,8 @@ _Read = Callable[[str, str, int], Awaitable[CachedResponse]]
 _PATH = re.compile(r"/v1/(?:experiments/(exp_[0-9a-f]{32})|trials/(trl_[0-9a-f]{32}))(/trials|/history|)")
 # The queries that our clients and the dashboard send; any other is the routes'.
 _WAIT = rb"wait=([0-9]{1,2}(?:\.[0-9]{1,3})?)"
-_SINCE = re.compile(rb"after=([0-9]{1,6})(?:&" + _WAIT + rb")?")
-_UNLESS = re.compile(rb"version=([0-9]{1,6})&" + _WAIT)
+_OF_HISTORY = re.compile(rb"after=([0-9]{1,6})(?:&" + _WAIT + rb")?")
+_OF_RESOURCE = re.compile(rb"version=([0-9]{1,6})&" + _WAIT)
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class _Poll:
     kind: Kind
     resource_id: str
     read: _Read
-    number: int = 0
-    """The version, or the epoch, that the client has."""
+    known: int = 0
+    """Version that the client has; of a trial's history, the epoch."""
     wait_seconds: float = 0.0
 
 
@@ -60,8 +60,8 @@ class FastReads:
             await self._admission.authenticate(request)
             caller = request.state.caller
             if poll.wait_seconds:
-                await waited(request, caller, poll.kind, poll.resource_id, poll.number, poll.wait_seconds)
-            response = answered(request, await poll.read(caller.project, poll.resource_id, poll.number))
+                await waited(request, caller, poll.kind, poll.resource_id, poll.known, poll.wait_seconds)
+            response = answered(request, await poll.read(caller.project, poll.resource_id, poll.known))
         except FittingRoomError as error:
             response = own_problem(request, error)
         await response(scope, receive, send)
@@ -75,7 +75,7 @@ class FastReads:
         read = self._reads.get((kind, part))
         if read is None or not query:
             return None if read is None else _Poll(kind, experiment_id or trial_id, read)
-        given = (_SINCE if part == "/history" else _UNLESS).fullmatch(query)
+        given = (_OF_HISTORY if part == "/history" else _OF_RESOURCE).fullmatch(query)
         if given is None or part == "/trials" or (given[2] and kind == "trial" and part == "/history"):
             return None
         seconds = float(given[2] or 0.0)

@@ -3,11 +3,17 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 T = TypeVar("T")
+
+
+def read_exception(task: "asyncio.Future[Any]") -> None:
+    """Read how a task ended, as those who asked for it may all have gone: asyncio would log a traceback."""
+    if not task.cancelled():
+        task.exception()
 
 
 class Batcher(Generic[Item, Answer]):
@@ -70,6 +76,6 @@ class Batcher(Generic[Item, Answer]):
         for future, answer in pairs:
             if isinstance(answer, Exception):
                 future.set_exception(answer)
-                future.exception()  # read, as whoever asked may have gone
+                read_exception(future)
             else:
                 future.set_result(answer)

@@ -28,7 +28,7 @@ from models.sql import client_requests, experiments, usage, worker_registry
 from models.sql.database import Database, Session
 from models.sql.datasets import names_in
 from models.sql.experiment_list import Filters, Position, Sort, list_experiments, position_of
-from models.sql.submissions import Submission
+from models.sql.submissions import Accepted, Submission
 from models.sql.tables import ExperimentTable
 from models.sql.webhooks import find_webhook
 from models.storage import Storage
@@ -114,7 +114,7 @@ class Service:
 
     async def submit(
         self, spec: ExperimentSpec, idempotency_key: str | None = None, *, is_small: bool = False
-    ) -> tuple[resources.ExperimentView, bool]:
+    ) -> tuple[resources.ExperimentView, Accepted, frozenset[str]]:
         """Store an experiment and notify workers, or find what an earlier submit with the same key has stored.
 
         Args:
@@ -123,7 +123,7 @@ class Service:
             is_small: True if the document may be handled on the event loop.
 
         Returns:
-            The experiment as it was stored, and whether it had been stored before.
+            The experiment as it was stored, what became of it, and the queues that are served.
 
         Raises:
             InvalidSpec: it cannot train; nothing was stored.
@@ -138,7 +138,7 @@ class Service:
         served = self.known_served_queues()
         if served is None:
             served = await to_thread.run_sync(self.list_served_queues)
-        return presentation.submitted(submission, accepted, served), accepted.is_repeated
+        return presentation.submitted(submission, accepted, served), accepted, served
 
     def list_experiments(
         self, filters: Filters, limit: int, sort: Sort, after: Position | None

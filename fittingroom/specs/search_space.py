@@ -69,7 +69,7 @@ _SPACES: dict[str, type[Space]] = {
 
 
 _PLAIN = {float, int, str, bool, NoneType}
-"""Types of most values, of each of which is asked what it is, when it is read and when it is written."""
+"""Types that are never a search space: those of most values, which are asked for often."""
 
 
 def search_space_kind(document: object) -> str | None:

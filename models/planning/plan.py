@@ -23,7 +23,7 @@ class ExperimentPlan:
     memory_bytes: dict[int, int]
     """Estimate of what training each trial takes, by the trial's number."""
 
-    _documents: dict[int, dict[str, Any]] = field(default_factory=dict)
+    _documents: dict[int, dict[str, Any]] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def documents(self) -> Mapping[int, dict[str, Any]]:

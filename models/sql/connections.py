@@ -16,6 +16,7 @@ _WAIT_SECONDS = 30
 _SILENT_SECONDS = 60
 """Timeout, in seconds, after which PostgreSQL drops a silent writer and its locks. Its default keeps those of a machine
 that is gone for two hours, during which nobody could take over its cohorts."""
+_DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_IOERR}
 _TOO_SILENT = "25P03"
 """SQLSTATE of that timeout."""
 
@@ -44,6 +45,12 @@ def create_engine_at(location: str | Path) -> Engine:
     return _sqlite_engine(url) if url.get_backend_name() == "sqlite" else _postgresql_engine(url)
 
 
+def is_file_of_sqlite(url: URL) -> bool:
+    """Return True if a database is a file of SQLite that is called by its name; not in memory, nor by SQLite's URI."""
+    name = url.database or ":memory:"
+    return url.get_backend_name() == "sqlite" and "uri" not in url.query and not name.startswith((":memory:", "file:"))
+
+
 def _sqlite_engine(url: URL) -> Engine:
     engine = create_engine(url, **_JSON, pool_size=10, max_overflow=20, connect_args={"timeout": _WAIT_SECONDS})
 
@@ -55,6 +62,12 @@ def _sqlite_engine(url: URL) -> Engine:
         for pragma in ("synchronous=FULL", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+
+    @event.listens_for(engine, "handle_error")
+    def _on_error(context: ExceptionContext) -> None:
+        """Begin anew with the file when it was found to be damaged: a connection keeps what it has read of it."""
+        code = getattr(context.original_exception, "sqlite_errorcode", 0) & 0xFF
+        context.is_disconnect = context.is_disconnect or code in _DAMAGED
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:

@@ -17,9 +17,9 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from models.errors import DatabaseUnavailableError, NotMigratedError, TooNewError
-from models.sql.connections import create_engine_at
+from models.sql.connections import create_engine_at, is_file_of_sqlite
 from models.sql.driver_errors import translated
-from models.sql.quick_reads import QuickReads, is_plain_file
+from models.sql.quick_reads import QuickReads
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -92,8 +92,7 @@ class Database:
         # Several queries of one answer must see the same state; SQLite's transactions always do.
         options = {} if self.engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
         self._reading = sessionmaker(self.engine.execution_options(**options), expire_on_commit=False)
-        is_file = self.engine.dialect.name == "sqlite" and is_plain_file(self.engine.url.database)
-        self.quick = QuickReads(self.engine) if is_file else None
+        self.quick = QuickReads(self.engine) if is_file_of_sqlite(self.engine.url) else None
         # A write takes SQLite's lock at its start: one that reads first and writes later can be refused half-way.
         self._writing = sessionmaker(
             self.engine.execution_options(sqlite_begin="BEGIN IMMEDIATE"), expire_on_commit=False

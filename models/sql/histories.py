@@ -8,7 +8,7 @@ would let SQLite's write-ahead log grow.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic_core import from_json
 from sqlalchemy import Text, and_, bindparam, cast, false, func, or_, select
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from fittingroom.views.history import WireNumber
 from fittingroom.views.states import TrialState
-from models.sql.quick_reads import QuickReads, ReadRows
+from models.sql.quick_reads import ReadRows
 from models.sql.tables import EpochTable, ExperimentTable, TrialTable
 
 EpochRow = tuple[int, Mapping[str, WireNumber]]
@@ -56,6 +56,7 @@ _EPOCHS_OF_TRIAL = (
 _OF_EXPERIMENT = select(ExperimentTable.project, ExperimentTable.version).where(
     ExperimentTable.id == bindparam("wanted")
 )
+_TRIALS = select(func.max(TrialTable.number)).where(TrialTable.experiment_id == bindparam("wanted"))
 _STATES = (
     select(TrialTable.state, func.count())
     .where(TrialTable.experiment_id == bindparam("wanted"))
@@ -65,7 +66,6 @@ _CHANGED_TRIALS = (
     select(*_POSITION)
     .where(TrialTable.experiment_id == bindparam("wanted"), TrialTable.version > bindparam("after"))
     .order_by(TrialTable.number)
-    .limit(bindparam("most"))
 )
 _NEW_EPOCHS = (
     select(EpochTable.trial_id, EpochTable.epoch, cast(_METRICS, Text))
@@ -134,24 +134,34 @@ class FoundChanges(NamedTuple):
     """Trials that have changed, and their new epochs."""
 
 
-def find_changes(quick: QuickReads, experiment_id: str, after_version: int, most: int) -> FoundChanges | None:
-    """Return what has changed in an experiment since a version; NotAtOnceError.
+def find_changes(
+    read: ReadRows, experiment_id: str, after_version: int, *, max_trials: int, max_epochs: int
+) -> FoundChanges | None:
+    """Return what has changed in an experiment since a version; its reads must see one state.
+
+    Args:
+        read: `QuickReads.rows`, or `rows_of` a session.
+        experiment_id: which.
+        after_version: the version.
+        max_trials: the most trials that are looked at: of each, its specification is passed over.
+        max_epochs: the most epochs that are read.
 
     Returns:
-        None if there is no such experiment, or more than `most` trials have changed, or have as many new epochs.
+        None if there is no such experiment, or it has more trials, or more new epochs, than that.
     """
-    with quick.snapshot():
-        found = quick.rows(_OF_EXPERIMENT, wanted=experiment_id)
-        wanted: dict[str, Any] = {"wanted": experiment_id, "after": after_version, "most": most + 1}
-        changed = quick.rows(_CHANGED_TRIALS, **wanted)
-        epochs = quick.rows(_NEW_EPOCHS, **wanted)
-        if not found or max(len(changed), len(epochs)) > most:
-            return None
-        counts = {TrialState(state): count for state, count in quick.rows(_STATES, wanted=experiment_id)}
+    found = read(_OF_EXPERIMENT, wanted=experiment_id)
+    if not found or (read(_TRIALS, wanted=experiment_id)[0][0] or 0) > max_trials:
+        return None
+    epochs = read(_NEW_EPOCHS, wanted=experiment_id, after=after_version, most=max_epochs + 1)
+    if len(epochs) > max_epochs:
+        return None
+    changed = read(_CHANGED_TRIALS, wanted=experiment_id, after=after_version)
+    counts = {TrialState(state): count for state, count in read(_STATES, wanted=experiment_id)}
     positions = [TrialPosition(*row) for row in changed]
     rows: dict[str, list[EpochRow]] = {position.id: [] for position in positions}
     for trial_id, epoch, text in sorted(epochs, key=itemgetter(0, 1)):
-        rows[trial_id].append((epoch, from_json(text)))
+        if trial_id in rows:
+            rows[trial_id].append((epoch, from_json(text)))
     project, version = found[0]
     return FoundChanges(project, version, counts, [(position, rows[position.id]) for position in positions])
 

@@ -1,10 +1,10 @@
 """Reads that take SQLite some microseconds, made where their rows are needed: handing them to a thread takes longer."""
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -32,20 +32,18 @@ class NotAtOnceError(Exception):
     """The rows cannot be read without waiting, or not at all: a session, in a thread, waits and explains."""
 
 
-def is_plain_file(name: str | None) -> bool:
-    """Return True if SQLite's name of a database names a file, and no URI or memory."""
-    return bool(name) and name != ":memory:" and not str(name).startswith("file:")
-
-
 class QuickReads:
-    """Statements on a connection of its own, for one thread; each sees the newest commit.
+    """Statements on a connection of its own, for an event loop and no other thread; each sees the newest commit.
 
     A reader of SQLite's write-ahead log waits for no writer, and this one waits for nobody.
     """
 
     def __init__(self, engine: Engine) -> None:
         """Args: engine: of a SQLite file."""
-        self._dialect, self._file = engine.dialect, Path(str(engine.url.database)).absolute()
+        [file], _ = engine.dialect.create_connect_args(engine.url)
+        # As a URI, by which none is made where there is none.
+        self._address = f"file:///{quote(os.fsencode(file).lstrip(b'/'))}?mode=rw"
+        self._dialect = engine.dialect
         self._connection: sqlite3.Connection | None = None
         self._compiled: dict[Statement, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
         self._closed_until = 0.0
@@ -76,7 +74,7 @@ class QuickReads:
 
     def close(self) -> None:
         """Read nothing any more."""
-        self._disconnect(float("inf"))
+        self._disconnect(closed_until=float("inf"))
 
     def _execute(self, sql: str, values: Sequence[str | int] = ()) -> Sequence[Sequence[Any]]:
         try:
@@ -84,7 +82,7 @@ class QuickReads:
                 self._connection = self._connect()
             return self._connection.execute(sql, values).fetchall()
         except sqlite3.Error as error:
-            self._disconnect(time.monotonic() + _RETRY_SECONDS)
+            self._disconnect(closed_until=time.monotonic() + _RETRY_SECONDS)
             raise NotAtOnceError from error
 
     def _compile(self, statement: Statement) -> tuple[str, tuple[str, ...], dict[str, Any]]:
@@ -97,12 +95,11 @@ class QuickReads:
         if time.monotonic() < self._closed_until:
             raise NotAtOnceError
         # None of the pool's: it would wait for one, and with it for locks.
-        address = f"file:{quote(str(self._file))}?mode=rw"  # makes no file
-        connection = sqlite3.connect(address, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self._address, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA query_only=ON")
         return connection
 
-    def _disconnect(self, until: float) -> None:
+    def _disconnect(self, closed_until: float) -> None:
         if self._connection is not None:
             self._connection.close()
-        self._connection, self._closed_until = None, until
+        self._connection, self._closed_until = None, closed_until

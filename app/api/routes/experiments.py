@@ -78,11 +78,11 @@ async def submit(
     After the answer 202 it is never lost: it trains as soon as a worker is free.
     """
     is_small = len(await request.body()) <= SMALL_BYTES
-    view, is_repeated = await service.submit(spec, idempotency_key, is_small=is_small)
+    view, accepted, served = await service.submit(spec, idempotency_key, is_small=is_small)
     headers = {
         "Location": f"/v1/experiments/{view.id}",
-        "ETag": experiment_etag(view.version, service.list_served_queues()),
-        **({"Idempotent-Replayed": "true"} if is_repeated else {}),
+        "ETag": experiment_etag(view.version, served),
+        **({"Idempotent-Replayed": "true"} if accepted.is_repeated else {}),
     }
     return Response(view.model_dump_json(), status_code=202, media_type=JSON, headers=headers)
 

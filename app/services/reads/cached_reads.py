@@ -12,6 +12,7 @@ from typing import Any, Literal
 from anyio import to_thread
 from cachetools import LRUCache
 
+from app.services.batcher import read_exception
 from app.services.experiments import Service
 from app.services.reads.histories import (
     ExperimentHistory,
@@ -94,11 +95,12 @@ class ResponseCache:
         kept = self._kept.get(key)
         if kept is not None and kept.version >= version:
             return kept
-        if (made := at_once()) is not None:
-            return self._keep(key, made)
         making = self._being_made.get((key, version))
+        if making is None and (made := at_once()) is not None:
+            return self._keep(key, made)
         if making is None:
             making = asyncio.create_task(self._make(key, version, make))
+            making.add_done_callback(read_exception)
             self._being_made[key, version] = making
         return await asyncio.shield(making)  # others wait for it too
 

@@ -1,5 +1,6 @@
 """Keys: who gets in, what they see, how much they may ask for."""
 
+import asyncio
 import sys
 import threading
 import time
@@ -11,10 +12,11 @@ import pytest
 from sqlalchemy import select, update
 
 from app.api import authentication
-from app.api.authentication import KEY_CACHE_SECONDS
+from app.api.authentication import KEY_CACHE_SECONDS, Authenticator
 from fittingroom.client.sync_client import Client, ProblemError
+from models.errors import DatabaseUnavailableError
 from models.planning.plan import plan_experiment
-from models.sql.api_keys import revoke_key
+from models.sql.api_keys import ApiKey, Scope, revoke_key
 from models.sql.database import Database
 from models.sql.database import clock as database_clock
 from models.sql.submissions import Accepted, Submission, add_experiments
@@ -213,6 +215,44 @@ def test_workers_list_hides_cohorts_of_other_projects(
     for headers, shown in ((one, cohort_id), (two, None)):
         [worker] = http.get("/v1/workers", headers=headers).json()["items"]
         assert (worker["cohort_id"], worker["is_idle"]) == (shown, False)
+
+
+def test_key_is_looked_up_once_for_all_its_callers(
+    database: Database, make_key: MakeKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key_id, headers = make_key()
+    key = headers["Authorization"].removeprefix("Bearer ")
+    look_up, begun, may_end = Authenticator._look_up, threading.Semaphore(0), threading.Event()  # noqa: SLF001 - what is counted
+    faults = [DatabaseUnavailableError("away")]
+
+    def slow(self: Authenticator, digest: str | None) -> ApiKey | None:
+        begun.release()
+        assert may_end.wait(30)
+        if faults:
+            raise faults.pop()
+        return look_up(self, digest)
+
+    monkeypatch.setattr(Authenticator, "_look_up", slow)
+
+    async def come_together(authenticator: Authenticator) -> list[ApiKey | BaseException]:
+        may_end.clear()
+        callers = [asyncio.create_task(authenticator.authenticate(key, Scope.READ)) for _ in range(5)]
+        await asyncio.to_thread(begun.acquire)
+        callers[0].cancel()
+        may_end.set()
+        return await asyncio.gather(*callers, return_exceptions=True)
+
+    async def run() -> None:
+        authenticator = Authenticator(database)
+        cancelled, *others = await come_together(authenticator)
+        assert isinstance(cancelled, asyncio.CancelledError)
+        assert [type(found) for found in others] == [DatabaseUnavailableError] * 4
+        cancelled, *others = await come_together(authenticator)
+        assert isinstance(cancelled, asyncio.CancelledError)
+        assert [found.id for found in others if isinstance(found, ApiKey)] == [key_id] * 4
+        assert not begun.acquire(blocking=False)
+
+    asyncio.run(run())
 
 
 def test_no_key_lies_in_the_database(make_key: MakeKey, database: Database, tmp_path: Path) -> None:

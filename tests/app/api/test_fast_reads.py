@@ -10,8 +10,8 @@ from app.main import create_app
 from models.settings import Settings
 from models.sql.api_keys import Scope, create_key
 from models.sql.database import Database
-from tests.claims import claim_one, record
-from tests.serving import served
+from tests.claims import claim_one, record, version
+from tests.serving import later, served
 
 READS = ["experiments/{e}", "experiments/{e}/trials", "experiments/{e}/history", "trials/{t}", "trials/{t}/history"]
 UNKNOWN = f"exp_{0:032x}", f"trl_{0:032x}"
@@ -140,6 +140,18 @@ def test_new_epoch_is_there_with_the_next_read(shared_database: Database, fast: 
             answer = fast.get(path, headers=headers).json()
             trial = answer if "history" in answer else answer["trials"][0]
             assert trial["history"]["epoch"] == list(range(1, epoch + 1))
+
+
+@pytest.mark.parametrize("query", ["?version={v}&wait=30", "/history?after={v}&wait=30"])
+def test_long_poll_is_woken_by_a_write(shared_database: Database, fast: httpx.Client, query: str) -> None:
+    claim, trials = claim_one(shared_database)
+    with shared_database.writing() as session:
+        _, key = create_key(session, project="default", name="test", scope=Scope.READ)
+    path = f"/v1/experiments/{claim.experiment_id}{query.format(v=version(shared_database, claim))}"
+    with later(0.2, lambda: record(shared_database, claim, trials[0], 1)):
+        answer = fast.get(path, headers={"Authorization": f"Bearer {key}"}).json()
+    assert answer["version"] == version(shared_database, claim)
+    assert answer.get("progress", answer)["trials"]
 
 
 @pytest.mark.parametrize(

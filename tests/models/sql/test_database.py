@@ -1,6 +1,7 @@
 """Differences between the two databases."""
 
 import contextlib
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -55,3 +56,28 @@ def test_concurrent_openers_of_a_new_file_can_write(tmp_path: Path) -> None:
     with ThreadPoolExecutor(6) as pool:
         for number in range(50):
             list(pool.map(create_table, [tmp_path / f"{number}.db"] * 6))
+
+
+def test_file_that_was_damaged_and_mended_is_read_again(tmp_path: Path) -> None:
+    """Without a restart: SQLite's connections keep what they have read of a damaged file."""
+    file = tmp_path / "database.db"
+    with contextlib.closing(Database(file)) as database:
+        database.migrate()
+        experiment_id, _ = store(database)
+
+        def read_name() -> str:
+            with database.reading() as session:
+                return get_experiment(session, experiment_id).name
+
+        assert read_name() == "a test"
+        with contextlib.closing(sqlite3.connect(file)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        whole = file.read_bytes()
+        with file.open("r+b") as opened:
+            opened.write(bytes(len(whole)))
+        for _ in range(2):
+            with pytest.raises(DatabaseUnavailableError):
+                read_name()
+        with file.open("r+b") as opened:
+            opened.write(whole)
+        assert read_name() == "a test"

@@ -9,7 +9,7 @@ from sqlalchemy.event import listen, remove
 from models.sql import experiments, transitions
 from models.sql.database import Database
 from models.sql.epochs import BestEpoch, EpochRecord, mark_epochs
-from models.sql.histories import find_trial_history, last_epochs_at, list_positions, read_epochs
+from models.sql.histories import find_changes, find_trial_history, last_epochs_at, list_positions, read_epochs
 from models.sql.quick_reads import rows_of
 from models.sql.turns import find_next_cohorts
 from models.sql.versions import find_version, find_versions
@@ -64,6 +64,7 @@ def use(database: Database) -> None:
         for resource_id in (experiment_id, trial_ids[0]):
             find_version(rows_of(session), resource_id)
         find_trial_history(rows_of(session), trial_ids[0])
+        find_changes(rows_of(session), experiment_id, 2, max_trials=9, max_epochs=9)
         row = experiments.get_experiment(session, experiment_id)
         experiments.get_progress(session, [experiment_id])
         experiments.get_best_trial(session, row)

@@ -5,15 +5,17 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import make_url, select, text
 
 from models.sql import quick_reads as module
+from models.sql.connections import is_file_of_sqlite
 from models.sql.database import Database
 from models.sql.histories import FoundHistory, find_trial_history
 from models.sql.quick_reads import NotAtOnceError, QuickReads, rows_of
 from models.sql.tables import ExperimentTable
 from models.sql.versions import find_version, find_versions
 from tests.claims import claim_one, record
+from tests.factories import store
 from tests.serving import Clock
 
 NAMES = select(ExperimentTable.name)
@@ -111,6 +113,27 @@ def test_unreadable_rows_are_left_to_a_session(tmp_path: Path, monkeypatch: pyte
         assert list(quick.rows(NAMES)) == []
     with pytest.raises(NotAtOnceError):
         quick.rows(NAMES)
+
+
+@pytest.mark.parametrize("name", ["a b.db", "ü?#%41&.db", "link/../other.db", "odd\udcff.db", "five slashes.db"])
+def test_file_is_that_of_the_sessions(tmp_path: Path, name: str) -> None:
+    (tmp_path / "real" / "deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "deep")
+    with contextlib.closing(Database(tmp_path / "real" / "other.db")) as other:
+        other.migrate()
+        store(other, name="another file's")
+    location = f"sqlite:////{tmp_path}/{name}" if name.startswith("five") else tmp_path / name
+    with contextlib.closing(Database(location)) as database:
+        database.migrate()
+        store(database)
+        assert database.quick is not None
+        with database.reading() as session:
+            assert list(map(list, database.quick.rows(NAMES))) == [list(row) for row in session.execute(NAMES)]
+
+
+@pytest.mark.parametrize("location", ["sqlite:///file:x.db?uri=true", "sqlite:///:memory:", "sqlite://"])
+def test_other_kinds_of_sqlite_are_read_in_sessions_alone(location: str) -> None:
+    assert not is_file_of_sqlite(make_url(location))
 
 
 def test_nothing_is_written(database: Database, quick: QuickReads) -> None:

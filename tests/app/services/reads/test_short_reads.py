@@ -62,6 +62,16 @@ def test_long_reads_are_left_to_a_thread(database: Database, monkeypatch: pytest
     assert get_short_history(quick, PROJECT, trial, 1) is not None
 
 
+def test_changes_among_many_trials_are_left_to_a_thread(database: Database) -> None:
+    """However few they are: SQLite passes over the specification of each trial."""
+    quick = database.quick
+    assert quick is not None
+    for count in (histories.MAX_TRIALS_AT_ONCE, histories.MAX_TRIALS_AT_ONCE + 1):
+        claim, _ = claim_one(database, seeds=list(range(count)))
+        found = get_short_changes(quick, PROJECT, claim.experiment_id, 10**6)
+        assert (found is None) == (count > histories.MAX_TRIALS_AT_ONCE)
+
+
 def test_other_projects_find_nothing(database: Database) -> None:
     claim, [trial, _] = claim_one(database)
     quick = database.quick
