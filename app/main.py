@@ -36,6 +36,7 @@ from app.services.processes.drawing_processes import DrawingProcesses
 from app.services.processes.predictor_process import PredictorProcess
 from app.services.reads.cached_reads import Reading
 from app.services.reads.version_watcher import Versions
+from app.services.served_queues import ServedQueues
 from app.services.submission_writer import SubmissionWriter
 from app.services.webhooks.webhook_delivery import WebhookDispatcher
 from models.logs import configure_logs
@@ -72,7 +73,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     predictor, drawing = PredictorProcess(), DrawingProcesses()
     trained = ArtifactService(database, predictor, settings.storage_location, settings.temporary_dir, DEFAULT_PROJECT)
     kept_bytes = KeptBytes(database, settings.max_project_bytes)
-    service = Service(database, celery, submissions, storage, own, trained, kept_bytes, Plans(settings.memory_bytes))
+    plans, served_queues = Plans(settings.memory_bytes), ServedQueues(database)
+    service = Service(database, celery, submissions, storage, own, trained, kept_bytes, plans, served_queues)
 
     def ended(project: str, experiment_id: str) -> dict[str, object]:
         """Return the webhook's payload."""

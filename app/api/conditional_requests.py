@@ -14,8 +14,8 @@ from starlette.types import Send
 
 from app.api.problems import Responses
 from app.api.strict_route import refuse_parameter
-from app.services.reads.cached_reads import JSON, CachedResponse
 from app.services.reads.histories import csv_pieces, json_pieces, next_piece
+from app.services.reads.response_cache import JSON, CachedResponse
 from fittingroom.specs.limits import MAX_EPOCHS
 from models.errors import FittingRoomError
 from models.identifiers import is_id

@@ -11,7 +11,8 @@ from app.api.authentication import Admission
 from app.api.conditional_requests import MAX_WAIT_SECONDS, answered, wants_csv
 from app.api.dependencies import waited
 from app.api.problems import own_problem
-from app.services.reads.cached_reads import CachedResponse, Kind, Reading
+from app.services.reads.cached_reads import Kind, Reading
+from app.services.reads.response_cache import CachedResponse
 from models.errors import FittingRoomError
 from models.sql import api_keys
 

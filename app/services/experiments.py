@@ -3,9 +3,8 @@
 Messages are sent after the commit.
 """
 
-import time
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Self
 
 import structlog
@@ -17,6 +16,7 @@ from app.services.artifacts import ArtifactService
 from app.services.datasets import Datasets
 from app.services.kept_bytes import KeptBytes
 from app.services.plans import Plans
+from app.services.served_queues import ServedQueues
 from app.services.submission_writer import SubmissionWriter
 from fittingroom.specs.datasets import BUILT_IN_DATASETS
 from fittingroom.specs.experiment import ExperimentSpec
@@ -33,20 +33,10 @@ from models.sql.tables import ExperimentTable
 from models.sql.webhooks import find_webhook
 from models.storage import Storage
 
-ATTENDANCE_SECONDS = 1.0
-"""Cache TTL, in seconds, of the set of served queues."""
 DEFAULT_PROJECT = "default"
 """Project used when authentication is disabled (no API key exists)."""
 
 _log = structlog.get_logger()
-
-
-@dataclass
-class Attendance:
-    """Cache of the queues that live workers serve."""
-
-    served: frozenset[str] = frozenset()
-    found_at: float = float("-inf")
 
 
 @dataclass(frozen=True)
@@ -63,11 +53,11 @@ class Service:
     artifacts: ArtifactService
     kept_bytes: KeptBytes
     plans: Plans
+    served_queues: ServedQueues
     project: str = DEFAULT_PROJECT
     """Nothing of another project is seen or changed."""
     max_unended_trials: int | None = None
     """Quota: maximum unfinished trials per project, including the experiment being submitted."""
-    _attendance: Attendance = field(default_factory=Attendance)
 
     def of(self, project: str, max_unended_trials: int | None = None) -> Self:
         """Return the service of another project, with its quota of unfinished trials."""
@@ -135,9 +125,9 @@ class Service:
         if submission is None:
             submission = await to_thread.run_sync(self.submission, spec, idempotency_key)
         accepted = await self.submissions.submit(submission)
-        served = self.known_served_queues()
+        served = self.served_queues.known()
         if served is None:
-            served = await to_thread.run_sync(self.list_served_queues)
+            served = await to_thread.run_sync(self.served_queues.find)
         return presentation.submitted(submission, accepted, served), accepted, served
 
     def list_experiments(
@@ -151,7 +141,7 @@ class Service:
             ids = [row.id for row in page]
             progress = experiments.get_progress(session, ids)
             unclaimed = experiments.list_unclaimed_queues(session, ids)
-        served = self.list_served_queues() if unclaimed else frozenset()
+        served = self.served_queues.find() if unclaimed else frozenset()
         views = [
             presentation.experiment_summary(row, progress[row.id], unclaimed.get(row.id, ()), served) for row in page
         ]
@@ -170,23 +160,8 @@ class Service:
             unclaimed = experiments.list_unclaimed_queues(session, [experiment_id]).get(experiment_id, set())
             best = experiments.get_best_trial(session, row)
         if served is None:
-            served = self.list_served_queues()
+            served = self.served_queues.find()
         return presentation.experiment(row, progress, unclaimed, served, best)
-
-    def list_served_queues(self) -> frozenset[str]:
-        """Return the queues that some live worker serves; looked up once a second at most."""
-        known = self.known_served_queues()
-        if known is None:
-            with self.database.reading() as session:
-                workers = worker_registry.list_workers(session)
-            known = frozenset(queue for worker in workers for queue in worker.queues)
-            self._attendance.served, self._attendance.found_at = known, time.monotonic()
-        return known
-
-    def known_served_queues(self) -> frozenset[str] | None:
-        """Return the served queues if they were looked up in the last second, otherwise None."""
-        is_fresh = time.monotonic() - self._attendance.found_at <= ATTENDANCE_SECONDS
-        return self._attendance.served if is_fresh else None
 
     def list_trials(self, experiment_id: str) -> tuple[list[resources.TrialSummaryView], int]:
         """Return an experiment's trials and its version, or NotFoundError."""

@@ -25,7 +25,8 @@ from app.api.dependencies import AdminService, ExperimentId, ReadingKey, ReadSer
 from app.api.problems import problem_responses
 from app.api.strict_route import SMALL_BYTES, StrictRoute
 from app.examples import example_documents
-from app.services.reads.cached_reads import JSON, experiment_etag
+from app.services.reads.cached_reads import experiment_etag
+from app.services.reads.response_cache import JSON
 from fittingroom.specs.experiment import ExperimentSpec, Name, Tag
 from fittingroom.views import resources
 from fittingroom.views.states import ExperimentState

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.examples import example_documents
-from app.services.experiments import ATTENDANCE_SECONDS
+from app.services.served_queues import SERVED_QUEUES_SECONDS
 from models.settings import Settings
 from models.sql import worker_registry
 from models.sql.database import Database
@@ -43,14 +43,14 @@ def test_a_queued_experiment_says_that_no_worker_is_alive(
     http: httpx.Client, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr("app.services.experiments.time", clock)
+    monkeypatch.setattr("app.services.served_queues.time", clock)
     anywhere, on_gpu = submit(http), submit(http, device="gpu")
     assert "no worker is alive" in http.get(f"/v1/experiments/{anywhere}").json()["waiting_for"]
     with database.writing() as session:
         worker_registry.add_worker(
             session, "wrk_1", host="h", process_id=1, queues=["any", "cpu"], devices=["cpu:0"], versions={}
         )
-    clock.advance(ATTENDANCE_SECONDS)  # so long it is believed that nobody is there
+    clock.advance(SERVED_QUEUES_SECONDS)  # so long it is believed that nobody is there
     assert http.get(f"/v1/experiments/{anywhere}").json()["waiting_for"] is None
     assert "serves the device gpu" in http.get(f"/v1/experiments/{on_gpu}").json()["waiting_for"]
     assert http.get("/v1/workers").json()["items"][0]["devices"] == ["cpu:0"]

@@ -13,7 +13,7 @@ import pytest
 from sse_starlette.sse import AppStatus
 
 from app.main import create_app
-from app.services.reads.cached_reads import CachedResponse, ResponseCache
+from app.services.reads.response_cache import CachedResponse, ResponseCache
 from app.services.reads.version_watcher import TICK_SECONDS, Versions
 from models.settings import Settings
 from models.sql.database import Database, Session

@@ -14,7 +14,7 @@ import pytest
 
 from app.services.fair_turns import FairTurns
 from app.services.reads import histories
-from app.services.reads.cached_reads import CachedResponse
+from app.services.reads.response_cache import CachedResponse
 from app.services.reads.thinning import Thinning
 from fittingroom import Client
 from fittingroom.views.resources import ExperimentHistoryView
