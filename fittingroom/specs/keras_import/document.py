@@ -119,18 +119,24 @@ def _sources(layer: Mapping[str, Any], path: Path) -> list[str]:
     """Return the names of the layers that a layer takes from."""
     place = (*path, "inbound_nodes")
     match layer.get("inbound_nodes"):
-        case [{"args": [dict() as tensor], **rest}] if _is_empty(rest):
-            return [_source(tensor, place)]
-        case [{"args": [list() as tensors], **rest}] if _is_empty(rest):
-            return [_source(tensor, place) for tensor in tensors]
+        case [{"args": [dict() as tensor], **rest}] if rest.keys() <= {"kwargs"}:
+            tensors = [tensor]
+        case [{"args": [list() as tensors], **rest}] if rest.keys() <= {"kwargs"}:
+            pass
         case other:
             raise refusal(place, other, "expected a layer that is called once, with tensors alone")
+    _refuse_options(rest.get("kwargs"), (*place, 0, "kwargs"))
+    return [_source(tensor, place) for tensor in tensors]
 
 
-def _is_empty(rest: Mapping[Any, Any]) -> bool:
-    options = rest.get("kwargs", {})
-    # Keras notes where a layer was called with training= or a mask, and that nothing was said.
-    return rest.keys() <= {"kwargs"} and isinstance(options, dict) and all(value is None for value in options.values())
+def _refuse_options(options: Any, path: Path) -> None:  # noqa: ANN401 - JSON
+    """Refuse options of a call, but for those that Keras notes where nothing was said: `training` and masks."""
+    for name, value in object_at(options or {}, path).items():
+        if name == "training" and value is True:
+            detail = "keras.Model.fit and predict pass training themselves; call the layer without it"
+            raise refusal((*path, name), value, detail)
+        if value is not None and not (name == "training" and value is False):
+            raise refusal((*path, name), value, "a layer is called with tensors alone; call it without this option")
 
 
 def _source(tensor: Any, path: Path) -> str:  # noqa: ANN401 - JSON

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from fittingroom.specs.experiment import ExperimentSpec, Model
+from fittingroom.specs.faults import faults_in
 from fittingroom.specs.validation.graph import DoesNotConnect
 from fittingroom.specs.validation.shapes import measure
 from models.planning.plan import plan_experiment
@@ -28,7 +30,7 @@ def residual() -> keras.Model:
     x = L.ReLU()(L.Add()([first, x]))
     left, right = L.GlobalAveragePooling2D()(x), L.Flatten()(L.MaxPooling2D(4)(x))
     x = L.Concatenate()([left, right])
-    x = L.BatchNormalization()(x)
+    x = L.Dropout(0.2)(L.BatchNormalization()(x))
     x = L.Subtract()([L.Dense(8)(x), L.Dense(8, kernel_initializer="he_normal")(x)])
     return keras.Model(rows, L.Dense(10, "softmax", kernel_regularizer=keras.regularizers.L1L2(0.1, 0.2))(x))
 
@@ -82,6 +84,27 @@ def test_imported_network_equals_the_original(make: Any, *, as_text: bool) -> No
     np.testing.assert_allclose(built(x), expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(sum(built.losses), sum(original.losses), rtol=1e-6)
     assert measure(model, 784).parameters == original.count_params()
+
+
+@pytest.mark.parametrize("training", [None, False])
+def test_option_of_a_call_at_its_default_says_nothing(training: bool | None) -> None:  # noqa: FBT001 - Keras's
+    """Keras notes `training` of its own accord, and `fit` and `predict` override it."""
+    rows = keras.Input((784,))
+    model = translated(keras.Model(rows, L.Dense(10, "softmax")(L.Dropout(0.5)(rows, training=training))))
+    assert [layer.type for layer in model.layers] == ["dropout", "dense"]
+
+
+@pytest.mark.parametrize(("name", "value"), [("training", True), ("mask", [1]), ("training", 1), ("axis", 0)])
+def test_other_options_of_a_call_are_refused(name: str, value: object) -> None:
+    rows = keras.Input((784,))
+    network = json.loads(keras.Model(rows, L.Dense(10, "softmax")(L.Dropout(0.5)(rows))).to_json())
+    network["config"]["layers"][1]["inbound_nodes"][0]["kwargs"] = {"training": False, name: value}
+    changed = document(dataset={"name": "mnist-sample", "rows": 100}, model={"keras": network})
+    with pytest.raises(ValidationError) as raised:
+        ExperimentSpec.model_validate(changed)
+    [fault] = faults_in(raised.value, changed)
+    assert fault.pointer == f"/model/keras/config/layers/1/inbound_nodes/0/kwargs/{name}"
+    assert "call" in fault.detail
 
 
 @settings(max_examples=40)
