@@ -81,6 +81,7 @@ def ingest(wanted: Mapping[str, Any]) -> DatasetSchema:
         target=encoded.target,
         columns=encoded.columns,
         preview=encoded.preview,
+        left_out=encoded.left_out,
         sha256=_digest(encoded, document),
         **document,
     )

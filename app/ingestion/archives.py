@@ -49,7 +49,10 @@ def read_archive(file: Path, task: str) -> Encoded:
     if wrong.any():
         row = int(wrong.any(axis=1).argmax())
         raise Refusal(f"x has a number that is NaN, infinite or beyond float32 in row {row + 1}; leave such rows out")
-    target, found_task, class_names = encode_target("y", pa.chunked_array([pa.array(y)]), task)
+    if y.dtype.kind == "f":  # Arrow has no wider ones
+        y = y.astype(np.float64)
+    native = y.astype(y.dtype.newbyteorder("="))
+    target, found_task, class_names = encode_target("y", pa.chunked_array([pa.array(native)]), task)
     return Encoded(numbers, target, found_task, [], class_names)
 
 

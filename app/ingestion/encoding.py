@@ -1,5 +1,6 @@
 """Encoding of columns as features and a target: numbers unchanged, categories one-hot, missing values marked."""
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,8 @@ MAX_CATEGORIES = 100
 _FEW_CLASSES = 20
 """Whole numbers with at most so many values are thought to be classes, unless the client says otherwise."""
 _PREVIEWED = 5
+_INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+")
+"""Names that pandas gives to the columns of an index that has none."""
 _LARGEST = float(np.finfo(np.float32).max)
 
 Floats = NDArray[np.float32]
@@ -54,6 +57,8 @@ class Encoded:
     target: str | None = None
     columns: list[DatasetColumn] = field(default_factory=list)
     preview: list[list[str | None]] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    """Columns of a pandas index."""
 
 
 def encode_table(
@@ -79,9 +84,11 @@ def encode_table(
     target = target or "target"
     if target in ignore:
         raise Refusal("the target is to be ignored; leave it out of one of the two", "ignore", target)
-    chosen = [name for name in names if name != target and name not in ignore]
+    left_out = [name for name in names if name not in {target, *ignore, *categorical} and _is_index(name, table[name])]
+    chosen = [name for name in names if name not in {target, *ignore, *left_out}]
     if not chosen:
-        raise Refusal("no column is left to learn from: there is the target alone")
+        beside = f", and what pandas calls an index: {', '.join(left_out)[:80]}" if left_out else " alone"
+        raise Refusal(f"no column is left to learn from: there is the target{beside}")
     features: list[tuple[str, Floats]] = []
     columns = []
     for name in chosen:
@@ -105,6 +112,16 @@ def encode_table(
         target,
         columns,
         [[None if value is None else str(value)[:40] for value in row.values()] for row in shown],
+        left_out,
+    )
+
+
+def _is_index(name: str, values: pa.ChunkedArray) -> bool:
+    """Return True if a column is what pandas writes of a table's index: the numbers of rows, from which much leaks."""
+    if _INDEX.fullmatch(name) is None:
+        return False
+    return name.startswith("__") or (
+        pa.types.is_integer(values.type) and not values.null_count and len(pc.unique(values)) == len(values)
     )
 
 
@@ -114,20 +131,21 @@ def encode_target(name: str, values: pa.ChunkedArray, task: str) -> tuple[NDArra
     Raises:
         Refusal: they cannot be one.
     """
+    values = _plain(name, values)
     if pa.types.is_null(values.type) or values.null_count:
         row = int(pc.index(pc.is_null(values), value=True).as_py())
         raise Refusal(f"the target {name!r} is missing in {values.null_count:,} rows, first in row {row + 1}")
-    values = _plain(name, values)
     is_number = not (_is_text(values) or pa.types.is_boolean(values.type))
     if is_number:
-        numbers = _finite(name, values)
-        is_whole = bool((numbers == np.round(numbers)).all())
+        is_integer = pa.types.is_integer(values.type)  # not through floats, in which large ones are equal
+        numbers = values.to_numpy(zero_copy_only=False) if is_integer else _finite(name, values)
+        is_whole = is_integer or bool((numbers == np.round(numbers)).all())
         looks_like_classes = is_whole and len(np.unique(numbers)) <= _FEW_CLASSES
         if task == "regression" or (task == "auto" and not looks_like_classes):
             return numbers.astype(np.float32), "regression", []
         if not is_whole:
             raise Refusal(f"the target {name!r} has numbers that are not whole, so they name no classes", "task", task)
-        found, y = np.unique(numbers.astype(np.int64), return_inverse=True)
+        found, y = np.unique(numbers if is_integer else numbers.astype(np.int64), return_inverse=True)
         class_names = [str(value) for value in found]
     else:
         if task == "regression":

@@ -42,7 +42,9 @@ def read_csv(file: Path) -> pa.Table:
         )
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
         raise Refusal(f"this is no CSV that can be read: {_sentence(error)}") from error
-    names = _names(table)
+    # As pandas calls a column without a name: its index, mostly.
+    names = [name or f"Unnamed: {place}" for place, name in enumerate(_names(table))]
+    table = table.rename_columns(names)
     if names and all(re.fullmatch(r"[-+.\deE]+", name) for name in names):
         raise Refusal(f"the first line must name the columns; found numbers: {_shown(names)}")
     return _checked(table)

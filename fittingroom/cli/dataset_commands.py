@@ -28,12 +28,20 @@ def upload_dataset(  # noqa: PLR0913 - options
     *, name: Annotated[str, typer.Option(help="Name by which specs refer to the dataset.")],
     target: Annotated[str | None, typer.Option(help="Target column. Default: target.")] = None,
     task: Annotated[str, typer.Option(help="Type of the target: auto, classification or regression.")] = "auto",
+    ignore: Annotated[list[str] | None, typer.Option(help="Column to leave out. Repeatable.")] = None,
+    categorical: Annotated[
+        list[str] | None, typer.Option(help="Column of numbers that are categories. Repeatable.")
+    ] = None,
     as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None,
 ) -> None:  # fmt: skip
     """Upload a dataset."""
     with connected(url, key) as client:
-        found = client.upload_dataset(file, name, target=target, task=task)
+        found = client.upload_dataset(
+            file, name, target=target, task=task, ignore=ignore or (), categorical=categorical or ()
+        )
     line = f"{found.name}: {found.rows:,} rows of {found.features} features"
+    if found.left_out:
+        line += f"; left out as a pandas index: {', '.join(found.left_out)}"
     print_one(found, as_json=as_json, line=line)
 
 

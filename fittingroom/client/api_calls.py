@@ -3,6 +3,8 @@
 `fittingroom.client.async_client`, and `sync_client` that is generated from it, send these.
 """
 
+import csv
+import io
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -213,13 +215,23 @@ def list_datasets() -> Call[list[DatasetSchema]]:
     return Call("GET", "/v1/datasets", _items(DatasetSchema))
 
 
-def upload_dataset(file: Path, name: str, target: str | None, task: str) -> Call[DatasetSchema]:
+def upload_dataset(
+    file: Path, name: str, target: str | None, task: str, ignore: Sequence[str], categorical: Sequence[str]
+) -> Call[DatasetSchema]:
     """Upload a dataset; repeating it changes nothing."""
+    columns = {name: _one_line(given) for name, given in (("ignore", ignore), ("categorical", categorical)) if given}
     media_type = _MEDIA_TYPES.get(file.suffix.lower(), "application/octet-stream")
     return Call(
-        "POST", "/v1/datasets", _reader(DatasetSchema), params=_given(name=name, target=target, task=task),
+        "POST", "/v1/datasets", _reader(DatasetSchema), params=_given(name=name, target=target, task=task, **columns),
         headers={"Content-Type": media_type}, content=file.read_bytes(), at_least_seconds=120,
     )  # fmt: skip
+
+
+def _one_line(columns: Sequence[str]) -> str:
+    """Return names of columns as a line of CSV, in which a name with a comma is quoted."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(columns)
+    return line.getvalue()
 
 
 def delete_dataset(name: str) -> Call[None]:

@@ -290,10 +290,27 @@ class AsyncClient:
         return await self._do(api_calls.list_datasets())
 
     async def upload_dataset(
-        self, file: Path, name: str, *, target: str | None = None, task: str = "auto"
+        self,
+        file: Path,
+        name: str,
+        *,
+        target: str | None = None,
+        task: str = "auto",
+        ignore: Sequence[str] = (),
+        categorical: Sequence[str] = (),
     ) -> DatasetSchema:
-        """Upload a table, CSV, Parquet or NPZ, under a name."""
-        return await self._do(await to_thread(api_calls.upload_dataset, file, name, target, task))
+        """Upload a table, CSV, Parquet or NPZ, under a name.
+
+        Args:
+            file: the table.
+            name: by which specs refer to it.
+            target: the column to predict. Default: `target`.
+            task: `classification`, `regression` or `auto`.
+            ignore: columns to leave out.
+            categorical: columns of numbers that are categories.
+        """
+        call = await to_thread(api_calls.upload_dataset, file, name, target, task, ignore, categorical)
+        return await self._do(call)
 
     async def delete_dataset(self, name: str) -> None:
         """Delete a dataset."""

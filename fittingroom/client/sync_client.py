@@ -285,9 +285,28 @@ class Client:
         """List datasets."""
         return self._do(api_calls.list_datasets())
 
-    def upload_dataset(self, file: Path, name: str, *, target: str | None = None, task: str = "auto") -> DatasetSchema:
-        """Upload a table, CSV, Parquet or NPZ, under a name."""
-        return self._do(run_here(api_calls.upload_dataset, file, name, target, task))
+    def upload_dataset(
+        self,
+        file: Path,
+        name: str,
+        *,
+        target: str | None = None,
+        task: str = "auto",
+        ignore: Sequence[str] = (),
+        categorical: Sequence[str] = (),
+    ) -> DatasetSchema:
+        """Upload a table, CSV, Parquet or NPZ, under a name.
+
+        Args:
+            file: the table.
+            name: by which specs refer to it.
+            target: the column to predict. Default: `target`.
+            task: `classification`, `regression` or `auto`.
+            ignore: columns to leave out.
+            categorical: columns of numbers that are categories.
+        """
+        call = run_here(api_calls.upload_dataset, file, name, target, task, ignore, categorical)
+        return self._do(call)
 
     def delete_dataset(self, name: str) -> None:
         """Delete a dataset."""

@@ -57,6 +57,8 @@ class DatasetSchema(BaseModel):
     """Other columns of an uploaded table."""
     preview: list[list[str | None]] = []
     """First rows as uploaded, the target last."""
+    left_out: list[str] = []
+    """Columns that were left out because they are a pandas index. Name one as `categorical` to keep it."""
     sha256: str | None = None
     """SHA-256 of the content; null for built-in datasets, which never change."""
     first_use_downloads: bool = False

@@ -1,5 +1,6 @@
 """Files that the reader of uploads refuses: each with the pointer and some words of the fault."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,35 @@ FILES: dict[str, Refused] = {
     "rows of other lengths": ("csv", lambda: "a,t\n1,2\n1,2,3\n", {}, "", "this is no CSV that can be read"),
     "a quote that never ends": ("csv", lambda: 'a,t\n"1,2\n2,3\n', {}, "", "this is no CSV that can be read"),
     "a column twice": ("csv", lambda: "a,a,t\n1,1,2\n2,2,3\n", {}, "", "two columns have the name 'a'"),
-    "a column without a name": ("csv", lambda: ",t\n1,2\n2,3\n", {}, "", "every column needs a name of 1 to 200"),
+    "an index alone": ("csv", lambda: ",t\n1,2\n2,3\n", {}, "", "what pandas calls an index: Unnamed: 0"),
+    "a column of texts without a name": (
+        "csv",
+        lambda: "a,,t\n" + "".join(f"{n},text {n},2\n" for n in range(101)),
+        {},
+        "ignore",
+        "the column 'Unnamed: 1' has 101 different values",
+    ),
+    "a column whose name is too long": (
+        "csv",
+        lambda: f"{'a' * 201},t\n1,2\n2,3\n",
+        {},
+        "",
+        "every column needs a name of 1 to 200",
+    ),
+    "a NaN among targets, in Parquet": (
+        "parquet",
+        lambda: parquet(a=[1, 2, 3], t=[0.0, 1.0, math.nan]),
+        {},
+        "",
+        "the target 't' is missing in 1 rows, first in row 3",
+    ),
+    "a NaN among targets, in an archive": (
+        "npz",
+        lambda: npz(x=np.ones((3, 2)), y=np.array([math.nan, 1.0, 0.0])),
+        {},
+        "",
+        "the target 'y' is missing in 1 rows, first in row 1",
+    ),
     "a command to the terminal in a value": (
         "csv",
         lambda: "a,t\n\x1b]0;owned\x07,2\nb,3\n",

@@ -72,6 +72,53 @@ def test_read_archive_names_classes_and_task(read: Callable[..., Any]) -> None:
     assert read("npz", npz(x=images, y=rng.normal(size=20)))["schema"]["task"] == "regression"
 
 
+@pytest.mark.parametrize(
+    ("names", "rows", "features"),
+    [
+        (",a,t", ["0,1,0", "1,5,1", "2,3,0"], ["a"]),
+        ("Unnamed: 0,a,t", ["7,1,0", "2,5,1", "5,3,0"], ["a"]),
+        ("a,,t", ["1,0,0", "5,1,1", "3,2,0"], ["a"]),
+        ("Unnamed: 0,a,t", ["1,1,0", "1,5,1", "2,3,0"], ["Unnamed: 0", "a"]),  # not a number for each row
+        ("Unnamed: 0,a,t", ["x,1,0", "y,5,1", "x,3,0"], ["Unnamed: 0=x", "Unnamed: 0=y", "a"]),
+        ("id,a,t", ["0,1,0", "1,5,1", "2,3,0"], ["id", "a"]),
+    ],
+)
+def test_read_index_of_pandas_is_left_out_of_csv(
+    read: Callable[..., Any], names: str, rows: list[str], features: list[str]
+) -> None:
+    schema = read("csv", "\n".join([names, *rows, ""]))["schema"]
+    assert schema["feature_names"] == features
+    assert bool(schema["left_out"]) == (features == ["a"])
+
+
+def test_read_index_of_pandas_is_left_out_of_parquet(read: Callable[..., Any]) -> None:
+    content = parquet(a=[1, 5, 3], t=[0, 1, 0], __index_level_0__=[7, 2, 5])
+    schema = read("parquet", content)["schema"]
+    assert (schema["feature_names"], schema["left_out"]) == (["a"], ["__index_level_0__"])
+    kept = read("parquet", content, categorical=["__index_level_0__"])["schema"]
+    assert (kept["features"], kept["left_out"]) == (4, [])
+
+
+@pytest.mark.parametrize("start", [2**53, 2**63 - 3, -(2**63)])
+def test_read_large_labels_stay_apart(read: Callable[..., Any], start: int) -> None:
+    labels = [start, start + 1, start + 2]
+    for file_format, content in (
+        ("csv", "a,t\n" + "".join(f"{n},{label}\n" for n, label in enumerate(labels))),
+        ("parquet", parquet(a=[1, 2, 3], t=labels)),
+        ("npz", npz(x=np.ones((3, 2)), y=np.array(labels))),
+    ):
+        schema = read(file_format, content, task="classification")["schema"]
+        assert schema["class_names"] == [str(label) for label in labels]
+
+
+@pytest.mark.parametrize("kind", [">i4", ">i8", ">f4", ">f8", "<u2", np.longdouble])
+def test_read_archive_numbers_of_any_width_and_byte_order(read: Callable[..., Any], kind: Any) -> None:
+    x, y = np.arange(12).reshape(6, 2), np.array([0, 1, 2, 0, 1, 2])
+    expected = read("npz", npz(x=x, y=y))["schema"]
+    found = read("npz", npz(x=x.astype(kind), y=y.astype(kind)))["schema"]
+    assert found["sha256"] == expected["sha256"]
+
+
 def test_read_same_numbers_digest_is_the_same_in_each_format(read: Callable[..., Any]) -> None:
     as_csv = read("csv", "a,b,t\n1,0.5,2.5\n2,0.25,3.5\n")["schema"]
     as_parquet = read("parquet", parquet(a=[1, 2], b=[0.5, 0.25], t=[2.5, 3.5]))["schema"]

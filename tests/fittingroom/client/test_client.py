@@ -174,6 +174,9 @@ def test_every_answer_of_an_experiment(client: Client, database: Database, tmp_p
     table = tmp_path / "homes.csv"
     table.write_text("size,price\n0.7,2.4\n0.2,1.4\n0.9,1.8\n0.4,1.5\n")
     assert client.upload_dataset(table, "homes", target="price", task="regression").rows == 4
+    table.write_text('"a, b",floor,"the ""c""",price\n1,2,3,2.4\n4,5,6,1.4\n')
+    options = {"ignore": ["a, b", 'the "c"'], "categorical": ["floor"]}
+    assert client.upload_dataset(table, "flats", target="price", **options).feature_names == ["floor=2", "floor=5"]
     assert "homes" in [dataset.name for dataset in client.list_datasets()]
     client.delete_dataset("homes")
     with pytest.raises(ProblemError, match="no weights"):
