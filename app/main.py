@@ -10,6 +10,7 @@ from app.api.authentication import Authenticator
 from app.api.fast_reads import FastReads
 from app.api.openapi import describe
 from app.api.problems import install_error_handlers
+from app.api.rate_limits import RateLimits
 from app.api.request_bodies import Bodies
 from app.api.routes import (
     artifacts,
@@ -73,6 +74,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     predictor, drawing = PredictorProcess(), DrawingProcesses()
     trained = ArtifactService(database, predictor, settings.storage_location, settings.temporary_dir, DEFAULT_PROJECT)
     kept_bytes = KeptBytes(database, settings.max_project_bytes)
+    rate_limits = RateLimits(settings.celery_broker_url, settings.data_dir)
     plans, served_queues = Plans(settings.memory_bytes), ServedQueues(database)
     service = Service(database, celery, submissions, storage, own, trained, kept_bytes, plans, served_queues)
 
@@ -88,6 +90,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         dispatcher.start()
         yield
         dispatcher.end()
+        await rate_limits.close()
         versions.close()
         submissions.close()
         predictor.close()
@@ -109,7 +112,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.service, app.state.versions, app.state.drawing = service, versions, drawing
     app.state.reading, app.state.authenticator, app.state.bodies = (
         Reading(service, versions),
-        Authenticator(database),
+        Authenticator(database, rate_limits),
         Bodies(),
     )
     app.add_middleware(FastReads, reading=app.state.reading)  # within the next one

@@ -2,7 +2,9 @@
 
 import gc
 import resource
+import socket
 import sys
+from collections.abc import Sequence
 from types import FrameType
 
 import uvicorn
@@ -48,8 +50,8 @@ def _allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-def run_server(settings: Settings, host: str, port: int) -> None:
-    """Serve until a signal ends it."""
+def run_server(settings: Settings, host: str, port: int, listening: Sequence[int] = ()) -> None:
+    """Serve until a signal ends it; on listening sockets that are inherited, if given."""
     application = create_app(settings)
     server = _Server(configuration(application, host, port))
     server.versions = application.state.versions
@@ -58,4 +60,4 @@ def run_server(settings: Settings, host: str, port: int) -> None:
     gc.freeze()
     sys.setswitchinterval(SWITCH_SECONDS)
     _allow_many_files()
-    server.run()
+    server.run([socket.socket(fileno=number) for number in listening] or None)

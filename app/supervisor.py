@@ -42,9 +42,10 @@ class Child:
 class Supervisor:
     """Supervisor: restarts its children until it is stopped."""
 
-    def __init__(self, children: Mapping[str, Sequence[str]]) -> None:
-        """Args: children: by name, a module and its arguments."""
+    def __init__(self, children: Mapping[str, Sequence[str]], inherited: Sequence[int] = ()) -> None:
+        """Args: children: by name, a module and its arguments; inherited: file descriptors that they need."""
         self._children = [Child(name, arguments) for name, arguments in children.items()]
+        self._inherited = tuple(inherited)
         self._stopping = False
 
     def run(self) -> None:
@@ -85,6 +86,7 @@ class Supervisor:
             module_command(*child.arguments),
             stdin=subprocess.PIPE,
             start_new_session=True,
+            pass_fds=self._inherited,
             env=own_code_first() | {SUPERVISED: "1", INSTANCE: child.instance} | child.died,
         )
         child.started_at = time.monotonic()

@@ -10,143 +10,26 @@ import itertools
 import json
 import os
 import resource
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Self
+from collections.abc import Callable, Iterator
 
-import httpx
 from rich.console import Console
 from rich.markdown import Markdown
 
 from app.examples import example_documents
 from benchmarks.connections import Connection, Load, load, request
-from fittingroom.views.states import StopReason
-from models.sql import experiments as repository
-from models.sql import transitions
+from benchmarks.served_experiments import Experiment, Server
 from models.sql.database import Database
-from models.sql.epochs import BestEpoch, EpochRecord, mark_epochs
-from models.sql.leases import Claim
 
+API = ["-m", "fittingroom", "api", "--port", "{port}"]
 CONNECTIONS = 16
 EPOCHS = 20
 LONG_POLLS, STREAMS = 1_500, 400  # together below the 2,000 connections of a process
 BATCH = 10_000
-METRICS = {"loss": 0.6123456, "accuracy": 0.71234, "val_loss": 0.6234567, "val_accuracy": 0.6912345}
-
-
-class Server:
-    """A server process; a context manager."""
-
-    def __init__(
-        self,
-        arguments: Sequence[str],
-        environment: dict[str, str],
-        *,
-        command: str = sys.executable,
-        alive: str = "/livez",
-    ) -> None:
-        """Set up.
-
-        Args:
-            arguments: after the command, with {port}.
-            environment: beside this process's own.
-            command: by default this Python.
-            alive: the path that answers as soon as it is up.
-        """
-        self._alive = alive
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
-        self._command = [command, *(argument.format(port=self.port) for argument in arguments)]
-        self._environment = os.environ | environment
-
-    def __enter__(self) -> Self:
-        """Start it, and wait until it answers."""
-        started = time.perf_counter()
-        self._process = subprocess.Popen(
-            self._command, env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        while True:
-            try:
-                httpx.get(f"http://127.0.0.1:{self.port}{self._alive}").raise_for_status()
-            except httpx.HTTPError:
-                time.sleep(0.01)
-            else:
-                break
-        self.start_seconds = time.perf_counter() - started
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=120)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End it."""
-        self.client.close()
-        self._process.terminate()
-        self._process.wait(30)
-
-    @property
-    def process_id(self) -> int:
-        """Process id."""
-        return self._process.pid
-
-    @property
-    def memory_mb(self) -> float:
-        """Resident memory, in MB."""
-        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
-        return pages * resource.getpagesize() / 1e6
-
-    def forget_peak(self) -> None:
-        """Count the most memory from now on; see `clear_refs` in proc(5)."""
-        Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
-
-    @property
-    def peak_mb(self) -> float:
-        """The most it has had in memory."""
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        [kilobytes] = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
-        return int(kilobytes) * 1024 / 1e6
-
-
-class Experiment:
-    """An experiment, and the worker that writes its epochs."""
-
-    def __init__(self, database: Database, server: Server, trials: int, epochs: int) -> None:
-        """Submit it and claim it."""
-        document = example_documents()["validation"] | {"seeds": list(range(trials))}
-        document["fit"] = document["fit"] | {"epochs": epochs}
-        self._database, self._epoch = database, 0
-        self.path = server.client.post("/v1/experiments", json=document).raise_for_status().headers["location"]
-        self.id = self.path.rpartition("/")[2]
-        with database.writing() as session:
-            self.trials = [trial.id for trial in repository.list_trials(session, self.id)]
-            [cohort] = repository.list_cohorts(session, self.id)
-            claim = transitions.mark_claimed(session, cohort.id, "wrk_bench", 600, "tensorflow")
-        assert claim is not None  # noqa: S101 - nobody else is there
-        self._claim: Claim = claim
-
-    def write(self, epochs: int = 1, database: Database | None = None) -> None:
-        """Write the next epochs of all trials, in one transaction, as a worker does; in another process, to its own."""
-        numbers = range(self._epoch + 1, self._epoch + epochs + 1)
-        records = [EpochRecord(trial, epoch, 0.1, METRICS) for epoch in numbers for trial in self.trials]
-        best = {trial: BestEpoch(self._epoch + epochs, 0.5, METRICS) for trial in self.trials}
-        with (database or self._database).writing() as session:
-            mark_epochs(session, self._claim, records, best, 600)
-        self._epoch += epochs
-
-    def __getstate__(self) -> dict[str, object]:
-        """Leave out what no other process can have."""
-        return self.__dict__ | {"_database": None}
-
-    def end(self) -> None:
-        """Mark all trials as completed."""
-        with self._database.writing() as session:
-            for trial in self.trials:
-                transitions.mark_completed(session, self._claim, trial, StopReason.EPOCHS)
 
 
 def main() -> None:
@@ -187,22 +70,11 @@ def _floor(folder: str) -> Iterator[Row]:
 
 
 def _measured(database: Database, location: str, environment: dict[str, str]) -> Iterator[Row]:
-    with Server(["-m", "fittingroom", "api", "--port", "{port}"], environment) as server:
+    with Server([*API, "--processes", "2"], environment) as server:
+        yield from ((f"two API processes: {what}", *rest) for what, *rest in _requests(database, server))
+    with Server(API, environment) as server:
         yield "API process up", f"{server.start_seconds:.2f} s, {server.memory_mb:.0f} MB", "< 1 s, < 120 MB"
-        ended = Experiment(database, server, 1, EPOCHS)
-        ended.write(EPOCHS)
-        ended.end()
-        path = f"/v1/trials/{ended.trials[0]}/history"
-        found = load_median(server, itertools.repeat(request("GET", path)), 16_000, 200)
-        yield f"history of {EPOCHS} epochs, read again", shown(found), "≥ 2,000/s, p99 ≤ 25 ms"
-        etag = server.client.get(path).headers["etag"]
-        found = load_median(server, itertools.repeat(request("GET", path, If_None_Match=etag)), 16_000, 304)
-        yield "the same, unchanged: 304", shown(found), "≥ 3,000/s"
-        found = load_median(server, iter(_first_reads(database, server)), 960, 200)
-        yield f"history of {EPOCHS} epochs, first read", shown(found), ""
-        document = json.dumps(example_documents()["validation"]).encode()
-        found = load_median(server, itertools.repeat(request("POST", "/v1/experiments", document)), 3_200, 202)
-        yield "submit", shown(found), "≥ 300/s"
+        yield from _requests(database, server)
         yield f"batch of {BATCH:,}", f"{_batch_seconds(server):.1f} s", "< 10 s"
         yield "epochs of a 64-trial cohort, written", f"{_rows_per_second(database, server):,.0f} rows/s", "≥ 20,000/s"
         polls, streams = asyncio.run(_wakes(database, server))
@@ -214,6 +86,23 @@ def _measured(database: Database, location: str, environment: dict[str, str]) ->
         from benchmarks.mixed import mixed_rows  # noqa: PLC0415 - it imports this
 
         yield from mixed_rows(database, location, server)
+
+
+def _requests(database: Database, server: Server) -> Iterator[Row]:
+    ended = Experiment(database, server, 1, EPOCHS)
+    ended.write(EPOCHS)
+    ended.end()
+    path = f"/v1/trials/{ended.trials[0]}/history"
+    found = load_median(server, itertools.repeat(request("GET", path)), 16_000, 200)
+    yield f"history of {EPOCHS} epochs, read again", shown(found), "≥ 2,000/s, p99 ≤ 25 ms"
+    etag = server.client.get(path).headers["etag"]
+    found = load_median(server, itertools.repeat(request("GET", path, If_None_Match=etag)), 16_000, 304)
+    yield "the same, unchanged: 304", shown(found), "≥ 3,000/s"
+    found = load_median(server, iter(_first_reads(database, server)), 960, 200)
+    yield f"history of {EPOCHS} epochs, first read", shown(found), ""
+    document = json.dumps(example_documents()["validation"]).encode()
+    found = load_median(server, itertools.repeat(request("POST", "/v1/experiments", document)), 3_200, 202)
+    yield "submit", shown(found), "≥ 300/s"
 
 
 def load_median(server: Server, messages: Iterator[bytes], count: int, expected: int) -> Load:

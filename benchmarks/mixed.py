@@ -18,8 +18,9 @@ from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 
 from app.examples import example_documents
-from benchmarks.api import Experiment, Row, Server
+from benchmarks.api import Row
 from benchmarks.connections import Connection, request
+from benchmarks.served_experiments import Experiment, Server
 from models.sql import experiments as repository
 from models.sql.database import Database
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 
 import httpx
 
-from benchmarks.api import EPOCHS, Row, Server, load_median, shown
+from benchmarks.api import EPOCHS, Row, load_median, shown
 from benchmarks.connections import request
+from benchmarks.served_experiments import Server
 
 _WORKERS = 4
 _WRITTEN = 400

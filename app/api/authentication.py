@@ -16,10 +16,8 @@ from cachetools import TTLCache
 from fastapi import Request
 from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
 from fastapi.security.base import SecurityBase
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
 
+from app.api.rate_limits import RateLimits
 from app.services.batcher import read_exception
 from app.services.experiments import DEFAULT_PROJECT
 from models.errors import FittingRoomError
@@ -79,18 +77,17 @@ class _Watch:
 
 
 class Authenticator:
-    """API-key authenticator with cache and rate limits, for one event loop."""
+    """API-key authenticator with cache, for one event loop."""
 
-    def __init__(self, database: Database) -> None:
-        """Args: database: where the keys are."""
-        self._database = database
+    def __init__(self, database: Database, rate_limits: RateLimits) -> None:
+        """Args: database: where the keys are; rate_limits: of those that have one."""
+        self._database, self._rate_limits = database, rate_limits
         # Looked up at each call, so that a test can set the clock.
         timer = lambda: time.monotonic()  # noqa: E731, PLW0108
         self._cache: TTLCache[str | None, ApiKey | None] = TTLCache(_MAX_CACHED, KEY_CACHE_SECONDS, timer)  # by digest
         self._looking: dict[str | None, asyncio.Task[ApiKey | None]] = {}
         self._watched: dict[str, _Watch] = {}  # by the key's id
         self._watching: asyncio.Task[None] | None = None
-        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     async def authenticate(self, key: str | None, scope: Scope) -> ApiKey:
         """Return the key of a caller.
@@ -112,14 +109,12 @@ class Authenticator:
             allowed = ", ".join(sorted(found.scopes))
             raise ForbiddenError(f"this needs a key with the scope {scope}; yours allows: {allowed}")
         if found.requests_per_minute is not None:
-            self._count(found.id, found.requests_per_minute)
+            await self._count(found.id, found.requests_per_minute)
         return found
 
-    def _count(self, key_id: str, per_minute: int) -> None:
-        limit = RateLimitItemPerMinute(per_minute)
-        if not self._limiter.hit(limit, key_id):
-            window = self._limiter.get_window_stats(limit, key_id)
-            seconds = max(1, round(window.reset_time - time.time()))
+    async def _count(self, key_id: str, per_minute: int) -> None:
+        seconds = await self._rate_limits.hit(key_id, per_minute)
+        if seconds is not None:
             raise TooManyRequestsError(
                 f"this key may make {per_minute:,} requests a minute; try again in {seconds} s", seconds
             )

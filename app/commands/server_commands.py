@@ -70,10 +70,21 @@ def serve(
 
 @commands.command()
 @_in_a_sentence
-def api(host: Host = "127.0.0.1", port: Port = 8000, data_dir: DataDir = None) -> None:
+def api(
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    data_dir: DataDir = None,
+    processes: Annotated[
+        int, typer.Option(min=1, max=64, help="API processes that share the port; one that dies is started again.")
+    ] = 1,
+    listening: Annotated[list[int] | None, typer.Option(hidden=True, help="Inherited sockets.")] = None,
+) -> None:
     """Run only the API."""
     _use(data_dir)
     _refuse_unsafe(host)
+    if processes > 1:
+        _supervise_apis(host, port, processes)
+        return
 
     # What the imports make stays to the end: looking through it for garbage, again and again, is a sixth of the start.
     gc.disable()
@@ -94,7 +105,7 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, data_dir: DataDir = None) -
     # Without tables, or without a database, it answers 503 and what to do.
     with contextlib.suppress(NotMigratedError, DatabaseUnavailableError), contextlib.closing(database):
         database.refuse_other_version()
-    run_server(settings, host, port)
+    run_server(settings, host, port, listening or ())
 
 
 @commands.command()
@@ -247,12 +258,27 @@ def _refuse_unsafe(host: str) -> None:
         )
 
 
+def _supervise_apis(host: str, port: int, processes: int) -> None:
+    """Run API processes on the same sockets, where a connection waits for one that is free, also while one restarts."""
+    from app.supervisor import Supervisor  # noqa: PLC0415
+
+    sockets = _listen(host, port)
+    numbers = [one.fileno() for one in sockets]
+    command = ["fittingroom", "api", "--host", host, "--port", str(port)]
+    command += [part for number in numbers for part in ("--listening", str(number))]
+    Supervisor({f"api-{number}": command for number in range(1, processes + 1)}, numbers).run()
+
+
 def _refuse_taken(host: str, port: int) -> None:
+    for one in _listen(host, port):
+        one.close()
+
+
+def _listen(host: str, port: int) -> list[socket.socket]:
+    from app.listening_sockets import open_listening_sockets  # noqa: PLC0415
+
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
+        return open_listening_sockets(host, port)
     except OSError as error:
         sys.exit(f"cannot listen on {host}:{port}: {error.strerror}. Choose another with --port, or end what has it.")
 

@@ -13,6 +13,7 @@ from sqlalchemy import select, update
 
 from app.api import authentication
 from app.api.authentication import KEY_CACHE_SECONDS, Authenticator
+from app.api.rate_limits import RateLimits
 from fittingroom.client.sync_client import Client, ProblemError
 from models.errors import DatabaseUnavailableError
 from models.planning.plan import plan_experiment
@@ -23,7 +24,7 @@ from models.sql.submissions import Accepted, Submission, add_experiments
 from models.sql.tables import ApiKeyTable, CohortTable
 from models.sql.worker_registry import add_worker, update_worker
 from tests.factories import document, spec
-from tests.serving import Clock, MakeKey, submit
+from tests.serving import Clock, MakeKey, early_in_a_minute, submit
 
 
 @pytest.fixture
@@ -111,6 +112,7 @@ def test_make_key_expiry_is_so_many_seconds_from_now(make_key: MakeKey, database
 
 def test_a_key_may_ask_so_often_and_have_so_much_to_do(http: httpx.Client, make_key: MakeKey) -> None:
     _, often = make_key(requests_per_minute=5)
+    early_in_a_minute()
     statuses = [http.get("/v1/experiments", headers=often).status_code for _ in range(8)]
     assert statuses == [200] * 5 + [429] * 3
     assert 1 <= int(http.get("/v1/experiments", headers=often).headers["retry-after"]) <= 60
@@ -218,7 +220,7 @@ def test_workers_list_hides_cohorts_of_other_projects(
 
 
 def test_key_is_looked_up_once_for_all_its_callers(
-    database: Database, make_key: MakeKey, monkeypatch: pytest.MonkeyPatch
+    database: Database, make_key: MakeKey, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     key_id, headers = make_key()
     key = headers["Authorization"].removeprefix("Bearer ")
@@ -243,7 +245,7 @@ def test_key_is_looked_up_once_for_all_its_callers(
         return await asyncio.gather(*callers, return_exceptions=True)
 
     async def run() -> None:
-        authenticator = Authenticator(database)
+        authenticator = Authenticator(database, RateLimits("filesystem://", tmp_path))
         cancelled, *others = await come_together(authenticator)
         assert isinstance(cancelled, asyncio.CancelledError)
         assert [type(found) for found in others] == [DatabaseUnavailableError] * 4

@@ -1,6 +1,8 @@
 """Commands of the service: called in this process, and as real processes where start, signals or exit matter."""
 
 import json
+import os
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -9,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,9 @@ from typer.testing import CliRunner
 
 from fittingroom import Client
 from fittingroom.cli.main import build
-from tests.e2e.service import free_port, until
+from tests.e2e.service import free_port, is_alive, until
 from tests.factories import document
+from tests.serving import early_in_a_minute
 
 Run = Callable[..., Any]
 
@@ -239,6 +242,48 @@ def api_process(folder: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[by
             yield process, url
         finally:
             process.terminate()
+
+
+def children_of(process: int) -> set[int]:
+    """Return the process ids of the children of a process."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == process:
+                found.add(int(stat.parent.name))
+    return found
+
+
+def test_api_of_several_processes_outlives_each_and_counts_together(run: Run, tmp_path: Path) -> None:
+    [key] = run("keys", "create", "me", "--requests-per-minute", "40").stdout.split()
+    with api_process(tmp_path, "--processes", "3") as (process, url):
+        apis = until(lambda: len(found := children_of(process.pid)) == 3 and found)
+        early_in_a_minute()
+
+        def ask(_: int) -> int:
+            return httpx.get(f"{url}/v1/experiments", headers={"Authorization": f"Bearer {key}"}).status_code
+
+        with ThreadPoolExecutor(8) as threads:
+            assert sorted(threads.map(ask, range(60))) == [200] * 40 + [429] * 20
+        for one in apis:
+            os.kill(one, signal.SIGKILL)
+        # Not refused: a connection waits in the socket that the supervisor keeps.
+        assert httpx.get(f"{url}/livez", timeout=60).status_code == 200
+        later = until(lambda: len(found := children_of(process.pid)) == 3 and not apis & found and found)
+        process.kill()
+        process.wait()
+        until(lambda: not any(is_alive(one) for one in later))
+
+
+def test_api_of_several_processes_ends_them_all(run: Run, tmp_path: Path) -> None:
+    run("migrate")
+    with api_process(tmp_path, "--processes", "2") as (process, url):
+        apis = until(lambda: len(found := children_of(process.pid)) == 2 and found)
+        refused = run("api", "--processes", "2", "--port", url.rpartition(":")[2])
+        assert refusal_of(refused).startswith("cannot listen on")
+        process.terminate()
+        assert process.wait(30) == 0
+        assert not any(is_alive(one) for one in apis)
 
 
 def test_api_with_key_listens_on_remote_address(run: Run, tmp_path: Path) -> None:

@@ -1,0 +1,112 @@
+"""Rate limits that several processes count together."""
+
+import asyncio
+import multiprocessing
+import stat
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from app.api import rate_limits
+from app.api.rate_limits import RateLimits
+from models.identifiers import new_id
+from tests.conftest import REDIS
+from tests.serving import early_in_a_minute
+
+FOLDER = "filesystem://localhost//"
+
+
+@pytest.fixture(params=["file", pytest.param("redis", marks=pytest.mark.servers)])
+def broker_url(request: pytest.FixtureRequest) -> str:
+    """Return a broker's URL, which chooses where requests are counted."""
+    return {"file": FOLDER, "redis": f"{REDIS}/15"}[request.param]
+
+
+@asynccontextmanager
+async def counting(broker_url: str, folder: Path, processes: int) -> AsyncIterator[list[RateLimits]]:
+    """Yield the limits of API processes of one service."""
+    limits = [RateLimits(broker_url, folder) for _ in range(processes)]
+    yield limits
+    for one in limits:
+        await one.close()
+
+
+def hits(broker_url: str, folder: str, key: str, begin: float) -> int:
+    """Count 40 requests in a process of its own; returns how many are within 50 a minute."""
+
+    async def run() -> int:
+        async with counting(broker_url, Path(folder), 1) as [limits]:
+            return [await limits.hit(key, 50) for _ in range(40)].count(None)
+
+    while time.time() < begin:  # all at the same time
+        pass
+    return asyncio.run(run())
+
+
+def test_processes_count_together(broker_url: str, tmp_path: Path) -> None:
+    async def run() -> None:
+        async with counting(broker_url, tmp_path, 3) as (one, two, three):
+            key = new_id("key")
+            assert [await limits.hit(key, 5) for limits in (one, two, three, one, two)] == [None] * 5
+            for limits in (one, two, three):
+                seconds = await limits.hit(key, 5)
+                assert seconds is not None
+                assert 1 <= seconds <= 60
+            assert await one.hit(new_id("key"), 5) is None, "each key for itself"
+
+    early_in_a_minute()
+    asyncio.run(run())
+
+
+def test_concurrent_processes_admit_the_limit_exactly(broker_url: str, tmp_path: Path) -> None:
+    early_in_a_minute()
+    given = broker_url, str(tmp_path), new_id("key"), time.time() + 2
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        assert sum(pool.starmap(hits, [given] * 4)) == 50
+
+
+@pytest.mark.parametrize("broker", ["redis://127.0.0.1:1/0", "redis://127.0.0.1:1/0?unknown=1", FOLDER])
+def test_requests_are_limited_where_they_cannot_be_shared(broker: str, tmp_path: Path) -> None:
+    (tmp_path / "requests.db").mkdir()
+
+    async def run() -> None:
+        async with counting(broker, tmp_path, 1) as [limits]:
+            assert [await limits.hit("a", 3) for _ in range(3)] == [None] * 3
+            assert await limits.hit("a", 3)
+
+    early_in_a_minute()
+    asyncio.run(run())
+
+
+def test_counting_is_shared_again_once_it_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limits, "_RETRY_SECONDS", 0.0)
+    obstacle = tmp_path / "requests.db"
+    obstacle.mkdir()
+
+    async def run() -> None:
+        async with counting(FOLDER, tmp_path, 2) as (one, two):
+            assert await one.hit("a", 1) is None
+            obstacle.rmdir()
+            assert await one.hit("a", 1) is None, "nothing of it was shared"
+            assert await two.hit("a", 1)
+
+    early_in_a_minute()
+    asyncio.run(run())
+
+
+def test_expired_counts_are_deleted_and_nobody_else_reads_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        async with counting(FOLDER, tmp_path, 1) as [limits]:
+            assert limits._file is not None  # noqa: SLF001 - what is stored
+            for _ in range(3):
+                assert await limits.hit("a", 1) is None
+                now["seconds"] += 3_600
+            assert len(limits._file._execute("SELECT key FROM counts")) == 1  # noqa: SLF001
+
+    now = {"seconds": time.time()}
+    monkeypatch.setattr(time, "time", lambda: now["seconds"])
+    asyncio.run(run())
+    assert stat.S_IMODE((tmp_path / "requests.db").stat().st_mode) == 0o600
