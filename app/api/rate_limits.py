@@ -4,6 +4,7 @@ import math
 import sqlite3
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import structlog
@@ -11,7 +12,9 @@ from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage, RedisStorage, Storage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
-from redis.asyncio import BlockingConnectionPool
+
+if TYPE_CHECKING:
+    from redis.asyncio import BlockingConnectionPool
 
 _FILE = "requests.db"
 _RETRY_SECONDS = 1.0
@@ -30,10 +33,12 @@ class RateLimits:
 
     def __init__(self, broker_url: str, data_dir: Path) -> None:
         """Args: broker_url: of Celery's broker; data_dir: folder of the file, used when there is something to count."""
-        self._pool: BlockingConnectionPool | None = None
+        self._pool: "BlockingConnectionPool | None" = None
         self._file: _FileStorage | None = None
         shared: Storage
         if urlsplit(broker_url).scheme in {"redis", "rediss"}:
+            from redis.asyncio import BlockingConnectionPool  # noqa: PLC0415 - 0.05 s, where Redis is used alone
+
             self._pool = BlockingConnectionPool.from_url(
                 broker_url.replace("ssl_cert_reqs=CERT_REQUIRED", "ssl_cert_reqs=required"),  # as Celery spells it
                 max_connections=_REDIS_CONNECTIONS,
