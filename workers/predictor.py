@@ -89,7 +89,12 @@ def _predicted(
             names = f": {', '.join(inputs.feature_names[:20])}" if inputs.feature_names else ""
             detail = f"the network takes {features} numbers a row, found {len(row)}{names}"
             return {"faults": [{"pointer": f"/rows/{number}", "detail": detail, "found": f"{len(row)} numbers"}]}
-    x = inputs.scaling.apply(np.array(rows, np.float32))  # null becomes NaN, which stands for what is missing
+    x = inputs.scaling.apply(np.array(rows, np.float64))  # null becomes NaN, which stands for what is missing
+    if not np.isfinite(x).all():
+        number, feature = (int(place) for place in np.argwhere(~np.isfinite(x))[0])
+        detail = "this number is too large for a network of float32"
+        pointer = f"/rows/{number}/{feature}"
+        return {"faults": [{"pointer": pointer, "detail": detail, "found": f"{rows[number][feature]:g}"}]}
     outputs = np.concatenate(
         [
             ops.convert_to_numpy(model(x[first : first + _ROWS_AT_ONCE], training=False))
@@ -123,12 +128,17 @@ def _probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _with_scaling(model: keras.Model, artifact: Artifact) -> keras.Model:
-    """Return the network with scaling inside: it takes rows as the dataset has them, but for missing numbers."""
+    """Return the network with scaling inside: it takes rows as the dataset has them, but for missing numbers.
+
+    As `Scaling.apply`, in float64: `Normalization` divides by 1e-7 at least, and its weights are float32.
+    """
     scaling = artifact.inputs.scaling
     if scaling.mean is None or scaling.deviation is None:
         return model
-    inputs = keras.Input(model.input_shape[1:])
-    scaled = keras.layers.Normalization(mean=scaling.mean, variance=scaling.deviation**2, name="standardize")(inputs)
+    inputs = keras.Input(model.input_shape[1:], dtype="float64")
+    # Two layers: one would multiply before it subtracts, and lose the digits that subtracting leaves.
+    centred = keras.layers.Rescaling(1.0, -scaling.mean, dtype="float64", name="centre")(inputs)
+    scaled = keras.layers.Rescaling(1 / scaling.deviation, dtype="float64", name="scale")(centred)
     return keras.Model(inputs, model(scaled))
 
 

@@ -33,25 +33,17 @@ class RateLimits:
 
     def __init__(self, broker_url: str, data_dir: Path) -> None:
         """Args: broker_url: of Celery's broker; data_dir: folder of the file, used when there is something to count."""
-        self._pool: "BlockingConnectionPool | None" = None
+        self._pool: BlockingConnectionPool | None = None
         self._file: _FileStorage | None = None
         shared: Storage
         if urlsplit(broker_url).scheme in {"redis", "rediss"}:
-            from redis.asyncio import BlockingConnectionPool  # noqa: PLC0415 - 0.05 s, where Redis is used alone
-
-            self._pool = BlockingConnectionPool.from_url(
-                broker_url.replace("ssl_cert_reqs=CERT_REQUIRED", "ssl_cert_reqs=required"),  # as Celery spells it
-                max_connections=_REDIS_CONNECTIONS,
-                timeout=_REDIS_SECONDS,
-                socket_timeout=_REDIS_SECONDS,
-                socket_connect_timeout=_REDIS_SECONDS,
-            )
+            self._pool = _connection_pool(broker_url)
             shared = RedisStorage(
                 f"async+{broker_url}",
                 wrap_exceptions=True,
                 implementation="redispy",
                 key_prefix="fittingroom-requests",
-                connection_pool=self._pool,  # type: ignore[arg-type]
+                connection_pool=self._pool,  # type: ignore[arg-type]  # as it is documented
             )
         else:
             shared = self._file = _FileStorage(data_dir / _FILE)
@@ -82,6 +74,18 @@ class RateLimits:
             self._file.close()
 
 
+def _connection_pool(url: str) -> "BlockingConnectionPool":
+    from redis.asyncio import BlockingConnectionPool  # noqa: PLC0415 - 0.05 s, where Redis is used alone
+
+    return BlockingConnectionPool.from_url(
+        url.replace("ssl_cert_reqs=CERT_REQUIRED", "ssl_cert_reqs=required"),  # as Celery spells it
+        max_connections=_REDIS_CONNECTIONS,
+        timeout=_REDIS_SECONDS,
+        socket_timeout=_REDIS_SECONDS,
+        socket_connect_timeout=_REDIS_SECONDS,
+    )
+
+
 async def _hit(limiter: SlidingWindowCounterRateLimiter, key_id: str, per_minute: int) -> int | None:
     limit = RateLimitItemPerMinute(per_minute)
     if await limiter.hit(limit, key_id):
@@ -97,7 +101,7 @@ class _FileStorage(MemoryStorage):
     """
 
     STORAGE_SCHEME = None  # type: ignore[assignment]  # it has no URL
-    base_exceptions = sqlite3.Error  # type: ignore[assignment]
+    base_exceptions = sqlite3.Error
 
     def __init__(self, file: Path) -> None:
         super().__init__(wrap_exceptions=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from app.ingestion.encoding import MAX_COLUMNS, MAX_NUMBERS, MAX_ROWS, Encoded, Refusal, encode_target
+from app.ingestion.encoding import MAX_COLUMNS, MAX_NUMBERS, MAX_ROWS, Encoded, Refusal, encode_target, narrowed
 
 _MAX_UNPACKED_BYTES = 2 * 1024**3
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -49,6 +49,9 @@ def read_archive(file: Path, task: str) -> Encoded:
     if wrong.any():
         row = int(wrong.any(axis=1).argmax())
         raise Refusal(f"x has a number that is NaN, infinite or beyond float32 in row {row + 1}; leave such rows out")
+    wide = x.reshape(len(x), features)
+    if any(narrowed(wide[:, place].astype(np.float64)).dtype == np.float64 for place in range(features)):
+        numbers = wide.astype(np.float64)
     if y.dtype.kind == "f":  # Arrow has no wider ones
         y = y.astype(np.float64)
     native = y.astype(y.dtype.newbyteorder("="))

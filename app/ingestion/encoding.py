@@ -28,7 +28,10 @@ _INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+")
 """Names that pandas gives to the columns of an index that has none."""
 _LARGEST = float(np.finfo(np.float32).max)
 
-Floats = NDArray[np.float32]
+_ROUNDED = 1e-6
+"""Rounding error of float32, as a part of a column's standard deviation, up to which it is kept in float32."""
+
+Floats = NDArray[np.floating[Any]]
 
 
 class Refusal(Exception):
@@ -48,7 +51,7 @@ class Encoded:
     """A dataset in numbers."""
 
     x: Floats
-    """(rows, features); NaN where a number is missing."""
+    """(rows, features), float64 if a column needs it; NaN where a number is missing."""
     y: NDArray[Any]
     """(rows,): int64 class numbers, or float32."""
     task: Task
@@ -195,7 +198,18 @@ def _features(
         maximum=float(known.max()),
         mean=float(known.mean()),
     )
-    return column, [(name, numbers.astype(np.float32)), *marked]
+    return column, [(name, narrowed(numbers)), *marked]
+
+
+def narrowed(numbers: NDArray[np.float64]) -> Floats:
+    """Return a column as float32, unless that would round much of what it varies by, as of a time in seconds.
+
+    Args:
+        numbers: (rows,), NaN where missing.
+    """
+    narrow = numbers.astype(np.float32)
+    rounded = np.nanmax(np.abs(numbers - narrow), initial=0.0)
+    return narrow if rounded <= _ROUNDED * np.nanstd(numbers) or np.ptp(numbers[~np.isnan(numbers)]) == 0 else numbers
 
 
 def _refuse_invisible(column: str, texts: NDArray[Any], values: Sequence[str]) -> None:

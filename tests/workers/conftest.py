@@ -10,7 +10,7 @@ import pytest
 OTHERS = {"tensorflow", "jax"} - {os.environ["KERAS_BACKEND"]}
 NEEDS_NO_BACKEND = {
     "test_between_backends.py", "test_datasets.py", "test_keras_import_roundtrip.py", "test_keras_model.py",
-    "test_networks.py",
+    "test_networks.py", "test_predictor.py",
 }  # fmt: skip
 """Tests whose result does not depend on the backend: they run on TensorFlow only."""
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from cachetools import LRUCache
@@ -15,6 +16,8 @@ from models.storage import Storage
 from workers.datasets.sources import LOADERS
 
 Floats = NDArray[np.float32]
+Rows = NDArray[np.floating[Any]]
+"""Features before scaling: float64 where float32 would round much of what a column varies by."""
 Labels = NDArray[np.int64]
 _KEPT = 2
 _uploaded: LRUCache[str, "Numbers"] = LRUCache(_KEPT)
@@ -24,7 +27,7 @@ _uploaded: LRUCache[str, "Numbers"] = LRUCache(_KEPT)
 class Numbers:
     """All rows of a dataset."""
 
-    x: Floats
+    x: Rows
     """(rows, features); NaN where a number is missing."""
     y: Floats | Labels
     """(rows,): class numbers, or float32 where the target is a number."""

@@ -11,7 +11,7 @@ from fittingroom.specs.fit import Fit
 from fittingroom.specs.losses import TargetForm
 from fittingroom.specs.validation.dataset_checks import training_rows
 from models.storage import Storage
-from workers.datasets.numbers import Floats, Labels, like, load
+from workers.datasets.numbers import Floats, Labels, Rows, like, load
 from workers.engines.base import Arrays
 
 
@@ -26,28 +26,29 @@ class Scaling:
     deviation: NDArray[np.float64] | None = None
     """(features,): what is then divided by; never 0."""
 
-    def apply(self, x: Floats) -> Floats:
-        """Rows as a network sees them: float32 (rows, features) without NaN."""
+    def apply(self, x: Rows) -> Floats:
+        """Rows as a network sees them: float32 (rows, features) without NaN; infinite where they are beyond float32."""
         missing = np.isnan(x)
         if missing.any():
-            x = np.where(missing, self.fill, x).astype(np.float32)
-        if self.mean is None or self.deviation is None:
-            return x
-        scaled: Floats = ((x - self.mean) / self.deviation).astype(np.float32)
-        return scaled
+            x = np.where(missing, self.fill, x)
+        with np.errstate(over="ignore"):
+            if self.mean is not None and self.deviation is not None:
+                x = (x - self.mean) / self.deviation  # in float64, as the mean is
+            return x.astype(np.float32, copy=False)
 
 
-def measure_scaling(x: Floats, *, standardize: bool) -> Scaling:
+def measure_scaling(x: Rows, *, standardize: bool) -> Scaling:
     """Measure the training rows; a feature that is the same in all of them becomes 0."""
     missing = np.isnan(x)
     known = np.maximum((~missing).sum(axis=0), 1)
     fill = np.where(missing, 0.0, x.astype(np.float64)).sum(axis=0) / known
     if not standardize:
         return Scaling(fill)
-    filled = np.where(missing, fill, x) if missing.any() else x
-    training = filled.astype(np.float32).astype(np.float64)
-    deviation = training.std(axis=0)
-    return Scaling(fill, training.mean(axis=0), np.where(deviation > 0, deviation, 1.0))
+    training = np.where(missing, fill, x).astype(np.float64, copy=False)
+    # Not by the deviation: in float64 the mean of equal numbers may be another one.
+    is_constant = training.min(axis=0) == training.max(axis=0)
+    mean = np.where(is_constant, training[0], training.mean(axis=0))
+    return Scaling(fill, mean, np.where(is_constant, 1.0, training.std(axis=0)))
 
 
 def prepare(dataset: Dataset, fit: Fit, target: TargetForm, storage: Storage | None = None) -> tuple[Arrays, Scaling]:

@@ -119,6 +119,32 @@ def test_read_archive_numbers_of_any_width_and_byte_order(read: Callable[..., An
     assert found["sha256"] == expected["sha256"]
 
 
+def test_read_keeps_the_digits_that_a_column_varies_by(read: Callable[..., Any], settings: Settings) -> None:
+    times, others = 1_700_000_000.0 + np.arange(50), np.linspace(0.1, 0.9, 50)
+    rows = zip(times, others, strict=True)
+    for file_format, content in (
+        (
+            "csv",
+            "time,b,t\n" + "".join(f"{time:.1f},{other!r},{number / 4}\n" for number, (time, other) in enumerate(rows)),
+        ),
+        ("parquet", parquet(time=times, b=others, t=np.arange(50) / 4)),
+        ("npz", npz(x=np.stack([times, others], axis=1), y=np.arange(50) / 4)),
+    ):
+        read(file_format, content)
+        with np.load(settings.temporary_dir / "output.npz") as file:
+            assert file["x"].dtype == np.float64, file_format
+            assert (file["x"][:, 0] == times).all(), file_format
+
+
+@pytest.mark.parametrize("column", [np.linspace(0.1, 0.9, 50), np.arange(1975, 2025), np.full(50, 1e9 + 0.1)])
+def test_read_column_that_float32_holds_is_float32(
+    read: Callable[..., Any], settings: Settings, column: np.ndarray
+) -> None:
+    read("npz", npz(x=column[:, None], y=np.arange(50) / 4))
+    with np.load(settings.temporary_dir / "output.npz") as file:
+        assert file["x"].dtype == np.float32
+
+
 def test_read_same_numbers_digest_is_the_same_in_each_format(read: Callable[..., Any]) -> None:
     as_csv = read("csv", "a,b,t\n1,0.5,2.5\n2,0.25,3.5\n")["schema"]
     as_parquet = read("parquet", parquet(a=[1, 2], b=[0.5, 0.25], t=[2.5, 3.5]))["schema"]

@@ -1,0 +1,63 @@
+"""A standardized network as a `.keras` file and asked by `predict`: the same numbers, whatever the scale."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fittingroom.specs.experiment import TrialSpec
+from tests.workers.engines.trials import trial_spec
+from workers import predictor
+from workers.datasets.preparation import Scaling, measure_scaling
+from workers.saving.artifacts import Artifact, Inputs
+
+
+def trial() -> TrialSpec:
+    """Return a spec with a loss of numbers."""
+    return trial_spec(loss="mse", metrics=[])
+
+
+def answers(scaling: Scaling, rows: np.ndarray, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return what `predict` and what the file says of rows."""
+    model = keras.Sequential([keras.Input((rows.shape[1],)), keras.layers.Dense(1)])
+    model.set_weights([np.linspace(0.5, 1.5, rows.shape[1])[:, None], np.array([0.25])])
+    artifact = Artifact(model.get_weights(), Inputs(scaling, [], []))
+    said = predictor._predicted(trial(), model, artifact, rows.tolist())  # noqa: SLF001 - what is compared
+    predictor._with_scaling(model, artifact).save(folder / "trial.keras")  # noqa: SLF001
+    loaded = keras.saving.load_model(folder / "trial.keras", safe_mode=True)
+    return np.array(said["outputs"]), keras.ops.convert_to_numpy(loaded(rows))
+
+
+@given(
+    scale=st.integers(-25, 20), offset=st.sampled_from([0.0, 1.0, -37.5, 1e6, 1.7e9, -1e12]), seed=st.integers(0, 99)
+)
+@settings(max_examples=40, deadline=None)
+def test_file_and_predict_agree_at_any_scale(
+    scale: int, offset: float, seed: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    normal = np.random.default_rng(seed).normal(size=(50, 3))
+    # An offset is one of the spread: no float64 has the digits of 1.7e9 + 1e-25.
+    rows = normal * 10.0**scale + offset * 10.0 ** max(scale, 0)
+    rows[:, 2] = rows[0, 2]
+    if np.ptp(rows[:, 0]) == 0:
+        return
+    scaling = measure_scaling(rows, standardize=True)
+    scaled = scaling.apply(rows)
+    assert (scaled[:, 2] == 0).all(), "a feature that is the same in all rows"
+    exact = (rows[:, :2] - rows[:, :2].mean(axis=0)) / rows[:, :2].std(axis=0)
+    np.testing.assert_allclose(scaled[:, :2], exact, rtol=1e-5, atol=1e-5)
+    by_predict, by_file = answers(scaling, rows, tmp_path_factory.mktemp("trial"))
+    np.testing.assert_allclose(by_predict, by_file, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_predict_number_beyond_float32_is_refused_with_its_place(*, standardize: bool) -> None:
+    scaling = measure_scaling(np.array([[1.0, 2.0], [2.0, 3.0]]), standardize=standardize)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    artifact = Artifact(model.get_weights(), Inputs(scaling, [], []))
+    said = predictor._predicted(trial(), model, artifact, [[1.0, None], [1.0, 1e39]])  # noqa: SLF001
+    [fault] = said["faults"]
+    assert (fault["pointer"], fault["found"]) == ("/rows/1/1", "1e+39")
