@@ -1,9 +1,9 @@
 """Routes that authenticate before they read the body, and refuse unknown parameters."""
 
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, cast, get_origin
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import Request, Response
@@ -49,6 +49,9 @@ class StrictRoute(APIRoute):
         """FastAPI's own way to stand before a route."""
         handler = super().get_route_handler()
         known = [field.alias for field in self.dependant.query_params]
+        repeatable = {
+            field.alias for field in self.dependant.query_params if get_origin(field.field_info.annotation) is Sequence
+        }
         admission = find_admission(self.dependant)
 
         async def handle(request: Request) -> Response:
@@ -58,7 +61,7 @@ class StrictRoute(APIRoute):
                 for name in request.query_params:
                     if name not in known:
                         _refuse_unknown(name, known)
-                    if len(request.query_params.getlist(name)) > 1:
+                    if name not in repeatable and len(request.query_params.getlist(name)) > 1:
                         refuse_parameter(name, name, "given twice; give it once")
             if self.body_field is None:
                 return await handler(request)

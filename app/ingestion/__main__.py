@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 
 from app.ingestion.archives import read_archive
-from app.ingestion.encoding import Encoded, Refusal, encode_table
-from app.ingestion.tables import read_csv, read_parquet
+from app.ingestion.csv_files import read_csv
+from app.ingestion.encoding import Encoded, encode_table
+from app.ingestion.options import Options
+from app.ingestion.refusals import Refusal
+from app.ingestion.tables import read_parquet
 from fittingroom.specs.datasets import DatasetSchema
 from fittingroom.specs.faults import Fault
 from models.disk_reserve import NO_ROOM, keep_reserve
@@ -20,7 +23,6 @@ from models.disk_reserve import NO_ROOM, keep_reserve
 MEMORY_BYTES = 4 * 1024**3
 """Limit on the address space of the process, in bytes."""
 CPU_SECONDS = 120
-_READERS = {"csv": read_csv, "parquet": read_parquet}
 
 
 def main() -> None:
@@ -32,7 +34,7 @@ def main() -> None:
     try:
         answer: dict[str, Any] = {"schema": ingest(wanted).model_dump(mode="json")}
     except Refusal as refusal:
-        answer = {"faults": [refusal.fault.model_dump()]}
+        answer = {"faults": [fault.model_dump() for fault in refusal.faults]}
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
@@ -47,17 +49,19 @@ def ingest(wanted: Mapping[str, Any]) -> DatasetSchema:
     """Read a file and write the dataset that it holds.
 
     Args:
-        wanted: `file`, its `format`, the `output` to write and its `max_bytes`, and the options of `encode_table`.
+        wanted: `file`, its `format`, the `output` to write and its `max_bytes`, and the fields of `Options`.
 
     Raises:
         Refusal: it is not as expected.
     """
-    file = Path(wanted["file"])
+    file, options, notes = Path(wanted["file"]), Options.of(wanted), list[str]()
     if wanted["format"] == "npz":
-        encoded = read_archive(file, wanted["task"])
+        encoded = read_archive(file, options)
+    elif wanted["format"] == "parquet":
+        encoded = encode_table(read_parquet(file), options)
     else:
-        table = _READERS[wanted["format"]](file)
-        encoded = encode_table(table, wanted["target"], wanted["task"], wanted["ignore"], wanted["categorical"])
+        table, notes = read_csv(file, options)
+        encoded = encode_table(table, options)
     made = encoded.x.nbytes + encoded.y.nbytes
     if made > wanted["max_bytes"]:
         raise Refusal(
@@ -82,6 +86,8 @@ def ingest(wanted: Mapping[str, Any]) -> DatasetSchema:
         columns=encoded.columns,
         preview=encoded.preview,
         left_out=encoded.left_out,
+        dropped_rows=encoded.dropped_rows,
+        notes=notes,
         sha256=_digest(encoded, document),
         **document,
     )

@@ -9,18 +9,23 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from app.ingestion.encoding import MAX_COLUMNS, MAX_NUMBERS, MAX_ROWS, Encoded, Refusal, encode_target, narrowed
+from app.ingestion.columns import narrowed
+from app.ingestion.encoding import MAX_NUMBERS, Encoded
+from app.ingestion.options import Options
+from app.ingestion.refusals import Refusal
+from app.ingestion.tables import MAX_COLUMNS, MAX_ROWS
+from app.ingestion.targets import encode_target
 
 _MAX_UNPACKED_BYTES = 2 * 1024**3
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
-def read_archive(file: Path, task: str) -> Encoded:
+def read_archive(file: Path, options: Options) -> Encoded:
     """Read an archive with `x` (rows, …), numbers, and `y` (rows,), classes or numbers.
 
     Args:
         file: the archive.
-        task: `classification`, `regression` or `auto`.
+        options: what its target is.
 
     Raises:
         Refusal: it is no such archive.
@@ -37,6 +42,9 @@ def read_archive(file: Path, task: str) -> Encoded:
         raise Refusal(f"y must be classes or numbers of the shape (rows,), found {y.dtype} of the shape {y.shape}")
     if len(x) != len(y):
         raise Refusal(f"x has {len(x):,} rows, and y has {len(y):,}")
+    rows = len(x)
+    if options.drop_missing_target and y.dtype.kind == "f":
+        x, y = x[~np.isnan(y)], y[~np.isnan(y)]
     features = math.prod(x.shape[1:])
     if not 2 <= len(x) <= MAX_ROWS or not 1 <= features <= MAX_COLUMNS or len(x) * features > MAX_NUMBERS:
         raise Refusal(
@@ -55,8 +63,8 @@ def read_archive(file: Path, task: str) -> Encoded:
     if y.dtype.kind == "f":  # Arrow has no wider ones
         y = y.astype(np.float64)
     native = y.astype(y.dtype.newbyteorder("="))
-    target, found_task, class_names = encode_target("y", pa.chunked_array([pa.array(native)]), task)
-    return Encoded(numbers, target, found_task, [], class_names)
+    target, found_task, class_names = encode_target("y", pa.chunked_array([pa.array(native)]), options.task)
+    return Encoded(numbers, target, found_task, [], class_names, dropped_rows=rows - len(x))
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:

@@ -10,7 +10,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -41,15 +41,13 @@ Format = Literal["csv", "parquet", "npz"]
 
 @dataclass(frozen=True)
 class Upload:
-    """Options of an upload."""
+    """An upload, and what its client says of it."""
 
     name: str
     format: Format
-    target: str | None
-    task: str
-    ignore: Sequence[str]
-    categorical: Sequence[str]
     description: str
+    options: Mapping[str, Any]
+    """Those of `app.ingestion.options.Options`."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +140,10 @@ def _read(file: Path, output: Path, upload: Upload, max_bytes: int) -> DatasetSc
             "file": str(file),
             "output": str(output),
             "max_bytes": min(max_bytes, max(MAX_GROWTH * file.stat().st_size, ALWAYS_STORED_BYTES)),
-            **asdict(upload),
+            "name": upload.name,
+            "format": upload.format,
+            "description": upload.description,
+            **upload.options,
         }
     )
     if "no_room" in answer:

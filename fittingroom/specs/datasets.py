@@ -17,8 +17,8 @@ class DatasetColumn(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     name: str
-    kind: Literal["number", "boolean", "category"]
-    """Column type. A category is one-hot encoded: one feature per value."""
+    kind: Literal["number", "boolean", "category", "date"]
+    """Column type. A category is one-hot encoded: one feature per value; a date is one feature per part."""
     missing: int = 0
     """Number of rows with no value."""
     minimum: float | None = None
@@ -59,6 +59,10 @@ class DatasetSchema(BaseModel):
     """First rows as uploaded, the target last."""
     left_out: list[str] = []
     """Columns that were left out because they are a pandas index. Name one as `categorical` to keep it."""
+    dropped_rows: int = 0
+    """Number of rows without a target that were left out."""
+    notes: list[str] = []
+    """What was found out about the file and taken for granted, in sentences."""
     sha256: str | None = None
     """SHA-256 of the content; null for built-in datasets, which never change."""
     first_use_downloads: bool = False

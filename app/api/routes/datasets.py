@@ -2,6 +2,8 @@
 
 import csv
 import tempfile
+from collections.abc import Sequence
+from email.message import Message
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -43,7 +45,8 @@ _BODY: dict[str, Any] = {
         },
     }
 }
-_Columns = Annotated[str, Field(max_length=10_000), Visible()]
+_Listed = Annotated[Sequence[Annotated[str, Field(max_length=10_000), Visible()]], Field(max_length=1_000)]
+_SEVERAL = ", separated by commas or in several parameters"
 _REPEATED: Responses = {200: {"model": DatasetSchema, "description": "It was there before."}}
 
 
@@ -90,11 +93,25 @@ async def upload_dataset(  # noqa: PLR0913 - a query's parameters
         Literal["auto", "classification", "regression"],
         Query(description="Type of the target; `auto` takes text and columns of few distinct integers for classes."),
     ] = "auto",
-    ignore: Annotated[_Columns | None, Query(description="Columns to exclude, separated by commas.")] = None,
+    ignore: Annotated[_Listed, Query(description=f"Columns to exclude{_SEVERAL}.")] = (),
     categorical: Annotated[
-        _Columns | None,
-        Query(description="Numeric columns to treat as categories, separated by commas."),
+        _Listed,
+        Query(description=f"Columns whose values are categories, such as numbers of districts{_SEVERAL}."),
+    ] = (),
+    separator: Annotated[
+        Annotated[str, Field(pattern=r"^([,;|\t ]|tab)$")] | None,
+        Query(description="Character between the columns of CSV, or `tab`. Default: as in the first line."),
     ] = None,
+    decimal: Annotated[Literal[".", ","], Query(description="Decimal point of CSV.")] = ".",
+    thousands: Annotated[
+        Literal[",", ".", " ", "'", "_"] | None,
+        Query(description="Character between groups of three digits in CSV. Default: none."),
+    ] = None,
+    missing: Annotated[_Listed, Query(description=f"Further texts that mark a missing value in CSV{_SEVERAL}.")] = (),
+    default_missing: Annotated[
+        bool, Query(description="False to take `NA`, `None`, `null` and the like in CSV as texts; empty is missing.")
+    ] = True,
+    drop_missing_target: Annotated[bool, Query(description="True to leave out rows without a target.")] = False,
     description: Annotated[
         Annotated[str, Field(max_length=1_000), Visible()], Query(description="Description of the dataset.")
     ] = "",
@@ -109,7 +126,20 @@ async def upload_dataset(  # noqa: PLR0913 - a query's parameters
         file.flush()
         path = Path(file.name)
         found = _FORMATS.get(kind) or _format_of(path)
-        upload = Upload(name, found, target, task, _listed(ignore), _listed(categorical), description)
+        options = {
+            "target": target,
+            "task": task,
+            "ignore": _listed(ignore),
+            "categorical": _listed(categorical),
+            "separator": separator,
+            "decimal": decimal,
+            "thousands": thousands,
+            "missing": _listed(missing),
+            "default_missing": default_missing,
+            "charset": _charset_of(request),
+            "drop_missing_target": drop_missing_target,
+        }
+        upload = Upload(name, found, description, options)
         schema, is_repeated = await to_thread.run_sync(service.datasets.upload, path, upload, limiter=_READERS)
     response.status_code = 200 if is_repeated else 201
     response.headers["Location"] = f"/v1/datasets/{schema.name}"
@@ -131,6 +161,14 @@ def _format_of(file: Path) -> Format:
     return "parquet" if start == b"PAR1" else "npz" if start == b"PK\x03\x04" else "csv"
 
 
-def _listed(columns: str | None) -> list[str]:
-    """Columns as one line of CSV, so that a name with a comma can be quoted."""
-    return next(csv.reader([columns]), []) if columns else []
+def _listed(given: Sequence[str]) -> list[str]:
+    """Each parameter as a line of CSV, so that a name with a comma can be quoted."""
+    return [one for line in csv.reader(given) for one in line]
+
+
+def _charset_of(request: Request) -> str | None:
+    """Return the encoding that a request's Content-Type declares."""
+    message = Message()
+    message["Content-Type"] = request.headers.get("content-type", "")
+    charset = message.get_param("charset")
+    return charset[:80] if isinstance(charset, str) else None

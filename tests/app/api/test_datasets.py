@@ -107,7 +107,7 @@ REQUESTS: dict[str, tuple[str | bytes, dict[str, str], dict[str, str], int]] = {
 READ = [
     "nothing",
     "no such target",
-    "UTF-16",
+    "UTF-16 without its mark",
     "an infinite number",
     "Parquet cut off",
     "an archive cut off",

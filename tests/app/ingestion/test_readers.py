@@ -136,7 +136,7 @@ def test_read_keeps_the_digits_that_a_column_varies_by(read: Callable[..., Any],
             assert (file["x"][:, 0] == times).all(), file_format
 
 
-@pytest.mark.parametrize("column", [np.linspace(0.1, 0.9, 50), np.arange(1975, 2025), np.full(50, 1e9 + 0.1)])
+@pytest.mark.parametrize("column", [np.linspace(0.1, 0.9, 50), np.arange(1975, 2025), np.full(50, 0.1)])
 def test_read_column_that_float32_holds_is_float32(
     read: Callable[..., Any], settings: Settings, column: np.ndarray
 ) -> None:
