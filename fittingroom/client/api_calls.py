@@ -216,14 +216,15 @@ def list_datasets() -> Call[list[DatasetSchema]]:
 
 
 def upload_dataset(
-    file: Path, name: str, target: str | None, task: str, ignore: Sequence[str], categorical: Sequence[str]
+    file: Path, name: str, charset: str | None, options: Mapping[str, str | Sequence[str] | None]
 ) -> Call[DatasetSchema]:
     """Upload a dataset; repeating it changes nothing."""
-    columns = {name: _one_line(given) for name, given in (("ignore", ignore), ("categorical", categorical)) if given}
+    given = {key: value if isinstance(value, str) else _one_line(value) for key, value in options.items() if value}
     media_type = _MEDIA_TYPES.get(file.suffix.lower(), "application/octet-stream")
     return Call(
-        "POST", "/v1/datasets", _reader(DatasetSchema), params=_given(name=name, target=target, task=task, **columns),
-        headers={"Content-Type": media_type}, content=file.read_bytes(), at_least_seconds=120,
+        "POST", "/v1/datasets", _reader(DatasetSchema), params=_given(name=name, **given),
+        headers={"Content-Type": media_type if charset is None else f"text/csv; charset={charset}"},
+        content=file.read_bytes(), at_least_seconds=120,
     )  # fmt: skip
 
 

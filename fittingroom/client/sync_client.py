@@ -285,7 +285,7 @@ class Client:
         """List datasets."""
         return self._do(api_calls.list_datasets())
 
-    def upload_dataset(
+    def upload_dataset(  # noqa: PLR0913 - options
         self,
         file: Path,
         name: str,
@@ -294,6 +294,14 @@ class Client:
         task: str = "auto",
         ignore: Sequence[str] = (),
         categorical: Sequence[str] = (),
+        separator: str | None = None,
+        decimal: str = ".",
+        thousands: str | None = None,
+        missing: Sequence[str] = (),
+        default_missing: bool = True,
+        drop_missing_target: bool = False,
+        charset: str | None = None,
+        description: str = "",
     ) -> DatasetSchema:
         """Upload a table, CSV, Parquet or NPZ, under a name.
 
@@ -303,10 +311,23 @@ class Client:
             target: the column to predict. Default: `target`.
             task: `classification`, `regression` or `auto`.
             ignore: columns to leave out.
-            categorical: columns of numbers that are categories.
+            categorical: columns whose values are categories, such as numbers of districts.
+            separator: character between the columns of CSV, or `tab`. Default: as in the first line.
+            decimal: decimal point of CSV.
+            thousands: character between groups of three digits in CSV.
+            missing: further texts that mark a missing value in CSV.
+            default_missing: False to take `NA`, `None`, `null` and the like in CSV as texts.
+            drop_missing_target: True to leave out rows without a target.
+            charset: encoding of CSV, such as `windows-1252`. Default: UTF-8.
+            description: description of the dataset.
         """
-        call = run_here(api_calls.upload_dataset, file, name, target, task, ignore, categorical)
-        return self._do(call)
+        options = {
+            "target": target, "task": task, "ignore": ignore, "categorical": categorical, "separator": separator,
+            "decimal": decimal, "thousands": thousands, "missing": missing, "description": description,
+            "default_missing": None if default_missing else "false",
+            "drop_missing_target": "true" if drop_missing_target else None,
+        }  # fmt: skip
+        return self._do(run_here(api_calls.upload_dataset, file, name, charset, options))
 
     def delete_dataset(self, name: str) -> None:
         """Delete a dataset."""

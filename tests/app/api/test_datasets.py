@@ -9,6 +9,8 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,11 @@ import httpx
 import numpy as np
 import pytest
 
+from app.api import routes
+from app.ingestion.options import Options
 from app.services.datasets import MAX_FILE_BYTES
+from fittingroom import Client
+from fittingroom.cli import dataset_commands
 from models.maintenance.retention import tidy
 from models.settings import Settings
 from models.sql.database import Database
@@ -67,6 +73,30 @@ def test_the_same_again_changes_nothing_and_another_needs_another_name(http: htt
     as_other_table = upload(http, name="other", target="member", ignore="note,grade")
     assert as_other_table.status_code == 422, "a target is missing in a row"
     assert "row 4" in as_other_table.json()["errors"][0]["detail"]
+
+
+def test_every_option_of_an_upload_is_taken_everywhere() -> None:
+    options = {option.name for option in fields(Options)}
+    for takes in (Client.upload_dataset, dataset_commands.upload_dataset):
+        assert options <= signature(takes).parameters.keys()
+    assert options - {"charset"} <= signature(routes.datasets.upload_dataset).parameters.keys()
+
+
+@pytest.mark.usefixtures("reader_in_process")
+def test_upload_repeated_parameters_and_declared_charset_are_taken(http: httpx.Client) -> None:
+    content = "a;b;c;größe;t\n1;3;5;1.000,5;1,5\n2;5;5;-;2,5\n3;7;5;x;\n".encode("cp1252")
+    answer = http.post(
+        "/v1/datasets?name=people&target=t&ignore=a&ignore=b,c&decimal=,&thousands=.&missing=-&missing=x"
+        "&drop_missing_target=true&separator=;",
+        content=content,
+        headers={"Content-Type": 'text/csv; charset="windows-1252"'},
+    )
+    assert answer.status_code == 201, answer.text
+    schema = answer.json()
+    assert schema["feature_names"] == ["größe", "größe_was_missing"]
+    assert (schema["rows"], schema["dropped_rows"], schema["columns"][0]["maximum"]) == (2, 1, 1000.5)
+    for name in ("target", "decimal"):
+        assert_problem(http.post(f"/v1/datasets?name=people&{name}=,&{name}=,", content=content, headers=CSV), 422)
 
 
 @pytest.mark.usefixtures("reader_in_process")

@@ -265,7 +265,18 @@ def test_datasets_come_and_go(run: Run, tmp_path: Path) -> None:
     table.write_text("size,price\n0.7,2.4\n0.2,1.4\n0.9,1.8\n0.4,1.5\n")
     found = run("datasets", "upload", str(table), "--name", "homes", "--target", "price", "--task", "regression")
     assert found.exit_code == 0, found.stderr
-    assert "homes: 4 rows" in found.stdout
+    assert "homes: 4 rows of 1 features, for regression\n  size: number\n" in found.stdout
+    table.write_bytes(";größe;preis;ort\n0;1.000,5;7,5;-\n1;2,5;NA;None\n2;3;8,5;Köln\n3;4;9;Ulm\n".encode("cp1252"))
+    options = ["--decimal", ",", "--thousands", ".", "--charset", "cp1252", "--missing", "-", "--drop-missing-target"]
+    found = run("datasets", "upload", str(table), "--name", "german", "--target", "preis", *options)
+    assert found.stdout.splitlines() == [
+        "german: 3 rows of 4 features, for regression",
+        "  größe: number",
+        "  ort: category, missing in 1 rows",
+        "  left out as a pandas index: Unnamed: 0",
+        "  1 rows without a target are left out",
+        "  columns are separated by ';'",
+    ]
     assert "homes" in run("datasets", "list").stdout
     assert run("datasets", "delete", "homes").exit_code == 0
     assert "homes" not in run("datasets", "list", "--json").stdout

@@ -177,6 +177,16 @@ def test_every_answer_of_an_experiment(client: Client, database: Database, tmp_p
     table.write_text('"a, b",floor,"the ""c""",price\n1,2,3,2.4\n4,5,6,1.4\n')
     options = {"ignore": ["a, b", 'the "c"'], "categorical": ["floor"]}
     assert client.upload_dataset(table, "flats", target="price", **options).feature_names == ["floor=2", "floor=5"]
+    table.write_bytes("größe;preis;ort\n1.000,5;7,5;-\n2,5;NA;None\n3;8,5;Köln\n".encode("cp1252"))
+    german = client.upload_dataset(
+        table, "german", target="preis", separator=";", decimal=",", thousands=".", charset="cp1252", missing=["-"],
+        drop_missing_target=True, description="homes, in German",
+    )  # fmt: skip
+    assert (german.rows, german.dropped_rows, german.description) == (2, 1, "homes, in German")
+    assert german.columns[0].maximum == 1000.5
+    assert (german.columns[1].missing, german.columns[1].categories) == (1, ["Köln"])
+    table.write_text("a,t\n1,None\n2,NA\n")
+    assert client.upload_dataset(table, "words", target="t", default_missing=False).class_names == ["NA", "None"]
     assert "homes" in [dataset.name for dataset in client.list_datasets()]
     client.delete_dataset("homes")
     with pytest.raises(ProblemError, match="no weights"):
