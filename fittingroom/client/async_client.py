@@ -125,7 +125,7 @@ class AsyncClient:
         submitted = await self.submit(document)
         ended = await self.wait(submitted.id, timeout=timeout)
         [trial] = await self.list_trials(ended.id)
-        return fit_view(ended, trial, await self.get_trial_history(trial.id))
+        return fit_view(ended, trial, await self.get_trial_history(trial.id), model)
 
     async def get_experiment(self, experiment_id: str) -> ExperimentView:
         """Return the state of an experiment."""

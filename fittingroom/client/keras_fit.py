@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fittingroom.client.keras_model import CompiledModel, spec_of
+from fittingroom.client.keras_model import CompiledModel, metric_names, spec_of
 from fittingroom.views.history_formats import Floats
 from fittingroom.views.resources import ExperimentView, TrialSummaryView
 from fittingroom.views.submissions import PlanView
@@ -57,12 +57,14 @@ def refuse_several(plan: PlanView) -> None:
         raise ValueError(f"fit trains one trial, and this would be {len(plan.trials)}: submit it as an experiment")
 
 
-def fit_view(ended: ExperimentView, trial: TrialSummaryView, history: Floats) -> FitView:
-    """Build the result of a completed trial.
+def fit_view(ended: ExperimentView, trial: TrialSummaryView, history: Floats, model: CompiledModel) -> FitView:
+    """Build the result of a completed trial; its metrics have the names that the model's own `fit` gives them.
 
     Raises:
         TrialFailedError: the trial was not completed.
     """
     if trial.state != "completed":
         raise TrialFailedError(trial)
-    return FitView({name: values for name, values in history.items() if name != "epoch"}, ended, trial)
+    names = metric_names(model)
+    names |= {f"val_{ours}": f"val_{given}" for ours, given in names.items()}
+    return FitView({names.get(name, name): values for name, values in history.items() if name != "epoch"}, ended, trial)

@@ -36,8 +36,12 @@ _DEFAULTS: Mapping[str, Any] = {"from_logits": False, "thresholds": None}
 _NAMES: Mapping[str, str] = {
     "adam_w": "adamw", "mean_squared_error": "mse", "mean_absolute_error": "mae", "acc": "accuracy",
     "root_mean_squared_error": "rmse", "top_k_categorical_accuracy": "top_k", "rm_sprop": "rmsprop",
-    "categorical_accuracy": "accuracy", "binary_accuracy": "accuracy", "sparse_categorical_accuracy": "accuracy",
 }  # fmt: skip
+_ACCURACIES: Mapping[str, str] = {
+    "binary_accuracy": "binary_crossentropy", "categorical_accuracy": "categorical_crossentropy",
+    "sparse_categorical_accuracy": "sparse_categorical_crossentropy",
+}  # fmt: skip
+"""Metrics that are what `accuracy` is, each with one loss only."""
 
 
 def spec_of(model: CompiledModel, dataset: str | Mapping[str, Any], **training: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
@@ -57,15 +61,44 @@ def spec_of(model: CompiledModel, dataset: str | Mapping[str, Any], **training: 
     for key in ("loss_weights", "weighted_metrics"):
         if config.get(key):
             raise NotShippableError(f"unsupported argument of model.compile: {key}; leave it out")
+    loss = _document(config["loss"])
     spec = {
         "name": model.name,
         "dataset": dataset if isinstance(dataset, str) else dict(dataset),
         "model": {"keras": model.to_json()},
         "optimizer": _document(config["optimizer"]),
-        "loss": _document(config["loss"]),
-        "metrics": [_document(metric) for metric in config.get("metrics") or []],
+        "loss": loss,
+        "metrics": [_metric(metric, loss) for metric in config.get("metrics") or []],
     }
     return spec | {key: value for key, value in training.items() if value is not None}
+
+
+def metric_names(model: CompiledModel) -> dict[str, str]:
+    """Return the names that Keras gives to a model's metrics, by those of a spec."""
+    names = {}
+    config = model.get_compile_config()
+    for metric in config.get("metrics") or []:
+        document = _metric(metric, _document(config["loss"]))
+        ours = document["name"] if isinstance(document, Mapping) else document
+        names[ours] = metric if isinstance(metric, str) else metric["config"]["name"]
+    return names
+
+
+def _metric(serialized: Any, loss: Any) -> Any:  # noqa: ANN401 - JSON
+    """Return a metric, or NotShippableError if with this loss it measures something that a spec has no word for."""
+    is_text = isinstance(serialized, str)
+    if not is_text and isinstance(serialized, Mapping) and serialized.get("class_name") == "Accuracy":
+        detail = 'keras.metrics.Accuracy() counts outputs that equal their target exactly; give "accuracy" in its place'
+        raise NotShippableError(detail)
+    document = _document(serialized)
+    name, options = (document, {}) if isinstance(document, str) else (document["name"], dict(document))
+    if name not in _ACCURACIES:
+        return document
+    loss_name = loss["name"] if isinstance(loss, Mapping) else loss
+    threshold = options.pop("threshold", 0.5)
+    if loss_name != _ACCURACIES[name] or threshold != 0.5 or options.keys() - {"name"}:
+        raise NotShippableError(f'{name} is not what a spec\'s accuracy measures with {loss_name}; give "accuracy"')
+    return "accuracy"
 
 
 def _document(serialized: Any) -> Any:  # noqa: ANN401 - JSON

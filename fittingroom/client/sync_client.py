@@ -125,7 +125,7 @@ class Client:
         submitted = self.submit(document)
         ended = self.wait(submitted.id, timeout=timeout)
         [trial] = self.list_trials(ended.id)
-        return fit_view(ended, trial, self.get_trial_history(trial.id))
+        return fit_view(ended, trial, self.get_trial_history(trial.id), model)
 
     def get_experiment(self, experiment_id: str) -> ExperimentView:
         """Return the state of an experiment."""

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import pytest
 
-from fittingroom.client.keras_model import NotShippableError, spec_of
+from fittingroom.client.keras_model import NotShippableError, metric_names, spec_of
 from fittingroom.specs.experiment import ExperimentSpec
 from models.planning.plan import plan_experiment
 from workers.builders.losses import build_loss
@@ -87,6 +87,45 @@ def test_metrics(name: str) -> None:
     spec = shipped(metrics=METRICS[name]())
     built = build_metrics(spec.metrics, "one_hot")
     assert len(built) == len(METRICS[name]())
+
+
+@pytest.mark.parametrize(
+    ("given", "ours", "keras_name"),
+    [
+        ("acc", "accuracy", "acc"),
+        ("categorical_accuracy", "accuracy", "categorical_accuracy"),
+        (keras.metrics.CategoricalAccuracy(name="mine"), "accuracy", "mine"),
+        (keras.metrics.TopKCategoricalAccuracy(k=1), "top_k", "top_k_categorical_accuracy"),
+        (keras.metrics.Precision(), "precision", "precision"),
+    ],
+)
+def test_metrics_have_the_names_of_keras_in_a_history(given: Any, ours: str, keras_name: str) -> None:
+    model = network()
+    model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=[given])
+    assert metric_names(model) == {ours: keras_name}
+    model.fit(keras.ops.ones((4, 10)), keras.ops.ones((4, 2)), verbose=0)
+    assert keras_name in model.history.history
+
+
+@pytest.mark.parametrize(
+    ("metric", "loss"),
+    [
+        ("binary_accuracy", "categorical_crossentropy"),
+        ("sparse_categorical_accuracy", "categorical_crossentropy"),
+        (keras.metrics.BinaryAccuracy(threshold=0.7), "binary_crossentropy"),
+        (keras.metrics.Accuracy(), "categorical_crossentropy"),
+    ],
+)
+def test_another_accuracy_than_ours_is_refused(metric: Any, loss: str) -> None:
+    with pytest.raises(NotShippableError, match='give "accuracy"'):
+        shipped(metrics=[metric], loss=loss)
+
+
+@pytest.mark.parametrize("metric", ["binary_accuracy", keras.metrics.BinaryAccuracy()])
+def test_binary_accuracy_is_accuracy_with_binary_crossentropy(metric: Any) -> None:
+    model = keras.Sequential([keras.Input((10,)), keras.layers.Dense(1, activation="sigmoid")])
+    model.compile(optimizer="adam", loss="binary_crossentropy", metrics=[metric])
+    assert spec_of(model, "titanic")["metrics"] == ["accuracy"]
 
 
 @pytest.mark.parametrize(
