@@ -246,6 +246,14 @@ def test_metrics_scales_and_the_hyperparameter(page: Page, service: Service) -> 
     curves(page, 9)
     page.get_by_label("training and validation").check()
     curves(page, 18)
+    legend = page.locator(".chart .legendtext").all_text_contents()
+    parts = [text.rpartition(": ")[2] for text in legend]
+    assert parts == ["validation"] * 3 + ["training"] * 3, legend
+    dashes = page.locator(".chart .scatterlayer path.js-line").evaluate_all(
+        "lines => lines.map(line => line.style.strokeDasharray)"
+    )
+    assert len(set(dashes[:9])) == len(set(dashes[9:])) == 1, "dashes tell nothing but the part"
+    assert dashes[0] != dashes[9]
     page.get_by_label("training and validation").uncheck()
     page.get_by_label("Metric").select_option("accuracy")
     expect(page.locator(".chart .ytitle")).to_have_text("accuracy")

@@ -13,7 +13,7 @@ const COLOURS_AT_MOST = 12;
  * @property {number[]} x
  * @property {(number | null | undefined)[]} y
  * @property {number} best index of the best epoch
- * @property {boolean} isDashed
+ * @property {"training" | "validation" | null} part of the rows, where curves of both are drawn: dashes tell them apart
  */
 
 /**
@@ -60,6 +60,12 @@ function layout(title, x, y, { isLog, isLogX = false, isFew = false, hasLegend }
     yaxis: { ...axis, title: { text: y, font: { size: 13 } }, type: isLog ? "log" : "linear" },
   };
 }
+
+/**
+ * @param {Curve["part"]} part
+ * @param {number} place
+ */
+const dashOf = (part, place) => (part ? (part === "validation" ? "dash" : "solid") : DASHES[place % DASHES.length]);
 
 /**
  * Whether a linear axis would hide all but the largest.
@@ -111,7 +117,7 @@ export class Chart {
     this.widths = curves.map((curve) => (isCrowded && curve.key !== look.leader ? 1 : 2));
     const traces = curves.map((curve, index) => {
       const place = groups.indexOf(curve.group);
-      const legend = curve.isDashed ? `${curve.group} (dotted)` : curve.group;
+      const legend = curve.part ? `${curve.group}: ${curve.part}` : curve.group;
       const isFirst = !named.has(legend);
       named.add(legend);
       const colour = isCrowded
@@ -131,7 +137,7 @@ export class Chart {
         line: {
           color: colour,
           width: this.widths[index],
-          dash: curve.isDashed ? "dot" : isCrowded ? "solid" : DASHES[place % DASHES.length],
+          dash: dashOf(curve.part, isCrowded ? 0 : place),
         },
         marker: {
           color: colour,

@@ -60,11 +60,13 @@ export class Histories {
     /** @type {History} */
     const mine = this.trials.get(trial.id) ?? { epoch: [] };
     const label = before + trial.label;
+    /** @type {"training" | "validation"} */
+    const part = metric.startsWith("val_") ? "validation" : "training";
     return {
       key: trial.id,
       group: label.replace(/(, )?seed=\d+$/, "") || label,
       name: isNamed ? `${label}: ${metric}` : label,
-      isDashed: isNamed && metric.startsWith("val_"),
+      part: isNamed ? part : null,
       x: mine.epoch,
       y: (mine[metric] ?? []).map((value) => (Number.isFinite(value) ? value : null)),
       best: trial.best_epoch ? mine.epoch.indexOf(trial.best_epoch.epoch) : -1,
