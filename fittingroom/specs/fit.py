@@ -2,15 +2,22 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from fittingroom.specs.base import Bool, Int, Real, Spec, Visible, refuse_early
 from fittingroom.specs.choices import Direction
 from fittingroom.specs.limits import MAX_BATCH_SIZE, MAX_CLASSES, MAX_EPOCHS, MAX_NAME_LENGTH, MAX_TIME_LIMIT_SECONDS
 from fittingroom.specs.search_space import SearchableInt, SearchableName
 
-ClassNumber = Annotated[str, Field(pattern="^(0|[1-9][0-9]{0,4})$")]
-_ClassWeights = dict[ClassNumber, Annotated[Real, Field(ge=0, le=1e6)]]
+_ClassName = Annotated[str, Field(min_length=1, max_length=200), Visible()]
+_Weights = dict[_ClassName, Annotated[Real, Field(ge=0, le=1e6)]]
+ClassWeight = Annotated[
+    Annotated[
+        _Weights, Field(min_length=1, max_length=MAX_CLASSES), refuse_early(_Weights, MAX_CLASSES), Tag("by class")
+    ]
+    | Annotated[Literal["balanced"], Tag("balanced")],
+    Discriminator(lambda given: "balanced" if isinstance(given, str) else "by class"),
+]
 MetricName = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH), Visible()]
 
 
@@ -25,11 +32,9 @@ class Fit(Spec):
     """Fraction of the rows, the last ones, used for validation."""
     shuffle: SearchableName[Bool] = True
     """True to shuffle the training rows before each epoch, by the seed."""
-    class_weight: (
-        Annotated[_ClassWeights, Field(min_length=1, max_length=MAX_CLASSES), refuse_early(_ClassWeights, MAX_CLASSES)]
-        | None
-    ) = None
-    """Weight of each class in the training loss, by class number: `{"0": 1, "1": 5}`. Default: 1 each."""
+    class_weight: ClassWeight | None = None
+    """Weight of each class in the training loss: `{"died": 1, "survived": 5}`, or by class number where names are no
+    numbers; or `balanced`: in inverse proportion to its training rows, as scikit-learn does. Default: 1 each."""
     time_limit_seconds: Annotated[Real, Field(gt=0, le=MAX_TIME_LIMIT_SECONDS)] | None = None
     """Time limit per trial, in seconds of training without waiting; the trial ends with the epoch in which it is
     exceeded. Default: none."""

@@ -1,5 +1,7 @@
 """The numbers of the datasets, and how they are cut."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -7,8 +9,9 @@ from fittingroom.specs.datasets import BUILT_IN_DATASETS
 from fittingroom.specs.experiment import Dataset
 from fittingroom.specs.fit import Fit
 from fittingroom.specs.losses import TargetForm
+from fittingroom.specs.validation.dataset_checks import class_number
 from models.errors import UsageFault
-from workers.datasets import prepare
+from workers.datasets import preparation, prepare
 from workers.datasets.sources import LOADERS, load_mnist
 from workers.engines.base import Arrays
 
@@ -82,6 +85,38 @@ def test_targets_have_the_form_of_the_loss(form: str, shape: int, dtype: str) ->
     y = cut(Dataset(name="titanic"), 0.0, form).y  # type: ignore[arg-type]
     assert y.shape == (891, shape)
     assert y.dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("given", "died", "survived"),
+    [
+        ({"survived": 3.0}, 1.0, 3.0),
+        ({"1": 3.0, "died": 0.5}, 0.5, 3.0),
+        ("balanced", 623 / (2 * 377), 623 / (2 * 246)),
+    ],
+)
+def test_class_weight_is_that_of_each_row(given: Any, died: float, survived: float) -> None:
+    fit = Fit(validation_split=0.3, class_weight=given)
+    arrays, _ = prepare(Dataset(name="titanic"), fit, "index")
+    expected = np.where(arrays.y[:, 0] == 1, survived, died)
+    assert (arrays.y == 1).sum() == 246
+    np.testing.assert_allclose(arrays.weight, expected, rtol=1e-6)  # type: ignore[arg-type]
+
+
+def test_class_weight_balanced_leaves_absent_classes_out() -> None:
+    """As scikit-learn, which knows only the classes that are there."""
+    labels = np.array([3, 3, 3, 7])
+    found = preparation._weights(labels, "balanced", [str(digit) for digit in range(10)])  # noqa: SLF001
+    np.testing.assert_allclose(found, [4 / 6, 4 / 6, 4 / 6, 2])
+
+
+@pytest.mark.parametrize(
+    ("given", "names", "number"),
+    [("b", ["a", "b"], 1), ("1", ["a", "b"], 1), ("1", ["1", "2"], 0), ("0", ["1", "2"], None), ("2", ["a", "b"], None),
+     ("01", ["a", "b"], None), ("-1", ["-1", "1"], 0), ("0", ["-1", "1"], None), ("x", ["a", "b"], None)],
+)  # fmt: skip
+def test_class_number_is_by_name_first(given: str, names: list[str], number: int | None) -> None:
+    assert class_number(given, names) == number
 
 
 def test_mnist_without_a_network_is_a_usage_fault(monkeypatch: pytest.MonkeyPatch) -> None:

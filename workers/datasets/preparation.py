@@ -1,6 +1,6 @@
 """Preparation of a dataset for a cohort: row selection, split, imputation, scaling, and the form of the target."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fittingroom.specs.experiment import Dataset
 from fittingroom.specs.fit import Fit
 from fittingroom.specs.losses import TargetForm
-from fittingroom.specs.validation.dataset_checks import training_rows
+from fittingroom.specs.validation.dataset_checks import class_number, training_rows
 from models.storage import Storage
 from workers.datasets.numbers import Floats, Labels, Rows, like, load
 from workers.engines.base import Arrays
@@ -81,7 +81,7 @@ def prepare(dataset: Dataset, fit: Fit, target: TargetForm, storage: Storage | N
         x, x_validation, y, y_validation = x[:cut], x[cut:], y[:cut], y[cut:]
     scaling = measure_scaling(x, standardize=dataset.standardize)
     key = f"{dataset.model_dump_json()} {fit.validation_split} {fit.class_weight} {target}"
-    weight = None if fit.class_weight is None else _weights(y, fit.class_weight)
+    weight = None if fit.class_weight is None else _weights(y, fit.class_weight, numbers.class_names)
     encoded = _encoded(y, target, numbers.classes)
     if not len(x_validation):
         return Arrays(key, scaling.apply(x), encoded, None, None, weight), scaling
@@ -98,10 +98,14 @@ def _encoded(y: Floats | Labels, target: TargetForm, classes: int | None) -> Flo
     return y.astype(np.int64)[:, None]
 
 
-def _weights(labels: Floats | Labels, class_weight: Mapping[str, float]) -> Floats:
+def _weights(labels: Rows | Labels, class_weight: Mapping[str, float] | str, class_names: Sequence[str]) -> Floats:
     """Return the weight of each row by its class."""
-    known = np.ones(int(labels.max()) + 1, np.float32)
-    for number, weight in class_weight.items():
-        if int(number) < len(known):
-            known[int(number)] = weight
-    return known[labels.astype(np.int64)]
+    y = labels.astype(np.int64)
+    if isinstance(class_weight, str):  # balanced, as in scikit-learn: rows / (classes * rows of the class)
+        counts = np.bincount(y, minlength=len(class_names))
+        balanced: Floats = (len(y) / (np.count_nonzero(counts) * counts[y])).astype(np.float32)
+        return balanced
+    known = np.ones(len(class_names), np.float32)
+    for given, weight in class_weight.items():
+        known[class_number(given, class_names)] = weight
+    return known[y]

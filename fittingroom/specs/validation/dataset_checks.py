@@ -1,7 +1,7 @@
 """Checks that a dataset has the rows, classes and validation data that an experiment needs."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from fittingroom.specs.datasets import DatasetSchema
 from fittingroom.specs.experiment import DatasetReference, ExperimentSpec
@@ -93,16 +93,31 @@ def _difference(schema: DatasetSchema, other: DatasetSchema) -> str | None:
     return None
 
 
+def class_number(given: str, class_names: Sequence[str]) -> int | None:
+    """Return the number of a class by its name, or by that number where names are no numbers; None for no class."""
+    if given in class_names:
+        return class_names.index(given)
+    is_number = given.isascii() and given.isdigit() and not all(name.lstrip("-").isdigit() for name in class_names)
+    return int(given) if is_number and given == str(int(given)) and int(given) < len(class_names) else None
+
+
 def _class_weight_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
-    weights = spec.fit.class_weight
+    weights, names = spec.fit.class_weight, schema.class_names
     if weights is None:
         return
     if schema.classes is None:
         yield Fault(pointer="/fit/class_weight", detail=f"the target of {schema.name} is a number and has no classes")
         return
-    for number in weights:
-        if int(number) >= schema.classes:
-            detail = f"{schema.name} has {schema.classes} classes, numbered from 0 to {schema.classes - 1}"
-            yield Fault(pointer=pointer(("fit", "class_weight", number)), detail=detail, found=number)
-    if all(weights.get(str(number), 1.0) == 0 for number in range(schema.classes)):
+    if weights == "balanced":
+        return
+    numbers = {given: class_number(given, names) for given in weights}
+    for given, number in numbers.items():
+        if number is None:
+            shown = f"classes: {', '.join(names[:20])}{', …' if len(names) > 20 else ''}"
+            detail = f"{schema.name} has no such class; {nearest_hint(given, names)}{shown}"
+            yield Fault(pointer=pointer(("fit", "class_weight", given)), detail=detail, found=given[:80])
+    known = [number for number in numbers.values() if number is not None]
+    if len(set(known)) < len(known):
+        yield Fault(pointer="/fit/class_weight", detail="a class is given twice, by its name and by its number")
+    elif len(known) == schema.classes and not any(weights.values()):
         yield Fault(pointer="/fit/class_weight", detail="all weights are 0; give at least one a positive weight")

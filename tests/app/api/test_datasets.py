@@ -308,7 +308,11 @@ DATASETS: dict[str, tuple[dict[str, Any], str]] = {
         {"dataset": {"name": "people", "validation": "people"}, "fit": {"validation_split": 0.2}}, "/dataset/validation"
     ),
     "a class that is not there": ({"fit": {"class_weight": {"2": 1.0}}}, "/fit/class_weight/2"),
-    "a class by no number": ({"fit": {"class_weight": {"good": 1.0}}}, "/fit/class_weight/good"),
+    "a class by another name": ({"fit": {"class_weight": {"gut": 1.0}}}, "/fit/class_weight/gut"),
+    "a class by a number with a zero before it": ({"fit": {"class_weight": {"01": 1.0}}}, "/fit/class_weight/01"),
+    "a class twice": ({"fit": {"class_weight": {"1": 1.0, "good": 2.0}}}, "/fit/class_weight"),
+    "weights of nothing by name": ({"fit": {"class_weight": {"bad": 0, "good": 0}}}, "/fit/class_weight"),
+    "weights by no rule": ({"fit": {"class_weight": "balance"}}, "/fit/class_weight"),
     "a negative weight": ({"fit": {"class_weight": {"0": -1.0}}}, "/fit/class_weight/0"),
     "no weights": ({"fit": {"class_weight": {}}}, "/fit/class_weight"),
     "weights of nothing": ({"fit": {"class_weight": {"0": 0, "1": 0}}}, "/fit/class_weight"),
