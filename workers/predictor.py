@@ -3,7 +3,7 @@
 Questions come on standard input; see `answer_questions`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from fittingroom.views.history import to_wire
 from models.child_processes import answer_questions
 from models.storage import Storage
 from workers.quiet_imports import without_noise
+from workers.records import rows_of
 
 with without_noise():
     import keras
@@ -53,7 +54,7 @@ class Predictor:
             _with_scaling(model, artifact).save(question["output"])
             return {}
         try:
-            rows = _rows_of(body)
+            rows = _rows_of(body, artifact.inputs.feature_names)
         except InvalidSpec as error:
             return {"faults": [fault.model_dump() for fault in error.faults[:MAX_FAULTS]]}
         return _predicted(spec, model, artifact, rows)
@@ -68,16 +69,23 @@ class Predictor:
         return self._loaded[trial_id]
 
 
-def _rows_of(body: bytes) -> list[list[float | None]]:
-    """Return the rows of a `PredictBody`, or InvalidSpec."""
+def _rows_of(body: bytes, features: Sequence[str]) -> list[list[float | None]]:
+    """Return the rows of a `PredictBody` as numbers, or InvalidSpec."""
     try:
         document = read_json(body, max_values=None)
     except InvalidJsonError as error:
         raise InvalidSpec([Fault(pointer="", detail=f"invalid JSON: {error}")]) from None
     try:
-        return PredictBody.model_validate(document).rows
+        given = PredictBody.model_validate(document).rows
     except ValidationError as error:
         raise InvalidSpec(faults_in(error, document)) from None
+    rows, records = [row for row in given if isinstance(row, list)], [row for row in given if isinstance(row, dict)]
+    if not records:
+        return rows
+    if rows or not features:
+        why = "the features of this dataset have no names" if not features else "some rows are lists, others objects"
+        raise InvalidSpec([Fault(pointer="/rows", detail=f"{why}; give each row as a list of numbers")])
+    return rows_of(records, features)
 
 
 def _predicted(

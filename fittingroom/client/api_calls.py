@@ -5,6 +5,7 @@
 
 import csv
 import io
+import math
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import httpx
 from pydantic import TypeAdapter
 
 from fittingroom.specs.datasets import DatasetSchema
+from fittingroom.specs.prediction import Value
 from fittingroom.views.comparison import ComparisonView
 from fittingroom.views.resources import (
     ExperimentHistoryView,
@@ -47,6 +49,9 @@ SpecLike = Mapping[str, Any] | ExperimentDocument
 """An experiment as a client may give it: a document, or an `ExperimentSpec`."""
 
 _MEDIA_TYPES = {".csv": "text/csv", ".parquet": "application/vnd.apache.parquet", ".npz": "application/x-npz"}
+
+
+Rows = Sequence[Sequence[float | None]] | Sequence[Mapping[str, Value]]
 
 
 class ProblemError(Exception):
@@ -179,10 +184,24 @@ def get_plot(experiment_id: str, metric: str | None, file_format: str, look: Map
     return Call("GET", path, lambda response: response.content, params=_given(metric=metric, **look))
 
 
-def predict(trial_id: str, rows: Sequence[Sequence[float | None]]) -> Call[PredictView]:
+def predict(trial_id: str, rows: Rows) -> Call[PredictView]:
     """Predict with a trained network."""
-    body = {"rows": [[None if value is None else float(value) for value in row] for row in rows]}
+    given = [
+        {name: _value(value) for name, value in row.items()}
+        if isinstance(row, Mapping)
+        else [_value(one) for one in row]
+        for row in rows
+    ]
+    body = {"rows": given}
     return Call("POST", _trial(trial_id, "/predict"), _reader(PredictView), json=body, at_least_seconds=60)
+
+
+def _value(value: Value) -> Value:
+    """Return a value of NumPy or pandas, too, as JSON has it: NaN is null."""
+    if value is None or isinstance(value, str | bool):
+        return value
+    number = float(value)
+    return None if math.isnan(number) else number
 
 
 def get_artifact(trial_id: str) -> Call[bytes]:

@@ -255,8 +255,13 @@ class Client:
         """Get a plot of `metric` (default: the objective), with `x`, `seeds`, `scale` and `layout` as in the API."""
         return self._do(api_calls.get_plot(experiment_id, metric, file_format, look))
 
-    def predict(self, trial_id: str, rows: Sequence[Sequence[float | None]]) -> PredictView:
-        """Predict with a trial's network, using the weights of its best epoch."""
+    def predict(self, trial_id: str, rows: api_calls.Rows) -> PredictView:
+        """Predict with a trial's network, using the weights of its best epoch.
+
+        Args:
+            trial_id: the trial.
+            rows: features in the order of the dataset's, or values by column; None for a missing one.
+        """
         return self._do(api_calls.predict(trial_id, rows))
 
     def download(self, trial_id: str, file: Path) -> Path:

@@ -142,6 +142,11 @@ def test_rows_of_another_shape_are_refused(service: Service) -> None:
         ({"rows": [["1"] * 10]}, "/rows/0/0"),
         ({"rows": [[True] * 10]}, "/rows/0/0"),
         ({"rows": [1.0] * 10}, "/rows/0"),
+        ({"rows": [[1.0] * 10, [*[1.0] * 9, 1e39]]}, "/rows/1/9"),
+        ({"rows": [{"age": 22}]}, "/rows/0"),
+        ({"rows": [{"age": [22]}]}, "/rows/0/age"),
+        ({"rows": [{}]}, "/rows/0"),
+        ({"rows": [{"age": 22}, [1.0] * 10]}, "/rows"),
         ({"rows": [[1.0] * 10], "epoch": 3}, "/epoch"),
         ({"rows": [[1.0] * 10] * 10_001}, "/rows"),
     ]
@@ -152,7 +157,7 @@ def test_rows_of_another_shape_are_refused(service: Service) -> None:
     endless = b'{"rows": [[' + b"1," * 9_000_000
     huge = service.http.post(path, content=endless, headers={"Content-Type": "application/json"})
     assert_problem(huge, 413)
-    enormous = predict(service, trial, [[3e38] * 10])
+    enormous = predict(service, trial, [[3e37] * 10])
     assert len(enormous["outputs"][0]) == 2
 
 
