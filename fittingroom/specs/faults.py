@@ -1,5 +1,6 @@
 """Faults of a document: the place, the value found, and what was expected."""
 
+import json
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -16,6 +17,8 @@ _NO_OBJECT = frozenset({"model_type", "model_attributes_type", "dict_type"})
 _MAX_HINTS = 10
 _MAX_PART = 80
 """A longer part of a pointer is shortened: no key of ours is longer, and a stranger's is not repeated whole."""
+_TEXT = "keras"
+"""Key of a document that may be a text: pointers go on in it."""
 _ABOUT_A_KEY = {"missing", "unknown_key", "extra_forbidden"}
 
 
@@ -97,13 +100,23 @@ def _path_in(document: Any, location: Sequence[str | int], *, about_a_key: bool)
     """Drop from pydantic's location the names of union branches, which stand nowhere in the document."""
     path: list[str | int] = []
     for depth, part in enumerate(location):
-        children = _children(document)
+        children = _children(_read_text(document) if path[-1:] == [_TEXT] else document)
         if part in children:
             document = children[part]
         elif not (about_a_key and depth == len(location) - 1):
             continue
         path.append(part)
     return path
+
+
+def _read_text(document: Any) -> Any:  # noqa: ANN401 - JSON
+    """Return what a document says that is given as a text."""
+    if not isinstance(document, str):
+        return document
+    try:
+        return json.loads(document)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _children(document: Any) -> Mapping[str | int, Any]:  # noqa: ANN401 - JSON

@@ -398,6 +398,21 @@ KERAS: dict[str, Refused] = {
 BODIES |= {f"Keras's JSON: {name}": row for name, row in KERAS.items()}
 
 
+def as_text(body: str) -> str:
+    """Return a spec whose network is given as a text, as `model.to_json()` returns it."""
+    document = json.loads(body)
+    network = document["model"]["keras"]
+    document["model"]["keras"] = network if isinstance(network, str) else json.dumps(network)
+    return json.dumps(document)
+
+
+BODIES |= {
+    f"Keras's JSON as text: {name}": (as_text(body), *expected)
+    for name, (body, *expected) in KERAS.items()
+    if '"keras": {"' in body
+}
+
+
 def graph(*given: dict[str, Any]) -> str:
     return spec(model=layers(*({"type": "dense", "units": 2} | one for one in given)))
 
