@@ -36,6 +36,7 @@ _DESCRIPTIONS = {
     415: "The body is compressed, or of a kind that is not taken.",
     422: "Something in the request is not as expected; nothing was changed.",
     429: "More than the key may ask for; try again after `Retry-After` seconds.",
+    431: "The request's line and headers are longer than the service takes.",
     507: "There is no room: the project keeps as much as it may, or the disk is full.",
     503: "The database does not answer; try again after `Retry-After` seconds.",
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.ingestion.archives import read_archive
 from app.ingestion.csv_files import read_csv
@@ -86,11 +87,22 @@ def ingest(wanted: Mapping[str, Any]) -> DatasetSchema:
         columns=encoded.columns,
         preview=encoded.preview,
         left_out=encoded.left_out,
+        class_extents=_extents(encoded.y, len(encoded.class_names)),
         dropped_rows=encoded.dropped_rows,
         notes=notes,
         sha256=_digest(encoded, document),
         **document,
     )
+
+
+def _extents(y: NDArray[Any], classes: int) -> list[tuple[int, int]]:
+    """Return the first and the last row of each class."""
+    rows = np.arange(len(y))
+    first, last = np.full(classes, len(y)), np.zeros(classes, np.int64)
+    if classes:
+        np.minimum.at(first, y, rows)
+        np.maximum.at(last, y, rows)
+    return list(zip(first.tolist(), last.tolist(), strict=True))
 
 
 def _write(output: Path, encoded: Encoded, document: Mapping[str, Any]) -> None:

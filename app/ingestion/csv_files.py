@@ -15,7 +15,7 @@ from app.ingestion.tables import ENCODING_HINT, MAX_COLUMNS, checked, names_of, 
 
 _FIRST_BYTES = 1024 * 1024
 _SEPARATORS = (",", ";", "\t", "|")
-"""Those that are looked for; of equal ones the first."""
+"""Separators to look for; of equal ones the first."""
 _CHARSETS = frozenset({
     "ascii", "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be",
     "iso8859-1", "iso8859-2", "iso8859-5", "iso8859-7", "iso8859-9", "iso8859-15",

@@ -20,7 +20,7 @@ from fittingroom.specs.datasets import DatasetColumn
 
 MAX_CATEGORIES = 100
 Features = list[tuple[str, Floats]]
-"""By name, (rows,)."""
+"""Features by name: (rows,)."""
 _DAY = {"year": pc.year, "month": pc.month, "day": pc.day, "weekday": pc.day_of_week}
 _TIME = {"hour": pc.hour, "minute": pc.minute}
 

@@ -47,7 +47,7 @@ class Upload:
     format: Format
     description: str
     options: Mapping[str, Any]
-    """Those of `app.ingestion.options.Options`."""
+    """Fields of `app.ingestion.options.Options`."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable
 
 from fittingroom.specs.experiment import ExperimentSpec
+from fittingroom.specs.faults import Fault
 from fittingroom.specs.search_space import sampled_value
 from fittingroom.views import resources
 from fittingroom.views.history import to_history
@@ -64,7 +65,10 @@ def experiment(
     """Return an experiment; see `experiment_summary`."""
     summary = experiment_summary(row, progress, unclaimed, served)
     return resources.ExperimentView(
-        **dict(summary), best_trial=None if best is None else _best_trial(best), spec=row.spec
+        **dict(summary),
+        best_trial=None if best is None else _best_trial(best),
+        warnings=[Fault.model_validate(warning) for warning in row.warnings or []],
+        spec=row.spec,
     )
 
 
@@ -80,6 +84,7 @@ def submitted(submission: Submission, accepted: Accepted, served: Collection[str
         spec=submission.document,
         objective_metric=objective.metric,
         objective_direction=objective.direction,
+        warnings=[warning.model_dump() for warning in submission.plan.warnings],
     )
     progress = Progress(
         counts={TrialState.QUEUED: len(trials)},
@@ -194,6 +199,7 @@ def plan(spec: ExperimentSpec, planned: ExperimentPlan) -> PlanView:
             for trial in planned.trials
         ],
         cohorts=[_planned_cohort(spec, cohort) for cohort in planned.cohorts],
+        warnings=planned.warnings,
     )
 
 

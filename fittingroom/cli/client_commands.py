@@ -66,6 +66,8 @@ def submit(
                 continue
             submitted.append(view)
             print_one(view, as_json=as_json, line=f"{view.id}  {view.name}")
+            for warning in view.warnings:
+                say(f"warning: {warning.pointer}: {warning.detail}", is_error=True)
         ended = [_watch(client, view.id, quiet=as_json) for view in submitted] if watch else []
         for view in ended if as_json else []:
             print_one(view, as_json=True)

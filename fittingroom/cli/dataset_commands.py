@@ -44,7 +44,7 @@ def upload_dataset(  # noqa: PLR0913 - options
         list[str] | None, typer.Option(help="Further text that marks a missing value in CSV. Repeatable.")
     ] = None,
     default_missing: Annotated[
-        bool, typer.Option(help="Whether NA, None, null and the like in CSV mark a missing value.")
+        bool, typer.Option(help="Take NA, None, null and the like in CSV for a missing value.")
     ] = True,
     drop_missing_target: Annotated[
         bool, typer.Option("--drop-missing-target", help="Leave out rows without a target.")

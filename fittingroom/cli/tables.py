@@ -161,7 +161,9 @@ def plan_table(plan: PlanView) -> RenderableType:
     if len(plan.trials) > _TRIALS_AT_MOST:
         table.add_row("…", f"and {len(plan.trials) - _TRIALS_AT_MOST} more")
     lines = [f"cohort {cohort.number}: {cohort.engine.name}, {cohort.engine.reason}" for cohort in plan.cohorts]
-    return Group(table, Text("\n".join(lines[:_TRIALS_AT_MOST])))
+    shown: list[RenderableType] = [table, Text("\n".join(lines[:_TRIALS_AT_MOST]))]
+    shown += [Text(f"warning: {warning.pointer}: {warning.detail}", style="yellow") for warning in plan.warnings]
+    return Group(*shown)
 
 
 def datasets_table(schemas: Sequence[DatasetSchema]) -> Table:

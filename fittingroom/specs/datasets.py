@@ -51,6 +51,8 @@ class DatasetSchema(BaseModel):
     """Feature names in order; empty if they have none, like pixels."""
     class_names: list[str]
     """Class names, in the order of the class numbers."""
+    class_extents: list[tuple[int, int]] = []
+    """First and last row of each class of an uploaded dataset, counted from 0."""
     target: str | None = None
     """Name of the target column of an uploaded table."""
     columns: list[DatasetColumn] = []
@@ -62,7 +64,7 @@ class DatasetSchema(BaseModel):
     dropped_rows: int = 0
     """Number of rows without a target that were left out."""
     notes: list[str] = []
-    """What was found out about the file and taken for granted, in sentences."""
+    """Findings about the file that were taken for granted, in sentences."""
     sha256: str | None = None
     """SHA-256 of the content; null for built-in datasets, which never change."""
     first_use_downloads: bool = False

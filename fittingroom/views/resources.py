@@ -103,6 +103,8 @@ class ExperimentView(ExperimentSummaryView):
 
     best_trial: BestTrialView | None
     """Best trial so far."""
+    warnings: list[Fault]
+    """Warnings: settings that can be trained and are hardly meant, such as classes without a training row."""
     spec: dict[str, Any]
     """The spec as submitted."""
 

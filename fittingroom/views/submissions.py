@@ -39,6 +39,8 @@ class PlanView(View):
     objective: ObjectiveView
     trials: list[PlannedTrialView]
     cohorts: list[PlannedCohortView]
+    warnings: list[Fault]
+    """Warnings: settings that can be trained and are hardly meant, such as classes without a training row."""
 
 
 class BatchItemView(View):

@@ -6,7 +6,9 @@ from typing import Any
 
 from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
 from fittingroom.specs.experiment import ExperimentSpec
+from fittingroom.specs.faults import Fault
 from fittingroom.specs.validation.trainability import check_experiment, check_trial
+from fittingroom.specs.validation.trial_warnings import find_warnings
 from models.planning.cohorts import FormedCohort, form_cohorts
 from models.planning.memory import estimated_bytes, refuse_too_large
 from models.planning.sampling import SampledTrial, sample
@@ -22,6 +24,8 @@ class ExperimentPlan:
     """Parameters of each trial's network, by the trial's number."""
     memory_bytes: dict[int, int]
     """Estimate of what training each trial takes, by the trial's number."""
+    warnings: list[Fault] = field(default_factory=list)
+    """Warnings: settings that can be trained and are hardly meant."""
 
     _documents: dict[int, dict[str, Any]] = field(default_factory=dict, init=False, compare=False, repr=False)
 
@@ -56,7 +60,8 @@ def plan_experiment(
         for trial in trials:
             refuse_too_large(trial.spec, networks[trial.number], needed[trial.number], memory_bytes)
     counts = {number: network.parameters for number, network in networks.items()}
-    return ExperimentPlan(trials, form_cohorts(trials, spec.device), counts, needed)
+    warnings = find_warnings(spec, datasets, list(counts.values()))
+    return ExperimentPlan(trials, form_cohorts(trials, spec.device), counts, needed, warnings)
 
 
 def _with_content(spec: ExperimentSpec, datasets: Mapping[str, DatasetSchema]) -> ExperimentSpec:

@@ -166,6 +166,7 @@ def _add_rows(rows: dict[Any, list[dict[str, Any]]], submission: Submission, now
             "objective_direction": objective.direction,
             "version": 1,
             "created_at": now,
+            "warnings": [warning.model_dump() for warning in plan.warnings] or None,
         }
     )
     rows[ExperimentTagTable] += [{"experiment_id": experiment_id, "tag": tag} for tag in spec.tags]

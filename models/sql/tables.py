@@ -56,6 +56,7 @@ class ExperimentTable(Base):
     created_at: Mapped[dt.datetime]
     cancel_requested_at: Mapped[dt.datetime | None]
     paused_at: Mapped[dt.datetime | None]
+    warnings: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class ExperimentTagTable(Base):

@@ -104,7 +104,7 @@ def test_class_weight_is_that_of_each_row(given: Any, died: float, survived: flo
 
 
 def test_class_weight_balanced_leaves_absent_classes_out() -> None:
-    """As scikit-learn, which knows only the classes that are there."""
+    """Same weights as in scikit-learn, which knows only the classes that are there."""
     labels = np.array([3, 3, 3, 7])
     found = preparation._weights(labels, "balanced", [str(digit) for digit in range(10)])  # noqa: SLF001
     np.testing.assert_allclose(found, [4 / 6, 4 / 6, 4 / 6, 2])

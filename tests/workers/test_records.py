@@ -79,7 +79,7 @@ def test_record_that_does_not_fit_is_refused_with_its_place(
     assert detail in fault.detail
 
 
-def test_record_without_a_column_names_it(stored: Callable[..., tuple[np.ndarray, list[str]]]) -> None:
+def test_record_without_a_column_is_refused_by_its_name(stored: Callable[..., tuple[np.ndarray, list[str]]]) -> None:
     _, features = stored(TABLE)
     with pytest.raises(InvalidSpec, match="without member, born; give every column"):
         rows_of([{name: value for name, value in RECORDS[0].items() if name not in {"member", "born"}}], features)

@@ -45,7 +45,7 @@ _BODY: dict[str, Any] = {
         },
     }
 }
-_Listed = Annotated[Sequence[Annotated[str, Field(max_length=10_000), Visible()]], Field(max_length=1_000)]
+_Listed = Annotated[Sequence[Annotated[str, Field(max_length=10_000), Visible()]], Field(max_length=100)]
 _SEVERAL = ", separated by commas or in several parameters"
 _REPEATED: Responses = {200: {"model": DatasetSchema, "description": "It was there before."}}
 
@@ -66,7 +66,7 @@ def get_dataset(name: str, service: ReadService) -> DatasetSchema:
     "",
     status_code=201,
     operation_id="upload_dataset",
-    responses=_REPEATED | problem_responses(408, 409, 413, 415, 422, 503, 507),
+    responses=_REPEATED | problem_responses(408, 409, 413, 415, 422, 431, 503, 507),
     openapi_extra=_BODY,
     description=f"""\
 Upload a table of up to {MAX_FILE_BYTES // 1024**2} MiB: CSV with a header line, Parquet, or a NumPy archive with the

@@ -3,6 +3,7 @@
 import { candidatesTable } from "../components/candidates.js";
 import { Chart } from "../components/charts.js";
 import { Table } from "../components/table.js";
+import { warningsList } from "../components/warnings.js";
 import { api, download, events } from "../lib/api.js";
 import { el, messageOf, number, shown, stateOf, throttled, time } from "../lib/dom.js";
 import { Histories, thinned } from "../lib/histories.js";
@@ -284,6 +285,7 @@ export async function showExperiment(main, id, leaving) {
     el("h1", {}, view.name),
     state,
     sentence,
+    warningsList(view.warnings),
     problem,
     el(
       "div",

@@ -1,6 +1,7 @@
 /** A new experiment: one of the six exercises, or a spec of one's own, by a form made from the API's schema. */
 
 import { SpecForm } from "../components/form.js";
+import { warningsList } from "../components/warnings.js";
 import { api, Problem } from "../lib/api.js";
 import { el, messageOf } from "../lib/dom.js";
 
@@ -38,6 +39,7 @@ export async function showSubmit(main, _, leaving) {
   });
   const said = el("div", { role: "alert" });
   const planned = el("p", { role: "status" });
+  const warned = el("div", { role: "status" });
   const form = new SpecForm(
     schema.components.schemas,
     datasets.items.map((dataset) => dataset.name),
@@ -54,6 +56,7 @@ export async function showSubmit(main, _, leaving) {
     form.fill(spec);
     said.replaceChildren();
     planned.textContent = "";
+    warned.replaceChildren();
   }
 
   function readText() {
@@ -115,6 +118,7 @@ export async function showSubmit(main, _, leaving) {
       const engines = [...new Set(found.cohorts.map((cohort) => `${cohort.engine.name}: ${cohort.engine.reason}`))];
       const size = `${many(found.trials.length, "trial")} in ${many(found.cohorts.length, "cohort")}`;
       planned.textContent = `${size}, compared by ${found.objective.metric}. ${engines.join("; ")}.`;
+      warned.replaceChildren(warningsList(found.warnings));
     });
   const submit = () =>
     send(async (spec) => {
@@ -133,6 +137,7 @@ export async function showSubmit(main, _, leaving) {
     el("div", { class: "bar" }, el("label", {}, "Start from an exercise", exercise), ...buttons),
     said,
     planned,
+    warned,
     el(
       "div",
       { class: "columns" },

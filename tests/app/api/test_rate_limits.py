@@ -69,7 +69,7 @@ def test_concurrent_processes_admit_the_limit_exactly(broker_url: str, tmp_path:
 
 
 @pytest.mark.parametrize("broker", ["redis://127.0.0.1:1/0", "redis://127.0.0.1:1/0?unknown=1", FOLDER])
-def test_requests_are_limited_where_they_cannot_be_shared(broker: str, tmp_path: Path) -> None:
+def test_requests_without_shared_counts_are_limited(broker: str, tmp_path: Path) -> None:
     (tmp_path / "requests.db").mkdir()
 
     async def run() -> None:
@@ -81,7 +81,7 @@ def test_requests_are_limited_where_they_cannot_be_shared(broker: str, tmp_path:
     asyncio.run(run())
 
 
-def test_counting_is_shared_again_once_it_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_are_shared_again_after_an_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limits, "_RETRY_SECONDS", 0.0)
     obstacle = tmp_path / "requests.db"
     obstacle.mkdir()
@@ -97,7 +97,7 @@ def test_counting_is_shared_again_once_it_can_be(tmp_path: Path, monkeypatch: py
     asyncio.run(run())
 
 
-def test_expired_counts_are_deleted_and_nobody_else_reads_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expired_counts_are_deleted_and_the_file_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         async with counting(FOLDER, tmp_path, 1) as [limits]:
             assert limits._file is not None  # noqa: SLF001 - what is stored

@@ -82,7 +82,7 @@ def test_missing_words_are_texts_on_request(read: Read) -> None:
     assert read("csv", "a,t\n1,2.5\n-,3.5\n", missing=["-"])["schema"]["columns"][0]["missing"] == 1
 
 
-def test_texts_of_a_categorical_column_stay_as_they_are_written(read: Read) -> None:
+def test_texts_of_a_categorical_column_stay_as_written(read: Read) -> None:
     content = "zip,t\n00123,1.5\n123,2.5\n1e2,3.5\n,4.5\n"
     [column] = read("csv", content, categorical=["zip"])["schema"]["columns"]
     assert (column["categories"], column["missing"]) == (["00123", "123", "1e2"], 1)
@@ -147,7 +147,7 @@ ROUGH = st.lists(st.integers(0, 10**6).map(str) | TEXTS, min_size=ROWS, max_size
     charset=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "iso-8859-1"]),
 )
 @settings(max_examples=60, deadline=None)
-def test_what_is_stored_equals_the_reading_of_pandas_or_is_refused(
+def test_stored_numbers_equal_the_reading_of_pandas_or_are_refused(
     tmp_path_factory: pytest.TempPathFactory, columns: list[Column], separator: str, charset: str
 ) -> None:
     folder = tmp_path_factory.mktemp("csv")

@@ -275,7 +275,7 @@ def test_api_of_several_processes_outlives_each_and_counts_together(run: Run, tm
         until(lambda: not any(is_alive(one) for one in later))
 
 
-def test_api_of_several_processes_ends_them_all(run: Run, tmp_path: Path) -> None:
+def test_api_of_several_processes_ends_with_all_of_its_processes(run: Run, tmp_path: Path) -> None:
     run("migrate")
     with api_process(tmp_path, "--processes", "2") as (process, url):
         apis = until(lambda: len(found := children_of(process.pid)) == 2 and found)

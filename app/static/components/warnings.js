@@ -1,0 +1,11 @@
+/** What a spec and its dataset allow, and is hardly meant. */
+
+import { el } from "../lib/dom.js";
+
+/** @param {Schemas["Fault"][]} warnings */
+export const warningsList = (warnings) =>
+  el(
+    "ul",
+    { class: "warnings", "aria-label": "Warnings", hidden: !warnings.length },
+    ...warnings.map(({ pointer, detail }) => el("li", {}, el("code", {}, pointer), ` ${detail}`)),
+  );

@@ -1,0 +1,116 @@
+"""Warnings: what a spec and its dataset allow, and hardly anybody means."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from fittingroom.specs.datasets import DatasetColumn, DatasetSchema
+from fittingroom.specs.experiment import ExperimentSpec
+from fittingroom.specs.faults import Fault, pointer
+from fittingroom.specs.validation.dataset_checks import training_rows
+
+_LARGE = 1_000.0
+"""Absolute value of a feature above which it should be standardized: first weights suit numbers around 1."""
+_FLOAT32_DIGITS = 1e-6
+"""Range of a feature, as a part of its largest value, below which float32 has hardly a digit left for it."""
+_MANY_PARAMETERS = 100
+"""Parameters per training row."""
+_SHOWN = 5
+
+
+def find_warnings(
+    spec: ExperimentSpec, datasets: Mapping[str, DatasetSchema], parameter_counts: Sequence[int]
+) -> list[Fault]:
+    """Return warnings of an experiment that can train.
+
+    Args:
+        spec: what was submitted.
+        datasets: those there are, by name.
+        parameter_counts: of each trial's network.
+    """
+    schema = datasets[spec.dataset.name]
+    return [
+        *_absent_classes(spec, schema, datasets),
+        *_features(spec, schema.columns),
+        *_size(spec, schema, parameter_counts),
+        *_metrics_of_logits(spec),
+    ]
+
+
+def _absent_classes(
+    spec: ExperimentSpec, schema: DatasetSchema, datasets: Mapping[str, DatasetSchema]
+) -> Iterator[Fault]:
+    if spec.dataset.validation is not None:
+        others = datasets[spec.dataset.validation.name].class_names
+        if absent := [name for name in schema.class_names if name not in others]:
+            yield Fault(
+                pointer="/dataset/validation", detail=f"no row for validation is of the {_listed('class', absent)}"
+            )
+        return
+    # `rows` shuffles: then the extents say nothing.
+    if not schema.class_extents or spec.dataset.rows is not None or not spec.fit.validation_split:
+        return
+    cut = training_rows(schema.rows, spec.fit.validation_split)
+    extents = list(zip(schema.class_names, schema.class_extents, strict=True))
+    untrained = [name for name, (first, _) in extents if first >= cut]
+    unseen = [name for name, (_, last) in extents if last < cut]
+    for part, absent in (("training", untrained), ("validation", unseen)):
+        if absent:
+            detail = (
+                f"the last {schema.rows - cut:,} rows are for validation, and no row for {part} is of the "
+                f'{_listed("class", absent)}; shuffle the table, or give "rows": {schema.rows} in dataset, which does'
+            )
+            yield Fault(pointer="/fit/validation_split", detail=detail)
+
+
+def _features(spec: ExperimentSpec, columns: Sequence[DatasetColumn]) -> Iterator[Fault]:
+    constant = [column.name for column in columns if _is_constant(column)]
+    if constant:
+        yield Fault(pointer="/dataset/name", detail=f"the {_listed('column', constant)} is the same in all rows")
+    if spec.dataset.standardize:
+        return
+    numbers = [
+        (column.name, max(abs(column.minimum), abs(column.maximum)), column.maximum - column.minimum)
+        for column in columns
+        if column.kind == "number" and column.minimum is not None and column.maximum is not None
+    ]
+    if digitless := [name for name, largest, spread in numbers if 0 < spread < _FLOAT32_DIGITS * largest]:
+        detail = f"the {_listed('column', digitless)} varies in digits that float32 has not; standardize"
+        yield Fault(pointer="/dataset/standardize", detail=detail)
+    if large := [name for name, largest, _ in numbers if largest > _LARGE and name not in digitless]:
+        detail = f"the {_listed('column', large)} has values above {_LARGE:,.0f}, and networks learn from such slowly; "
+        yield Fault(pointer="/dataset/standardize", detail=f"{detail}standardize")
+
+
+def _is_constant(column: DatasetColumn) -> bool:
+    if column.missing:
+        return False
+    return (
+        len(column.categories) == 1
+        if column.kind == "category"
+        else column.minimum is not None and (column.minimum == column.maximum)
+    )
+
+
+def _size(spec: ExperimentSpec, schema: DatasetSchema, parameter_counts: Sequence[int]) -> Iterator[Fault]:
+    rows = training_rows(spec.dataset.rows or schema.rows, spec.fit.validation_split)
+    most = max(parameter_counts)
+    if most > _MANY_PARAMETERS * rows:
+        detail = f"a network has {most:,} parameters for {rows:,} training rows; it can learn them by heart"
+        yield Fault(pointer="/model" if spec.model is not None else "/models", detail=detail)
+
+
+def _metrics_of_logits(spec: ExperimentSpec) -> Iterator[Fault]:
+    if not getattr(spec.loss, "from_logits", False):
+        return
+    for number, metric in enumerate(spec.metrics):
+        is_binary = metric.name == "accuracy" and spec.loss.name == "binary_crossentropy"
+        if is_binary or metric.name in {"auc", "precision", "recall"}:
+            detail = (
+                f"as in Keras, {metric.name} compares outputs with thresholds of probabilities, and these are logits"
+            )
+            yield Fault(pointer=pointer(("metrics", number)), detail=detail)
+
+
+def _listed(what: str, names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name[:40]) for name in names[:_SHOWN])
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return f"{what} {shown}{more}"
