@@ -54,11 +54,11 @@ class DatasetSchema(BaseModel):
     class_extents: list[tuple[int, int]] = []
     """First and last row of each class of an uploaded dataset, counted from 0."""
     target: str | None = None
-    """Name of the target column of an uploaded table."""
+    """Name of the target column of a table."""
     columns: list[DatasetColumn] = []
-    """Other columns of an uploaded table."""
+    """Other columns of a table."""
     preview: list[list[str | None]] = []
-    """First rows as uploaded, the target last."""
+    """First rows of a table, the target last."""
     left_out: list[str] = []
     """Columns that were left out because they are a pandas index. Name one as `categorical` to keep it."""
     dropped_rows: int = 0
@@ -71,6 +71,21 @@ class DatasetSchema(BaseModel):
     """True if the data is downloaded on first use."""
 
 
+_TITANIC = [
+    DatasetColumn(name=name, kind="number", minimum=minimum, maximum=maximum, mean=mean)
+    for name, minimum, maximum, mean in (
+        ("pclass", 1, 3, 2.308642),
+        ("age", 0.42, 80, 29.699118),
+        ("sibsp", 0, 8, 0.523008),
+        ("parch", 0, 6, 0.381594),
+        ("fare", 0, 512.3292, 32.204208),
+        ("male", 0, 1, 0.647587),
+        ("age_was_missing", 0, 1, 0.198653),
+        ("embarked_from_cherbourg", 0, 1, 0.188552),
+        ("embarked_from_queenstown", 0, 1, 0.08642),
+        ("embarked_from_southampton", 0, 1, 0.722783),
+    )
+]
 _DIGITS = [str(digit) for digit in range(10)]
 
 BUILT_IN_DATASETS: Mapping[str, DatasetSchema] = {
@@ -83,19 +98,17 @@ BUILT_IN_DATASETS: Mapping[str, DatasetSchema] = {
             rows=891,
             features=10,
             classes=2,
-            feature_names=[
-                "pclass",
-                "age",
-                "sibsp",
-                "parch",
-                "fare",
-                "male",
-                "age_was_missing",
-                "embarked_from_cherbourg",
-                "embarked_from_queenstown",
-                "embarked_from_southampton",
-            ],
+            feature_names=[column.name for column in _TITANIC],
             class_names=["died", "survived"],
+            target="survived",
+            columns=_TITANIC,
+            preview=[
+                ["3", "22", "1", "0", "7.25", "1", "0", "0", "0", "1", "0"],
+                ["1", "38", "1", "0", "71.2833", "0", "0", "1", "0", "0", "1"],
+                ["3", "26", "0", "0", "7.925", "0", "0", "0", "0", "1", "1"],
+                ["1", "35", "1", "0", "53.1", "0", "0", "0", "0", "1", "1"],
+                ["3", "35", "0", "0", "8.05", "1", "0", "0", "0", "1", "0"],
+            ],
         ),
         DatasetSchema(
             name="mnist-sample",

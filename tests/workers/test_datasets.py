@@ -41,6 +41,15 @@ def test_titanic_is_titanic() -> None:
     assert x[0].tolist() == pytest.approx([3, 22, 1, 0, 7.25, 1, 0, 0, 0, 1])
 
 
+def test_titanic_columns_are_described_as_they_are() -> None:
+    x, survived = LOADERS["titanic"]()
+    schema = BUILT_IN_DATASETS["titanic"]
+    found = [(column.minimum, column.maximum, column.mean) for column in schema.columns]
+    np.testing.assert_allclose(np.array(found, float), np.stack([x.min(0), x.max(0), x.mean(0)], axis=1), rtol=1e-5)
+    preview = np.array(schema.preview, float)
+    np.testing.assert_allclose(preview, np.column_stack([x, survived])[:5], rtol=1e-6)
+
+
 def test_digits_are_shuffled_and_between_0_and_1() -> None:
     x, labels = LOADERS["mnist-sample"]()
     assert x.min() == 0
