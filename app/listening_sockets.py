@@ -4,6 +4,8 @@ import errno
 import socket
 
 _BACKLOG = 2_048
+_NOT_HERE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT}
+"""Errors of an address that this machine has not: `localhost` may have one of IPv6 where the kernel knows none."""
 
 
 def open_listening_sockets(host: str, port: int) -> list[socket.socket]:
@@ -20,9 +22,9 @@ def open_listening_sockets(host: str, port: int) -> list[socket.socket]:
             opened.append(socket.create_server(address, family=family, backlog=_BACKLOG))
         except OSError as error:
             refusal = error
-            if error.errno != errno.EADDRNOTAVAIL:  # `localhost` may have an address that this machine has not
+            if error.errno not in _NOT_HERE:
                 break
-    if refusal is not None and (not opened or refusal.errno != errno.EADDRNOTAVAIL):
+    if refusal is not None and (not opened or refusal.errno not in _NOT_HERE):
         for one in opened:
             one.close()
         raise refusal

@@ -1,6 +1,7 @@
 """Starts the API and its workers as child processes, starts again what dies, and ends them all together."""
 
 import signal
+import socket
 import subprocess
 import time
 import uuid
@@ -42,10 +43,10 @@ class Child:
 class Supervisor:
     """Supervisor: restarts its children until it is stopped."""
 
-    def __init__(self, children: Mapping[str, Sequence[str]], inherited: Sequence[int] = ()) -> None:
-        """Args: children: by name, a module and its arguments; inherited: file descriptors that they need."""
+    def __init__(self, children: Mapping[str, Sequence[str]], sockets: Sequence[socket.socket] = ()) -> None:
+        """Args: children: by name, a module and its arguments; sockets: inherited by each of them."""
         self._children = [Child(name, arguments) for name, arguments in children.items()]
-        self._inherited = tuple(inherited)
+        self._sockets = sockets
         self._stopping = False
 
     def run(self) -> None:
@@ -86,12 +87,14 @@ class Supervisor:
             module_command(*child.arguments),
             stdin=subprocess.PIPE,
             start_new_session=True,
-            pass_fds=self._inherited,
+            pass_fds=[one.fileno() for one in self._sockets],
             env=own_code_first() | {SUPERVISED: "1", INSTANCE: child.instance} | child.died,
         )
         child.started_at = time.monotonic()
 
     def _end_all(self) -> None:
+        for one in self._sockets:  # its children's copies close as they end: who comes now is refused at once
+            one.close()
         alive = [
             child.process for child in self._children if child.process is not None and child.process.poll() is None
         ]

@@ -3,7 +3,7 @@
 Questions come on standard input; see `answer_questions`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from fittingroom.specs.experiment import TrialSpec
-from fittingroom.specs.faults import Fault, InvalidSpec, faults_in
+from fittingroom.specs.faults import Fault, InvalidSpec, faults_in, pointer
 from fittingroom.specs.limits import MAX_FAULTS
 from fittingroom.specs.prediction import PredictBody
 from fittingroom.specs.strict_json import InvalidJsonError, read_json
@@ -27,13 +27,14 @@ with without_noise():
     from keras import ops
 
     from workers.builders.networks import build_network
-    from workers.saving.artifacts import Artifact, read_artifact
+    from workers.saving.artifacts import Artifact, Inputs, read_artifact
 
 IDLE_SECONDS = 600.0
 """Idle timeout, in seconds, after which the process ends and frees its memory; the next question starts another."""
 _KEPT = 4
 _ROWS_AT_ONCE = 1_024
 
+Floats = NDArray[np.float32]
 _Loaded = tuple[keras.Model, Artifact]
 
 
@@ -54,10 +55,10 @@ class Predictor:
             _with_scaling(model, artifact).save(question["output"])
             return {}
         try:
-            rows = _rows_of(body, artifact.inputs.feature_names)
+            x = _inputs_of(body, artifact.inputs)
         except InvalidSpec as error:
             return {"faults": [fault.model_dump() for fault in error.faults[:MAX_FAULTS]]}
-        return _predicted(spec, model, artifact, rows)
+        return _predicted(spec, model, artifact, x)
 
     def _load(self, question: Mapping[str, Any], spec: TrialSpec) -> _Loaded:
         trial_id = question["trial_id"]
@@ -69,8 +70,8 @@ class Predictor:
         return self._loaded[trial_id]
 
 
-def _rows_of(body: bytes, features: Sequence[str]) -> list[list[float | None]]:
-    """Return the rows of a `PredictBody` as numbers, or InvalidSpec."""
+def _inputs_of(body: bytes, inputs: Inputs) -> Floats:
+    """Return what a network takes for the rows of a `PredictBody`, or InvalidSpec."""
     try:
         document = read_json(body, max_values=None)
     except InvalidJsonError as error:
@@ -80,29 +81,38 @@ def _rows_of(body: bytes, features: Sequence[str]) -> list[list[float | None]]:
     except ValidationError as error:
         raise InvalidSpec(faults_in(error, document)) from None
     rows, records = [row for row in given if isinstance(row, list)], [row for row in given if isinstance(row, dict)]
+    columns: dict[int, str] = {}
     if not records:
-        return rows
-    if rows or not features:
-        why = "the features of this dataset have no names" if not features else "some rows are lists, others objects"
+        _refuse_other_lengths(rows, inputs)
+        x = np.array(rows, np.float64)  # null becomes NaN, which stands for what is missing
+    elif rows or not inputs.feature_names:
+        why = "some rows are lists, others objects" if rows else "the features of this dataset have no names"
         raise InvalidSpec([Fault(pointer="/rows", detail=f"{why}; give each row as a list of numbers")])
-    return rows_of(records, features)
+    else:
+        x, columns = rows_of(records, inputs.feature_names)
+    scaled = inputs.scaling.apply(x)
+    wrong = np.argwhere(~np.isfinite(scaled))
+    if len(wrong):
+        number, place = (int(axis) for axis in wrong[0])
+        detail = "this number is too large for a network of float32"
+        fault = Fault(
+            pointer=pointer(("rows", number, columns.get(place, place))), detail=detail, found=f"{x[number, place]:g}"
+        )
+        raise InvalidSpec([fault])
+    return scaled
 
 
-def _predicted(
-    spec: TrialSpec, model: keras.Model, artifact: Artifact, rows: list[list[float | None]]
-) -> dict[str, Any]:
-    inputs, features = artifact.inputs, len(artifact.inputs.scaling.fill)
+def _refuse_other_lengths(rows: list[list[float | None]], inputs: Inputs) -> None:
+    features = len(inputs.scaling.fill)
     for number, row in enumerate(rows):
         if len(row) != features:
             names = f": {', '.join(inputs.feature_names[:20])}" if inputs.feature_names else ""
             detail = f"the network takes {features} numbers a row, found {len(row)}{names}"
-            return {"faults": [{"pointer": f"/rows/{number}", "detail": detail, "found": f"{len(row)} numbers"}]}
-    x = inputs.scaling.apply(np.array(rows, np.float64))  # null becomes NaN, which stands for what is missing
-    if not np.isfinite(x).all():
-        number, feature = (int(place) for place in np.argwhere(~np.isfinite(x))[0])
-        detail = "this number is too large for a network of float32"
-        pointer = f"/rows/{number}/{feature}"
-        return {"faults": [{"pointer": pointer, "detail": detail, "found": f"{rows[number][feature]:g}"}]}
+            raise InvalidSpec([Fault(pointer=f"/rows/{number}", detail=detail, found=f"{len(row)} numbers")])
+
+
+def _predicted(spec: TrialSpec, model: keras.Model, artifact: Artifact, x: Floats) -> dict[str, Any]:
+    inputs = artifact.inputs
     outputs = np.concatenate(
         [
             ops.convert_to_numpy(model(x[first : first + _ROWS_AT_ONCE], training=False))

@@ -10,13 +10,16 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, ParamSpec
+from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
 from fittingroom.cli.options import AsJson
 from models.child_processes import module_command, own_code_first
 from models.errors import FittingRoomError
+
+if TYPE_CHECKING:
+    from models.settings import Settings
 
 commands = typer.Typer()
 
@@ -75,7 +78,8 @@ def api(
     port: Port = 8000,
     data_dir: DataDir = None,
     processes: Annotated[
-        int, typer.Option(min=1, max=64, help="API processes that share the port; one that dies is started again.")
+        int,
+        typer.Option(min=1, max=64, help="API processes that share the port, each with memory of its own."),
     ] = 1,
     listening: Annotated[list[int] | None, typer.Option(hidden=True, help="Inherited sockets.")] = None,
 ) -> None:
@@ -83,28 +87,20 @@ def api(
     _use(data_dir)
     _refuse_unsafe(host)
     if processes > 1:
+        _prepare()
         _supervise_apis(host, port, processes)
         return
 
     # What the imports make stays to the end: looking through it for garbage, again and again, is a sixth of the start.
     gc.disable()
     from app.server import run_server  # noqa: PLC0415
-    from models.errors import DatabaseUnavailableError, NotMigratedError  # noqa: PLC0415
-    from models.settings import read_settings  # noqa: PLC0415
-    from models.sql.database import Database  # noqa: PLC0415
     from models.supervision import end_with_parent  # noqa: PLC0415
 
     gc.freeze()
     gc.enable()
 
-    settings = read_settings()
-    settings.make_folders()
-    settings.prepare_libraries()
+    settings = _prepare()
     end_with_parent()
-    database = Database(settings.database_location)
-    # Without tables, or without a database, it answers 503 and what to do.
-    with contextlib.suppress(NotMigratedError, DatabaseUnavailableError), contextlib.closing(database):
-        database.refuse_other_version()
     run_server(settings, host, port, listening or ())
 
 
@@ -258,6 +254,22 @@ def _refuse_unsafe(host: str) -> None:
         )
 
 
+def _prepare() -> "Settings":
+    """Make the folders of an API, and refuse tables of another version."""
+    from models.errors import DatabaseUnavailableError, NotMigratedError  # noqa: PLC0415
+    from models.settings import read_settings  # noqa: PLC0415
+    from models.sql.database import Database  # noqa: PLC0415
+
+    settings = read_settings()
+    settings.make_folders()
+    settings.prepare_libraries()
+    database = Database(settings.database_location)
+    # Without tables, or without a database, it answers 503 and what to do.
+    with contextlib.suppress(NotMigratedError, DatabaseUnavailableError), contextlib.closing(database):
+        database.refuse_other_version()
+    return settings
+
+
 def _supervise_apis(host: str, port: int, processes: int) -> None:
     """Run API processes on the same sockets, where a connection waits for one that is free, also while one restarts."""
     from app.supervisor import Supervisor  # noqa: PLC0415
@@ -266,7 +278,7 @@ def _supervise_apis(host: str, port: int, processes: int) -> None:
     numbers = [one.fileno() for one in sockets]
     command = ["fittingroom", "api", "--host", host, "--port", str(port)]
     command += [part for number in numbers for part in ("--listening", str(number))]
-    Supervisor({f"api-{number}": command for number in range(1, processes + 1)}, numbers).run()
+    Supervisor({f"api-{number}": command for number in range(1, processes + 1)}, sockets).run()
 
 
 def _refuse_taken(host: str, port: int) -> None:
@@ -280,7 +292,8 @@ def _listen(host: str, port: int) -> list[socket.socket]:
     try:
         return open_listening_sockets(host, port)
     except OSError as error:
-        sys.exit(f"cannot listen on {host}:{port}: {error.strerror}. Choose another with --port, or end what has it.")
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        sys.exit(f"cannot listen on {host}:{port}: {why}. Choose another with --port, or end what has it.")
 
 
 def _in_url(host: str) -> str:

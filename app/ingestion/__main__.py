@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from app.ingestion.archives import read_archive
@@ -16,7 +17,7 @@ from app.ingestion.csv_files import read_csv
 from app.ingestion.encoding import Encoded, encode_table
 from app.ingestion.options import Options
 from app.ingestion.refusals import Refusal
-from app.ingestion.tables import read_parquet
+from app.ingestion.tables import read_parquet, sentence_of
 from fittingroom.specs.datasets import DatasetSchema
 from fittingroom.specs.faults import Fault
 from models.disk_reserve import NO_ROOM, keep_reserve
@@ -42,6 +43,9 @@ def main() -> None:
         answer = {"no_room": error.strerror}
     except MemoryError:
         detail = f"reading the file takes more than {MEMORY_BYTES / 1e9:.1f} GB of memory; send fewer rows or columns"
+        answer = {"faults": [Fault(pointer="", detail=detail).model_dump()]}
+    except (pa.ArrowException, OverflowError) as error:
+        detail = f"the file has values that cannot be read: {sentence_of(error)}"
         answer = {"faults": [Fault(pointer="", detail=detail).model_dump()]}
     sys.stdout.write(json.dumps(answer))
 

@@ -27,8 +27,10 @@ def plain(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
         values = values.cast(pa.float64())
         return pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
     is_known = pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind)
-    if is_known or is_text(values) or is_date(values):
+    if is_known or is_text(values) or pa.types.is_date(kind):
         return values
+    if pa.types.is_timestamp(kind):
+        return values.cast(pa.timestamp(kind.unit))  # without its zone it stands in UTC
     raise Refusal(
         f"the column {name!r} holds {kind}; expected numbers, texts, dates or yes and no: ignore it", "ignore"
     )
@@ -75,7 +77,8 @@ def narrowed(numbers: NDArray[np.float64]) -> Floats:
     rounded = np.abs(numbers - narrow)[known].max(initial=0.0)
     if not rounded:
         return narrow
-    divisor = numbers[known].std() if np.ptp(numbers[known]) > 0 else 1.0  # that of standardizing
+    deviation = numbers[known].std() if np.ptp(numbers[known]) > 0 else 0.0
+    divisor = deviation if deviation > 0 else 1.0  # as in standardizing
     return narrow if rounded <= _ROUNDED * divisor else numbers
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from app.ingestion.columns import Floats, missing_in, plain
+from app.ingestion.columns import Floats, is_date, missing_in, plain
 from app.ingestion.features import Features, features_of
 from app.ingestion.options import Options
 from app.ingestion.refusals import Refusal
@@ -22,6 +22,7 @@ from fittingroom.specs.hints import nearest_hint
 MAX_NUMBERS = 100_000_000
 """Rows times features."""
 _PREVIEWED = 5
+_LEAST_ROWS = 2
 _INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+")
 """Names that pandas gives to the columns of an index that has none."""
 
@@ -67,6 +68,9 @@ def encode_table(table: pa.Table, options: Options) -> Encoded:
     rows = table.num_rows
     if options.drop_missing_target:
         table = table.filter(pa.array(~missing_in(plain(target, table[target]))))
+        if table.num_rows < _LEAST_ROWS:
+            detail = f"{table.num_rows} rows have a target {target!r}; at least {_LEAST_ROWS} are needed"
+            raise Refusal(detail, "drop_missing_target")
     columns, features, refusals = _encode_columns(table.select(chosen), options)
     try:
         y, found_task, class_names = encode_target(target, table[target], options.task)
@@ -76,7 +80,7 @@ def encode_table(table: pa.Table, options: Options) -> Encoded:
         raise Refusal.of(refusals)
     if len({feature for feature, _ in features}) < len(features):
         raise Refusal("two features would have the same name; rename the column that is called like another's value")
-    shown = table.select([*chosen, target]).slice(0, _PREVIEWED).to_pylist()
+    shown = [_shown(table[name].slice(0, _PREVIEWED)) for name in (*chosen, target)]
     return Encoded(
         np.stack([numbers for _, numbers in features], axis=1),
         y,
@@ -85,10 +89,16 @@ def encode_table(table: pa.Table, options: Options) -> Encoded:
         class_names,
         target,
         columns,
-        [[None if value is None else str(value)[:40] for value in row.values()] for row in shown],
+        [list(row) for row in zip(*shown, strict=True)],
         left_out,
         rows - table.num_rows,
     )
+
+
+def _shown(values: pa.ChunkedArray) -> list[str | None]:
+    if is_date(values):  # Python has not all of them, nor every zone
+        values = plain("", values).cast(pa.string())
+    return [None if value is None else str(value)[:40] for value in values.to_pylist()]
 
 
 def _refuse_unknown(names: Sequence[str], options: Options) -> None:

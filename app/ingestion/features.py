@@ -22,6 +22,7 @@ MAX_CATEGORIES = 100
 Features = list[tuple[str, Floats]]
 """Features by name: (rows,)."""
 _DAY = {"year": pc.year, "month": pc.month, "day": pc.day, "weekday": pc.day_of_week}
+_YEARS = (1, 9_999)
 _TIME = {"hour": pc.hour, "minute": pc.minute}
 
 
@@ -65,11 +66,15 @@ def _categories(name: str, values: pa.ChunkedArray) -> tuple[DatasetColumn, Feat
 
 def _parts_of_date(name: str, values: pa.ChunkedArray) -> tuple[DatasetColumn, Features]:
     """Return year, month, day and weekday (Monday is 0); of a time hour and minute too, in UTC."""
+    years = pc.min_max(pc.year(values))
+    if years["min"].as_py() < _YEARS[0] or years["max"].as_py() > _YEARS[1]:
+        raise Refusal(f"the column {name!r} has dates outside the years 1 to 9999; ignore it", "ignore")
     parts = dict(_DAY)
-    if pa.types.is_timestamp(values.type):
-        values = values.cast(pa.timestamp(values.type.unit))  # without a zone it stands in UTC
-        if pc.any(pc.not_equal(pc.floor_temporal(values, unit="day"), values)).as_py():
-            parts |= _TIME
+    if (
+        pa.types.is_timestamp(values.type)
+        and pc.any(pc.not_equal(pc.floor_temporal(values, unit="day"), values)).as_py()
+    ):
+        parts |= _TIME
     made = [(f"{name}_{part}", finite(name, of(values)).astype(np.float32)) for part, of in parts.items()]
     return DatasetColumn(name=name, kind="date", missing=values.null_count), list(made)
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 import pyarrow as pa
@@ -9,12 +10,20 @@ import pyarrow.compute as pc
 
 from app.ingestion.options import Options
 from app.ingestion.refusals import Refusal
+from fittingroom.specs.limits import MAX_CLASSES
 
 _NEARLY = 0.8
 """Part of a column's values from which, where they look like numbers, it is thought to be one of numbers."""
+_SAMPLE, _LIKELY = 1_000, 0.5
+"""Rows that are looked at first, and the part of them that must look like numbers for all to be looked at."""
 _SHOWN = 3
-_LOOSE = re.compile(r"\(?[+-]? ?[$€£¥]? ?[+-]?(\d+|\d{1,3}([.,' _]\d{3})+)?([.,]\d+)?([eE][+-]?\d+)? ?[%$€£¥]?\)?")
+_SEED = 0
+_LOOSE = re.compile(
+    r"\(?[+-]? ?[$€£¥]? ?[+-]?(\d+|\d{1,3}([.,' _]\d{3})+)?([.,]\d+)?([eE][+-]?\d+)? ?[%$€£¥]?\)?", re.ASCII
+)
 """A number as people write it: with groups of digits, a currency, a percent sign, a decimal comma."""
+_TYPOGRAPHIC = {"\u2212": "-", "\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2019": "'"}
+"""Minus sign, blanks and apostrophe of typography, and what they are here."""
 
 
 def read_number_texts(name: str, values: pa.ChunkedArray, options: Options, *, is_target: bool) -> pa.ChunkedArray:
@@ -29,8 +38,15 @@ def read_number_texts(name: str, values: pa.ChunkedArray, options: Options, *, i
     Raises:
         Refusal: nearly all are numbers, or look like some: the others would make categories of them.
     """
-    counted = pc.value_counts(values.drop_null())
-    distinct = [str(text).strip() for text in counted.field("values").to_pylist()]
+    known = values.drop_null()
+    if not len(known):
+        return pa.chunked_array([pa.nulls(len(values))])
+    sample = np.random.default_rng(_SEED).integers(0, len(known), _SAMPLE)
+    looking = sum(_looks_like_number(_plainly(text)) for text in known.take(pa.array(sample)).to_pylist())
+    if looking < _LIKELY * _SAMPLE:
+        return values
+    counted = pc.value_counts(known)
+    distinct = [_plainly(str(text)) for text in counted.field("values").to_pylist()]
     counts = np.asarray(counted.field("counts").to_numpy(), np.int64)
     written = _pattern(options)
     is_number = np.array([written.fullmatch(text) is not None for text in distinct], bool)
@@ -43,12 +59,41 @@ def read_number_texts(name: str, values: pa.ChunkedArray, options: Options, *, i
     raise _refusal(name, values, others, int(counts[is_number].sum()), options, is_target=is_target)
 
 
+def read_class_numbers(values: pa.ChunkedArray, options: Options) -> pa.ChunkedArray:
+    """Return texts of classes as numbers, in whose order the classes then are; or as texts, if some would be one."""
+    distinct = values.drop_null().unique()
+    written = _pattern(options)
+    if len(distinct) > MAX_CLASSES or not all(written.fullmatch(_plainly(text)) for text in distinct.to_pylist()):
+        return values
+    numbers = _converted(values, options)
+    return numbers if len(numbers.drop_null().unique()) == len(distinct) else values
+
+
+def without_numbers(values: pa.ChunkedArray, words: Sequence[str]) -> pa.ChunkedArray:
+    """Return a column of numbers with null for those that mark a missing value, such as -999 for -999.0."""
+    if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
+        return values
+    numbers = []
+    for word in words:
+        with suppress(ValueError, OverflowError):
+            numbers.append(float(word))
+    marks = pc.is_in(values.cast(pa.float64(), safe=False), value_set=pa.array(numbers, pa.float64()))
+    return pc.if_else(marks, pa.scalar(None, values.type), values)
+
+
+def _plainly(text: str) -> str:
+    """Return a text as a number is written by machines: without blanks around it, and with their signs."""
+    for typographic, plain in _TYPOGRAPHIC.items():
+        text = text.replace(typographic, plain)
+    return text.strip()
+
+
 def _pattern(options: Options) -> re.Pattern[str]:
     point = re.escape(options.decimal)
     whole = r"\d+"
     if options.thousands:
         whole += rf"|\d{{1,3}}(?:{re.escape(options.thousands)}\d{{3}})+"
-    return re.compile(rf"[+-]?(?:(?:{whole})(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?")
+    return re.compile(rf"[+-]?(?:(?:{whole})(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 
 def _looks_like_number(text: str) -> bool:
@@ -56,7 +101,10 @@ def _looks_like_number(text: str) -> bool:
 
 
 def _converted(values: pa.ChunkedArray, options: Options) -> pa.ChunkedArray:
-    texts = pc.utf8_trim_whitespace(values)
+    texts = values
+    for typographic, plain in _TYPOGRAPHIC.items():
+        texts = pc.replace_substring(texts, typographic, plain)
+    texts = pc.utf8_trim_whitespace(texts)
     if options.thousands:
         texts = pc.replace_substring(texts, options.thousands, "")
     texts = pc.replace_substring_regex(pc.replace_substring(texts, options.decimal, "."), r"^\+", "")

@@ -240,6 +240,8 @@ def upload_dataset(
     """Upload a dataset; repeating it changes nothing."""
     given = {key: value if isinstance(value, str) else _one_line(value) for key, value in options.items() if value}
     media_type = _MEDIA_TYPES.get(file.suffix.lower(), "application/octet-stream")
+    if charset is not None and file.suffix.lower() in {".parquet", ".npz"}:
+        raise ValueError(f"charset is of CSV, and {file.name} is none; leave it out")
     return Call(
         "POST", "/v1/datasets", _reader(DatasetSchema), params=_given(name=name, **given),
         headers={"Content-Type": media_type if charset is None else f"text/csv; charset={charset}"},

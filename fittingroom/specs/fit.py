@@ -11,12 +11,13 @@ from fittingroom.specs.search_space import SearchableInt, SearchableName
 
 _ClassName = Annotated[str, Field(min_length=1, max_length=200), Visible()]
 _Weights = dict[_ClassName, Annotated[Real, Field(ge=0, le=1e6)]]
+# Tags stand in the paths of faults, which leave out what is no key of the client's: so none may be called like one.
 ClassWeight = Annotated[
     Annotated[
-        _Weights, Field(min_length=1, max_length=MAX_CLASSES), refuse_early(_Weights, MAX_CLASSES), Tag("by class")
+        _Weights, Field(min_length=1, max_length=MAX_CLASSES), refuse_early(_Weights, MAX_CLASSES), Tag("\0by class")
     ]
-    | Annotated[Literal["balanced"], Tag("balanced")],
-    Discriminator(lambda given: "balanced" if isinstance(given, str) else "by class"),
+    | Annotated[Literal["balanced"], Tag("\0balanced")],
+    Discriminator(lambda given: "\0balanced" if isinstance(given, str) else "\0by class"),
 ]
 MetricName = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH), Visible()]
 

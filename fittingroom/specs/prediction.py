@@ -4,22 +4,23 @@ from typing import Annotated
 
 from pydantic import Discriminator, Field, Tag
 
-from fittingroom.specs.base import Bool, Real, Spec
+from fittingroom.specs.base import Bool, Int, Real, Spec
 
 MAX_ROWS = 10_000
 MAX_PREDICT_BYTES = 8 * 1024**2
 """Maximum size of the body, in bytes."""
 
 
-Value = float | bool | str | None
+Value = int | float | bool | str | None
 """A value of a column; None where it is missing."""
 _Row = Annotated[list[Real | None], Field(min_length=1, max_length=1_000_000)]
 _Record = Annotated[
-    dict[str, Real | Bool | Annotated[str, Field(max_length=10_000)] | None], Field(min_length=1, max_length=10_000)
+    dict[str, Int | Real | Bool | Annotated[str, Field(max_length=10_000)] | None],
+    Field(min_length=1, max_length=10_000),
 ]
 _Rows = Annotated[
-    Annotated[_Row, Tag("row")] | Annotated[_Record, Tag("record")],
-    Discriminator(lambda given: "record" if isinstance(given, dict) else "row"),
+    Annotated[_Row, Tag("\0row")] | Annotated[_Record, Tag("\0record")],
+    Discriminator(lambda given: "\0record" if isinstance(given, dict) else "\0row"),
 ]
 
 

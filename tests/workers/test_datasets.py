@@ -119,6 +119,12 @@ def test_class_weight_balanced_leaves_absent_classes_out() -> None:
     np.testing.assert_allclose(found, [4 / 6, 4 / 6, 4 / 6, 2])
 
 
+def test_class_weight_by_number_of_a_spec_of_before_keeps_its_meaning() -> None:
+    """A cohort that was queued before the names counted."""
+    found = preparation._weights(np.array([0, 1, 1]), {"0": 1.0, "1": 5.0}, ["3", "5"])  # noqa: SLF001
+    assert found.tolist() == [1.0, 5.0, 5.0]
+
+
 @pytest.mark.parametrize(
     ("given", "names", "number"),
     [("b", ["a", "b"], 1), ("1", ["a", "b"], 1), ("1", ["1", "2"], 0), ("0", ["1", "2"], None), ("2", ["a", "b"], None),

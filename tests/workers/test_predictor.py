@@ -1,5 +1,6 @@
 """A standardized network as a `.keras` file and asked by `predict`: the same numbers, whatever the scale."""
 
+import json
 from pathlib import Path
 
 import keras
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fittingroom.specs.experiment import TrialSpec
+from fittingroom.specs.faults import InvalidSpec
 from tests.workers.engines.trials import trial_spec
 from workers import predictor
 from workers.datasets.preparation import Scaling, measure_scaling
@@ -25,7 +27,9 @@ def answers(scaling: Scaling, rows: np.ndarray, folder: Path) -> tuple[np.ndarra
     model = keras.Sequential([keras.Input((rows.shape[1],)), keras.layers.Dense(1)])
     model.set_weights([np.linspace(0.5, 1.5, rows.shape[1])[:, None], np.array([0.25])])
     artifact = Artifact(model.get_weights(), Inputs(scaling, [], []))
-    said = predictor._predicted(trial(), model, artifact, rows.tolist())  # noqa: SLF001 - what is compared
+    body = json.dumps({"rows": rows.tolist()}).encode()
+    x = predictor._inputs_of(body, artifact.inputs)  # noqa: SLF001 - what is compared
+    said = predictor._predicted(trial(), model, artifact, x)  # noqa: SLF001
     predictor._with_scaling(model, artifact).save(folder / "trial.keras")  # noqa: SLF001
     loaded = keras.saving.load_model(folder / "trial.keras", safe_mode=True)
     return np.array(said["outputs"]), keras.ops.convert_to_numpy(loaded(rows))
@@ -53,11 +57,26 @@ def test_file_and_predict_agree_at_any_scale(
     np.testing.assert_allclose(by_predict, by_file, rtol=1e-5, atol=1e-5)
 
 
+def faults(inputs: Inputs, rows: list[object]) -> list[tuple[str, str | None]]:
+    """Return pointers and values of what is refused."""
+    with pytest.raises(InvalidSpec) as caught:
+        predictor._inputs_of(json.dumps({"rows": rows}).encode(), inputs)  # noqa: SLF001
+    return [(fault.pointer, fault.found) for fault in caught.value.faults]
+
+
 @pytest.mark.parametrize("standardize", [True, False])
 def test_predict_number_beyond_float32_is_refused_with_its_place(*, standardize: bool) -> None:
     scaling = measure_scaling(np.array([[1.0, 2.0], [2.0, 3.0]]), standardize=standardize)
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    artifact = Artifact(model.get_weights(), Inputs(scaling, [], []))
-    said = predictor._predicted(trial(), model, artifact, [[1.0, None], [1.0, 1e39]])  # noqa: SLF001
-    [fault] = said["faults"]
-    assert (fault["pointer"], fault["found"]) == ("/rows/1/1", "1e+39")
+    inputs = Inputs(scaling, ["a", "b"], [])
+    assert faults(inputs, [[1.0, None], [1.0, 1e39]]) == [("/rows/1/1", "1e+39")]
+    assert faults(inputs, [{"a": 1.0, "b": None}, {"b": 1e39, "a": 1.0}]) == [("/rows/1/b", "1e+39")]
+
+
+def test_feature_whose_variance_underflows_becomes_0() -> None:
+    rows = np.array([[0.0, 1.0], [1e-200, 2.0], [2e-200, 4.0]])
+    scaling = measure_scaling(rows, standardize=True)
+    scaled = scaling.apply(rows)
+    assert np.isfinite(scaled).all()
+    assert (scaled[:, 0] == 0).all()
+    x = predictor._inputs_of(b'{"rows": [[null, null]]}', Inputs(scaling, [], []))  # noqa: SLF001
+    assert np.isfinite(x).all()

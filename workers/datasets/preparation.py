@@ -45,10 +45,10 @@ def measure_scaling(x: Rows, *, standardize: bool) -> Scaling:
     if not standardize:
         return Scaling(fill)
     training = np.where(missing, fill, x).astype(np.float64, copy=False)
-    # Not by the deviation: in float64 the mean of equal numbers may be another one.
-    is_constant = training.min(axis=0) == training.max(axis=0)
+    # In float64 the mean of equal numbers may be another one, and the deviation of tiny ones is 0.
+    is_constant, deviation = training.min(axis=0) == training.max(axis=0), training.std(axis=0)
     mean = np.where(is_constant, training[0], training.mean(axis=0))
-    return Scaling(fill, mean, np.where(is_constant, 1.0, training.std(axis=0)))
+    return Scaling(fill, mean, np.where(is_constant | (deviation == 0), 1.0, deviation))
 
 
 def prepare(dataset: Dataset, fit: Fit, target: TargetForm, storage: Storage | None = None) -> tuple[Arrays, Scaling]:
@@ -107,5 +107,7 @@ def _weights(labels: Rows | Labels, class_weight: Mapping[str, float] | str, cla
         return balanced
     known = np.ones(len(class_names), np.float32)
     for given, weight in class_weight.items():
-        known[class_number(given, class_names)] = weight
+        number = class_number(given, class_names)
+        # By number alone, as in specs of before 2026-11-28.
+        known[int(given) if number is None else number] = weight
     return known[y]

@@ -163,7 +163,7 @@ def _format_of(file: Path) -> Format:
 
 def _listed(given: Sequence[str]) -> list[str]:
     """Each parameter as a line of CSV, so that a name with a comma can be quoted."""
-    return [one for line in csv.reader(given) for one in line]
+    return [one for text in given for one in next(csv.reader([text]), [])]
 
 
 def _charset_of(request: Request) -> str | None:

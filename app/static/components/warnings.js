@@ -5,7 +5,8 @@ import { el } from "../lib/dom.js";
 /** @param {Schemas["Fault"][]} warnings */
 export const warningsList = (warnings) =>
   el(
-    "ul",
+    "section",
     { class: "warnings", "aria-label": "Warnings", hidden: !warnings.length },
-    ...warnings.map(({ pointer, detail }) => el("li", {}, el("code", {}, pointer), ` ${detail}`)),
+    el("strong", {}, warnings.length === 1 ? "A warning" : "Warnings"),
+    el("ul", {}, ...warnings.map(({ pointer, detail }) => el("li", {}, el("code", {}, pointer), ` ${detail}`))),
   );

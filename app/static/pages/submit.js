@@ -89,6 +89,8 @@ export async function showSubmit(main, _, leaving) {
       return;
     }
     said.replaceChildren();
+    planned.textContent = "";
+    warned.replaceChildren();
     form.clearFaults();
     // The same text under the same key makes one experiment, however often it is sent.
     if (text.value !== sent.text)

@@ -29,6 +29,7 @@ def find_warnings(
     schema = datasets[spec.dataset.name]
     return [
         *_absent_classes(spec, schema, datasets),
+        *_class_numbers(spec, schema),
         *_features(spec, schema.columns),
         *_size(spec, schema, parameter_counts),
         *_metrics_of_logits(spec),
@@ -59,6 +60,15 @@ def _absent_classes(
                 f'{_listed("class", absent)}; shuffle the table, or give "rows": {schema.rows} in dataset, which does'
             )
             yield Fault(pointer="/fit/validation_split", detail=detail)
+
+
+def _class_numbers(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
+    """Find weights of classes whose names look like the numbers of others."""
+    names = schema.class_names
+    for given in spec.fit.class_weight if isinstance(spec.fit.class_weight, Mapping) else ():
+        if given in names and given.isdecimal() and int(given) < len(names) and names[int(given)] != given:
+            detail = f"this weighs the class named {given!r}, and not class number {given}, {names[int(given)]!r}"
+            yield Fault(pointer=pointer(("fit", "class_weight", given)), detail=detail)
 
 
 def _features(spec: ExperimentSpec, columns: Sequence[DatasetColumn]) -> Iterator[Fault]:

@@ -95,6 +95,10 @@ def test_upload_repeated_parameters_and_declared_charset_are_taken(http: httpx.C
     schema = answer.json()
     assert schema["feature_names"] == ["größe", "größe_was_missing"]
     assert (schema["rows"], schema["dropped_rows"], schema["columns"][0]["maximum"]) == (2, 1, 1000.5)
+    quoted = http.post(
+        "/v1/datasets?name=quoted&target=t&missing=%22&missing=-", content="a,t\n1,1.5\n-,2.5\n", headers=CSV
+    )
+    assert quoted.json()["columns"][0]["missing"] == 1, "each parameter is a line of its own"
     for name in ("target", "decimal"):
         assert_problem(http.post(f"/v1/datasets?name=people&{name}=,&{name}=,", content=content, headers=CSV), 422)
 

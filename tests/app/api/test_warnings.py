@@ -75,6 +75,13 @@ def test_classes_absent_from_a_validation_set_are_named(http: httpx.Client, uplo
     assert found["/dataset/validation"] == "no row for validation is of the class 'virginica'"
 
 
+def test_weight_of_a_class_named_like_a_number_is_named(http: httpx.Client, upload: Upload) -> None:
+    upload("numbered", iris(list(range(30)), ["1", "2", "3"] * 10))
+    found = warnings(http, three(dataset={"name": "numbered"}, fit={"class_weight": {"1": 2.0, "3": 1.0}}))
+    assert found["/fit/class_weight/1"] == "this weighs the class named '1', and not class number 1, '2'"
+    assert "/fit/class_weight/3" not in found
+
+
 def test_features_out_of_scale_are_named_unless_standardized(http: httpx.Client, upload: Upload) -> None:
     upload("times", "time,area,b,t\n" + "".join(f"{1.7e9 + row},{row * 300},{row},{row}.5\n" for row in range(30)))
     spec = document(dataset={"name": "times"}, model=layers(ONE), loss="mse", metrics=[])

@@ -42,6 +42,12 @@ def numbers(settings: Settings) -> np.ndarray:
         ("a,b,t\n+1, 2.5,3.5\n2,3,4\n", {}, [1, 2.5]),
         ("\ufeffa,b,t\n1,2.5,3.5\n2,3,4\n", {}, [1, 2.5]),
         ("a,b,t,\n1,2.5,3.5,\n2,3,4,\n", {}, [1, 2.5]),
+        ("sep=;\na;b;t\n1;2.5;3.5\n2;3;4\n", {}, [1, 2.5]),
+        ("\na;b;t\n\n1;2.5;3.5\n2;3;4\n", {}, [1, 2.5]),
+        ("a;b;t\r1;2.5;3.5\r2;3;4\r", {}, [1, 2.5]),
+        ("p (a|b|c),b,t\n1,2.5,3.5\n2,3,4\n", {}, [1, 2.5]),
+        ('a,b,t\n"1\u202f234",2.5,3.5\n2,3,4\n', {"thousands": " "}, [1234, 2.5]),
+        ("a,b,t\n\u22125,2.5,3.5\n2,3,4\n", {}, [-5, 2.5]),
     ],
 )
 def test_numbers_written_otherwise_are_read(
@@ -75,6 +81,16 @@ def test_missing_word_among_numbers_is_a_missing_number(read: Read, word: str) -
     assert (column["kind"], column["missing"]) == ("number", 1)
 
 
+@pytest.mark.parametrize("word", [" NA", "? ", " n/k", "-999", "-999.0"])
+def test_missing_word_with_blanks_or_in_other_digits_is_found(read: Read, word: str) -> None:
+    [column] = read("csv", f"a,t\n1, 2.5\n{word},3.5\n3,4.5\n", missing=["n/k", "-999"])["schema"]["columns"]
+    assert (column["kind"], column["missing"]) == ("number", 1)
+    [column] = read("csv", f"a,t\nred,2.5\n{word},3.5\nblue,4.5\n", missing=["n/k", "-999", "-999.0"])["schema"][
+        "columns"
+    ]
+    assert (column["categories"], column["missing"]) == (["blue", "red"], 1)
+
+
 def test_missing_words_are_texts_on_request(read: Read) -> None:
     content = 'a,t\n1,None\n2,NA\n3,"x"\n'
     assert read("csv", content)["faults"][0]["pointer"] == "drop_missing_target"
@@ -86,6 +102,21 @@ def test_texts_of_a_categorical_column_stay_as_written(read: Read) -> None:
     content = "zip,t\n00123,1.5\n123,2.5\n1e2,3.5\n,4.5\n"
     [column] = read("csv", content, categorical=["zip"])["schema"]["columns"]
     assert (column["categories"], column["missing"]) == (["00123", "123", "1e2"], 1)
+
+
+@pytest.mark.parametrize("content", ["\n{}", "{}", "sep=,\n{}"])
+@pytest.mark.parametrize("line", ["\n", "\r\n", "\r"])
+def test_texts_stay_whatever_stands_before_the_header(read: Read, content: str, line: str) -> None:
+    table = content.format("zip,b,t\n00123,1,1.5\n123,2,2.5\n00123,3,3.5\n").replace("\n", line)
+    columns = read("csv", table, categorical=["zip"])["schema"]["columns"]
+    assert columns[0]["categories"] == ["00123", "123"]
+
+
+def test_classes_that_numbers_would_merge_stay_apart(read: Read) -> None:
+    content = "a,t\n1,01\n2,1\n3,02\n4,10\n"
+    assert read("csv", content, task="classification")["schema"]["class_names"] == ["01", "02", "1", "10"]
+    ordered = read("csv", "a,t\n1,9\n2,10\n3,2\n", task="classification")["schema"]["class_names"]
+    assert ordered == ["2", "9", "10"]
 
 
 def test_texts_for_numbers_may_be_classes_if_the_client_says_so(read: Read) -> None:
@@ -109,10 +140,26 @@ def test_dates_become_parts(read: Read, settings: Settings) -> None:
     assert numbers(settings)[0].tolist() == [2024, 2, 29, 3, 13, 45]
 
 
+@pytest.mark.parametrize("day", ["0000-01-01", "99999-01-01"])
+@pytest.mark.parametrize("categorical", [[], ["d"]])
+def test_date_that_no_calendar_has_is_refused_or_a_text(read: Read, day: str, categorical: list[str]) -> None:
+    answer = read("csv", f"d,t\n{day},1.5\n2020-12-31,2.5\n", categorical=categorical)
+    kinds = [column["kind"] for column in answer["schema"]["columns"]] if "schema" in answer else []
+    assert kinds == ["category"] or "dates outside the years" in answer["faults"][0]["detail"]
+
+
+def test_digits_of_other_scripts_are_texts(read: Read) -> None:
+    [column] = read("csv", "a,t\n\u0661\u0662,1.5\n\uff11\uff13,2.5\n")["schema"]["columns"]
+    assert column["kind"] == "category"
+
+
 def test_rows_without_a_target_are_left_out_on_request(read: Read, settings: Settings) -> None:
     schema = read("csv", "a,t\n1,2.5\n2,\n3,NA\n4,5.5\n", drop_missing_target=True)["schema"]
     assert (schema["rows"], schema["dropped_rows"]) == (2, 2)
     assert numbers(settings)[:, 0].tolist() == [1, 4]
+    for few in ("a,t\n1,\n2,1.5\n", "a,t\n1,\n2,\n"):
+        [fault] = read("csv", few, drop_missing_target=True)["faults"]
+        assert "rows have a target 't'; at least 2 are needed" in fault["detail"]
 
 
 def test_all_faults_are_named_at_once(read: Read) -> None:
@@ -160,7 +207,8 @@ def test_stored_numbers_equal_the_reading_of_pandas_or_are_refused(
         "max_bytes": 10**9, "target": "t", "charset": charset,
     })  # fmt: skip
     if "faults" in answer:
-        assert any(kind == "rough" for kind, _ in columns), answer
+        rough = [f"'c{place}'" for place, (kind, _) in enumerate(columns) if kind == "rough"]
+        assert all(any(name in fault["detail"] for name in rough) for fault in answer["faults"]), answer
         return
     expected = pd.read_csv(io.BytesIO(content), sep=separator, encoding=charset)
     names = answer["schema"]["feature_names"]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from app.ingestion import __main__ as reader
@@ -117,6 +118,13 @@ def test_read_archive_numbers_of_any_width_and_byte_order(read: Callable[..., An
     expected = read("npz", npz(x=x, y=y))["schema"]
     found = read("npz", npz(x=x.astype(kind), y=y.astype(kind)))["schema"]
     assert found["sha256"] == expected["sha256"]
+
+
+def test_read_time_in_an_unknown_zone_is_in_utc(read: Callable[..., Any]) -> None:
+    times = pa.array([0, 86_400 * 365], pa.timestamp("s", tz="Nowhere/City"))
+    schema = read("parquet", parquet(a=times, t=[1.5, 2.5]))["schema"]
+    assert schema["feature_names"] == ["a_year", "a_month", "a_day", "a_weekday"]
+    assert schema["preview"][0][0].startswith("1970-01-01 00:00:00")
 
 
 def test_read_keeps_the_digits_that_a_column_varies_by(read: Callable[..., Any], settings: Settings) -> None:

@@ -275,6 +275,12 @@ def test_api_of_several_processes_outlives_each_and_counts_together(run: Run, tm
         until(lambda: not any(is_alive(one) for one in later))
 
 
+def test_api_of_several_processes_that_cannot_work_ends_with_its_reason(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    found = run("api", "--processes", "2", "--port", str(free_port()), "--data-dir", str(tmp_path / "file" / "data"))
+    assert "file" in refusal_of(found)
+
+
 def test_api_of_several_processes_ends_with_all_of_its_processes(run: Run, tmp_path: Path) -> None:
     run("migrate")
     with api_process(tmp_path, "--processes", "2") as (process, url):
