@@ -38,9 +38,9 @@ class _Column:
     number: int | None = None
     mark: int | None = None
     parts: dict[str, int] = field(default_factory=dict)
-    """By suffix of a date's part."""
+    """Places of the parts of a date, by suffix."""
     categories: dict[str, int] = field(default_factory=dict)
-    """By value."""
+    """Places of categories, by value."""
 
     def encode(self, name: str, value: Value, row: NDArray[np.float64]) -> None:
         """Write a value into a row; ValueError if it is none of this column's."""

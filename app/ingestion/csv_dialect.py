@@ -37,7 +37,7 @@ class Dialect:
 
     @property
     def hint(self) -> str:
-        """What to say if it was guessed wrongly."""
+        """Remedy for a separator that was guessed wrongly."""
         return f"; separator={self.separator} was guessed: say separator=, for commas" if self.is_guessed else ""
 
 

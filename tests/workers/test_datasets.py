@@ -41,7 +41,7 @@ def test_titanic_is_titanic() -> None:
     assert x[0].tolist() == pytest.approx([3, 22, 1, 0, 7.25, 1, 0, 0, 0, 1])
 
 
-def test_titanic_columns_are_described_as_they_are() -> None:
+def test_titanic_columns_have_the_right_statistics() -> None:
     x, survived = LOADERS["titanic"]()
     schema = BUILT_IN_DATASETS["titanic"]
     found = [(column.minimum, column.maximum, column.mean) for column in schema.columns]

@@ -72,7 +72,7 @@ def test_predict_number_beyond_float32_is_refused_with_its_place(*, standardize:
     assert faults(inputs, [{"a": 1.0, "b": None}, {"b": 1e39, "a": 1.0}]) == [("/rows/1/b", "1e+39")]
 
 
-def test_feature_whose_variance_underflows_becomes_0() -> None:
+def test_feature_with_an_underflowing_variance_becomes_0() -> None:
     rows = np.array([[0.0, 1.0], [1e-200, 2.0], [2e-200, 4.0]])
     scaling = measure_scaling(rows, standardize=True)
     scaled = scaling.apply(rows)

@@ -43,7 +43,7 @@ def _absent_classes(
         others = datasets[spec.dataset.validation.name].class_names
         if absent := [name for name in schema.class_names if name not in others]:
             yield Fault(
-                pointer="/dataset/validation", detail=f"no row for validation is of the {_listed('class', absent)}"
+                pointer="/dataset/validation", detail=f"classes without a row for validation: {_listed(absent)}"
             )
         return
     # `rows` shuffles: then the extents say nothing.
@@ -56,8 +56,8 @@ def _absent_classes(
     for part, absent in (("training", untrained), ("validation", unseen)):
         if absent:
             detail = (
-                f"the last {schema.rows - cut:,} rows are for validation, and no row for {part} is of the "
-                f'{_listed("class", absent)}; shuffle the table, or give "rows": {schema.rows} in dataset, which does'
+                f"the last {schema.rows - cut:,} rows are for validation; classes without a row for {part}: "
+                f'{_listed(absent)}; shuffle the table, or give "rows": {schema.rows} in dataset, which does'
             )
             yield Fault(pointer="/fit/validation_split", detail=detail)
 
@@ -74,7 +74,7 @@ def _class_numbers(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Faul
 def _features(spec: ExperimentSpec, columns: Sequence[DatasetColumn]) -> Iterator[Fault]:
     constant = [column.name for column in columns if _is_constant(column)]
     if constant:
-        yield Fault(pointer="/dataset/name", detail=f"the {_listed('column', constant)} is the same in all rows")
+        yield Fault(pointer="/dataset/name", detail=f"columns that are the same in all rows: {_listed(constant)}")
     if spec.dataset.standardize:
         return
     numbers = [
@@ -83,11 +83,13 @@ def _features(spec: ExperimentSpec, columns: Sequence[DatasetColumn]) -> Iterato
         if column.kind == "number" and column.minimum is not None and column.maximum is not None
     ]
     if digitless := [name for name, largest, spread in numbers if 0 < spread < _FLOAT32_DIGITS * largest]:
-        detail = f"the {_listed('column', digitless)} varies in digits that float32 has not; standardize"
+        detail = f"columns that vary in digits that float32 has not: {_listed(digitless)}; standardize"
         yield Fault(pointer="/dataset/standardize", detail=detail)
     if large := [name for name, largest, _ in numbers if largest > _LARGE and name not in digitless]:
-        detail = f"the {_listed('column', large)} has values above {_LARGE:,.0f}, and networks learn from such slowly; "
-        yield Fault(pointer="/dataset/standardize", detail=f"{detail}standardize")
+        detail = (
+            f"columns with values above {_LARGE:,.0f}, from which networks learn slowly: {_listed(large)}; standardize"
+        )
+        yield Fault(pointer="/dataset/standardize", detail=detail)
 
 
 def _is_constant(column: DatasetColumn) -> bool:
@@ -120,7 +122,7 @@ def _metrics_of_logits(spec: ExperimentSpec) -> Iterator[Fault]:
             yield Fault(pointer=pointer(("metrics", number)), detail=detail)
 
 
-def _listed(what: str, names: Sequence[str]) -> str:
+def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(repr(name[:40]) for name in names[:_SHOWN])
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return f"{what} {shown}{more}"
+    return f"{shown}{more}"

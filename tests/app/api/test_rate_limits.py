@@ -182,7 +182,7 @@ def test_options_of_celery_do_not_keep_counts_apart(tmp_path: Path, query: str) 
 
 
 @pytest.mark.parametrize("word", ["CERT_NONE", "CERT_OPTIONAL", "CERT_REQUIRED", "none", "required"])
-def test_certificates_are_asked_for_as_celery_spells_it(word: str) -> None:
+def test_certificate_options_of_celery_are_understood(word: str) -> None:
     pool = rate_limits._connection_pool(f"rediss://127.0.0.1/0?ssl_cert_reqs={word}")  # noqa: SLF001
     assert pool.make_connection().ssl_context.cert_reqs.name == f"CERT_{word.removeprefix('CERT_').upper()}"
 

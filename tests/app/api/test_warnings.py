@@ -50,10 +50,10 @@ def test_classes_that_are_never_trained_are_named(http: httpx.Client, upload: Up
     upload("iris", iris(list(range(30))))
     found = warnings(http, three())
     assert found["/fit/validation_split"] == (
-        "the last 9 rows are for validation, and no row for validation is of the class 'setosa', 'versicolor'; "
+        "the last 9 rows are for validation; classes without a row for validation: 'setosa', 'versicolor'; "
         'shuffle the table, or give "rows": 30 in dataset, which does'
     )
-    assert found["/dataset/name"] == "the column 'same' is the same in all rows"
+    assert found["/dataset/name"] == "columns that are the same in all rows: 'same'"
     shuffled = warnings(http, three(dataset={"name": "iris", "rows": 30}))
     assert shuffled.keys() == {"/dataset/name"}
 
@@ -64,15 +64,15 @@ def test_class_for_validation_alone_is_named(http: httpx.Client, upload: Upload)
     planned = http.post("/v1/experiments/plan", json=three(fit={"validation_split": 0.34})).json()["warnings"]
     details = [warning["detail"] for warning in planned if warning["pointer"] == "/fit/validation_split"]
     assert len(details) == 2
-    assert "no row for training is of the class 'three'" in details[0]
-    assert "no row for validation is of the class 'one'; " in details[1]
+    assert "classes without a row for training: 'three'; " in details[0]
+    assert "classes without a row for validation: 'one'; " in details[1]
 
 
 def test_classes_absent_from_a_validation_set_are_named(http: httpx.Client, upload: Upload) -> None:
     upload("iris", iris(list(range(30))))
     upload("few", iris(list(range(20))))
     found = warnings(http, three(dataset={"name": "iris", "validation": "few"}, fit={"epochs": 1}))
-    assert found["/dataset/validation"] == "no row for validation is of the class 'virginica'"
+    assert found["/dataset/validation"] == "classes without a row for validation: 'virginica'"
 
 
 def test_weight_of_a_class_named_like_a_number_is_named(http: httpx.Client, upload: Upload) -> None:
