@@ -17,7 +17,7 @@ from models.sql.api_keys import Scope, create_key
 from models.sql.database import Database
 from tests.claims import claim_one
 from tests.e2e.service import Service, until
-from tests.factories import document
+from tests.factories import document, layers
 from tests.serving import served
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e]
@@ -261,6 +261,22 @@ def test_metrics_scales_and_the_hyperparameter(page: Page, service: Service) -> 
     page.get_by_label("x axis").select_option("optimizer.learning_rate")
     expect(page.locator(".chart .xtitle")).to_have_text("optimizer.learning_rate")
     curves(page, 9, 9)
+
+
+def test_warnings_stand_with_the_plan_and_the_experiment(page: Page, service: Service) -> None:
+    wide = layers({"type": "dense", "units": 10_000}, {"type": "dense", "units": 2, "activation": "softmax"})
+    spec = document(model=wide, dataset={"name": "titanic", "rows": 100}, device="gpu")
+    detail = "/model a network has 130,002 parameters for 70 training rows; it can learn them by heart"
+    view = service.client.submit(spec)
+    page.goto(f"/#/experiments/{view.id}")
+    expect(page.get_by_role("region", name="Warnings").get_by_role("listitem")).to_have_text([detail])
+    service.client.cancel(view.id)
+    page.get_by_role("link", name="New experiment").click()
+    page.get_by_label("The spec, as it is sent").fill(json.dumps(spec))
+    page.get_by_role("button", name="Plan").click()
+    expect(page.get_by_role("region", name="Warnings").get_by_role("listitem")).to_have_text([detail])
+    page.get_by_label("Start from an exercise").select_option("validation")
+    expect(page.get_by_role("region", name="Warnings")).to_have_count(0)
 
 
 def test_the_network_can_be_read_and_taken_along(page: Page, service: Service) -> None:
