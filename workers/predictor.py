@@ -122,17 +122,17 @@ def _predicted(spec: TrialSpec, model: keras.Model, artifact: Artifact, x: Float
     if getattr(spec.loss, "from_logits", False):
         outputs = _probabilities(outputs)
     return {
-        "predictions": _named(outputs, list(inputs.class_names)),
+        "predictions": _named(outputs, list(inputs.class_names), 0.0 if "hinge" in spec.loss.name else 0.5),
         "outputs": [[to_wire(value) for value in row] for row in outputs.tolist()],
         "class_names": list(inputs.class_names),
     }
 
 
-def _named(outputs: NDArray[np.float64], class_names: list[str]) -> list[Any]:
+def _named(outputs: NDArray[np.float64], class_names: list[str], threshold: float) -> list[Any]:
     """Return the most likely class of each row, or the number."""
     if not class_names:
         return [to_wire(value) for value in outputs[:, 0].tolist()]
-    places = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(int)
+    places = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > threshold).astype(int)
     return [class_names[place] for place in places]
 
 

@@ -29,13 +29,16 @@ _WITHOUT_EFFECT: Mapping[str, Any] = {
     "name": ..., "dtype": ..., "use_ema": False, "ema_momentum": ..., "ema_overwrite_frequency": None,
     "loss_scale_factor": None, "gradient_accumulation_steps": None, "reduction": "sum_over_batch_size", "axis": -1,
     "ignore_class": None, "summation_method": "interpolation", "multi_label": False, "num_labels": None,
-    "label_weights": None, "top_k": None, "class_id": None,
+    "label_weights": None, "top_k": None, "class_id": None, "class_aggregation": "uniform_average",
+    "num_regressors": 0,
 }  # fmt: skip
 _DEFAULTS: Mapping[str, Any] = {"from_logits": False, "thresholds": None}
 """Options that only some of our documents have a word for; at Keras's default they are left out."""
 _NAMES: Mapping[str, str] = {
     "adam_w": "adamw", "mean_squared_error": "mse", "mean_absolute_error": "mae", "acc": "accuracy",
-    "root_mean_squared_error": "rmse", "top_k_categorical_accuracy": "top_k", "rm_sprop": "rmsprop",
+    "mean_absolute_percentage_error": "mape", "mean_squared_logarithmic_error": "msle", "log_cosh_error": "log_cosh",
+    "logcosh": "log_cosh", "root_mean_squared_error": "rmse", "top_k_categorical_accuracy": "top_k",
+    "rm_sprop": "rmsprop",
 }  # fmt: skip
 _ACCURACIES: Mapping[str, str] = {
     "binary_accuracy": "binary_crossentropy", "categorical_accuracy": "categorical_crossentropy",

@@ -20,7 +20,9 @@ from fittingroom.specs.search_space import SearchableInt, SearchableName, Search
 
 ActivationName = Literal[
     "linear", "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "sigmoid", "hard_sigmoid",
-    "softmax", "softplus", "softsign", "tanh", "exponential",
+    "softmax", "softplus", "softsign", "tanh", "exponential", "celu", "hard_silu", "hard_tanh", "hard_shrink",
+    "soft_shrink", "tanh_shrink", "log_sigmoid", "log_softmax", "squareplus", "sparse_plus", "sparse_sigmoid",
+    "sparsemax",
 ]  # fmt: skip
 InitializerName = Literal[
     "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal",

@@ -64,28 +64,159 @@ class RootMeanSquaredError(Spec):
     name: Literal["rmse"]
 
 
-_InFull = Annotated[
-    Accuracy | TopK | AUC | Precision | Recall | MAE | RootMeanSquaredError,
-    Field(discriminator="name"),
-]
-_Name = Literal["accuracy", "top_k", "auc", "precision", "recall", "mae", "rmse"]
+class MeanSquaredErrorMetric(Spec):
+    """Mean squared error (`mse`)."""
+
+    name: Literal["mse"]
+
+
+class MeanAbsolutePercentageErrorMetric(Spec):
+    """Mean absolute error in percent of the target (`mape`)."""
+
+    name: Literal["mape"]
+
+
+class MeanSquaredLogarithmicErrorMetric(Spec):
+    """Mean squared error of logarithms of 1 + value (`msle`)."""
+
+    name: Literal["msle"]
+
+
+class LogCoshMetric(Spec):
+    """Logarithm of the hyperbolic cosine of the error (`log_cosh`)."""
+
+    name: Literal["log_cosh"]
+
+
+class PoissonMetric(Spec):
+    """Poisson loss: output - target * log(output) (`poisson`)."""
+
+    name: Literal["poisson"]
+
+
+class CosineSimilarityMetric(Spec):
+    """Cosine of the angle between outputs and targets (`cosine_similarity`)."""
+
+    name: Literal["cosine_similarity"]
+
+
+class KLDivergenceMetric(Spec):
+    """Kullback-Leibler divergence from output to target (`kl_divergence`)."""
+
+    name: Literal["kl_divergence"]
+
+
+class HingeMetric(Spec):
+    """Hinge loss (`hinge`)."""
+
+    name: Literal["hinge"]
+
+
+class SquaredHingeMetric(Spec):
+    """Square of the hinge loss (`squared_hinge`)."""
+
+    name: Literal["squared_hinge"]
+
+
+class CategoricalHingeMetric(Spec):
+    """Hinge loss between the right class and the best of the others (`categorical_hinge`)."""
+
+    name: Literal["categorical_hinge"]
+
+
+class TruePositives(Spec):
+    """Number of positives predicted as such (`true_positives`)."""
+
+    name: Literal["true_positives"]
+    thresholds: Threshold = 0.5
+    """Output above which a row is predicted positive."""
+
+
+class TrueNegatives(Spec):
+    """Number of negatives predicted as such (`true_negatives`)."""
+
+    name: Literal["true_negatives"]
+    thresholds: Threshold = 0.5
+    """Output above which a row is predicted positive."""
+
+
+class FalsePositives(Spec):
+    """Number of negatives predicted positive (`false_positives`)."""
+
+    name: Literal["false_positives"]
+    thresholds: Threshold = 0.5
+    """Output above which a row is predicted positive."""
+
+
+class FalseNegatives(Spec):
+    """Number of positives predicted negative (`false_negatives`)."""
+
+    name: Literal["false_negatives"]
+    thresholds: Threshold = 0.5
+    """Output above which a row is predicted positive."""
+
+
+class R2Score(Spec):
+    """Coefficient of determination: 1 for perfect predictions, 0 for those of the mean (`r2_score`)."""
+
+    name: Literal["r2_score"]
+
+
+class F1Score(Spec):
+    """Harmonic mean of precision and recall (`f1_score`)."""
+
+    name: Literal["f1_score"]
+    average: Literal["micro", "macro", "weighted"] = "macro"
+    """Average over the classes; `weighted` by their rows."""
+    threshold: Threshold | None = None
+    """Output above which a class is predicted, needed with one output. Default: the class of the largest output."""
+
+
+OfNumbers = (
+    MAE
+    | RootMeanSquaredError
+    | MeanSquaredErrorMetric
+    | MeanAbsolutePercentageErrorMetric
+    | MeanSquaredLogarithmicErrorMetric
+    | LogCoshMetric
+    | PoissonMetric
+    | R2Score
+)
+"""Metrics that mean something of a number."""
+_OfClasses = (
+    Accuracy
+    | TopK
+    | AUC
+    | Precision
+    | Recall
+    | F1Score
+    | CosineSimilarityMetric
+    | KLDivergenceMetric
+    | HingeMetric
+    | SquaredHingeMetric
+    | CategoricalHingeMetric
+    | TruePositives
+    | TrueNegatives
+    | FalsePositives
+    | FalseNegatives
+)
+_InFull = Annotated[OfNumbers | _OfClasses, Field(discriminator="name")]
+_Name = Literal[
+    "accuracy", "top_k", "auc", "precision", "recall", "mae", "rmse", "mse", "mape", "msle", "log_cosh", "poisson",
+    "r2_score", "f1_score", "cosine_similarity", "kl_divergence", "hinge", "squared_hinge", "categorical_hinge",
+    "true_positives", "true_negatives", "false_positives", "false_negatives",
+]  # fmt: skip
 Metric = Annotated[_InFull, BeforeValidator(expand_name, json_schema_input_type=_Name | _InFull)]
 
-_DIRECTIONS: dict[str, Direction] = {
-    "loss": "minimize",
-    "mae": "minimize",
-    "rmse": "minimize",
-    "accuracy": "maximize",
-    "top_k": "maximize",
-    "auc": "maximize",
-    "precision": "maximize",
-    "recall": "maximize",
-}
+_MAXIMIZED = frozenset({
+    "accuracy", "top_k", "auc", "precision", "recall", "r2_score", "f1_score", "cosine_similarity", "true_positives",
+    "true_negatives",
+})  # fmt: skip
 
 
 def better_direction(metric: str) -> Direction:
     """Return the direction in which a metric improves, with or without the prefix `val_`."""
-    return _DIRECTIONS[metric.removeprefix("val_")]
+    return "maximize" if metric.removeprefix("val_") in _MAXIMIZED else "minimize"
 
 
 def recorded_metrics(metrics: list[Metric], *, validated: bool, rate_changes: bool = False) -> list[str]:

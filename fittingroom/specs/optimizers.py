@@ -65,7 +65,56 @@ class PiecewiseConstantDecay(Spec):
         return self
 
 
-Schedule = Annotated[ExponentialDecay | CosineDecay | PiecewiseConstantDecay, Field(discriminator="schedule")]
+class InverseTimeDecay(Spec):
+    """Decay by 1 / (1 + `decay_rate` * batches / `decay_steps`) (Keras: `schedules.InverseTimeDecay`)."""
+
+    schedule: Literal["inverse_time_decay"]
+    initial_learning_rate: SearchableReal[Positive]
+    """Learning rate of the first batch."""
+    decay_steps: SearchableInt[Steps]
+    """Number of batches after which the rate has been divided by 1 + `decay_rate`."""
+    decay_rate: SearchableReal[Positive]
+    """Decay factor."""
+    staircase: SearchableName[Bool] = False
+    """True to decay in steps instead of continuously."""
+
+
+class PolynomialDecay(Spec):
+    """Decay to `end_learning_rate` by a polynomial (Keras: `schedules.PolynomialDecay`)."""
+
+    schedule: Literal["polynomial_decay"]
+    initial_learning_rate: SearchableReal[Positive]
+    """Learning rate of the first batch."""
+    decay_steps: SearchableInt[Steps]
+    """Number of batches of the decay."""
+    end_learning_rate: SearchableReal[NotNegative] = 0.0001
+    """Final learning rate."""
+    power: SearchableReal[Positive] = 1.0
+    """Power of the polynomial; 1 is linear."""
+    cycle: SearchableName[Bool] = False
+    """True to begin anew, over twice, three times … as many batches, instead of staying at the final rate."""
+
+
+class CosineDecayRestarts(Spec):
+    """Cosine decay that begins anew again and again (Keras: `schedules.CosineDecayRestarts`)."""
+
+    schedule: Literal["cosine_decay_restarts"]
+    initial_learning_rate: SearchableReal[Positive]
+    """Learning rate of the first batch."""
+    first_decay_steps: SearchableInt[Steps]
+    """Number of batches of the first decay."""
+    t_mul: SearchableReal[Annotated[Real, Field(ge=1, le=100)]] = 2.0
+    """Factor by which each decay takes more batches than the one before."""
+    m_mul: SearchableReal[Annotated[Real, Field(gt=0, le=100)]] = 1.0
+    """Factor of the learning rate at which each decay begins, against the one before."""
+    alpha: SearchableReal[NotNegative] = 0.0
+    """Final learning rate of each decay as a fraction of the initial one."""
+
+
+Schedule = Annotated[
+    ExponentialDecay | CosineDecay | PiecewiseConstantDecay | InverseTimeDecay | PolynomialDecay | CosineDecayRestarts,
+    Field(discriminator="schedule"),
+]
 LearningRate = SearchableRealOr[Positive, Schedule]
 
 
@@ -172,6 +221,67 @@ class Lion(_Optimizer):
     """Exponential decay rate of the momentum."""
 
 
-_InFull = Annotated[SGD | Adam | AdamW | RMSprop | Adagrad | Nadam | Lion, Field(discriminator="name")]
-_Name = Literal["sgd", "adam", "adamw", "rmsprop", "adagrad", "nadam", "lion"]
+class Adadelta(_Optimizer):
+    """Adadelta: steps by the ratio of moving root mean squares (`keras.optimizers.Adadelta`)."""
+
+    name: Literal["adadelta"]
+    rho: SearchableReal[Fraction] = 0.95
+    """Decay rate of the moving mean squares."""
+    epsilon: SearchableReal[Positive] = 1e-7
+    """Small number added to the divisor to avoid division by zero."""
+
+
+class Adamax(_Adaptive):
+    """Adam with the infinity norm (`keras.optimizers.Adamax`)."""
+
+    name: Literal["adamax"]
+
+
+class Ftrl(_Optimizer):
+    """Follow the regularized leader (`keras.optimizers.Ftrl`)."""
+
+    name: Literal["ftrl"]
+    learning_rate_power: SearchableReal[Annotated[Real, Field(ge=-10, le=0)]] = -0.5
+    """Power by which the learning rate decreases in training; 0 for a fixed one."""
+    initial_accumulator_value: SearchableReal[NotNegative] = 0.1
+    """Initial value of the sum of squares."""
+    l1_regularization_strength: SearchableReal[NotNegative] = 0.0
+    """L1 penalty of the weights."""
+    l2_regularization_strength: SearchableReal[NotNegative] = 0.0
+    """L2 penalty of the weights."""
+    l2_shrinkage_regularization_strength: SearchableReal[NotNegative] = 0.0
+    """L2 penalty of the size of steps."""
+    beta: SearchableReal[NotNegative] = 0.0
+    """Beta of the paper."""
+
+
+class Lamb(_Adaptive):
+    """LAMB: Adam with a step for each layer, for large batches (`keras.optimizers.Lamb`)."""
+
+    name: Literal["lamb"]
+
+
+class Adafactor(_Optimizer):
+    """Adafactor: Adam with factored second moments (`keras.optimizers.Adafactor`)."""
+
+    name: Literal["adafactor"]
+    beta_2_decay: SearchableReal[Annotated[Real, Field(ge=-10, lt=0)]] = -0.8
+    """Power of the decay rate of the second moment over the batches."""
+    epsilon_1: SearchableReal[Annotated[Real, Field(gt=0, le=1)]] = 1e-30
+    """Small number added to the divisor to avoid division by zero."""
+    epsilon_2: SearchableReal[Annotated[Real, Field(gt=0, le=1)]] = 0.001
+    """Least scale of a step, as a part of the scale of the weights."""
+    clip_threshold: SearchableReal[Positive] = 1.0
+    """Root mean square of a step above which it is scaled down."""
+    relative_step: SearchableName[Bool] = True
+    """True to limit the learning rate by the number of batches."""
+
+
+_InFull = Annotated[
+    SGD | Adam | AdamW | RMSprop | Adagrad | Nadam | Lion | Adadelta | Adamax | Ftrl | Lamb | Adafactor,
+    Field(discriminator="name"),
+]
+_Name = Literal[
+    "sgd", "adam", "adamw", "rmsprop", "adagrad", "nadam", "lion", "adadelta", "adamax", "ftrl", "lamb", "adafactor"
+]  # fmt: skip
 Optimizer = Annotated[_InFull, BeforeValidator(expand_name, json_schema_input_type=_Name | _InFull)]

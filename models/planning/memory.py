@@ -11,7 +11,10 @@ from fittingroom.specs.validation.dataset_checks import training_rows
 from fittingroom.specs.validation.shapes import Network
 
 _FLOAT_BYTES = 4
-_SLOTS = {"sgd": 0, "lion": 1, "adagrad": 1, "rmsprop": 1, "adam": 2, "adamw": 2, "nadam": 2}
+_SLOTS = {
+    "sgd": 0, "lion": 1, "adagrad": 1, "rmsprop": 1, "adafactor": 1, "adam": 2, "adamw": 2, "nadam": 2, "adadelta": 2,
+    "adamax": 2, "ftrl": 2, "lamb": 2,
+}  # fmt: skip
 
 
 COPIES_OF_WEIGHTS = 4.3

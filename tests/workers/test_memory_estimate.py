@@ -92,7 +92,8 @@ def test_estimate_is_near_the_measured_peak(name: str) -> None:
     [
         SGD, SGD | {"momentum": 0.9}, {"name": "lion"}, {"name": "adagrad"}, {"name": "rmsprop"},
         {"name": "rmsprop", "momentum": 0.5, "centered": True}, {"name": "adam"}, {"name": "adam", "amsgrad": True},
-        {"name": "adamw"}, {"name": "nadam"},
+        {"name": "adamw"}, {"name": "nadam"}, {"name": "adadelta"}, {"name": "adamax"},
+        {"name": "ftrl"}, {"name": "lamb"}, {"name": "adafactor"},
     ],
     ids=str,
 )  # fmt: skip

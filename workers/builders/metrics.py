@@ -5,23 +5,14 @@ import keras
 from fittingroom.specs import metrics as m
 from fittingroom.specs.losses import TargetForm
 
-_ACCURACY: dict[TargetForm, type[keras.metrics.Metric]] = {
-    "one_hot": keras.metrics.CategoricalAccuracy,
-    "index": keras.metrics.SparseCategoricalAccuracy,
-    "number": keras.metrics.BinaryAccuracy,
-}
-
-_TOP_K: dict[TargetForm, type[keras.metrics.Metric]] = {
-    "one_hot": keras.metrics.TopKCategoricalAccuracy,
-    "index": keras.metrics.SparseTopKCategoricalAccuracy,
-}
-_METRICS: dict[str, type[keras.metrics.Metric]] = {
-    "auc": keras.metrics.AUC,
-    "precision": keras.metrics.Precision,
-    "recall": keras.metrics.Recall,
-    "mae": keras.metrics.MeanAbsoluteError,
-    "rmse": keras.metrics.RootMeanSquaredError,
-}
+_BY_TARGET: dict[str, dict[TargetForm, str]] = {
+    "accuracy": {
+        "one_hot": "CategoricalAccuracy", "index": "SparseCategoricalAccuracy", "number": "BinaryAccuracy",
+    },
+    "top_k": {"one_hot": "TopKCategoricalAccuracy", "index": "SparseTopKCategoricalAccuracy"},
+}  # fmt: skip
+_CLASSES: dict[str, str] = {"mae": "MeanAbsoluteError", "log_cosh": "LogCoshError"}
+"""Keras's classes of metrics whose spec is called otherwise."""
 
 
 def build_metrics(specs: list[m.Metric], target: TargetForm) -> list[keras.metrics.Metric]:
@@ -30,10 +21,7 @@ def build_metrics(specs: list[m.Metric], target: TargetForm) -> list[keras.metri
 
 
 def _build_metric(spec: m.Metric, target: TargetForm) -> keras.metrics.Metric:
-    options = dict(spec)  # named as Keras names them, the metric's own name among them
-    match spec:
-        case m.Accuracy():
-            return _ACCURACY[target](**options)
-        case m.TopK():
-            return _TOP_K[target](**options)
-    return _METRICS[spec.name](**options)
+    by_target = _BY_TARGET.get(spec.name)
+    own = _CLASSES.get(spec.name, type(spec).__name__.removesuffix("Metric"))
+    metric: keras.metrics.Metric = getattr(keras.metrics, own if by_target is None else by_target[target])(**dict(spec))
+    return metric

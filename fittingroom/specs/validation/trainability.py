@@ -6,17 +6,14 @@ from fittingroom.specs import layers as l
 from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
 from fittingroom.specs.experiment import ExperimentSpec, TrialSpec
 from fittingroom.specs.faults import Fault, InvalidSpec, pointer
-from fittingroom.specs.losses import BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy
-from fittingroom.specs.metrics import MAE, Accuracy, RootMeanSquaredError, TopK, recorded_metrics
-from fittingroom.specs.optimizers import CosineDecay, ExponentialDecay, PiecewiseConstantDecay
+from fittingroom.specs.losses import OfClasses, OfSeveralOutputs, Probabilistic, SparseCategoricalCrossentropy
+from fittingroom.specs.metrics import Accuracy, F1Score, OfNumbers, TopK, recorded_metrics
 from fittingroom.specs.search_space import sampled_value
 from fittingroom.specs.validation.dataset_checks import dataset_faults, find_dataset
 from fittingroom.specs.validation.graph import DoesNotConnect
 from fittingroom.specs.validation.shapes import Network, measure
 
-_PROBABILITIES = {"softmax", "sigmoid", "hard_sigmoid"}
-_Schedule = ExponentialDecay | CosineDecay | PiecewiseConstantDecay
-_Crossentropy = CategoricalCrossentropy | SparseCategoricalCrossentropy | BinaryCrossentropy
+_PROBABILITIES = {"softmax", "sigmoid", "hard_sigmoid", "sparsemax", "sparse_sigmoid"}
 
 
 def check_experiment(spec: ExperimentSpec, known: Mapping[str, DatasetSchema] = BUILT_IN_DATASETS) -> DatasetSchema:
@@ -97,7 +94,7 @@ def _metric_name_faults(spec: ExperimentSpec) -> Iterator[Fault]:
 
 
 def _learning_rate_faults(spec: ExperimentSpec) -> Iterator[Fault]:
-    if spec.reduce_lr_on_plateau is not None and isinstance(spec.optimizer.learning_rate, _Schedule):
+    if spec.reduce_lr_on_plateau is not None and hasattr(spec.optimizer.learning_rate, "schedule"):
         yield Fault(
             pointer="/reduce_lr_on_plateau",
             detail="the learning rate follows a schedule, so nothing else can lower it; give a number or a search "
@@ -108,14 +105,18 @@ def _learning_rate_faults(spec: ExperimentSpec) -> Iterator[Fault]:
 def _target_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
     """Yield a fault for a loss or a metric that is for another kind of target."""
     if schema.classes is None:
-        if isinstance(spec.loss, _Crossentropy):
+        if isinstance(spec.loss, OfClasses):
             detail = (
-                f"{spec.loss.name} is for classes, and {schema.name} has a number to predict; use mse, mae or huber"
+                f"{spec.loss.name} is for classes, and {schema.name} has a number to predict; use mse, mae, huber or "
+                "another one for numbers"
             )
             yield Fault(pointer="/loss", detail=detail, found=spec.loss.name)
         for position, metric in enumerate(spec.metrics):
-            if not isinstance(metric, MAE | RootMeanSquaredError):
-                detail = f"{metric.name} is for classes, and {schema.name} has a number to predict; use mae or rmse"
+            if not isinstance(metric, OfNumbers):
+                detail = (
+                    f"{metric.name} is for classes, and {schema.name} has a number to predict; use mae, rmse or "
+                    "another one for numbers"
+                )
                 yield Fault(pointer=pointer(("metrics", position)), detail=detail, found=metric.name)
         return
     for position, metric in enumerate(spec.metrics):
@@ -138,7 +139,7 @@ def _loss_misfit(trial: TrialSpec, schema: DatasetSchema, units: int) -> str | N
     """Return why the loss cannot be computed between this target and this many outputs, or None."""
     if units != 1:
         return None
-    if isinstance(trial.loss, CategoricalCrossentropy | SparseCategoricalCrossentropy):
+    if isinstance(trial.loss, OfSeveralOutputs):
         return (
             f"{trial.loss.name} needs one output per class ({schema.classes} for {schema.name}), and the network has "
             "one; widen the last layer, or use binary_crossentropy for two classes"
@@ -150,6 +151,8 @@ def _loss_misfit(trial: TrialSpec, schema: DatasetSchema, units: int) -> str | N
         )
     if any(isinstance(metric, TopK) for metric in trial.metrics):
         return "top_k ranks one output per class, and the network has one output"
+    if any(isinstance(metric, F1Score) and metric.threshold is None for metric in trial.metrics):
+        return 'f1_score of one output needs a threshold: {"name": "f1_score", "threshold": 0.5}'
     return None
 
 
@@ -171,9 +174,16 @@ def _activation_misfit(trial: TrialSpec, units: int) -> tuple[int, str] | None:
     activation: str = sampled_value(layer.activation)
     if activation == "softmax" and units == 1:
         return position, "softmax over one unit is always 1; use sigmoid"
-    if isinstance(trial.loss, _Crossentropy) and not trial.loss.from_logits and activation not in _PROBABILITIES:
-        return position, (
-            f"{trial.loss.name} reads the output as probabilities, and {activation} gives none; use softmax, sigmoid "
-            f'or {{"name": "{trial.loss.name}", "from_logits": true}}'
-        )
+    if isinstance(trial.loss, Probabilistic) and activation not in _PROBABILITIES:
+        from_logits = getattr(trial.loss, "from_logits", None)
+        if not from_logits:
+            remedy = (
+                "softmax, sigmoid"
+                if from_logits is None
+                else f'softmax, sigmoid or {{"name": "{trial.loss.name}", "from_logits": true}}'
+            )
+            return (
+                position,
+                f"{trial.loss.name} reads the output as probabilities, and {activation} gives none; use {remedy}",
+            )
     return None

@@ -27,6 +27,14 @@ OPTIMIZERS: dict[str, Callable[[], Any]] = {
     "adagrad": lambda: keras.optimizers.Adagrad(initial_accumulator_value=0.2),
     "nadam": lambda: keras.optimizers.Nadam(global_clipnorm=2.0),
     "lion": lambda: keras.optimizers.Lion(beta_2=0.98),
+    "adadelta": lambda: keras.optimizers.Adadelta(rho=0.9),
+    "adamax": lambda: keras.optimizers.Adamax(beta_1=0.8),
+    "ftrl": lambda: keras.optimizers.Ftrl(l1_regularization_strength=0.1, beta=0.2),
+    "lamb": lambda: keras.optimizers.Lamb(weight_decay=0.01),
+    "adafactor": lambda: keras.optimizers.Adafactor(relative_step=False),
+    "inverse time": lambda: keras.optimizers.SGD(schedules.InverseTimeDecay(0.1, 10, 0.5)),
+    "polynomial": lambda: keras.optimizers.SGD(schedules.PolynomialDecay(0.1, 10, power=2.0)),
+    "restarts": lambda: keras.optimizers.SGD(schedules.CosineDecayRestarts(0.1, 10, m_mul=0.5)),
     "exponential": lambda: keras.optimizers.SGD(schedules.ExponentialDecay(0.1, 10, 0.9, staircase=True)),
     "cosine": lambda: keras.optimizers.SGD(schedules.CosineDecay(0.1, 100, alpha=0.1)),
     "piecewise": lambda: keras.optimizers.SGD(schedules.PiecewiseConstantDecay([10, 20], [0.1, 0.01, 0.001])),
@@ -36,6 +44,12 @@ LOSSES: dict[str, Callable[[], Any]] = {
     "categorical": lambda: keras.losses.CategoricalCrossentropy(label_smoothing=0.1),
     "from logits": lambda: keras.losses.CategoricalCrossentropy(from_logits=True),
     "sparse": keras.losses.SparseCategoricalCrossentropy,
+    "focal": lambda: keras.losses.CategoricalFocalCrossentropy(gamma=1.5),
+    "kl divergence": keras.losses.KLDivergence,
+    "categorical hinge": lambda: "categorical_hinge",
+    "percentage": keras.losses.MeanAbsolutePercentageError,
+    "log cosh by name": lambda: "log_cosh",
+    "cosine": keras.losses.CosineSimilarity,
     "sparse by name": lambda: "sparse_categorical_crossentropy",
 }
 METRICS: dict[str, Callable[[], Any]] = {
@@ -44,6 +58,9 @@ METRICS: dict[str, Callable[[], Any]] = {
     "short": lambda: ["acc"],
     "top k": lambda: [keras.metrics.TopKCategoricalAccuracy(k=1, name="top_k")],
     "auc": lambda: [keras.metrics.AUC(curve="PR", num_thresholds=100, name="auc")],
+    "errors": lambda: ["mse", keras.metrics.MeanSquaredLogarithmicError(), keras.metrics.LogCoshError()],
+    "counts": lambda: [keras.metrics.TruePositives(), keras.metrics.FalseNegatives(thresholds=0.3)],
+    "f1": lambda: [keras.metrics.F1Score(average="macro")],
     "several": lambda: ["accuracy", keras.metrics.Precision(name="precision"), keras.metrics.Recall(thresholds=0.7)],
 }
 
@@ -97,6 +114,8 @@ def test_metrics(name: str) -> None:
         (keras.metrics.CategoricalAccuracy(name="mine"), "accuracy", "mine"),
         (keras.metrics.TopKCategoricalAccuracy(k=1), "top_k", "top_k_categorical_accuracy"),
         (keras.metrics.Precision(), "precision", "precision"),
+        ("mean_squared_error", "mse", "mean_squared_error"),
+        (keras.metrics.LogCoshError(), "log_cosh", "logcosh"),
     ],
 )
 def test_metrics_have_the_names_of_keras_in_a_history(given: Any, ours: str, keras_name: str) -> None:
@@ -136,7 +155,7 @@ def test_binary_accuracy_is_accuracy_with_binary_crossentropy(metric: Any) -> No
         ({"optimizer": keras.optimizers.Adam(use_ema=True)}, "use_ema"),
         ({"loss_weights": [2.0]}, "loss_weights"),
         ({"weighted_metrics": ["accuracy"]}, "weighted_metrics"),
-        ({"optimizer": keras.optimizers.Ftrl()}, "ftrl"),
+        ({"optimizer": keras.optimizers.Muon()}, "muon"),
     ],
     ids=["a function of one's own", "reduction", "ema", "loss_weights", "weighted_metrics", "an unknown optimizer"],
 )

@@ -61,6 +61,17 @@ BAD_SPECS: list[tuple[str, Any, str]] = [
     ("more rows than there are", document(dataset={"name": "titanic", "rows": 892}), "/dataset/rows"),
     ("one row", document(dataset={"name": "titanic", "rows": 1}), "/dataset/rows"),
     ("rows as text", document(dataset={"name": "titanic", "rows": "100"}), "/dataset/rows"),
+    # losses and metrics
+    ("a loss of several outputs for one", model({"type": "dense", "units": 1, "activation": "sigmoid"}, loss="kl_divergence"), "/loss"),
+    ("a loss of probabilities for others", model({"type": "dense", "units": 2, "activation": "tanh"}, loss="kl_divergence"), "/model/layers/0/activation"),
+    ("f1 of one output without a threshold", model({"type": "dense", "units": 1, "activation": "sigmoid"}, loss="hinge", metrics=["f1_score"]), "/loss"),
+    ("f1 of a mean of no kind", document(metrics=[{"name": "f1_score", "average": None}]), "/metrics/0/average"),
+    ("f1 of class numbers", document(loss="sparse_categorical_crossentropy", metrics=["f1_score"]), "/metrics/0"),
+    ("alpha above 1", digits(DENSE_10, loss={"name": "categorical_focal_crossentropy", "alpha": 1.5}), "/loss/alpha"),
+    ("a power that grows", optimizer("ftrl", learning_rate_power=0.5), "/optimizer/learning_rate_power"),
+    ("a decay without steps", optimizer(learning_rate={"schedule": "polynomial_decay", "initial_learning_rate": 0.1}), "/optimizer/learning_rate/decay_steps"),
+    ("restarts that come sooner", optimizer(learning_rate={"schedule": "cosine_decay_restarts", "initial_learning_rate": 0.1, "first_decay_steps": 9, "t_mul": 0.5}), "/optimizer/learning_rate/t_mul"),
+    ("an activation of other words", model({"type": "dense", "units": 2, "activation": "glu"}), "/model/layers/0/activation"),
     # fit
     ("no epochs", document(fit={"epochs": 0}), "/fit/epochs"),
     ("too many epochs", document(fit={"epochs": 10_001}), "/fit/epochs"),

@@ -16,8 +16,13 @@ PIECEWISE = {"schedule": "piecewise_constant_decay", "boundaries": [9], "values"
 REGULARIZED = {
     "type": "dense", "units": 8, "kernel_regularizer": {"l1": 0.01, "l2": 0.01}, "bias_regularizer": {"l2": 0.1},
 }  # fmt: skip
+OPTIMIZER_NAMES = (
+    "sgd", "adam", "adamw", "rmsprop", "adagrad", "nadam", "lion", "adadelta", "adamax", "ftrl", "lamb", "adafactor",
+)  # fmt: skip
+RESTARTS = {"schedule": "cosine_decay_restarts", "initial_learning_rate": 0.1, "first_decay_steps": 10}
+POLYNOMIAL = {"schedule": "polynomial_decay", "power": 2.0, "cycle": True, **RATE}
 KINDS: dict[str, dict[str, Any]] = {
-    **{name: document(optimizer=name) for name in ("sgd", "adam", "adamw", "rmsprop", "adagrad", "nadam", "lion")},
+    **{name: document(optimizer=name) for name in OPTIMIZER_NAMES},
     "nesterov": document(optimizer={"name": "sgd", "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}),
     "clipnorm": document(optimizer={"name": "adam", "clipnorm": 0.1}),
     "clipvalue": document(optimizer={"name": "adam", "clipvalue": 0.1}),
@@ -27,6 +32,11 @@ KINDS: dict[str, dict[str, Any]] = {
     ),
     "cosine": document(optimizer={"name": "sgd", "learning_rate": COSINE}),
     "piecewise": document(optimizer={"name": "sgd", "learning_rate": PIECEWISE}),
+    "inverse time": document(
+        optimizer={"name": "sgd", "learning_rate": {"schedule": "inverse_time_decay", "decay_rate": 0.5, **RATE}}
+    ),
+    "polynomial": document(optimizer={"name": "sgd", "learning_rate": POLYNOMIAL}),
+    "cosine restarts": document(optimizer={"name": "sgd", "learning_rate": RESTARTS}),
     "sparse": document(loss="sparse_categorical_crossentropy", metrics=["accuracy"]),
     "binary": document(
         loss={"name": "binary_crossentropy", "label_smoothing": 0.1},
@@ -51,6 +61,43 @@ KINDS: dict[str, dict[str, Any]] = {
     "mse": document(loss="mse"),
     "mae": document(loss="mae", metrics=["mae", "rmse"]),
     "huber": document(loss={"name": "huber", "delta": 0.5}),
+    "numbers": document(
+        loss="log_cosh", model=layers({"type": "dense", "units": 1, "activation": "softplus"}),
+        metrics=["mse", "mape", "msle", "log_cosh", "poisson", "r2_score"],
+    ),
+    "mape": document(loss="mape", model=layers({"type": "dense", "units": 1})),
+    "msle": document(loss="msle", model=layers({"type": "dense", "units": 1, "activation": "softplus"})),
+    "poisson": document(loss="poisson", model=layers({"type": "dense", "units": 1, "activation": "softplus"})),
+    "hinge": document(
+        loss="hinge", model=layers({"type": "dense", "units": 1, "activation": "tanh"}),
+        metrics=["accuracy", "hinge", "squared_hinge"],
+    ),
+    "squared hinge": document(
+        loss="squared_hinge", model=layers({"type": "dense", "units": 1, "activation": "hard_tanh"})
+    ),
+    "categorical hinge": document(loss="categorical_hinge", metrics=["accuracy", "categorical_hinge", "f1_score"]),
+    "cosine similarity": document(loss="cosine_similarity", metrics=["accuracy", "cosine_similarity", "kl_divergence"]),
+    "kl divergence": document(loss="kl_divergence"),
+    "binary focal": document(
+        loss={"name": "binary_focal_crossentropy", "apply_class_balancing": True, "gamma": 1.5, "from_logits": True},
+        model=layers({"type": "dense", "units": 1}),
+    ),
+    "categorical focal": digits(
+        loss={"name": "categorical_focal_crossentropy", "alpha": 0.5, "label_smoothing": 0.1},
+        metrics=["accuracy", {"name": "f1_score", "average": "weighted"}],
+    ),
+    "counts": document(
+        loss="binary_crossentropy", model=layers({"type": "dense", "units": 1, "activation": "sigmoid"}),
+        metrics=[
+            "true_positives", "true_negatives", {"name": "false_positives", "thresholds": 0.3}, "false_negatives",
+            {"name": "f1_score", "threshold": 0.5, "average": "micro"},
+        ],
+    ),
+    **{
+        name: document(model=layers({"type": "dense", "units": 8, "activation": name}, DENSE_2))
+        for name in ("celu", "hard_silu", "hard_tanh", "hard_shrink", "soft_shrink", "tanh_shrink", "log_sigmoid",
+                     "log_softmax", "squareplus", "sparse_plus", "sparse_sigmoid", "sparsemax")
+    },
     "top_k": digits(metrics=[{"name": "top_k", "k": 3}, {"name": "auc", "curve": "PR"}, "precision", "recall"]),
     "top_k of class numbers": digits(loss="sparse_categorical_crossentropy", metrics=["top_k"]),
     "image": digits(*IMAGE, {"type": "flatten"}, {"type": "layer_normalization"}, {"type": "dropout", "rate": 0.2}),
@@ -85,6 +132,45 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     # 1 - beta_2 in float32 would be off by up to 1e-3, and the history by 9e-5 (measured 2026-11-28).
     "betas near 1": {"name": "adam", "beta_2": {"choice": [0.9999, 0.99999]}},
     "epsilon": {"name": "adam", "epsilon": {"choice": [1e-7, 0.1]}},
+    "rho of adadelta": {"name": "adadelta", "rho": {"choice": [0.9, 0.95]}, "learning_rate": 1.0},
+    "betas of adamax": {"name": "adamax", "beta_1": {"choice": [0.8, 0.9]}, "beta_2": {"choice": [0.99, 0.999]}},
+    "ftrl": {
+        "name": "ftrl",
+        "learning_rate_power": {"choice": [-0.5, -0.3]},
+        "learning_rate": 0.05,
+        "initial_accumulator_value": {"choice": [0.1, 0.5]},
+        "l1_regularization_strength": {"choice": [0.01, 0.02]},
+        "l2_regularization_strength": {"choice": [0.01, 0.02]},
+        "beta": {"choice": [0.1, 0.2]},
+        "l2_shrinkage_regularization_strength": 0.01,
+    },
+    "betas of lamb": {"name": "lamb", "beta_1": {"choice": [0.8, 0.9]}, "weight_decay": {"choice": [0.01, 0.1]}},
+    "adafactor": {
+        "name": "adafactor",
+        "beta_2_decay": {"choice": [-0.8, -0.6]},
+        "clip_threshold": {"choice": [1.0, 0.5]},
+        "epsilon_2": {"choice": [0.001, 0.01]},
+        "relative_step": False,
+        "learning_rate": 0.01,
+    },
+    "inverse time": {
+        "name": "adam",
+        "learning_rate": {"schedule": "inverse_time_decay", "decay_rate": {"choice": [0.5, 1.0]}, **DECAY},
+    },
+    "polynomial": {
+        "name": "adam",
+        "learning_rate": {"schedule": "polynomial_decay", "power": {"choice": [1.5, 2.0]}, **DECAY},
+    },
+    "restarts": {
+        "name": "adam",
+        "learning_rate": {
+            "schedule": "cosine_decay_restarts",
+            "initial_learning_rate": RATES,
+            "t_mul": {"choice": [1.5, 2.0]},
+            "first_decay_steps": {"choice": [50, 100]},
+            "m_mul": {"choice": [0.5, 0.9]},
+        },
+    },
     "weight decay": {"name": "adamw", "weight_decay": {"choice": [0.01, 0.1]}},
     "rho": {"name": "rmsprop", "rho": {"choice": [0.8, 0.9]}, "momentum": {"choice": [0.5, 0.1]}, "centered": True},
     "accumulator": {"name": "adagrad", "initial_accumulator_value": {"choice": [0.1, 0.5]}},

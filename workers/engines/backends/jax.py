@@ -92,7 +92,7 @@ class TrialNumber(seam.TrialNumber):
 
 
 def without_variables(optimizer: keras.Optimizer) -> keras.Optimizer:
-    """See the seam. Keras's own works; but JAX's `clip` takes no trial's number for what it clips to."""
+    """See the seam. Keras's own works; but JAX's `clip` and `power` take no trial's number beside a tensor."""
 
     def clipped(self: keras.Optimizer, gradient: list[Tensor]) -> list[Tensor]:
         if not isinstance(self.clipvalue, TrialNumber):
@@ -101,7 +101,16 @@ def without_variables(optimizer: keras.Optimizer) -> keras.Optimizer:
         limit = self.clipvalue.rounded("float32")
         return [jnp.clip(tensor, -limit, limit) for tensor in gradient]
 
-    cls: Any = type(f"Mapped{type(optimizer).__name__}", (type(optimizer),), {"_clip_gradients": clipped})
+    def step_of_ftrl(self: Any, gradient: Tensor, variable: Any, learning_rate: Any) -> None:  # noqa: ANN401 - Keras's
+        for name, number in list(vars(self).items()):
+            if isinstance(number, TrialNumber):
+                setattr(self, name, number.rounded("float32"))
+        keras.optimizers.Ftrl.update_step(self, gradient, variable, learning_rate)
+
+    own = {"_clip_gradients": clipped} | (
+        {"update_step": step_of_ftrl} if isinstance(optimizer, keras.optimizers.Ftrl) else {}
+    )
+    cls: Any = type(f"Mapped{type(optimizer).__name__}", (type(optimizer),), own)
     return cls.from_config(optimizer.get_config())
 
 

@@ -28,6 +28,7 @@ from workers.engines.fused.batches import Batches, Rows, batch_of, evaluation_si
 from workers.engines.fused.hyperparameters import set_numbers
 from workers.engines.fused.weights import WeightLayout
 
+_BUILT_LATE = (keras.metrics.F1Score, keras.metrics.R2Score)
 _FIRST_STATES_BYTES = 2 * 1024**2
 """Size of the initial states that are kept, of networks that take longer to build than to train."""
 
@@ -102,9 +103,13 @@ class TrainingStep:
             self._first_states[spec.seed] = self._state_of(self._model)
         self._loss, self._loss_of_rows = build_loss(spec.loss), build_loss(spec.loss)
         self._loss_of_rows.reduction = "none"
-        target = target_form(spec.loss, units=self._model.output_shape[-1])
+        units = self._model.output_shape[-1]
+        target = target_form(spec.loss, units)
         # Keras's own loss tracker is such a mean, weighted by the rows of each batch.
         self._metrics = [keras.metrics.Mean(name="loss"), *build_metrics(spec.metrics, target)]
+        for metric in self._metrics:
+            if isinstance(metric, _BUILT_LATE):
+                metric._build((1, units), (1, units))  # noqa: SLF001 - else with its first batch, as a state of its own
         self._before = [_values(metric.variables) for metric in self._metrics]
         rate = self._optimizer._learning_rate  # noqa: SLF001 - the only way to tell it from other variables
         self.learning_rate_slot = next(

@@ -30,7 +30,10 @@ def set_numbers(optimizer: keras.Optimizer, numbers: Mapping[str, Any]) -> None:
     for name, number in numbers.items():
         *scheduled, attribute = name.split(".")
         owner = optimizer._learning_rate if scheduled else optimizer  # noqa: SLF001 - the only way to the schedule
-        setattr(owner, attribute, number)
+        # Some are kept under another name than `get_config` gives them; set under a new one, a number would do nothing.
+        kept = attribute if hasattr(owner, attribute) else f"_{attribute}"
+        getattr(owner, kept)
+        setattr(owner, kept, number)
 
 
 def _varies(value: object) -> bool:

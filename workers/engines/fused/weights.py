@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from workers.engines.backends.seam import Tensor
 
+_BY_KERNEL = (keras.optimizers.Lamb, keras.optimizers.Adafactor)
+"""Optimizers that scale a step by norms of a kernel, or factor it."""
 _LARGE = 2**16
 """Numbers from which joining them in every step takes longer than it saves (measured: 42 thousand are below)."""
 
@@ -35,8 +37,9 @@ class WeightLayout:
         """
         self._shapes = [tuple(weight.shape) for weight in weights]
         self._sizes = [math.prod(shape) for shape in self._shapes]
-        # A gradient's norm is the one number that an optimizer takes of a kernel as a whole.
-        self._is_joined = len(weights) > 1 and sum(self._sizes) < _LARGE and optimizer.clipnorm is None
+        # `clipnorm` is that of a kernel's gradient.
+        is_alike = optimizer.clipnorm is None and not isinstance(optimizer, _BY_KERNEL)
+        self._is_joined = len(weights) > 1 and sum(self._sizes) < _LARGE and is_alike
         self.variables = [keras.Variable(np.zeros(sum(self._sizes), np.float32))] if self._is_joined else list(weights)
 
     def join(self, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
