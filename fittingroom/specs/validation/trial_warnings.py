@@ -114,7 +114,7 @@ def _metrics_of_logits(spec: ExperimentSpec) -> Iterator[Fault]:
     if not getattr(spec.loss, "from_logits", False):
         return
     for number, metric in enumerate(spec.metrics):
-        is_binary = metric.name == "accuracy" and spec.loss.name == "binary_crossentropy"
+        is_binary = metric.name == "accuracy" and spec.loss.name.startswith("binary_")
         if is_binary or metric.name in {"auc", "precision", "recall"}:
             detail = (
                 f"as in Keras, {metric.name} compares outputs with thresholds of probabilities, and these are logits"
