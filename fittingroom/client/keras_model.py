@@ -40,11 +40,15 @@ _NAMES: Mapping[str, str] = {
     "logcosh": "log_cosh", "root_mean_squared_error": "rmse", "top_k_categorical_accuracy": "top_k",
     "rm_sprop": "rmsprop",
 }  # fmt: skip
-_ACCURACIES: Mapping[str, str] = {
-    "binary_accuracy": "binary_crossentropy", "categorical_accuracy": "categorical_crossentropy",
-    "sparse_categorical_accuracy": "sparse_categorical_crossentropy",
+_ACCURACIES: Mapping[str, set[str]] = {
+    "binary_accuracy": {"binary_crossentropy", "binary_focal_crossentropy", "hinge", "squared_hinge"},
+    "categorical_accuracy": {
+        "categorical_crossentropy", "categorical_focal_crossentropy", "kl_divergence", "categorical_hinge",
+        "cosine_similarity",
+    },
+    "sparse_categorical_accuracy": {"sparse_categorical_crossentropy"},
 }  # fmt: skip
-"""Metrics that are what `accuracy` is, each with one loss only."""
+"""Metrics that are what `accuracy` is, each with some losses only."""
 
 
 def spec_of(model: CompiledModel, dataset: str | Mapping[str, Any], **training: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
@@ -94,12 +98,14 @@ def _metric(serialized: Any, loss: Any) -> Any:  # noqa: ANN401 - JSON
         detail = 'keras.metrics.Accuracy() counts outputs that equal their target exactly; give "accuracy" in its place'
         raise NotShippableError(detail)
     document = _document(serialized)
+    if document == "f1_score":
+        raise NotShippableError("f1_score has one value for each class; give keras.metrics.F1Score(average='macro')")
     name, options = (document, {}) if isinstance(document, str) else (document["name"], dict(document))
     if name not in _ACCURACIES:
         return document
     loss_name = loss["name"] if isinstance(loss, Mapping) else loss
     threshold = options.pop("threshold", 0.5)
-    if loss_name != _ACCURACIES[name] or threshold != 0.5 or options.keys() - {"name"}:
+    if loss_name not in _ACCURACIES[name] or threshold != 0.5 or options.keys() - {"name"}:
         raise NotShippableError(f'{name} is not what a spec\'s accuracy measures with {loss_name}; give "accuracy"')
     return "accuracy"
 

@@ -168,7 +168,7 @@ class F1Score(Spec):
     name: Literal["f1_score"]
     average: Literal["micro", "macro", "weighted"] = "macro"
     """Average over the classes; `weighted` by their rows."""
-    threshold: Threshold | None = None
+    threshold: Annotated[Real, Field(gt=0, le=1)] | None = None
     """Output above which a class is predicted, needed with one output. Default: the class of the largest output."""
 
 

@@ -1,5 +1,6 @@
 """Optimizers and learning-rate schedules, with the names and defaults of Keras."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -116,6 +117,16 @@ Schedule = Annotated[
     Field(discriminator="schedule"),
 ]
 LearningRate = SearchableRealOr[Positive, Schedule]
+
+
+def is_constant(schedule: Mapping[str, object], name: str) -> bool:
+    """Return True for numbers of a schedule that a program has as constants, as `fit` has.
+
+    Where a schedule rounds to whole periods, dividing by a constant and by a tensor differ in the last bit, and with it
+    by a whole period.
+    """
+    rounds = schedule.get("cycle") or schedule.get("staircase") or "t_mul" in schedule
+    return bool(rounds) and name in {"decay_steps", "first_decay_steps", "t_mul"}
 
 
 class _Optimizer(Spec):

@@ -9,6 +9,7 @@ from fittingroom.specs.choices import Device
 from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.layers import Conv2D
 from fittingroom.specs.limits import MAX_TRIALS
+from fittingroom.specs.optimizers import is_constant
 from fittingroom.specs.search_space import sampled_value
 from models.planning.sampling import SampledTrial
 
@@ -75,5 +76,7 @@ def _together(trial: SampledTrial) -> str:
 def _without_numbers(document: Any) -> Any:  # noqa: ANN401 - JSON
     """Return the document with "a number" in place of each number but 0, which to Keras often means no such term."""
     if isinstance(document, dict):
-        return {key: _without_numbers(value) for key, value in document.items()}
+        return {
+            key: value if is_constant(document, key) else _without_numbers(value) for key, value in document.items()
+        }
     return "a number" if isinstance(document, float | int) and not isinstance(document, bool) and document else document

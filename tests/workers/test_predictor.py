@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.faults import InvalidSpec
+from tests.factories import layers
 from tests.workers.engines.trials import trial_spec
 from workers import predictor
 from workers.datasets.preparation import Scaling, measure_scaling
@@ -80,3 +81,13 @@ def test_feature_with_an_underflowing_variance_becomes_0() -> None:
     assert (scaled[:, 0] == 0).all()
     x = predictor._inputs_of(b'{"rows": [[null, null]]}', Inputs(scaling, [], []))  # noqa: SLF001
     assert np.isfinite(x).all()
+
+
+@pytest.mark.parametrize(("loss", "classes"), [("hinge", ["no", "yes", "yes"]), ("mse", ["no", "no", "yes"])])
+def test_class_of_one_output_is_decided_where_its_loss_does(loss: str, classes: list[str]) -> None:
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.set_weights([np.ones((1, 1)), np.zeros(1)])
+    artifact = Artifact(model.get_weights(), Inputs(Scaling(np.zeros(1)), ["a"], ["no", "yes"]))
+    spec = trial_spec(loss=loss, metrics=[], model=layers({"type": "dense", "units": 1, "activation": "tanh"}))
+    said = predictor._predicted(spec, model, artifact, np.array([[-0.5], [0.25], [0.75]], np.float32))  # noqa: SLF001
+    assert said["predictions"] == classes

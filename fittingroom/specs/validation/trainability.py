@@ -6,7 +6,15 @@ from fittingroom.specs import layers as l
 from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
 from fittingroom.specs.experiment import ExperimentSpec, TrialSpec
 from fittingroom.specs.faults import Fault, InvalidSpec, pointer
-from fittingroom.specs.losses import OfClasses, OfSeveralOutputs, Probabilistic, SparseCategoricalCrossentropy
+from fittingroom.specs.losses import (
+    Hinge,
+    OfClasses,
+    OfSeveralOutputs,
+    Poisson,
+    Probabilistic,
+    SparseCategoricalCrossentropy,
+    SquaredHinge,
+)
 from fittingroom.specs.metrics import Accuracy, F1Score, OfNumbers, TopK, recorded_metrics
 from fittingroom.specs.search_space import sampled_value
 from fittingroom.specs.validation.dataset_checks import dataset_faults, find_dataset
@@ -14,6 +22,8 @@ from fittingroom.specs.validation.graph import DoesNotConnect
 from fittingroom.specs.validation.shapes import Network, measure
 
 _PROBABILITIES = {"softmax", "sigmoid", "hard_sigmoid", "sparsemax", "sparse_sigmoid"}
+_OVER_UNITS = {"softmax", "sparsemax", "log_softmax"}
+_NEVER_NEGATIVE = _PROBABILITIES | {"relu", "relu6", "softplus", "exponential", "squareplus", "sparse_plus"}
 
 
 def check_experiment(spec: ExperimentSpec, known: Mapping[str, DatasetSchema] = BUILT_IN_DATASETS) -> DatasetSchema:
@@ -172,8 +182,15 @@ def _activation_misfit(trial: TrialSpec, units: int) -> tuple[int, str] | None:
     if not isinstance(layer, l.Dense | l.Activation):
         return None
     activation: str = sampled_value(layer.activation)
-    if activation == "softmax" and units == 1:
-        return position, "softmax over one unit is always 1; use sigmoid"
+    if activation in _OVER_UNITS and units == 1:
+        return position, f"{activation} over one unit is always the same; use sigmoid"
+    if isinstance(trial.loss, Hinge | SquaredHinge) and activation in _NEVER_NEGATIVE:
+        return position, f"{trial.loss.name} compares with -1 and 1, and {activation} is never negative; use tanh"
+    if isinstance(trial.loss, Poisson) and activation not in _NEVER_NEGATIVE:
+        return (
+            position,
+            f"{trial.loss.name} takes a logarithm of the output, which {activation} lets be negative; use softplus",
+        )
     if isinstance(trial.loss, Probabilistic) and activation not in _PROBABILITIES:
         from_logits = getattr(trial.loss, "from_logits", None)
         if not from_logits:

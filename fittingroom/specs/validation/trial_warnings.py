@@ -13,6 +13,10 @@ _FLOAT32_DIGITS = 1e-6
 """Range of a feature, as a part of its largest value, below which float32 has hardly a digit left for it."""
 _MANY_PARAMETERS = 100
 """Parameters per training row."""
+_OF_PROBABILITIES = {
+    "auc", "precision", "recall", "f1_score", "true_positives", "true_negatives", "false_positives", "false_negatives",
+    "kl_divergence", "poisson",
+}  # fmt: skip
 _SHOWN = 5
 
 
@@ -32,7 +36,7 @@ def find_warnings(
         *_class_numbers(spec, schema),
         *_features(spec, schema.columns),
         *_size(spec, schema, parameter_counts),
-        *_metrics_of_logits(spec),
+        *_metrics_of_other_outputs(spec, schema),
     ]
 
 
@@ -110,16 +114,20 @@ def _size(spec: ExperimentSpec, schema: DatasetSchema, parameter_counts: Sequenc
         yield Fault(pointer="/model" if spec.model is not None else "/models", detail=detail)
 
 
-def _metrics_of_logits(spec: ExperimentSpec) -> Iterator[Fault]:
-    if not getattr(spec.loss, "from_logits", False):
-        return
+def _metrics_of_other_outputs(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
+    """Find metrics that read outputs as probabilities, which these are not, or divide by targets that are 0."""
+    is_hinge = spec.loss.name in {"hinge", "squared_hinge"}
+    outputs = "logits" if getattr(spec.loss, "from_logits", False) else "from -1 to 1" if is_hinge else None
+    is_binary = is_hinge or spec.loss.name.startswith("binary_")
     for number, metric in enumerate(spec.metrics):
-        is_binary = metric.name == "accuracy" and spec.loss.name.startswith("binary_")
-        if is_binary or metric.name in {"auc", "precision", "recall"}:
-            detail = (
-                f"as in Keras, {metric.name} compares outputs with thresholds of probabilities, and these are logits"
-            )
+        if outputs is not None and (metric.name in _OF_PROBABILITIES or (metric.name == "accuracy" and is_binary)):
+            detail = f"as in Keras, {metric.name} reads outputs as probabilities, and these are {outputs}"
             yield Fault(pointer=pointer(("metrics", number)), detail=detail)
+        elif metric.name == "mape" and schema.classes is not None:
+            detail = "an error in percent of the target means nothing where targets are 0 and 1"
+            yield Fault(pointer=pointer(("metrics", number)), detail=detail)
+    if spec.loss.name == "mape" and schema.classes is not None:
+        yield Fault(pointer="/loss", detail="an error in percent of the target means nothing where targets are 0 and 1")
 
 
 def _listed(names: Sequence[str]) -> str:

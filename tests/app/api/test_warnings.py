@@ -98,7 +98,7 @@ def test_network_much_larger_than_its_data_is_named(http: httpx.Client) -> None:
     assert found == {"/model": "a network has 130,002 parameters for 70 training rows; it can learn them by heart"}
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "precision", "recall", "auc"])
+@pytest.mark.parametrize("metric", ["accuracy", "precision", "recall", "auc", "true_positives", "kl_divergence"])
 def test_metric_that_compares_logits_with_probabilities_is_named(http: httpx.Client, metric: str) -> None:
     spec = document(model=layers(ONE), loss={"name": "binary_crossentropy", "from_logits": True}, metrics=[metric])
     assert list(warnings(http, spec)) == ["/metrics/0"]
@@ -108,6 +108,12 @@ def test_metric_that_compares_logits_with_probabilities_is_named(http: httpx.Cli
         )
         == {}
     )
+
+
+def test_threshold_of_a_hinge_loss_and_percents_of_classes_are_named(http: httpx.Client) -> None:
+    spec = document(model=layers(ONE | {"activation": "tanh"}), loss="hinge", metrics=["accuracy", "mse", "mape"])
+    assert list(warnings(http, spec)) == ["/metrics/0", "/metrics/2"]
+    assert list(warnings(http, document(model=layers(ONE), loss="mape", metrics=[]))) == ["/loss"]
 
 
 @pytest.mark.parametrize("name", list(example_documents()))

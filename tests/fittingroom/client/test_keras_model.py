@@ -133,11 +133,22 @@ def test_metrics_have_the_names_of_keras_in_a_history(given: Any, ours: str, ker
         ("sparse_categorical_accuracy", "categorical_crossentropy"),
         (keras.metrics.BinaryAccuracy(threshold=0.7), "binary_crossentropy"),
         (keras.metrics.Accuracy(), "categorical_crossentropy"),
+        ("categorical_accuracy", "binary_focal_crossentropy"),
     ],
 )
 def test_another_accuracy_than_ours_is_refused(metric: Any, loss: str) -> None:
     with pytest.raises(NotShippableError, match='give "accuracy"'):
         shipped(metrics=[metric], loss=loss)
+
+
+def test_f1_score_of_each_class_is_refused() -> None:
+    with pytest.raises(NotShippableError, match="average='macro'"):
+        shipped(metrics=["f1_score"])
+
+
+@pytest.mark.parametrize("loss", ["kl_divergence", "categorical_hinge"])
+def test_categorical_accuracy_is_accuracy_with_every_loss_of_classes(loss: str) -> None:
+    assert [metric.name for metric in shipped(metrics=["categorical_accuracy"], loss=loss).metrics] == ["accuracy"]
 
 
 @pytest.mark.parametrize("metric", ["binary_accuracy", keras.metrics.BinaryAccuracy()])

@@ -20,7 +20,7 @@ OPTIMIZER_NAMES = (
     "sgd", "adam", "adamw", "rmsprop", "adagrad", "nadam", "lion", "adadelta", "adamax", "ftrl", "lamb", "adafactor",
 )  # fmt: skip
 RESTARTS = {"schedule": "cosine_decay_restarts", "initial_learning_rate": 0.1, "first_decay_steps": 10}
-POLYNOMIAL = {"schedule": "polynomial_decay", "power": 2.0, "cycle": True, **RATE}
+POLYNOMIAL = {"schedule": "polynomial_decay", "power": 2.0, "cycle": True, **RATE, "decay_steps": 7}
 KINDS: dict[str, dict[str, Any]] = {
     **{name: document(optimizer=name) for name in OPTIMIZER_NAMES},
     "nesterov": document(optimizer={"name": "sgd", "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}),
@@ -76,6 +76,16 @@ KINDS: dict[str, dict[str, Any]] = {
         loss="squared_hinge", model=layers({"type": "dense", "units": 1, "activation": "hard_tanh"})
     ),
     "categorical hinge": document(loss="categorical_hinge", metrics=["accuracy", "categorical_hinge", "f1_score"]),
+    "cosine similarity without biases": document(
+        loss="cosine_similarity", model=layers({"type": "dense", "units": 2, "use_bias": False}), metrics=["accuracy"]
+    ),
+    "a metric of positive outputs": document(
+        dataset={"name": "titanic"},
+        loss="mae",
+        model=layers({"type": "dense", "units": 1, "kernel_initializer": "ones"}),
+        optimizer={"name": "sgd", "learning_rate": 1e-6},
+        metrics=["poisson", "mse"],
+    ),
     "cosine similarity": document(loss="cosine_similarity", metrics=["accuracy", "cosine_similarity", "kl_divergence"]),
     "kl divergence": document(loss="kl_divergence"),
     "binary focal": document(
@@ -166,9 +176,10 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
         "learning_rate": {
             "schedule": "cosine_decay_restarts",
             "initial_learning_rate": RATES,
-            "t_mul": {"choice": [1.5, 2.0]},
-            "first_decay_steps": {"choice": [50, 100]},
+            "first_decay_steps": 50,
+            "t_mul": 1.5,
             "m_mul": {"choice": [0.5, 0.9]},
+            "alpha": {"choice": [0.1, 0.2]},
         },
     },
     "weight decay": {"name": "adamw", "weight_decay": {"choice": [0.01, 0.1]}},
@@ -180,7 +191,13 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "exponential": {"name": "adam", "learning_rate": {"schedule": "exponential_decay", "decay_rate": 0.5, **DECAY}},
     "staircase": {
         "name": "sgd",
-        "learning_rate": {"schedule": "exponential_decay", "decay_rate": 0.5, "staircase": True, **DECAY},
+        "learning_rate": {
+            "schedule": "exponential_decay",
+            "decay_rate": 0.5,
+            "staircase": True,
+            "initial_learning_rate": RATES,
+            "decay_steps": 41,
+        },
     },
     "cosine": {"name": "adam", "learning_rate": {"schedule": "cosine_decay", "alpha": {"choice": [0.1, 0.2]}, **DECAY}},
     "warm-up": {

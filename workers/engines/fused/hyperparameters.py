@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from fittingroom.specs.optimizers import Optimizer
+from fittingroom.specs.optimizers import Optimizer, is_constant
 
 _IN_VARIABLES = frozenset({"learning_rate", "initial_accumulator_value"})
 """Hyperparameters that Keras keeps in the optimizer's variables."""
@@ -19,7 +19,11 @@ def varying_numbers(spec: Optimizer) -> dict[str, float]:
     numbers: dict[str, float] = {}
     for name, value in spec.model_dump().items():
         if isinstance(value, dict):
-            numbers |= {f"{name}.{key}": float(number) for key, number in value.items() if _varies(number)}
+            numbers |= {
+                f"{name}.{key}": float(number)
+                for key, number in value.items()
+                if _varies(number) and not is_constant(value, key)
+            }
         elif name not in _IN_VARIABLES and _varies(value):
             numbers[name] = float(value)
     return numbers
