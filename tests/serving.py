@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from app.main import create_app
 from app.server import configuration
 from models.settings import Settings
+from tests.e2e.service import until
 from tests.factories import document
 
 MakeKey = Callable[..., tuple[str, dict[str, str]]]
@@ -59,8 +60,7 @@ def served(settings: Settings, application: FastAPI | None = None) -> Iterator[h
 
 def early_in_a_minute() -> None:
     """Wait until a minute has some seconds left: rate limits are counted by the minutes of the clock."""
-    while time.time() % 60 > 50:
-        time.sleep(0.1)
+    until(lambda: time.time() % 60 < 50)
 
 
 def submit(http: httpx.Client, **changes: object) -> str:

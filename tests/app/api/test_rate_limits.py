@@ -10,6 +10,8 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from threading import Barrier
+from unittest.mock import patch
 
 import pytest
 
@@ -37,16 +39,16 @@ async def counting(broker_url: str, folder: Path, processes: int) -> AsyncIterat
         await one.close()
 
 
-def hits(broker_url: str, folder: str, key: str, begin: float) -> int:
-    """Count 40 requests in a process of its own; returns how many are within 50 a minute."""
+def hits(broker_url: str, folder: str, key: str, now: float, begin: Barrier) -> int:
+    """Count 40 requests in a process of its own, whose clock stands; returns how many are within 50 a minute."""
 
     async def run() -> int:
         async with counting(broker_url, Path(folder), 1) as [limits]:
             return [await limits.hit(key, 50) for _ in range(40)].count(None)
 
-    while time.time() < begin:  # all at the same time
-        pass
-    return asyncio.run(run())
+    with patch.object(time, "time", lambda: now):
+        begin.wait()
+        return asyncio.run(run())
 
 
 def test_processes_count_together(broker_url: str, tmp_path: Path) -> None:
@@ -65,9 +67,9 @@ def test_processes_count_together(broker_url: str, tmp_path: Path) -> None:
 
 
 def test_concurrent_processes_admit_the_limit_exactly(broker_url: str, tmp_path: Path) -> None:
-    early_in_a_minute()
-    given = broker_url, str(tmp_path), new_id("key"), time.time() + 2
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, context.Pool(4) as pool:
+        given = broker_url, str(tmp_path), new_id("key"), time.time(), manager.Barrier(4)
         assert sum(pool.starmap(hits, [given] * 4)) == 50
 
 
