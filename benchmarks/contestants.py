@@ -18,7 +18,6 @@ from workers.builders.networks import build_compiled
 from workers.engines.backends.chosen import backend
 from workers.engines.base import Arrays, Cohort, EpochDecision, Metrics, Weights
 from workers.engines.fused.engine import FusedEngine
-from workers.engines.fused.epoch import multiplications
 
 
 class Clock:
@@ -114,8 +113,13 @@ def flops(work: Work) -> float:
     """
     arrays = work.arrays()
     [spec] = work.specs(1)
-    network = build_compiled(spec, features=arrays.x.shape[1])
-    each = [2.0 * number for number in multiplications(network)]
+    shape: tuple[int, ...] = arrays.x.shape[1:]
+    each = []
+    for layer in spec.model.layers:
+        found = layer.measured(shape)
+        shape = found.output
+        if found.multiplications:
+            each.append(2.0 * found.multiplications)
     validated = 0 if arrays.x_validation is None else len(arrays.x_validation)
     return len(arrays.x) * (3 * sum(each) - each[0]) + validated * sum(each)
 

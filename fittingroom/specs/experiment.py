@@ -13,13 +13,15 @@ from fittingroom.specs.base import Bool, Int, Spec, Visible, refuse_early
 from fittingroom.specs.choices import Device
 from fittingroom.specs.fit import EarlyStopping, Fit, Objective, ReduceLROnPlateau
 from fittingroom.specs.keras_import.document import from_keras
-from fittingroom.specs.layers import Layer
+from fittingroom.specs.layers.base import LayerName
+from fittingroom.specs.layers.registry import Layer
 from fittingroom.specs.limits import (
     MAX_AXIS_LENGTH,
     MAX_LAYERS,
     MAX_METRICS,
     MAX_MODELS,
     MAX_NAME_LENGTH,
+    MAX_RESHAPE_RANK,
     MAX_SEED,
     MAX_SEEDS,
     MAX_TAG_LENGTH,
@@ -62,7 +64,7 @@ class Dataset(DatasetReference):
     """Another dataset used for validation, in place of `fit.validation_split`."""
 
 
-InputShape = Annotated[list[Annotated[Int, Field(ge=1, le=MAX_AXIS_LENGTH)]], Field(min_length=1, max_length=4)]
+InputShape = Annotated[list[Annotated[Int, Field(ge=1, le=MAX_AXIS_LENGTH)]], Field(min_length=1, max_length=MAX_RESHAPE_RANK)]
 
 
 class Model(Spec):
@@ -70,8 +72,24 @@ class Model(Spec):
 
     input_shape: InputShape | None = None
     """Input shape without the batch axis, e.g. `[28, 28, 1]`. Default: a flat vector."""
+    inputs: (
+        Annotated[
+            dict[LayerName, InputShape],
+            Field(min_length=1, max_length=MAX_LAYERS),
+            refuse_early(dict[LayerName, Any], MAX_LAYERS),
+        ]
+        | None
+    ) = None
+    """Several inputs by name, with the shape of each: the numbers of a row are divided among them in this order. A layer
+    takes them by its `inputs`."""
     layers: list[Layer] = Field(min_length=1, max_length=MAX_LAYERS)
     """Layers in order. The input of each is the output of the one before, unless it has `inputs`."""
+
+    @model_validator(mode="after")
+    def _one_of_shape_and_inputs(self) -> Self:
+        if self.input_shape is not None and self.inputs is not None:
+            raise ValueError("give either 'input_shape' (one input) or 'inputs' (several, by name)")
+        return self
 
 
 class KerasModel(Spec):

@@ -15,6 +15,8 @@ _SHORT.maxstring = _SHORT.maxother = 60
 _SHORT.maxlevel = 2
 _NO_OBJECT = frozenset({"model_type", "model_attributes_type", "dict_type"})
 _MAX_HINTS = 10
+_MAX_LISTED = 40
+"""Maximum number of known names that a message lists."""
 _MAX_PART = 80
 """A longer part of a pointer is shortened: no key of ours is longer, and a stranger's is not repeated whole."""
 _TEXT = "keras"
@@ -92,7 +94,10 @@ def _detail(error: ErrorDetails, *, is_hinted: bool) -> str:
     if error["type"] == "union_tag_invalid":
         known = error["ctx"]["expected_tags"].replace("'", "")
         hint = nearest_hint(error["ctx"]["tag"], known.split(", ")) if is_hinted else ""
-        return f"there is no {error['ctx']['tag'][:60]!r}; {hint}known are: {known}"
+        listed = f"known are: {known}"
+        if known.count(",") > _MAX_LISTED:
+            listed = f"there are {known.count(',') + 1}; docs/reference/spec.md lists them" if not hint else ""
+        return f"there is no {error['ctx']['tag'][:60]!r}; {hint}{listed}".removesuffix("; ")
     return message[0].lower() + message[1:] if message.startswith("Input") else message
 
 

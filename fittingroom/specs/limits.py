@@ -8,7 +8,7 @@ MAX_LAYERS = 100
 MAX_UNITS = 65_536
 MAX_FILTERS = 4_096
 MAX_KERNEL_SIZE = 64
-MAX_RESHAPE_RANK = 4
+MAX_RESHAPE_RANK = 5
 MAX_AXIS_LENGTH = 1_000_000
 MAX_PARAMETERS = 100_000_000
 """Parameters per network: 400 MB of float32 weights, three times that with Adam's moments."""

@@ -84,12 +84,13 @@ def search_space_kind(document: object) -> str | None:
 class _Searchable:
     """Annotates a value in whose place a search space may stand, over values with the same bounds."""
 
-    def __init__(self, *kinds: str, schedule: Any = None) -> None:  # noqa: ANN401 - types as values
+    def __init__(self, *kinds: str, key: str = "", document: Any = None) -> None:  # noqa: ANN401 - types as values
+        """Args: spaces that may stand there; and the type of a document that may, known by a key that it has."""
         self._kinds = kinds
-        self._schedule = schedule
+        self._key, self._document = key, document
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401 - pydantic's hook
-        """Return the schema of the value, of each space, and of a schedule."""
+        """Return the schema of the value, of each space, and of a document."""
         value = handler(source)
         members: dict[Any, CoreSchema] = {"value": value}
         for kind in self._kinds:
@@ -98,9 +99,10 @@ class _Searchable:
             members[f"a {kind}"] = no_info_after_validator_function(_values_checker(kind, value), space)
         shapes = ", ".join(f'{{"{kind}": […]}}' for kind in self._kinds)
         message = f"expected a plain value or a search space: {shapes}"
-        if self._schedule is not None:
-            members["document"] = handler.generate_schema(self._schedule)
-            message += ', or a schedule: {"schedule": …}'
+        if self._document is not None:
+            members["document"] = handler.generate_schema(self._document)
+            what = "a schedule" if self._key == "schedule" else "an object"
+            message += f', or {what}: {{"{self._key}": …}}'
         return tagged_union_schema(
             members, self._kind, custom_error_type="not_a_search_space", custom_error_message=message
         )
@@ -111,8 +113,8 @@ class _Searchable:
         kind = search_space_kind(document)
         if kind is not None:
             return f"a {kind}" if kind in self._kinds else None
-        if self._schedule is not None and (
-            isinstance(document, Spec) or (isinstance(document, dict) and "schedule" in document)
+        if self._document is not None and (
+            isinstance(document, Spec) or (isinstance(document, dict) and self._key in document)
         ):
             return "document"
         return None if isinstance(document, dict) else "value"
@@ -148,8 +150,9 @@ if TYPE_CHECKING:
     SearchableReal: TypeAlias = T | Choice | Uniform | LogUniform
     SearchableInt: TypeAlias = T | Choice | IntUniform
     SearchableName: TypeAlias = T | Choice
-    _Schedule = TypeVar("_Schedule")
-    SearchableRealOr: TypeAlias = T | Choice | Uniform | LogUniform | _Schedule
+    _Document = TypeVar("_Document")
+    SearchableRealOr: TypeAlias = T | Choice | Uniform | LogUniform | _Document
+    SearchableNameOr: TypeAlias = T | Choice | _Document
 else:
 
     class SearchableReal:
@@ -162,7 +165,7 @@ else:
         """A number, a space over such numbers, or a document with the key `schedule`."""
 
         def __class_getitem__(cls, parts: tuple[Any, Any]) -> Any:  # noqa: ANN401 - types as values
-            return Annotated[parts[0], _Searchable("choice", "uniform", "log_uniform", schedule=parts[1])]
+            return Annotated[parts[0], _Searchable("choice", "uniform", "log_uniform", key="schedule", document=parts[1])]
 
     class SearchableInt:
         """An integer, or a choice or int_uniform over such numbers."""
@@ -175,6 +178,12 @@ else:
 
         def __class_getitem__(cls, value: Any) -> Any:  # noqa: ANN401 - types as values
             return Annotated[value, _Searchable("choice")]
+
+    class SearchableNameOr:
+        """A name, a choice of names, or a document with the key `name`."""
+
+        def __class_getitem__(cls, parts: tuple[Any, Any]) -> Any:  # noqa: ANN401 - types as values
+            return Annotated[parts[0], _Searchable("choice", key="name", document=parts[1])]
 
 
 def sampled_value(value: T | Space) -> T:

@@ -7,7 +7,6 @@ from typing import Any
 
 from fittingroom.specs.choices import Device
 from fittingroom.specs.experiment import TrialSpec
-from fittingroom.specs.layers import Conv2D
 from fittingroom.specs.limits import MAX_TRIALS
 from fittingroom.specs.optimizers import is_constant
 from fittingroom.specs.search_space import sampled_value
@@ -42,7 +41,10 @@ def form_cohorts(trials: Sequence[SampledTrial], device: Device = "any") -> list
 
 def _engine(trials: Sequence[SampledTrial]) -> tuple[str, str]:
     """Choose an engine for trials; return its name and the reason."""
-    if any(isinstance(layer, Conv2D) for layer in trials[0].spec.model.layers):
+    layers = trials[0].spec.model.layers
+    if not all(layer.is_pure for layer in layers):
+        return "reference", "a layer changes its own weights, which only Keras's fit trains"
+    if any(layer.convolves for layer in layers):
         return (
             "fused",
             "its epochs are one compiled program; trials take turns in it, as only JAX on a GPU maps convolutions",

@@ -1,42 +1,24 @@
 """Builder of Keras models from trial specs: layers, initial weights, compilation."""
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 from cachetools import LRUCache, cached
 
-from fittingroom.specs import layers as l
-from fittingroom.specs.experiment import TrialSpec
+from fittingroom.specs.experiment import Model, TrialSpec
+from fittingroom.specs.layers.base import Shape, type_of
+from fittingroom.specs.layers.core import Shared
 from fittingroom.specs.losses import target_form
-from fittingroom.specs.validation.graph import INPUT_PLACE, is_chain, wire
+from fittingroom.specs.validation.graph import INPUT_PLACE, input_shapes, is_chain, wire
+from fittingroom.specs.validation.shapes import measure
 from models.errors import UsageFault
+from workers.builders.layers import LayerBuilder
 from workers.builders.losses import build_loss
 from workers.builders.metrics import build_metrics
 from workers.builders.optimizers import build_optimizer
-
-_LAYERS: dict[str, type[keras.layers.Layer]] = {
-    "dense": keras.layers.Dense,
-    "dropout": keras.layers.Dropout,
-    "batch_normalization": keras.layers.BatchNormalization,
-    "layer_normalization": keras.layers.LayerNormalization,
-    "activation": keras.layers.Activation,
-    "flatten": keras.layers.Flatten,
-    "reshape": keras.layers.Reshape,
-    "conv2d": keras.layers.Conv2D,
-    "max_pooling2d": keras.layers.MaxPooling2D,
-    "global_average_pooling2d": keras.layers.GlobalAveragePooling2D,
-    "add": keras.layers.Add,
-    "subtract": keras.layers.Subtract,
-    "multiply": keras.layers.Multiply,
-    "average": keras.layers.Average,
-    "maximum": keras.layers.Maximum,
-    "minimum": keras.layers.Minimum,
-    "concatenate": keras.layers.Concatenate,
-}
-
 
 _DESCRIPTIONS_KEPT = 64
 
@@ -66,34 +48,62 @@ def build_network(
     # Keras draws from it the seeds that it is not given. Its `set_random_seed` does the same, and has TensorFlow drop
     # what it has prepared of every program.
     random.seed(spec.seed)
-    classes = {**_LAYERS, **(substitutes or {})}
-    shape = spec.model.input_shape or [features]
+    build = LayerBuilder(spec.precision if spec.precision == "mixed_bfloat16" else "float32", substitutes or {})
+    inputs = input_shapes(spec.model, features)
     try:
-        input_name, reshape_name, *names = _names(spec.model.layers)
-        laid_out = [keras.layers.Reshape(tuple(shape), name=reshape_name)] if len(shape) > 1 else []
-        policy = spec.precision if spec.precision == "mixed_bfloat16" else "float32"
-        layers = [
-            _build_layer(layer, name, classes, policy) for layer, name in zip(spec.model.layers, names, strict=True)
-        ]
+        input_name, *names = _names(spec.model, inputs)
         rows = keras.Input((features,), name=input_name)
-        if is_chain(spec.model.layers):
+        laid_out = _laid_out(inputs, names[: len(inputs)])
+        names = names[len(inputs) :]
+        shapes = measure(spec.model, features).outputs
+        layers = [
+            None if isinstance(layer, Shared) else build(layer, name, output)
+            for layer, name, output in zip(spec.model.layers, names, shapes, strict=True)
+        ]
+        if is_chain(spec.model):
             return keras.Sequential([rows, *laid_out, *layers], name="sequential")
-        return _connected(rows, laid_out[0](rows) if laid_out else rows, layers, wire(spec.model.layers))
+        return _connected(spec.model, rows, _divided(rows, inputs, laid_out), layers)
     except (ValueError, TypeError) as error:
         raise UsageFault(f"Keras refuses this network: {error}") from error
 
 
+def _laid_out(inputs: Mapping[str, Shape], names: Sequence[str]) -> list[keras.layers.Layer]:
+    """Return layers that give the numbers of each input its shape; of a single flat one there is none."""
+    if len(inputs) == 1 and len(next(iter(inputs.values()))) == 1:
+        return []
+    return [keras.layers.Reshape(shape, name=name) for shape, name in zip(inputs.values(), names, strict=True)]
+
+
+def _divided(
+    rows: keras.KerasTensor, inputs: Mapping[str, Shape], laid_out: Sequence[keras.layers.Layer]
+) -> list[keras.KerasTensor]:
+    """Return the inputs of a network: the numbers of a row, divided among them in order."""
+    if not laid_out:
+        return [rows]
+    if len(laid_out) == 1:
+        return [laid_out[0](rows)]
+    tensors, first = [], 0
+    for shape, layer in zip(inputs.values(), laid_out, strict=True):
+        size = math.prod(shape)
+        tensors.append(layer(rows[:, first : first + size]))
+        first += size
+    return tensors
+
+
 def _connected(
+    model: Model,
     rows: keras.KerasTensor,
-    first: keras.KerasTensor,
-    layers: Sequence[keras.layers.Layer],
-    wiring: Sequence[Sequence[int]],
+    inputs: Sequence[keras.KerasTensor],
+    layers: Sequence[keras.layers.Layer | None],
 ) -> keras.Model:
     """Return a network that is no chain."""
-    outputs = {INPUT_PLACE: first}
-    for position, (layer, sources) in enumerate(zip(layers, wiring, strict=True)):
-        taken = [outputs[source] for source in sources]
-        outputs[position] = layer(taken if len(taken) > 1 else taken[0])
+    outputs = {INPUT_PLACE - number: tensor for number, tensor in enumerate(inputs)}
+    for position, wired in enumerate(wire(model)):
+        spec, layer = model.layers[wired.weights_of], layers[wired.weights_of]
+        taken = [outputs[source] for source in wired.sources]
+        if spec.inputs_as == "list":
+            taken = [taken]  # type: ignore[list-item]
+        outputs[position] = layer(*taken, **model.layers[position].call_options())  # type: ignore[misc]
     return keras.Model(rows, outputs[len(layers) - 1], name="functional")
 
 
@@ -126,11 +136,12 @@ def describe(spec: TrialSpec, features: int) -> NetworkDescription:
     return NetworkDescription("\n".join(lines), int(model.count_params()))
 
 
-def _names(layers: Sequence[l.Layer]) -> list[str]:
-    """Return names for the input, for what lays it out, and for each layer: Keras's, but for those that are given."""
-    taken = {layer.name for layer in layers if layer.name is not None}
+def _names(model: Model, inputs: Mapping[str, Shape]) -> list[str]:
+    """Return names for the input, for what lays each input out, and for each layer: Keras's, but for given ones."""
+    taken = {*(layer.name for layer in model.layers if layer.name is not None), *(model.inputs or {})}
     names: list[str] = []
-    for given, kind in [(None, "input_layer"), (None, "reshape"), *((layer.name, layer.type) for layer in layers)]:
+    wanted = [(None, "input_layer"), *((name if model.inputs else None, "reshape") for name in inputs)]
+    for given, kind in [*wanted, *((layer.name, type_of(layer)) for layer in model.layers)]:
         name, number = given or kind, 0
         while given is None and name in taken:
             number += 1
@@ -138,14 +149,3 @@ def _names(layers: Sequence[l.Layer]) -> list[str]:
         taken.add(name)
         names.append(name)
     return names
-
-
-def _build_layer(
-    layer: l.Layer, name: str, classes: Mapping[str, type[keras.layers.Layer]], policy: str
-) -> keras.layers.Layer:
-    options = {key: value for key, value in layer if key not in {"type", "inputs", "name"} and value is not None}
-    return classes[layer.type](name=name, dtype=policy, **{key: _keras_value(value) for key, value in options.items()})
-
-
-def _keras_value(value: object) -> Any:  # noqa: ANN401 - a Keras argument
-    return keras.regularizers.L1L2(**dict(value)) if isinstance(value, l.Regularizer) else value

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fittingroom.specs.experiment import TrialSpec
-from fittingroom.specs.layers import Conv2D
+from fittingroom.specs.layers.base import type_of
 
 USES = 15
 """Number of times that a program is expected to be used: what making it takes is shared by them (a guess). Fewer would
@@ -33,7 +33,7 @@ _TRACED_TWICE = 1.5
 _MAX_XLA_NORMALIZATIONS = 20
 """Number of normalisation layers up to which XLA is used. Its time grows with their square: it took 18 and 55 s for 20
 and 40 of them where the plain graph took 10 and 19 s (two cores, 2026-11-27)."""
-_NORMALIZATIONS = {"batch_normalization", "layer_normalization"}
+_NORMALIZATIONS = {"batch_normalization", "layer_normalization", "group_normalization", "rms_normalization"}
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,14 @@ def choose_compiler(spec: TrialSpec, calls: Calls, compilers: Sequence[str]) -> 
     """
     if len(compilers) == 1:
         return CompilerChoice(compilers[0], "the backend has no other")
-    normalizations = sum(layer.type in _NORMALIZATIONS for layer in spec.model.layers)
+    if any(layer.is_random for layer in spec.model.layers):
+        return CompilerChoice("graph", "XLA would draw other random numbers than TensorFlow")
+    normalizations = sum(type_of(layer) in _NORMALIZATIONS for layer in spec.model.layers)
     if normalizations > _MAX_XLA_NORMALIZATIONS:
         return CompilerChoice("graph", f"XLA would compile {normalizations} normalisation layers for minutes")
     if calls.is_on_gpu:
         return CompilerChoice("xla", "a GPU is started once for many operations")
-    if any(isinstance(layer, Conv2D) for layer in spec.model.layers):
+    if any(layer.convolves for layer in spec.model.layers):
         return CompilerChoice("graph", "on a CPU its convolutions are faster than those of XLA")
     saved, longer = _saved_seconds(spec, calls), _longer_to_make(spec)
     compared = (
@@ -93,7 +95,7 @@ def as_begun(compiler: str) -> CompilerChoice:
 
 def _longer_to_make(spec: TrialSpec) -> float:
     """Return the time that XLA is expected to take beyond the graph to make a program."""
-    is_traced_twice = any(layer.type == "batch_normalization" for layer in spec.model.layers)
+    is_traced_twice = any(not layer.keeps_rows_apart for layer in spec.model.layers)
     once = _MAKING_SECONDS + _MAKING_LAYER_SECONDS * len(spec.model.layers)
     return once * _TRACED_TWICE if is_traced_twice else once
 

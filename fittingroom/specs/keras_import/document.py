@@ -1,14 +1,25 @@
 """Keras's own JSON, as `model.to_json()` gives it, written in the words of this service.
 
-Nothing is ever deserialized from what a client sent.
+Nothing is ever deserialized from what a client sent. Networks within a network are written out as their layers, and a
+layer that is called again as `shared`.
 """
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from fittingroom.specs.keras_import.layer_translation import Path, check_dtype, object_at, refusal, translate_layer
+from fittingroom.specs.keras_import.errors import Path, object_at, refusal
+from fittingroom.specs.keras_import.layer_translation import check_dtype, translate_layer
+from fittingroom.specs.keras_import.operations import is_operation, translate_operation
 from fittingroom.specs.limits import MAX_LAYERS
+
+_NETWORKS = ("Sequential", "Functional", "Model")
+_MAX_DEPTH = 8
+"""Maximum depth of networks within networks."""
+_TENSOR = "__keras_tensor__"
+_QUERY = ("query", "value", "key")
+_UNSAID = {"training": False, "return_attention_scores": False, "use_causal_mask": False}
+"""Options of a call, and the value at which they say nothing, beside null."""
 
 
 def from_keras(document: Any) -> Any:  # noqa: ANN401 - JSON
@@ -28,67 +39,141 @@ def from_keras(document: Any) -> Any:  # noqa: ANN401 - JSON
             content = json.loads(content)
         except (ValueError, RecursionError):
             raise refusal(path, content[:80], "this text is no JSON; give what model.to_json() gives") from None
-    config = object_at(object_at(content, path).get("config"), (*path, "config"))
-    match content.get("class_name"):
-        case "Sequential":
-            return _sequential(config, (*path, "config"))
-        case "Functional":
-            return _functional(config, (*path, "config"))
-        case other:
-            raise refusal((*path, "class_name"), other, "expected a Sequential or a Functional network of Keras 3")
+    kind = object_at(content, path).get("class_name")
+    config = object_at(content.get("config"), (*path, "config"))
+    if "keras_version" in content and str(content["keras_version"]).startswith(("1.", "2.")):
+        detail = "this is the JSON of Keras 2; load the model with Keras 3 (or tf_keras) and give its model.to_json()"
+        raise refusal((*path, "keras_version"), content["keras_version"], detail)
+    if kind not in _NETWORKS:
+        raise refusal((*path, "class_name"), kind, "expected a Sequential or a Functional network of Keras 3")
+    return _Translation().document(kind, config, (*path, "config"))
 
 
-def _sequential(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    layers: list[dict[str, Any]] = []
-    shape: list[int] | None = None
-    for place, layer in _layers(config, path):
-        if layer.get("class_name") == "InputLayer":
-            if layers or shape is not None:
-                raise refusal(place, layer.get("class_name"), "the input comes first, and once")
-            shape = _input_shape(layer, place)
+class _Call(NamedTuple):
+    """One call of a layer."""
+
+    layer: str
+    index: int
+    """Number of the call, from 0."""
+    sources: list[tuple[str, int]]
+    """Layers and calls whose outputs it takes."""
+    arguments: list[Any]
+    """Positional arguments, None for a tensor."""
+    options: dict[str, Any]
+    """Options of the call that a layer of ours has."""
+
+
+class _Translation:
+    """Layers of a network, as they are written out."""
+
+    def __init__(self) -> None:
+        self._layers: list[dict[str, Any]] = []
+        self._names: set[str] = {"input"}
+        self._called: dict[Path, str] = {}
+        """Names of the layers that were called, by their place in the document."""
+
+    def document(self, kind: str, config: Mapping[str, Any], path: Path) -> dict[str, Any]:
+        """Return the whole network."""
+        shapes = _sequential_input(config, path) if kind == "Sequential" else _functional_inputs(config, path)
+        names = list(shapes) if len(shapes) > 1 else ["input"]
+        self._names |= set(names)
+        self._network(kind, config, path, names, 0)
+        if not self._layers:
+            raise refusal((*path, "layers"), "none", "expected at least one layer beside the input")
+        before = "input" if len(shapes) < 2 else ""
+        for layer in self._layers:
+            if layer["inputs"] == [before]:
+                del layer["inputs"]
+            before = layer["name"]
+        inputs: dict[str, Any] = {}
+        if len(shapes) > 1:
+            inputs = {"inputs": shapes}
+        elif any(shape is not None for shape in shapes.values()):
+            inputs = {"input_shape": next(iter(shapes.values()))}
+        return {"layers": self._layers} | inputs
+
+    def _network(self, kind: str, config: Mapping[str, Any], path: Path, given: list[str], depth: int) -> str:
+        """Write out a network that takes some tensors; return the name of its output."""
+        if depth > _MAX_DEPTH:
+            raise refusal(path, kind, f"networks may stand in each other at most {_MAX_DEPTH} deep")
+        if kind == "Sequential":
+            if len(given) != 1:
+                raise refusal(path, len(given), "a Sequential network takes one input")
+            [tensor] = given
+            for place, layer in _layers(config, path):
+                if layer.get("class_name") != "InputLayer":
+                    tensor = self._add(layer, place, [tensor], _Call("", 0, [], [None], {}), depth)
+            return tensor
+        return self._functional(config, path, given, depth)
+
+    def _functional(self, config: Mapping[str, Any], path: Path, given: list[str], depth: int) -> str:
+        places = {}
+        for place, layer in _layers(config, path):
+            name = layer.get("name")
+            if not isinstance(name, str) or name in places:
+                raise refusal((*place, "name"), name, "expected a name of its own")
+            places[name] = (place, layer)
+        ends = _inputs(config, path)
+        if len(ends) != len(given):
+            raise refusal((*path, "input_layers"), len(ends), f"this network is called with {len(given)} inputs")
+        tensors = dict(zip(ends, given, strict=True))
+        output = _ends(config.get("output_layers"), (*path, "output_layers"))
+        if len(output) != 1:
+            raise refusal((*path, "output_layers"), len(output), "expected one output")
+        waiting = [
+            call
+            for name, (place, layer) in places.items()
+            if layer.get("class_name") != "InputLayer"
+            for call in _calls(name, layer, place)
+        ]
+        if len(waiting) > MAX_LAYERS:
+            raise refusal((*path, "layers"), len(waiting), f"expected at most {MAX_LAYERS} calls of layers")
+        waiting.sort(key=lambda call: (call.layer, call.index) == output[0])  # the output comes last
+        while waiting:
+            ready = [call for call in waiting if all(source in tensors for source in call.sources)]
+            if not ready:
+                names = ", ".join(call.layer for call in waiting)[:80]
+                raise refusal((*path, "layers"), names, "they take from layers that are not there, or in a circle")
+            call = ready[0]
+            waiting.remove(call)
+            place, layer = places[call.layer]
+            taken = [tensors[source] for source in call.sources]
+            tensors[call.layer, call.index] = self._add(layer, place, taken, call, depth)
+        if output[0] not in tensors:
+            raise refusal((*path, "output_layers"), output[0][0], "every layer must lead to the output")
+        if not depth and tensors[output[0]] != (self._layers[-1]["name"] if self._layers else None):
+            raise refusal((*path, "output_layers"), output[0][0], "every layer must lead to the output")
+        return tensors[output[0]]
+
+    def _add(self, layer: Mapping[str, Any], place: Path, taken: list[str], call: _Call, depth: int) -> str:
+        """Write out a call of a layer, or of a network; return the name of its output."""
+        kind = layer.get("class_name")
+        if kind in _NETWORKS and layer.get("module") in ("keras", "keras.models", "keras.src.models.functional"):
+            config = object_at(layer.get("config"), (*place, "config"))
+            return self._network(str(kind), config, (*place, "config"), taken, depth + 1)
+        if len(self._layers) >= MAX_LAYERS:
+            raise refusal(place, kind, f"expected at most {MAX_LAYERS} layers, those of networks within it included")
+        if place in self._called:
+            translated: dict[str, Any] = {"type": "shared", "layer": self._called[place]}
+        elif is_operation(layer):
+            translated = translate_operation(layer, call.arguments, len(taken), place)
         else:
-            layers.append(translate_layer(layer, place))
-    return _model(layers, shape, path)
+            translated = translate_layer(layer, place)
+        config = layer.get("config")
+        wanted = translated.get("name") or layer.get("name") or (config.get("name") if isinstance(config, dict) else None)
+        name = self._unused(wanted if isinstance(wanted, str) else translated["type"])
+        self._called.setdefault(place, name)
+        self._layers.append(translated | call.options | {"name": name, "inputs": taken})
+        return name
 
-
-def _functional(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """Return a model document with the layers in topological order."""
-    waiting: dict[str, tuple[dict[str, Any], list[str]]] = {}
-    inputs: dict[str, list[int]] = {}
-    for place, layer in _layers(config, path):
-        name = layer.get("name")
-        if not isinstance(name, str) or name in waiting or name in inputs:
-            raise refusal((*place, "name"), name, "every layer needs a name of its own")
-        if layer.get("class_name") == "InputLayer":
-            inputs[name] = _input_shape(layer, place)
-        else:
-            waiting[name] = translate_layer(layer, place) | {"name": name}, _sources(layer, place)
-    if len(inputs) != 1:
-        raise refusal((*path, "layers"), f"{len(inputs)} inputs", "expected one input: the rows of the dataset")
-    [(input_name, shape)] = inputs.items()
-    output = _one_end(config.get("output_layers"), (*path, "output_layers"))
-    layers: list[dict[str, Any]] = []
-    placed = {input_name}
-    while ready := [name for name, (_, sources) in waiting.items() if placed.issuperset(sources)]:
-        ready.sort(key=lambda name: name == output)  # the output comes last
-        layer, sources = waiting.pop(ready[0])
-        layers.append(layer | {"inputs": ["input" if source == input_name else source for source in sources]})
-        placed.add(ready[0])
-    if waiting:
-        raise refusal(
-            (*path, "layers"),
-            ", ".join(waiting)[:80],
-            "they take from layers that are not there, or in a circle",
-        )
-    if not layers or layers[-1]["name"] != output:
-        raise refusal((*path, "output_layers"), output, "every layer must lead to the output")
-    return _model(layers, shape, path)
-
-
-def _model(layers: list[dict[str, Any]], shape: list[int] | None, path: Path) -> dict[str, Any]:
-    if not layers:
-        raise refusal((*path, "layers"), "none", "expected at least one layer beside the input")
-    return {"layers": layers} | ({} if shape is None else {"input_shape": shape})
+    def _unused(self, wanted: str) -> str:
+        """Return a name that no layer has yet: within a network they may repeat."""
+        name, number = wanted, 0
+        while name in self._names:
+            number += 1
+            name = f"{wanted[:56]}_{number}"
+        self._names.add(name)
+        return name
 
 
 def _layers(config: Mapping[str, Any], path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -100,6 +185,38 @@ def _layers(config: Mapping[str, Any], path: Path) -> Iterator[tuple[Path, dict[
         yield place, object_at(layer, place)
 
 
+def _sequential_input(config: Mapping[str, Any], path: Path) -> dict[str, list[int] | None]:
+    shape, is_first = None, True
+    for place, layer in _layers(config, path):
+        if layer.get("class_name") == "InputLayer":
+            if not is_first:
+                raise refusal(place, layer.get("class_name"), "the input comes first, and once")
+            shape = _input_shape(layer, place)
+        is_first = False
+    return {"input": shape}
+
+
+def _functional_inputs(config: Mapping[str, Any], path: Path) -> dict[str, list[int] | None]:
+    """Return the shapes of the inputs by name, in the order in which the network takes them."""
+    found = {
+        str(layer.get("name")): _input_shape(layer, place)
+        for place, layer in _layers(config, path)
+        if layer.get("class_name") == "InputLayer"
+    }
+    names = [name for name, _ in _inputs(config, path)]
+    if sorted(names) != sorted(found):
+        raise refusal((*path, "input_layers"), names, f"expected each input of the network once: {', '.join(found)}")
+    return {name: found[name] for name in names}
+
+
+def _inputs(config: Mapping[str, Any], path: Path) -> list[tuple[str, int]]:
+    """Return the inputs of a network in order."""
+    if "input_layers" in config:
+        return _ends(config["input_layers"], (*path, "input_layers"))
+    layers = [layer for _, layer in _layers(config, path) if layer.get("class_name") == "InputLayer"]
+    return [(str(layer.get("name")), 0) for layer in layers]
+
+
 def _input_shape(layer: Mapping[str, Any], path: Path) -> list[int]:
     config = object_at(layer.get("config"), (*path, "config"))
     shape = config.get("batch_shape")
@@ -108,48 +225,79 @@ def _input_shape(layer: Mapping[str, Any], path: Path) -> list[int]:
             pass
         case _:
             raise refusal((*path, "config", "batch_shape"), shape, "expected null and then the shape of a row")
-    check_dtype(config.get("dtype"), (*path, "config", "dtype"))
+    check_dtype(config.get("dtype"), (*path, "config", "dtype"), integers=True)
     for key in ("sparse", "ragged"):
         if config.get(key):
             raise refusal((*path, "config", key), config[key], "inputs are dense")
     return axes
 
 
-def _sources(layer: Mapping[str, Any], path: Path) -> list[str]:
-    """Return the names of the layers that a layer takes from."""
-    place = (*path, "inbound_nodes")
-    match layer.get("inbound_nodes"):
-        case [{"args": [dict() as tensor], **rest}] if rest.keys() <= {"kwargs"}:
-            tensors = [tensor]
-        case [{"args": [list() as tensors], **rest}] if rest.keys() <= {"kwargs"}:
-            pass
-        case other:
-            raise refusal(place, other, "expected a layer that is called once, with tensors alone")
-    _refuse_options(rest.get("kwargs"), (*place, 0, "kwargs"))
-    return [_source(tensor, place) for tensor in tensors]
+def _calls(name: str, layer: Mapping[str, Any], path: Path) -> Iterator[_Call]:
+    """Yield the calls of a layer."""
+    nodes, place = layer.get("inbound_nodes"), (*path, "inbound_nodes")
+    if not isinstance(nodes, list) or not nodes or len(nodes) > MAX_LAYERS:
+        raise refusal(place, nodes, "expected a layer that is called with tensors")
+    for index, node in enumerate(nodes):
+        match node:
+            case {"args": [list() as arguments], **rest} if rest.keys() <= {"kwargs"}:
+                pass
+            case {"args": list() as arguments, **rest} if rest.keys() <= {"kwargs"}:
+                pass
+            case _:
+                raise refusal((*place, index), node, "expected a layer that is called with tensors")
+        options = object_at(rest.get("kwargs") or {}, (*place, index, "kwargs"))
+        arguments = [*arguments, *(options[key] for key in _QUERY if _is_tensor(options.get(key)))]
+        sources = [_source(one, (*place, index)) for one in arguments if _is_tensor(one)]
+        if not sources:
+            raise refusal((*place, index), node, "expected a layer that is called with tensors")
+        plain = [None if _is_tensor(one) else one for one in arguments]
+        if not is_operation(layer) and len(sources) < len(plain):
+            raise refusal((*place, index), node, "expected a layer that is called with tensors alone")
+        yield _Call(name, index, sources, plain, _call_options(options, (*place, index, "kwargs"), layer))
 
 
-def _refuse_options(options: Any, path: Path) -> None:  # noqa: ANN401 - JSON
-    """Refuse options of a call, but for those that Keras notes where nothing was said: `training` and masks."""
-    for name, value in object_at(options or {}, path).items():
-        if name == "training" and value is True:
+def _is_tensor(value: Any) -> bool:  # noqa: ANN401 - JSON
+    return isinstance(value, dict) and value.get("class_name") == _TENSOR
+
+
+def _call_options(options: Mapping[str, Any], path: Path, layer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a call that a layer of ours has; refuse others, but for those that say nothing."""
+    found = {}
+    for name, value in options.items():
+        if value is None or (name in _QUERY and _is_tensor(value)):
+            continue
+        if name == "use_causal_mask" and value is True and "Attention" in str(layer.get("class_name")):
+            found[name] = True
+        elif name == "training" and value is True:
             detail = "keras.Model.fit and predict pass training themselves; call the layer without it"
             raise refusal((*path, name), value, detail)
-        if value is not None and not (name == "training" and value is False):
+        elif not (name in _UNSAID and value is _UNSAID[name]):
             raise refusal((*path, name), value, "a layer is called with tensors alone; call it without this option")
+    return found
 
 
-def _source(tensor: Any, path: Path) -> str:  # noqa: ANN401 - JSON
+def _source(tensor: Any, path: Path) -> tuple[str, int]:  # noqa: ANN401 - JSON
     match tensor:
-        case {"class_name": "__keras_tensor__", "config": {"keras_history": [str() as name, 0, 0]}}:
-            return name
+        case {"class_name": "__keras_tensor__", "config": {"keras_history": [str() as name, int() as call, 0]}}:
+            return name, call
         case _:
             raise refusal(path, tensor, "expected a tensor that a layer of this network gives")
 
 
-def _one_end(ends: Any, path: Path) -> str:  # noqa: ANN401 - JSON
-    match ends:
-        case [str() as name, 0, 0] | [[str() as name, 0, 0]]:
-            return name
+def _ends(ends: Any, path: Path) -> list[tuple[str, int]]:  # noqa: ANN401 - JSON
+    """Return the layers and calls of inputs or outputs: one, a list of several, or several by name."""
+    listed = list(ends.values()) if isinstance(ends, dict) else ends
+    match listed:
+        case [str() as name, int() as call, 0]:
+            return [(name, call)]
+        case list() if len(listed) <= MAX_LAYERS:
+            found = []
+            for end in listed:
+                match end:
+                    case [str() as name, int() as call, 0]:
+                        found.append((name, call))
+                    case _:
+                        raise refusal(path, end, "expected a layer, the number of its call, and 0")
+            return found
         case _:
-            raise refusal(path, ends, "expected one output")
+            raise refusal(path, ends, "expected a layer, the number of its call, and 0")

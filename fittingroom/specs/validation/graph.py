@@ -4,12 +4,16 @@ Shapes are computed in `fittingroom.specs.validation.shapes`.
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
-from fittingroom.specs import layers as l
+from fittingroom.specs.experiment import Model
+from fittingroom.specs.layers.base import LayerSpec, Shape, type_of
+from fittingroom.specs.layers.core import Shared
 
 INPUT = "input"
-"""Name of the network's input among a layer's inputs."""
+"""Name of the network's input among a layer's inputs, where it has one."""
 INPUT_PLACE = -1
+"""Position of the input; further inputs are at -2, -3, …."""
 
 
 class DoesNotConnect(ValueError):
@@ -24,47 +28,83 @@ class DoesNotConnect(ValueError):
         self.layer = layer
 
 
-def wire(layers: list[l.Layer]) -> list[tuple[int, ...]]:
-    """Return the positions of each layer's inputs, `INPUT_PLACE` for the network's input.
+class Wire(NamedTuple):
+    """A layer's place in the graph."""
+
+    sources: tuple[int, ...]
+    """Positions of the layers that it takes from; see `INPUT_PLACE`."""
+    weights_of: int
+    """Position of the layer whose weights it has: its own, unless it is `shared`."""
+
+
+def input_shapes(model: Model, features: int) -> dict[str, Shape]:
+    """Return the shape of each input of a network, by name, in the order in which a row is divided among them."""
+    if model.inputs is not None:
+        return {name: tuple(shape) for name, shape in model.inputs.items()}
+    return {INPUT: tuple(model.input_shape or (features,))}
+
+
+def wire(model: Model) -> list[Wire]:
+    """Return where each layer's inputs come from.
 
     Raises:
         DoesNotConnect: a name is unknown or repeated, a layer has too few or too many inputs, or its output is unused.
     """
-    places: dict[str, int] = {INPUT: INPUT_PLACE}
-    wiring: list[tuple[int, ...]] = []
+    layers, names = model.layers, list(model.inputs or [INPUT])
+    places = {name: INPUT_PLACE - number for number, name in enumerate(names)}
+    wiring: list[Wire] = []
     for position, layer in enumerate(layers):
         try:
-            wiring.append(_sources(layer, position, places))
+            weights_of = _weights_of(layer, position, layers, places)
+            wiring.append(Wire(_sources(layer, layers[weights_of], position, places), weights_of))
         except ValueError as misfit:
             raise DoesNotConnect(position, str(misfit)) from None
         if layer.name is not None:
             if layer.name in places:
                 raise DoesNotConnect(position, f"duplicate layer name {layer.name!r}; names must be unique")
             places[layer.name] = position
-    used = {place for sources in wiring for place in sources}
+    used = {place for wired in wiring for place in wired.sources}
+    if unused := [name for name in names if places[name] not in used]:
+        raise DoesNotConnect(0, f"no layer takes the input {unused[0]!r}")
     for position in range(len(layers) - 1):
         if position not in used:
             raise DoesNotConnect(position, "no layer takes what this one gives; the last layer is the network's output")
     return wiring
 
 
-def _sources(layer: l.Layer, position: int, places: Mapping[str, int]) -> tuple[int, ...]:
-    """Return the positions of the layers that a layer takes from."""
+def _weights_of(layer: LayerSpec, position: int, layers: list[LayerSpec], places: Mapping[str, int]) -> int:
+    """Return the position of the layer whose weights a layer has."""
+    if not isinstance(layer, Shared):
+        return position
+    earlier = places.get(layer.layer, INPUT_PLACE)
+    if earlier < 0 or isinstance(layers[earlier], Shared):
+        raise ValueError(f"no layer before this one is called {layer.layer!r}, or it is itself shared; name the first one")
+    return earlier
+
+
+def _sources(layer: LayerSpec, called: LayerSpec, position: int, places: Mapping[str, int]) -> tuple[int, ...]:
+    """Return the positions of the layers that a layer takes from; `called` has its weights."""
     names = layer.inputs
+    if names is None and position == 0 and INPUT not in places:
+        raise ValueError(f'the first layer must say which input it takes: "inputs": ["{next(iter(places))}"]')
     for name in names or ():
         if name not in places:
             raise ValueError(f"no layer before this one is called {name!r}; there are: {', '.join(places)}")
     sources = (position - 1,) if names is None else tuple(places[name] for name in names)
-    if not isinstance(layer, l.Merging):
-        if len(sources) != 1:
-            raise ValueError(f"{layer.type} takes one input, found {len(sources)}; put a merging layer before it")
-    elif len(sources) < 2:
-        raise ValueError(f'{layer.type} takes two inputs or more; name them: "inputs": ["…", "…"]')
-    elif layer.type == "subtract" and len(sources) != 2:
-        raise ValueError(f"subtract takes two inputs, found {len(sources)}")
+    fewest, most = called.inputs_taken
+    if most == 1 and len(sources) != 1:
+        raise ValueError(f"{type_of(layer)} takes one input, found {len(sources)}; put a merging layer before it")
+    if len(sources) < fewest:
+        number = "two inputs or more" if most > fewest else "two inputs"
+        raise ValueError(f'{type_of(layer)} takes {number}; name them: "inputs": ["…", "…"]')
+    if len(sources) > most:
+        number = "two inputs" if most == 2 else f"{fewest} to {most} inputs"
+        raise ValueError(f"{type_of(layer)} takes {number}, found {len(sources)}")
     return sources
 
 
-def is_chain(layers: list[l.Layer]) -> bool:
+def is_chain(model: Model) -> bool:
     """Return True if the input of each layer is the layer before it, and nothing else."""
-    return wire(layers) == [(position - 1,) for position in range(len(layers))]
+    return model.inputs is None and wire(model) == [
+        Wire((position - 1,), position) for position in range(len(model.layers))
+    ]

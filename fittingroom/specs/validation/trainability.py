@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
-from fittingroom.specs import layers as l
 from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
 from fittingroom.specs.experiment import ExperimentSpec, TrialSpec
 from fittingroom.specs.faults import Fault, InvalidSpec, pointer
+from fittingroom.specs.layers.activations import ELU, Activation, LeakyReLU, ReLU, Softmax
+from fittingroom.specs.layers.core import Dense, EinsumDense
 from fittingroom.specs.losses import (
     Hinge,
     OfClasses,
@@ -67,7 +68,7 @@ def check_trial(trial: TrialSpec, schema: DatasetSchema, place: tuple[str, ...])
         network = measure(trial.model, schema.features)
     except DoesNotConnect as misfit:
         raise InvalidSpec([Fault(pointer=pointer((*place, "layers", misfit.layer)), detail=str(misfit))]) from None
-    last = max((i for i, layer in enumerate(layers) if isinstance(layer, l.Dense)), default=len(layers) - 1)
+    last = max((i for i, layer in enumerate(layers) if isinstance(layer, Dense)), default=len(layers) - 1)
     if len(network.output) != 1:
         detail = f"the network must end in one number per output, found the shape {list(network.output)}; add flatten"
         raise InvalidSpec([Fault(pointer=pointer((*place, "layers", len(layers) - 1)), detail=detail)])
@@ -75,12 +76,13 @@ def check_trial(trial: TrialSpec, schema: DatasetSchema, place: tuple[str, ...])
     if misfit_of_loss := _loss_misfit(trial, schema, units):
         raise InvalidSpec([Fault(pointer="/loss", detail=misfit_of_loss, found=trial.loss.name)])
     if misfit_of_units := _unit_misfit(schema, units):
-        field = ("units",) if isinstance(layers[last], l.Dense) else ()
+        field = ("units",) if isinstance(layers[last], Dense) else ()
         fault = Fault(pointer=pointer((*place, "layers", last, *field)), detail=misfit_of_units, found=str(units))
         raise InvalidSpec([fault])
     if misfit_of_activation := _activation_misfit(trial, units):
         position, detail = misfit_of_activation
-        fault = Fault(pointer=pointer((*place, "layers", position, "activation")), detail=detail)
+        field = ("activation",) if hasattr(layers[position], "activation") else ()
+        fault = Fault(pointer=pointer((*place, "layers", position, *field)), detail=detail)
         raise InvalidSpec([fault])
     return network
 
@@ -179,9 +181,13 @@ def _activation_misfit(trial: TrialSpec, units: int) -> tuple[int, str] | None:
     """Return the layer, and why the loss cannot read its outputs as probabilities, or None."""
     position = len(trial.model.layers) - 1
     layer = trial.model.layers[position]
-    if not isinstance(layer, l.Dense | l.Activation):
+    activation: str
+    if isinstance(layer, Dense | EinsumDense | Activation):
+        activation = sampled_value(layer.activation)
+    elif isinstance(layer, Softmax | ReLU | ELU | LeakyReLU):
+        activation = layer.type
+    else:
         return None
-    activation: str = sampled_value(layer.activation)
     if activation in _OVER_UNITS and units == 1:
         return position, f"{activation} over one unit is always the same; use sigmoid"
     if isinstance(trial.loss, Hinge | SquaredHinge) and activation in _NEVER_NEGATIVE:

@@ -10,7 +10,10 @@ import keras
 import pytest
 from pydantic import TypeAdapter
 
-from fittingroom.specs.layers import ActivationName
+from fittingroom.specs.keras_import.unsupported import UNSUPPORTED_LAYERS
+from fittingroom.specs.layers.activations import ActivationName
+from fittingroom.specs.layers.registry import KERAS_CLASSES
+from fittingroom.specs.layers.weights import Constraint, InitializerName, InitializerSpec
 from fittingroom.specs.losses import Loss, TargetForm
 from fittingroom.specs.metrics import Metric
 from fittingroom.specs.optimizers import Optimizer, Schedule
@@ -21,6 +24,13 @@ CUSTOM = "a function of the client's"
 LATER = "not yet"
 SCALAR = "it has one value for a whole batch, so rows that fill the last one up would count"
 UNSAYABLE: dict[str, dict[str, str]] = {
+    "layers": UNSUPPORTED_LAYERS,
+    "initializers": {
+        "Initializer": BASE,
+        "STFT": "it is the layer's own",
+    },
+    "regularizers": {"Regularizer": BASE},
+    "constraints": {"Constraint": BASE},
     "optimizers": {
         "Optimizer": BASE,
         "LossScaleOptimizer": "it is for float16, in which nothing trains here",
@@ -71,7 +81,8 @@ def members(alias: Any) -> list[type]:
 
 
 def classes_in(module: ModuleType) -> set[str]:
-    return {name for name, part in vars(module).items() if inspect.isclass(part)}
+    """Return the classes by their own names: some have several."""
+    return {part.__name__ for part in vars(module).values() if inspect.isclass(part)}
 
 
 def metric_classes() -> Iterator[str]:
@@ -86,7 +97,12 @@ def metric_classes() -> Iterator[str]:
 
 
 def said() -> dict[str, set[str]]:
+    named = [getattr(keras.initializers.get(name), "__class__", None) for name in get_args(InitializerName)]
     return {
+        "layers": set(KERAS_CLASSES),
+        "initializers": {one.__name__ for one in members(InitializerSpec)} | {one.__name__ for one in named},
+        "regularizers": {"L1", "L2", "L1L2", "OrthogonalRegularizer"},
+        "constraints": {one.__name__ for one in members(Constraint)},
         "optimizers": {one.__name__ for one in members(Optimizer)},
         "schedules": {one.__name__ for one in members(Schedule)},
         "losses": {one.__name__ for one in members(Loss)},
@@ -96,6 +112,7 @@ def said() -> dict[str, set[str]]:
 
 
 WALKED: dict[str, set[str]] = {
+    **{name: classes_in(getattr(keras, name)) for name in ("layers", "initializers", "regularizers", "constraints")},
     "optimizers": classes_in(keras.optimizers),
     "schedules": classes_in(keras.optimizers.schedules),
     "losses": classes_in(keras.losses),

@@ -17,6 +17,7 @@ from jax import export
 from numpy.typing import NDArray
 
 from fittingroom.specs.experiment import Precision
+from fittingroom.specs.layers.base import LayerSpec
 from workers.engines.backends import seam
 from workers.engines.backends.jax_doubles import Double
 from workers.engines.backends.seam import CannotCompileError, Capacity, Tensor, Tree, in_a_line
@@ -122,9 +123,9 @@ def value_and_gradient(
     return value, further, gradient
 
 
-def maps_well(model: keras.Model) -> bool:
+def maps_well(layers: Sequence[LayerSpec]) -> bool:
     """See the seam. A mapped convolution is one in groups, for which XLA has nothing fast on a CPU."""
-    return _computes_on_gpu() or not any(isinstance(layer, keras.layers.Conv2D) for layer in model.layers)
+    return _computes_on_gpu() or not any(layer.convolves for layer in layers)
 
 
 def map_trials(function: Callable[[Tree], Tree], stacked: Tree, width: int) -> Tree:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.specs.experiment import Precision
+from fittingroom.specs.layers.base import LayerSpec
 
 Tensor = Any
 """An array on the device, or what stands for one while a function is traced."""
@@ -191,8 +192,8 @@ class Backend(Protocol):
             CannotCompileError: the function cannot be traced, or not for this compiler.
         """
 
-    def maps_well(self, model: keras.Model) -> bool:
-        """Return True if trials of this network are expected to be faster together."""
+    def maps_well(self, layers: Sequence[LayerSpec]) -> bool:
+        """Return True if trials of a network of these layers are expected to be faster together."""
 
     def map_trials(self, function: Callable[[Tree], Tree], stacked: Tree, width: int) -> Tree:
         """Apply a function of one trial to all of them at once.

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import workers.engines.backends.tensorflow_maps  # noqa: F401 - its import registers
 from fittingroom.specs.experiment import Precision
+from fittingroom.specs.layers.base import LayerSpec
 from workers.engines.backends import seam, tensorflow_programs
 from workers.engines.backends.seam import CannotMapError, Capacity, Tensor, Tree, in_a_line
 from workers.engines.backends.tensorflow_random import ArithmeticDropout, kernels
@@ -112,7 +113,7 @@ def value_and_gradient(
     return value, further, tape.gradient(value, weights)
 
 
-def maps_well(model: keras.Model) -> bool:  # noqa: ARG001 - of the seam
+def maps_well(layers: Sequence[LayerSpec]) -> bool:  # noqa: ARG001 - of the seam
     """See the seam; what it cannot map, it says when it is tried."""
     return True
 

@@ -1,20 +1,16 @@
 """Batches of a step: rows of one size, the last one padded, the same for each trial."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import keras
 from keras import ops
 
+from fittingroom.specs.layers.base import LayerSpec
 from workers.engines.backends.seam import Tensor
 
 _EVALUATION_ROWS = 512
 """Maximum number of validation rows per step, unless a batch has more: they keep the cores busy and fit into caches."""
-
-_OF_BATCHES = (keras.layers.BatchNormalization,)
-"""Layers in which a row's output depends on the other rows of its batch, so that none may be padding."""
-
 
 class Rows(NamedTuple):
     """Rows on the device, the same for all trials."""
@@ -35,11 +31,16 @@ class Batches:
     """Rows of a batch."""
     is_padded: bool
     """True if a last batch may be filled up, so that one trace serves all."""
+    is_padded_to_validate: bool
+    """The same of batches that are only validated on."""
 
     @classmethod
-    def of(cls, model: keras.Model, size: int) -> "Batches":
-        """Return the batches of a network: padding changes nothing where each row's output is its own."""
-        return cls(size, not any(isinstance(layer, _OF_BATCHES) for layer in model.layers))
+    def of(cls, layers: Sequence[LayerSpec], size: int) -> "Batches":
+        """Return the batches of a network: padding changes nothing where each row's output and loss is its own."""
+        is_padded_to_validate = not any(layer.regularizes_activity for layer in layers)
+        return cls(
+            size, is_padded_to_validate and all(layer.keeps_rows_apart for layer in layers), is_padded_to_validate
+        )
 
     def steps(self, rows: int) -> int:
         """Return how many batches an epoch has in its loop."""
@@ -69,20 +70,19 @@ def present_rows(first: Tensor, size: int, count: int) -> Tensor | None:
     return ops.cast(ops.arange(size) + first < count, "float32")
 
 
-def without_padding(present: Tensor | None, rows: Tensor, *, repeats: bool) -> Tensor:
-    """Return rows with something in the place of padding of which loss and metrics are finite.
+def without_padding(present: Tensor | None, rows: Tensor) -> Tensor:
+    """Return rows with the first one, which is present, in the place of padding.
 
-    What is computed of it is multiplied by 0, and 0 times what is not finite would be a NaN.
+    What is computed of it is multiplied by 0, and 0 times what is not finite would be a NaN: of a row of zeros not
+    every layer and loss is finite.
 
     Args:
         present: see `present_rows`.
         rows: of a batch.
-        repeats: True for the first row, which is present, in place of zeros: for what is not finite of some outputs.
     """
     if present is None:
         return rows
-    padding = rows[:1] if repeats else 0.0
-    return ops.where(ops.reshape(present, (-1, *[1] * (len(rows.shape) - 1))) > 0, rows, padding)
+    return ops.where(ops.reshape(present, (-1, *[1] * (len(rows.shape) - 1))) > 0, rows, rows[:1])
 
 
 def batch_of(data: Rows, order: Tensor | None, first: Tensor, size: int, width: int) -> Rows:

@@ -3,7 +3,6 @@
 The arithmetic is Keras's own: `stateless_call`, `stateless_apply`, `stateless_update_state`.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -28,8 +27,6 @@ from workers.engines.fused.batches import Batches, Rows, batch_of, evaluation_si
 from workers.engines.fused.hyperparameters import set_numbers
 from workers.engines.fused.weights import WeightLayout
 
-_NOT_OF_ALL = {"cosine_similarity", "poisson"}
-"""Losses and metrics that some outputs have none of, or no gradient: of 0, or below it."""
 _BUILT_LATE = (keras.metrics.F1Score, keras.metrics.R2Score)
 _FIRST_STATES_BYTES = 2 * 1024**2
 """Size of the initial states that are kept, of networks that take longer to build than to train."""
@@ -91,11 +88,12 @@ class TrainingStep:
         """
         self.key = key
         self._model = build_network(spec, features, backend.LAYERS)
-        self.batches = Batches.of(self._model, sampled_value(spec.fit.batch_size))
-        self.can_map = backend.maps_well(self._model)
-        self.row_cost = float(sum(multiplications(self._model)))
+        layers, measured = spec.model.layers, measure(spec.model, features)
+        self.batches = Batches.of(layers, sampled_value(spec.fit.batch_size))
+        self.can_map = backend.maps_well(layers)
+        self.row_cost = float(measured.multiplications)
         self.cost = self.row_cost * self.batches.size
-        self.activation_bytes = 4 * self.batches.size * measure(spec.model, features).numbers_per_row
+        self.activation_bytes = 4 * self.batches.size * measured.numbers_per_row
         self._optimizer = backend.without_variables(build_optimizer(spec.optimizer))
         self._layout = WeightLayout(self._model.trainable_variables, self._optimizer)
         self._optimizer.build(self._layout.variables)
@@ -103,7 +101,6 @@ class TrainingStep:
         self._first_states: LRUCache[int, State] = LRUCache(_FIRST_STATES_BYTES, getsizeof=_nbytes)
         with suppress(ValueError):  # it is too large
             self._first_states[spec.seed] = self._state_of(self._model)
-        self._repeats = any(part.name in _NOT_OF_ALL for part in (spec.loss, *spec.metrics))
         self._loss, self._loss_of_rows = build_loss(spec.loss), build_loss(spec.loss)
         self._loss_of_rows.reduction = "none"
         units = self._model.output_shape[-1]
@@ -216,7 +213,7 @@ class TrainingStep:
                 outputs, changed, losses = self._model.stateless_call(
                     weights,
                     others,
-                    without_padding(present, x, repeats=self._repeats),
+                    without_padding(present, x),
                     training=True,
                     return_losses=True,
                 )
@@ -235,27 +232,34 @@ class TrainingStep:
         """Return the metrics' state after all validation rows, in steps of one size."""
         count = rows.x.shape[0]
         size = evaluation_size(count, self.batches.size)
-        steps = -(-count // size)
+        is_padded = self.batches.is_padded_to_validate
+        steps = -(-count // size) if is_padded else count // size
 
-        def step(number: Tensor, measured: Tree) -> Tree:
-            present = present_rows(number * size, size, count)
+        def step(first: Tensor, size: int, measured: Tree) -> Tree:
+            present = present_rows(first, size, count) if is_padded else None
 
             def one(trial: Tree) -> Tree:
                 weights, others, measured, (x, y, weight) = trial
                 outputs, _, losses = self._model.stateless_call(
                     self._layout.part_tensors(weights),
                     others,
-                    without_padding(present, x, repeats=self._repeats),
+                    without_padding(present, x),
                     training=False,
                     return_losses=True,
                 )
                 loss = self._total(y, outputs, losses, weight, present)
                 return self._measured(measured, loss, y, outputs, present)
 
-            batch = batch_of(rows, None, number * size, size, width)
+            batch = batch_of(rows, None, first, size, width)
             return backend.map_trials(one, (state.weights, state.others, measured, tuple(batch)), width)
 
-        return step(0, self._zeros(width)) if steps == 1 else backend.repeat(steps, step, self._zeros(width))
+        measured = self._zeros(width)
+        if steps == 1:
+            measured = step(0, size, measured)
+        else:
+            measured = backend.repeat(steps, lambda number, measured: step(number * size, size, measured), measured)
+        last = count - steps * size
+        return step(count - last, last, measured) if last > 0 else measured
 
     def _total(
         self, y: Tensor, outputs: Tensor, losses: list[Tensor], weight: Tensor | tuple[()], present: Tensor | None
@@ -307,9 +311,3 @@ def _initial_slot(spec: TrialSpec) -> float | None:
     """Return what an optimizer's slots begin with, where that can be chosen."""
     initial: float | None = getattr(spec.optimizer, "initial_accumulator_value", None)
     return initial
-
-
-def multiplications(model: keras.Model) -> list[int]:
-    """Return multiply-adds per row of each layer with a kernel."""
-    kernels = [layer for layer in model.layers if hasattr(layer, "kernel")]
-    return [math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1]) for layer in kernels]

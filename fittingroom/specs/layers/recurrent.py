@@ -1,0 +1,291 @@
+"""Recurrent layers and their cells, with the names and defaults of Keras."""
+
+import math
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from fittingroom.specs.base import Bool, Real, Spec
+from fittingroom.specs.layers.activations import Activated, ActivationName
+from fittingroom.specs.layers.base import AnyCell, LayerSpec, Measured, Shape, show, sides, slide, spatial, type_of
+from fittingroom.specs.layers.convolutions import Filters, Padding, Sides1, Sides2, Sides3
+from fittingroom.specs.layers.core import Units
+from fittingroom.specs.layers.weights import AnyRegularizer, Bias, Constraint, Initializer, Kernel
+from fittingroom.specs.search_space import SearchableInt, SearchableName, SearchableReal, sampled_value
+
+_Rate = Annotated[Real, Field(ge=0, lt=1)]
+
+
+class _Sequence(LayerSpec):
+    """Fields of layers that go through the steps of a sequence."""
+
+    return_sequences: SearchableName[Bool] = False
+    """True to give the output of each step, False for that of the last one."""
+    go_backwards: SearchableName[Bool] = False
+    """True to begin with the last step."""
+    unroll: SearchableName[Bool] = False
+    """True to write the steps out in the program, which is faster for very few of them."""
+    zero_output_for_mask: SearchableName[Bool] = False
+    """True to give 0 for masked steps, False to repeat the output before."""
+
+    def _steps(self, shape: Shape) -> tuple[int, int]:
+        """Return the number of steps and the numbers per step."""
+        [steps], channels = spatial(self, shape, 1)
+        return steps, channels
+
+    def _output(self, steps: int, of_step: Shape) -> Shape:
+        return (steps, *of_step) if sampled_value(self.return_sequences) else of_step
+
+
+class _Recurrence(Activated, Kernel, Bias, Spec):
+    """Options of a recurrent cell."""
+
+    gates: ClassVar[int] = 1
+    """Number of kernels side by side."""
+
+    units: SearchableInt[Units]
+    """Number of outputs."""
+    activation: SearchableName[ActivationName] = "tanh"
+    """Activation function of the output."""
+    recurrent_initializer: Initializer = "orthogonal"
+    """Initializer of the kernel that takes the output of the step before."""
+    recurrent_regularizer: AnyRegularizer | None = None
+    """Regularizer of that kernel."""
+    recurrent_constraint: Constraint | None = None
+    """Constraint of that kernel."""
+    dropout: SearchableReal[_Rate] = 0.0
+    """Fraction of the inputs set to 0 in training."""
+    recurrent_dropout: SearchableReal[_Rate] = 0.0
+    """Fraction of the outputs of the step before set to 0 in training."""
+
+    @property
+    def has_dropout(self) -> bool:
+        """True if random numbers are drawn."""
+        return bool(sampled_value(self.dropout) or sampled_value(self.recurrent_dropout))
+
+    def of_step(self, channels: int) -> Measured:
+        """Return what a step of so many numbers gives."""
+        units = sampled_value(self.units)
+        kernels = self.gates * units * (channels + units)
+        return Measured((units,), kernels + (self._biases() if sampled_value(self.use_bias) else 0), kernels)
+
+    def _biases(self) -> int:
+        return self.gates * sampled_value(self.units)
+
+
+class _Gated(_Recurrence):
+    """Options of a recurrent cell with gates."""
+
+    recurrent_activation: SearchableName[ActivationName] = "sigmoid"
+    """Activation function of the gates."""
+
+
+class _LongShortTerm(_Gated):
+    """Options of a long short-term memory."""
+
+    gates = 4
+    unit_forget_bias: SearchableName[Bool] = True
+    """True to begin with 1 as the bias of the forget gate."""
+
+
+class _GatedUnit(_Gated):
+    """Options of a gated recurrent unit."""
+
+    gates = 3
+    reset_after: SearchableName[Bool] = True
+    """True to apply the reset gate after the product with the kernel."""
+
+    def _biases(self) -> int:
+        return self.gates * sampled_value(self.units) * (2 if sampled_value(self.reset_after) else 1)
+
+
+class _Recurrent(_Recurrence, _Sequence):
+    """Fields of recurrent layers."""
+
+    @property
+    def is_random(self) -> bool:
+        """See the base."""
+        return self.has_dropout
+
+    def measured(self, *inputs: Shape) -> Measured:
+        """See the base."""
+        steps, channels = self._steps(inputs[0])
+        output, parameters, multiplications = self.of_step(channels)
+        return Measured(self._output(steps, output), parameters, multiplications * steps)
+
+
+class SimpleRNN(_Recurrent):
+    """Fully connected recurrent layer (`keras.layers.SimpleRNN`)."""
+
+    type: Literal["simple_rnn"]
+
+
+class LSTM(_LongShortTerm, _Recurrent):
+    """Long short-term memory (`keras.layers.LSTM`)."""
+
+    type: Literal["lstm"]
+
+
+class GRU(_GatedUnit, _Recurrent):
+    """Gated recurrent unit (`keras.layers.GRU`)."""
+
+    type: Literal["gru"]
+
+
+class CellSpec(LayerSpec):
+    """Fields of cells, which only `rnn` takes."""
+
+    place = "rnn"
+
+
+class SimpleRNNCell(_Recurrence, CellSpec):
+    """Step of a fully connected recurrent layer (`keras.layers.SimpleRNNCell`)."""
+
+    type: Literal["simple_rnn_cell"]
+
+
+class LSTMCell(_LongShortTerm, CellSpec):
+    """Step of a long short-term memory (`keras.layers.LSTMCell`)."""
+
+    type: Literal["lstm_cell"]
+
+
+class GRUCell(_GatedUnit, CellSpec):
+    """Step of a gated recurrent unit (`keras.layers.GRUCell`)."""
+
+    type: Literal["gru_cell"]
+
+
+class StackedRNNCells(CellSpec):
+    """Cells on top of each other (`keras.layers.StackedRNNCells`)."""
+
+    type: Literal["stacked_rnn_cells"]
+    cells: Annotated[list[AnyCell], Field(min_length=1, max_length=8)]
+    """The cells, the first takes the input."""
+
+    @property
+    def has_dropout(self) -> bool:
+        """True if random numbers are drawn."""
+        return any(cell.has_dropout for cell in self.cells)  # type: ignore[attr-defined]
+
+    def of_step(self, channels: int) -> Measured:
+        """Return what a step of so many numbers gives."""
+        parameters, multiplications = 0, 0
+        for cell in self.cells:
+            [channels], of_cell, products = cell.of_step(channels)  # type: ignore[attr-defined]
+            parameters, multiplications = parameters + of_cell, multiplications + products
+        return Measured((channels,), parameters, multiplications)
+
+
+class RNN(_Sequence):
+    """Recurrent layer of a cell, or of cells on top of each other (`keras.layers.RNN`)."""
+
+    type: Literal["rnn"]
+    cell: AnyCell | Annotated[list[AnyCell], Field(min_length=1, max_length=8)]
+    """The cell, or a list of cells on top of each other."""
+
+    @property
+    def _cells(self) -> list[LayerSpec]:
+        return self.cell if isinstance(self.cell, list) else [self.cell]
+
+    @property
+    def is_random(self) -> bool:
+        """See the base."""
+        return any(cell.has_dropout for cell in self._cells)  # type: ignore[attr-defined]
+
+    def measured(self, *inputs: Shape) -> Measured:
+        """See the base."""
+        steps, channels = self._steps(inputs[0])
+        whole = StackedRNNCells.model_construct(type="stacked_rnn_cells", cells=self._cells).of_step(channels)
+        return Measured(self._output(steps, whole.output), whole.parameters, whole.multiplications * steps)
+
+
+class _ConvLSTM(Activated, Kernel, Bias, _Sequence):
+    """Fields of recurrent convolutions."""
+
+    convolves = True
+    rank: ClassVar[int]
+    """Number of spatial axes of a step."""
+
+    filters: SearchableInt[Filters]
+    """Number of filters, i.e. output channels."""
+    padding: SearchableName[Padding] = "valid"
+    """`valid` for no padding, `same` for zero padding that keeps the size when the stride is 1."""
+    activation: SearchableName[ActivationName] = "tanh"
+    """Activation function of the output."""
+    recurrent_activation: SearchableName[ActivationName] = "sigmoid"
+    """Activation function of the gates."""
+    recurrent_initializer: Initializer = "orthogonal"
+    """Initializer of the kernel that takes the output of the step before."""
+    unit_forget_bias: SearchableName[Bool] = True
+    """True to begin with 1 as the bias of the forget gate."""
+    recurrent_regularizer: AnyRegularizer | None = None
+    """Regularizer of that kernel."""
+    recurrent_constraint: Constraint | None = None
+    """Constraint of that kernel."""
+    dropout: SearchableReal[_Rate] = 0.0
+    """Fraction of the inputs set to 0 in training."""
+    recurrent_dropout: SearchableReal[_Rate] = 0.0
+    """Fraction of the outputs of the step before set to 0 in training."""
+
+    @property
+    def is_random(self) -> bool:
+        """See the base."""
+        return bool(sampled_value(self.dropout) or sampled_value(self.recurrent_dropout))
+
+    def measured(self, *inputs: Shape) -> Measured:
+        """See the base."""
+        if len(inputs[0]) != self.rank + 2:
+            raise ValueError(
+                f"{type_of(self)} takes sequences with {self.rank + 2} axes: steps, {self.rank} spatial ones, channels; "
+                f"found {show(inputs[0])}; put a reshape layer before it"
+            )
+        steps, *lengths, channels = inputs[0]
+        size, filters = sides(self.kernel_size, self.rank), sampled_value(self.filters)  # type: ignore[attr-defined]
+        dilation, strides = sides(self.dilation_rate, self.rank), sides(self.strides, self.rank)  # type: ignore[attr-defined]
+        window = tuple((one - 1) * rate + 1 for one, rate in zip(size, dilation, strict=True))
+        output = slide(tuple(lengths), window, strides, sampled_value(self.padding))
+        kernels = 4 * math.prod(size) * filters * (channels + filters)
+        bias = 4 * filters if sampled_value(self.use_bias) else 0
+        return Measured(
+            self._output(steps, (*output, filters)), kernels + bias, kernels * math.prod(output) * steps
+        )
+
+
+class ConvLSTM1D(_ConvLSTM):
+    """Long short-term memory of series, by convolutions (`keras.layers.ConvLSTM1D`)."""
+
+    rank = 1
+    type: Literal["conv_lstm1d"]
+    kernel_size: Sides1
+    """Length of the kernel."""
+    strides: Sides1 = 1
+    """Stride of the kernel."""
+    dilation_rate: Sides1 = 1
+    """Distance between the points that a kernel sees."""
+
+
+class ConvLSTM2D(_ConvLSTM):
+    """Long short-term memory of images, by convolutions (`keras.layers.ConvLSTM2D`)."""
+
+    rank = 2
+    type: Literal["conv_lstm2d"]
+    kernel_size: Sides2
+    """Height and width of the kernel, or one number for both."""
+    strides: Sides2 = 1
+    """Stride along height and width, or one number for both."""
+    dilation_rate: Sides2 = 1
+    """Distance between the points that a kernel sees, or one number for both axes."""
+
+
+class ConvLSTM3D(_ConvLSTM):
+    """Long short-term memory of volumes, by convolutions (`keras.layers.ConvLSTM3D`)."""
+
+    rank = 3
+    type: Literal["conv_lstm3d"]
+    kernel_size: Sides3
+    """Depth, height and width of the kernel, or one number for all."""
+    strides: Sides3 = 1
+    """Stride along each axis, or one number for all."""
+    dilation_rate: Sides3 = 1
+    """Distance between the points that a kernel sees, or one number for all axes."""

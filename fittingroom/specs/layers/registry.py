@@ -1,0 +1,23 @@
+"""All layers, by the `type` of a spec and by the class of Keras."""
+
+from fittingroom.specs.layers import (  # noqa: F401 - their import notes the classes
+    activations,
+    attention,
+    convolutions,
+    core,
+    dropouts,
+    images,
+    merging,
+    normalizations,
+    pooling,
+    preprocessing,
+    recurrent,
+    reshaping,
+    wrappers,
+)
+from fittingroom.specs.layers.base import LAYER_TYPES, Layer, LayerSpec
+
+KERAS_CLASSES: dict[str, type[LayerSpec]] = {layer.__name__: layer for layer in LAYER_TYPES.values()}
+"""Classes by the name of Keras's own."""
+
+__all__ = ["KERAS_CLASSES", "LAYER_TYPES", "Layer", "LayerSpec"]

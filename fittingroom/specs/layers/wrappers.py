@@ -1,0 +1,156 @@
+"""Layers around another layer, with the names and defaults of Keras."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from fittingroom.specs.base import Int
+from fittingroom.specs.layers.base import AnyLayer, LayerSpec, Measured, Shape, show, type_of
+from fittingroom.specs.layers.core import EinsumDense
+from fittingroom.specs.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
+from fittingroom.specs.search_space import SearchableInt, SearchableName, sampled_value
+
+_MAX_DEPTH = 3
+"""Maximum number of layers around a layer."""
+_Recurrent = (RNN, SimpleRNN, LSTM, GRU)
+
+
+def _inner(layer: LayerSpec) -> LayerSpec:
+    if layer.inputs is not None:
+        raise ValueError("a layer within a layer takes what that one takes; leave its 'inputs' out")
+    if layer.inputs_as != "tensor":
+        raise ValueError(f"{type_of(layer)} takes several inputs, so no layer can be around it")
+    depth, within = 0, layer
+    while isinstance(within, _Wrapper):
+        depth, within = depth + 1, within.layer
+    if depth >= _MAX_DEPTH:
+        raise ValueError(f"there are more than {_MAX_DEPTH} layers around a layer")
+    return layer
+
+
+Inner = Annotated[AnyLayer, AfterValidator(_inner)]
+
+
+class _Wrapper(LayerSpec):
+    """Fields of layers around another layer."""
+
+    layer: Inner
+    """The layer within."""
+
+    @property
+    def is_random(self) -> bool:
+        """See the base."""
+        return self.layer.is_random or type_of(self.layer) == "dropout"
+
+    @property
+    def keeps_rows_apart(self) -> bool:
+        """See the base."""
+        return self.layer.keeps_rows_apart
+
+    @property
+    def convolves(self) -> bool:
+        """See the base."""
+        return self.layer.convolves
+
+    @property
+    def is_pure(self) -> bool:
+        """See the base."""
+        return self.layer.is_pure
+
+    @property
+    def regularizes_activity(self) -> bool:
+        """See the base."""
+        return self.layer.regularizes_activity
+
+
+class TimeDistributed(_Wrapper):
+    """Applies a layer to each step of a sequence (`keras.layers.TimeDistributed`)."""
+
+    type: Literal["time_distributed"]
+
+    def measured(self, *inputs: Shape) -> Measured:
+        """See the base."""
+        steps, *of_step = inputs[0]
+        if not of_step:
+            raise ValueError(f"time_distributed takes steps and then the axes of a step; found {show(inputs[0])}")
+        found = self.layer.measured(tuple(of_step))
+        return Measured((steps, *found.output), found.parameters, found.multiplications * steps)
+
+
+class Bidirectional(_Wrapper):
+    """Goes through a sequence in both directions (`keras.layers.Bidirectional`)."""
+
+    type: Literal["bidirectional"]
+    merge_mode: SearchableName[Literal["concat", "sum", "mul", "ave"]] = "concat"
+    """What becomes of the outputs of both directions."""
+    backward_layer: Inner | None = None
+    """The layer of the other direction. Default: like `layer`, with the other `go_backwards`."""
+
+    @property
+    def is_random(self) -> bool:
+        """See the base."""
+        return self.layer.is_random or (self.backward_layer is not None and self.backward_layer.is_random)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        for layer in filter(None, (self.layer, self.backward_layer)):
+            if not isinstance(layer, _Recurrent):
+                raise ValueError(f"bidirectional takes rnn, simple_rnn, lstm or gru, found {type_of(layer)}")
+        other = self.backward_layer
+        if isinstance(other, _Recurrent) and isinstance(self.layer, _Recurrent):
+            if other.go_backwards == self.layer.go_backwards:
+                raise ValueError("backward_layer needs the other value of go_backwards than layer")
+            if other.return_sequences != self.layer.return_sequences:
+                raise ValueError("backward_layer needs the same return_sequences as layer")
+        return self
+
+    def measured(self, *inputs: Shape) -> Measured:
+        """See the base."""
+        one = self.layer.measured(*inputs)
+        other = one if self.backward_layer is None else self.backward_layer.measured(*inputs)
+        mode = sampled_value(self.merge_mode)
+        if mode != "concat" and one.output != other.output:
+            raise ValueError(f"merge_mode {mode!r} needs equal outputs, found {show(one.output)}, {show(other.output)}")
+        last = one.output[-1] + (other.output[-1] if mode == "concat" else 0)
+        return Measured(
+            (*one.output[:-1], last),
+            one.parameters + other.parameters,
+            one.multiplications + other.multiplications,
+        )
+
+
+class SpectralNormalization(_Wrapper):
+    """Divides the kernel of a layer by its largest singular value (`keras.layers.SpectralNormalization`)."""
+
+    type: Literal["spectral_normalization"]
+    power_iterations: SearchableInt[Annotated[Int, Field(ge=1, le=100)]] = 1
+    """Number of iterations by which the singular value is estimated."""
+
+    @property
+    def is_pure(self) -> bool:
+        """See the base."""
+        return False
+
+    @model_validator(mode="after")
+    def _has_kernel(self) -> Self:
+        # Those that Keras's attribute `kernel` or `embeddings` is of.
+        known = {"dense", "einsum_dense", "embedding", "conv1d", "conv2d", "conv3d", "depthwise_conv1d",
+                 "depthwise_conv2d", "conv1d_transpose", "conv2d_transpose", "conv3d_transpose"}  # fmt: skip
+        if type_of(self.layer) not in known:
+            raise ValueError(f"spectral_normalization takes a layer with one kernel, found {type_of(self.layer)}")
+        return self
+
+    def measured(self, *inputs: Shape) -> Measured:
+        """See the base. The vector of the iterations is as long as the last axis of the kernel."""
+        output, parameters, multiplications = self.layer.measured(*inputs)
+        return Measured(output, parameters + self._vector(output, inputs[0]), multiplications)
+
+    def _vector(self, output: Shape, shape: Shape) -> int:
+        kind = type_of(self.layer)
+        if kind.endswith("_transpose"):
+            return shape[-1]  # a transposed kernel has the input's channels last
+        if kind.startswith("depthwise"):
+            return output[-1] // shape[-1]
+        if isinstance(self.layer, EinsumDense):
+            return self.layer.shapes(shape).kernel[-1]
+        return output[-1]
