@@ -33,7 +33,6 @@ GIVEN: dict[str, dict[str, Any]] = {
     "group_normalization": {"groups": 1},
     "resizing": {"height": 4, "width": 6},
     "center_crop": {"height": 4, "width": 6},
-    "random_crop": {"height": 4, "width": 6},
     "grouped_query_attention": {"head_dim": 2, "num_query_heads": 4, "num_key_value_heads": 2},
 }  # fmt: skip
 """Options that belong together, or that only other layers can give, by type."""
@@ -73,7 +72,8 @@ def network(layer: dict[str, Any]) -> dict[str, Any] | None:
     for shape in SHAPES:
         inputs = ["input"] * kind.inputs_taken[0] if kind.inputs_taken[0] > 1 else None
         drawn_layer = layer | ({} if inputs is None else {"inputs": inputs})
-        after = [{"type": "flatten"}, {"type": "dense", "units": 2, "activation": "softmax"}]
+        reads_mask = layer["type"] == "masking" or layer.get("mask_zero")
+        after = [_LSTM if reads_mask else {"type": "flatten"}, {"type": "dense", "units": 2, "activation": "softmax"}]
         document = {"input_shape": list(shape), "layers": [drawn_layer, *after]}
         try:
             measure(Model.model_validate(document), features_of(document))

@@ -4,6 +4,7 @@ Checks that span several fields, such as whether the last layer fits the dataset
 `fittingroom.specs.validation.trainability`.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -13,7 +14,7 @@ from fittingroom.specs.base import Bool, Int, Spec, Visible, refuse_early
 from fittingroom.specs.choices import Device
 from fittingroom.specs.fit import EarlyStopping, Fit, Objective, ReduceLROnPlateau
 from fittingroom.specs.keras_import.document import from_keras
-from fittingroom.specs.layers.base import LayerName
+from fittingroom.specs.layers.base import LayerName, LayerSpec
 from fittingroom.specs.layers.registry import Layer
 from fittingroom.specs.limits import (
     MAX_AXIS_LENGTH,
@@ -84,6 +85,11 @@ class Model(Spec):
     takes them by its `inputs`."""
     layers: list[Layer] = Field(min_length=1, max_length=MAX_LAYERS)
     """Layers in order. The input of each is the output of the one before, unless it has `inputs`."""
+
+    def parts(self) -> Iterator[LayerSpec]:
+        """Yield all layers, those within others included."""
+        for layer in self.layers:
+            yield from layer.parts()
 
     @model_validator(mode="after")
     def _one_of_shape_and_inputs(self) -> Self:

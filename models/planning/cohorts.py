@@ -41,7 +41,7 @@ def form_cohorts(trials: Sequence[SampledTrial], device: Device = "any") -> list
 
 def _engine(trials: Sequence[SampledTrial]) -> tuple[str, str]:
     """Choose an engine for trials; return its name and the reason."""
-    layers = trials[0].spec.model.layers
+    layers = list(trials[0].spec.model.parts())
     if not all(layer.is_pure for layer in layers):
         return "reference", "a layer changes its own weights, which only Keras's fit trains"
     if any(layer.convolves for layer in layers):

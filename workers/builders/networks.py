@@ -108,16 +108,23 @@ def _connected(
 
 
 def build_compiled(
-    spec: TrialSpec, features: int, *, jit_compile: bool = False, steps_per_execution: int = 1
+    spec: TrialSpec, features: int, *, is_compiled: bool = False, steps_per_execution: int = 1
 ) -> keras.Model:
-    """Build a trial's network and compile it with its optimizer, loss and metrics; the options are Keras's."""
+    """Build a trial's network and compile it with its optimizer, loss and metrics.
+
+    Args:
+        spec: the trial.
+        features: how many numbers a row has.
+        is_compiled: True to have XLA compile its steps, if Keras has XLA compile all of its layers.
+        steps_per_execution: Keras's option of `compile`.
+    """
     model = build_network(spec, features)
     target = target_form(spec.loss, units=model.output_shape[-1])
     model.compile(
         optimizer=build_optimizer(spec.optimizer),
         loss=build_loss(spec.loss),
         metrics=build_metrics(spec.metrics, target),
-        jit_compile=jit_compile,
+        jit_compile="auto" if is_compiled else False,
         steps_per_execution=steps_per_execution,
     )
     return model

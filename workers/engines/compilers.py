@@ -72,14 +72,14 @@ def choose_compiler(spec: TrialSpec, calls: Calls, compilers: Sequence[str]) -> 
     """
     if len(compilers) == 1:
         return CompilerChoice(compilers[0], "the backend has no other")
-    if any(layer.is_random for layer in spec.model.layers):
+    if any(layer.is_random for layer in spec.model.parts()):
         return CompilerChoice("graph", "XLA would draw other random numbers than TensorFlow")
-    normalizations = sum(type_of(layer) in _NORMALIZATIONS for layer in spec.model.layers)
+    normalizations = sum(type_of(layer) in _NORMALIZATIONS for layer in spec.model.parts())
     if normalizations > _MAX_XLA_NORMALIZATIONS:
         return CompilerChoice("graph", f"XLA would compile {normalizations} normalisation layers for minutes")
     if calls.is_on_gpu:
         return CompilerChoice("xla", "a GPU is started once for many operations")
-    if any(layer.convolves for layer in spec.model.layers):
+    if any(layer.convolves for layer in spec.model.parts()):
         return CompilerChoice("graph", "on a CPU its convolutions are faster than those of XLA")
     saved, longer = _saved_seconds(spec, calls), _longer_to_make(spec)
     compared = (
@@ -95,7 +95,7 @@ def as_begun(compiler: str) -> CompilerChoice:
 
 def _longer_to_make(spec: TrialSpec) -> float:
     """Return the time that XLA is expected to take beyond the graph to make a program."""
-    is_traced_twice = any(not layer.keeps_rows_apart for layer in spec.model.layers)
+    is_traced_twice = any(not layer.keeps_rows_apart for layer in spec.model.parts())
     once = _MAKING_SECONDS + _MAKING_LAYER_SECONDS * len(spec.model.layers)
     return once * _TRACED_TWICE if is_traced_twice else once
 

@@ -91,7 +91,7 @@ class ReferenceEngine:
 
     def _compiled(self, spec: TrialSpec, arrays: Arrays, compiler: str | None) -> keras.Sequential:
         calls = {"steps_per_execution": backend.STEPS_PER_CALL} if self._is_tuned else {}
-        return build_compiled(spec, arrays.x.shape[1], jit_compile=compiler == "xla", **calls)
+        return build_compiled(spec, arrays.x.shape[1], is_compiled=compiler == "xla", **calls)
 
     def _choice(self, spec: TrialSpec, arrays: Arrays) -> CompilerChoice:
         """Return the compiler that the rule says, or Keras's own in a plain `fit`."""

@@ -16,6 +16,7 @@ UNSUPPORTED_LAYERS: dict[str, str] = {
     "MixUp": "it mixes targets as well; give another augmentation",
     "CutMix": "it mixes targets as well; give another augmentation",
     "MaxNumBoundingBoxes": "targets are numbers or classes, not boxes",
+    "RandomCrop": "Keras 3.15 does not crop outside of training; give center_crop or random_translation",
     "Equalization": "Keras 3.15 cannot build a network with it; give auto_contrast",
     "ReversibleEmbedding": "its second direction is an option of the call; give embedding and dense",
 }

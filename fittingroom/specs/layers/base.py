@@ -1,7 +1,7 @@
 """Base of all layers: the fields that each of them has, and the shape rule that each of them gives."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias, get_args
 
@@ -45,14 +45,16 @@ class LayerSpec(Spec):
     """How Keras's layer is called: with one tensor, a list of them, or one argument for each."""
     keeps_rows_apart: ClassVar[bool] = True
     """True if the output of a row depends on this row alone, also in training."""
+    validates_apart: ClassVar[bool] = True
+    """True if the same holds outside of training, and nothing of the layer changes then."""
     is_random: ClassVar[bool] = False
     """True if it draws random numbers in training by operations that XLA computes otherwise than TensorFlow."""
     convolves: ClassVar[bool] = False
     """True for convolutions, which on a CPU are slower for several trials at once than one by one."""
+    has_sparse_gradient: ClassVar[bool] = False
+    """True if a gradient is that of some rows of a table, which Keras on TensorFlow squares before it adds them up."""
     is_pure: ClassVar[bool] = True
     """False if its weights change in other ways than by the optimizer, so that only `fit` trains it."""
-    ignored_options: ClassVar[frozenset[str]] = frozenset()
-    """Options of Keras's JSON that have no effect here."""
     exported_as: ClassVar[str | None] = None
     """Name of the class in `keras.layers`, where it is not its own."""
     place: ClassVar[Literal["network", "rnn"]] = "network"
@@ -84,6 +86,10 @@ class LayerSpec(Spec):
         """Return the arguments of Keras's layer that are given, as specs or plain values."""
         apart = {"type", "name", "inputs", "trainable"}
         return {key: value for key, value in self if key not in apart and value is not None}
+
+    def parts(self) -> Iterator["LayerSpec"]:
+        """Yield the layer and all layers within it."""
+        yield self
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:  # noqa: ANN401 - pydantic's hook

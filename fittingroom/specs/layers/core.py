@@ -68,6 +68,7 @@ class EinsumDense(Activated, Kernel, LayerSpec):
 class Embedding(LayerSpec):
     """Table of vectors, looked up by integers (`keras.layers.Embedding`)."""
 
+    has_sparse_gradient = True
     type: Literal["embedding"]
     input_dim: Annotated[Int, Field(ge=1, le=MAX_AXIS_LENGTH)]
     """Number of vectors; inputs are integers from 0 to `input_dim` - 1."""

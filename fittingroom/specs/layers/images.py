@@ -36,6 +36,7 @@ class _RandomImage(_Image):
 
     is_random = True
     keeps_rows_apart = False  # as numbers are drawn for a whole batch
+    validates_apart = False  # as many draw then as well, though they do not use it
 
 
 class _Colored(_RandomImage):
@@ -95,24 +96,6 @@ class AutoContrast(_Image):
     type: Literal["auto_contrast"]
     value_range: Range = (0, 255)
     """Lowest and highest value of a pixel."""
-
-
-class RandomCrop(_RandomImage):
-    """Random part of images in training, the middle otherwise (`keras.layers.RandomCrop`)."""
-
-    ignored_options = frozenset({"seed"})  # Keras draws one where none is given, and writes it down
-    type: Literal["random_crop"]
-    height: _Length
-    """Height of the output."""
-    width: _Length
-    """Width of the output."""
-
-    def measured(self, *inputs: Shape) -> Measured:
-        """See the base."""
-        lengths, channels = spatial(self, inputs[0], 2)
-        if self.height > lengths[0] or self.width > lengths[1]:
-            raise ValueError(f"a part of {self.height} x {self.width} does not fit images of {show(lengths)}")
-        return Measured((self.height, self.width, channels))
 
 
 class RandomFlip(_RandomImage):

@@ -170,6 +170,8 @@ class STFTSpectrogram(LayerSpec):
 class MelSpectrogram(LayerSpec):
     """Mel spectrogram of a sound (`keras.layers.MelSpectrogram`)."""
 
+    keeps_rows_apart = False  # the highest value of a batch decides how low decibels are
+    validates_apart = False
     type: Literal["mel_spectrogram"]
     fft_length: _Length = 2048
     """Length of the transform."""

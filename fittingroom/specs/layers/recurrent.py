@@ -1,6 +1,7 @@
 """Recurrent layers and their cells, with the names and defaults of Keras."""
 
 import math
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -59,8 +60,8 @@ class _Recurrence(Activated, Kernel, Bias, Spec):
     """Fraction of the outputs of the step before set to 0 in training."""
 
     @property
-    def has_dropout(self) -> bool:
-        """True if random numbers are drawn."""
+    def is_random(self) -> bool:
+        """See `LayerSpec`."""
         return bool(sampled_value(self.dropout) or sampled_value(self.recurrent_dropout))
 
     def of_step(self, channels: int) -> Measured:
@@ -101,11 +102,6 @@ class _GatedUnit(_Gated):
 
 class _Recurrent(_Recurrence, _Sequence):
     """Fields of recurrent layers."""
-
-    @property
-    def is_random(self) -> bool:
-        """See the base."""
-        return self.has_dropout
 
     def measured(self, *inputs: Shape) -> Measured:
         """See the base."""
@@ -163,10 +159,11 @@ class StackedRNNCells(CellSpec):
     cells: Annotated[list[AnyCell], Field(min_length=1, max_length=8)]
     """The cells, the first takes the input."""
 
-    @property
-    def has_dropout(self) -> bool:
-        """True if random numbers are drawn."""
-        return any(cell.has_dropout for cell in self.cells)  # type: ignore[attr-defined]
+    def parts(self) -> Iterator[LayerSpec]:
+        """See the base."""
+        yield self
+        for cell in self.cells:
+            yield from cell.parts()
 
     def of_step(self, channels: int) -> Measured:
         """Return what a step of so many numbers gives."""
@@ -188,10 +185,11 @@ class RNN(_Sequence):
     def _cells(self) -> list[LayerSpec]:
         return self.cell if isinstance(self.cell, list) else [self.cell]
 
-    @property
-    def is_random(self) -> bool:
+    def parts(self) -> Iterator[LayerSpec]:
         """See the base."""
-        return any(cell.has_dropout for cell in self._cells)  # type: ignore[attr-defined]
+        yield self
+        for cell in self._cells:
+            yield from cell.parts()
 
     def measured(self, *inputs: Shape) -> Measured:
         """See the base."""

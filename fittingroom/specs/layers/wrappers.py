@@ -1,5 +1,6 @@
 """Layers around another layer, with the names and defaults of Keras."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -37,30 +38,15 @@ class _Wrapper(LayerSpec):
     layer: Inner
     """The layer within."""
 
+    def parts(self) -> Iterator[LayerSpec]:
+        """See the base."""
+        yield self
+        yield from self.layer.parts()
+
     @property
     def is_random(self) -> bool:
-        """See the base."""
-        return self.layer.is_random or type_of(self.layer) == "dropout"
-
-    @property
-    def keeps_rows_apart(self) -> bool:
-        """See the base."""
-        return self.layer.keeps_rows_apart
-
-    @property
-    def convolves(self) -> bool:
-        """See the base."""
-        return self.layer.convolves
-
-    @property
-    def is_pure(self) -> bool:
-        """See the base."""
-        return self.layer.is_pure
-
-    @property
-    def regularizes_activity(self) -> bool:
-        """See the base."""
-        return self.layer.regularizes_activity
+        """See the base. A dropout within is Keras's own."""
+        return type_of(self.layer) == "dropout"
 
 
 class TimeDistributed(_Wrapper):
@@ -86,10 +72,11 @@ class Bidirectional(_Wrapper):
     backward_layer: Inner | None = None
     """The layer of the other direction. Default: like `layer`, with the other `go_backwards`."""
 
-    @property
-    def is_random(self) -> bool:
+    def parts(self) -> Iterator[LayerSpec]:
         """See the base."""
-        return self.layer.is_random or (self.backward_layer is not None and self.backward_layer.is_random)
+        yield from super().parts()
+        if self.backward_layer is not None:
+            yield from self.backward_layer.parts()
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -122,14 +109,10 @@ class Bidirectional(_Wrapper):
 class SpectralNormalization(_Wrapper):
     """Divides the kernel of a layer by its largest singular value (`keras.layers.SpectralNormalization`)."""
 
+    is_pure = False
     type: Literal["spectral_normalization"]
     power_iterations: SearchableInt[Annotated[Int, Field(ge=1, le=100)]] = 1
     """Number of iterations by which the singular value is estimated."""
-
-    @property
-    def is_pure(self) -> bool:
-        """See the base."""
-        return False
 
     @model_validator(mode="after")
     def _has_kernel(self) -> Self:

@@ -54,7 +54,7 @@ def test_layer_trains_in_both_engines_with_the_same_history(engine: FusedEngine,
     assert model is not None
     cohort = cohort_for(model)
     expected = trained(ReferenceEngine(), cohort)
-    if not all(layer.is_pure for layer in cohort.trials[0].spec.model.layers):
+    if not all(layer.is_pure for layer in cohort.trials[0].spec.model.parts()):
         return
     found = trained(engine, cohort)
     for trial_id, history in expected.histories.items():

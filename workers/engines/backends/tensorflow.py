@@ -19,8 +19,19 @@ from workers.engines.backends import seam, tensorflow_programs
 from workers.engines.backends.seam import CannotMapError, Capacity, Tensor, Tree, in_a_line
 from workers.engines.backends.tensorflow_random import ArithmeticDropout, kernels
 
-LAYERS: dict[str, type[keras.layers.Layer]] = {"dropout": ArithmeticDropout}
-"""Dropout that gives Keras's numbers in a compiled program too."""
+
+
+class ConstantNormalization(keras.layers.Normalization):  # type: ignore[misc]  # keras has no types
+    """`keras.layers.Normalization` whose numbers are part of a program, and no tensors of this process."""
+
+    def build(self, input_shape: Any) -> None:  # noqa: ANN401 - Keras's signature
+        """Keras's own."""
+        super().build(input_shape)
+        self.mean, self.variance = to_numpy(self.mean), to_numpy(self.variance)
+
+
+LAYERS: dict[str, type[keras.layers.Layer]] = {"dropout": ArithmeticDropout, "normalization": ConstantNormalization}
+"""Dropout that gives Keras's numbers in a compiled program too, and a normalization that can be in one."""
 COMPILERS = ("graph", "xla")
 STEPS_PER_CALL = 16
 """An epoch takes a half to nine tenths of the time that one batch a call takes."""

@@ -33,14 +33,16 @@ class Batches:
     """True if a last batch may be filled up, so that one trace serves all."""
     is_padded_to_validate: bool
     """The same of batches that are only validated on."""
+    validates_apart: bool
+    """True if it does not matter which rows are validated on together."""
 
     @classmethod
     def of(cls, layers: Sequence[LayerSpec], size: int) -> "Batches":
         """Return the batches of a network: padding changes nothing where each row's output and loss is its own."""
-        is_padded_to_validate = not any(layer.regularizes_activity for layer in layers)
-        return cls(
-            size, is_padded_to_validate and all(layer.keeps_rows_apart for layer in layers), is_padded_to_validate
-        )
+        validates_apart = all(layer.validates_apart for layer in layers)
+        is_padded_to_validate = validates_apart and not any(layer.regularizes_activity for layer in layers)
+        is_padded = is_padded_to_validate and all(layer.keeps_rows_apart for layer in layers)
+        return cls(size, is_padded, is_padded_to_validate, validates_apart)
 
     def steps(self, rows: int) -> int:
         """Return how many batches an epoch has in its loop."""
@@ -54,13 +56,14 @@ class Batches:
         """Return how many rows an order names: those of whole batches, if the last one is padded."""
         return max(rows, self.steps(rows) * self.size)
 
+    def evaluation_size(self, rows: int) -> int:
+        """Return the rows of a validation step: as many in all steps, or those of a batch where it matters."""
+        if not self.validates_apart:
+            return self.size
+        return -(-rows // -(-rows // max(_EVALUATION_ROWS, self.size)))
+
     def _fills_up(self, rows: int) -> bool:
         return self.is_padded and rows >= self.size
-
-
-def evaluation_size(rows: int, batch_size: int) -> int:
-    """Return the rows of a validation step: all steps have as many."""
-    return -(-rows // -(-rows // max(_EVALUATION_ROWS, batch_size)))
 
 
 def present_rows(first: Tensor, size: int, count: int) -> Tensor | None:

@@ -23,7 +23,7 @@ from workers.builders.networks import build_network
 from workers.builders.optimizers import build_optimizer
 from workers.engines.backends.chosen import backend
 from workers.engines.backends.seam import Tensor, Tree
-from workers.engines.fused.batches import Batches, Rows, batch_of, evaluation_size, present_rows, without_padding
+from workers.engines.fused.batches import Batches, Rows, batch_of, present_rows, without_padding
 from workers.engines.fused.hyperparameters import set_numbers
 from workers.engines.fused.weights import WeightLayout
 
@@ -88,14 +88,15 @@ class TrainingStep:
         """
         self.key = key
         self._model = build_network(spec, features, backend.LAYERS)
-        layers, measured = spec.model.layers, measure(spec.model, features)
+        layers, measured = list(spec.model.parts()), measure(spec.model, features)
         self.batches = Batches.of(layers, sampled_value(spec.fit.batch_size))
         self.can_map = backend.maps_well(layers)
         self.row_cost = float(measured.multiplications)
         self.cost = self.row_cost * self.batches.size
         self.activation_bytes = 4 * self.batches.size * measured.numbers_per_row
         self._optimizer = backend.without_variables(build_optimizer(spec.optimizer))
-        self._layout = WeightLayout(self._model.trainable_variables, self._optimizer)
+        is_sparse = any(layer.has_sparse_gradient for layer in layers)
+        self._layout = WeightLayout(self._model.trainable_variables, self._optimizer, may_join=not is_sparse)
         self._optimizer.build(self._layout.variables)
         self._first_slots = {_initial_slot(spec): _values(self._optimizer.variables)}
         self._first_states: LRUCache[int, State] = LRUCache(_FIRST_STATES_BYTES, getsizeof=_nbytes)
@@ -192,7 +193,9 @@ class TrainingStep:
         state, measured = passed
         results = self._results(measured, width)
         if data.validation:
-            results += self._results(self._validated(state, data.validation, width), width)
+            others, measured = self._validated(state, data.validation, width)
+            state = state._replace(others=others)
+            results += self._results(measured, width)
         return state, ops.stack(results)
 
     def _train(
@@ -228,19 +231,19 @@ class TrainingStep:
         weights, others, slots, measured = backend.map_trials(one, stacked, width)
         return State(weights, others, slots), measured
 
-    def _validated(self, state: State, rows: Rows, width: int) -> Tree:
-        """Return the metrics' state after all validation rows, in steps of one size."""
+    def _validated(self, state: State, rows: Rows, width: int) -> tuple[list[Tensor], Tree]:
+        """Return other layer state and the metrics' state after all validation rows, in steps of one size."""
         count = rows.x.shape[0]
-        size = evaluation_size(count, self.batches.size)
         is_padded = self.batches.is_padded_to_validate
+        size = self.batches.evaluation_size(count)
         steps = -(-count // size) if is_padded else count // size
 
-        def step(first: Tensor, size: int, measured: Tree) -> Tree:
+        def step(first: Tensor, size: int, passed: Tree) -> Tree:
             present = present_rows(first, size, count) if is_padded else None
 
             def one(trial: Tree) -> Tree:
                 weights, others, measured, (x, y, weight) = trial
-                outputs, _, losses = self._model.stateless_call(
+                outputs, changed, losses = self._model.stateless_call(
                     self._layout.part_tensors(weights),
                     others,
                     without_padding(present, x),
@@ -248,18 +251,22 @@ class TrainingStep:
                     return_losses=True,
                 )
                 loss = self._total(y, outputs, losses, weight, present)
-                return self._measured(measured, loss, y, outputs, present)
+                return changed if carries else others, self._measured(measured, loss, y, outputs, present)
 
             batch = batch_of(rows, None, first, size, width)
-            return backend.map_trials(one, (state.weights, state.others, measured, tuple(batch)), width)
+            others, measured = passed
+            return backend.map_trials(one, (state.weights, others, measured, tuple(batch)), width)
 
-        measured = self._zeros(width)
+        carries = not self.batches.validates_apart  # otherwise what comes out is what went in
+        passed = state.others, self._zeros(width)
         if steps == 1:
-            measured = step(0, size, measured)
-        else:
-            measured = backend.repeat(steps, lambda number, measured: step(number * size, size, measured), measured)
+            passed = step(0, size, passed)
+        elif steps:
+            passed = backend.repeat(steps, lambda number, passed: step(number * size, size, passed), passed)
         last = count - steps * size
-        return step(count - last, last, measured) if last > 0 else measured
+        passed = step(count - last, last, passed) if last > 0 else passed
+        others, measured = passed
+        return others, measured
 
     def _total(
         self, y: Tensor, outputs: Tensor, losses: list[Tensor], weight: Tensor | tuple[()], present: Tensor | None

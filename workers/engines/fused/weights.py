@@ -28,17 +28,20 @@ class WeightLayout:
         variables: Keras variables, which only give an optimizer their shapes.
     """
 
-    def __init__(self, weights: Sequence[keras.Variable], optimizer: keras.Optimizer) -> None:
+    def __init__(
+        self, weights: Sequence[keras.Variable], optimizer: keras.Optimizer, *, may_join: bool = True
+    ) -> None:
         """Choose a layout.
 
         Args:
             weights: of the network, float32.
             optimizer: what will update them.
+            may_join: False to keep them apart.
         """
         self._shapes = [tuple(weight.shape) for weight in weights]
         self._sizes = [math.prod(shape) for shape in self._shapes]
         # `clipnorm` is that of a kernel's gradient, and a constraint is one kernel's as well.
-        is_alike = optimizer.clipnorm is None and not isinstance(optimizer, _BY_KERNEL)
+        is_alike = may_join and optimizer.clipnorm is None and not isinstance(optimizer, _BY_KERNEL)
         is_alike = is_alike and all(weight.constraint is None for weight in weights)
         self._is_joined = len(weights) > 1 and sum(self._sizes) < _LARGE and is_alike
         self.variables = [keras.Variable(np.zeros(sum(self._sizes), np.float32))] if self._is_joined else list(weights)
