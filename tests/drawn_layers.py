@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from fittingroom.specs.experiment import Model
-from fittingroom.specs.layers.base import LayerSpec, Shape
+from fittingroom.specs.layers.layer_spec import LayerSpec, Shape
 from fittingroom.specs.layers.registry import LAYER_TYPES
 from fittingroom.specs.validation.graph import DoesNotConnect
 from fittingroom.specs.validation.shapes import measure

@@ -17,6 +17,8 @@ from fittingroom.specs.base import Spec
 from fittingroom.specs.experiment import ExperimentSpec
 from models.lifecycle import TRANSITIONS
 from models.planning.plan import plan_experiment
+from fittingroom.specs.layers import weights
+from fittingroom.specs.layers.registry import LAYER_TYPES
 from models.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -26,7 +28,7 @@ REFERENCE = ROOT / "docs" / "reference"
 API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", ["spec", "configuration", "commands", "python"])
+@pytest.mark.parametrize("page", ["spec", "layers", "keras", "configuration", "commands", "python"])
 def test_generated_reference_page_is_current(tmp_path: Path, page: str) -> None:
     subprocess.run([sys.executable, ROOT / "scripts" / "make-reference", tmp_path], check=True)
     assert (tmp_path / f"{page}.md").read_text() == (REFERENCE / f"{page}.md").read_text(), "run `make reference`"
@@ -37,10 +39,22 @@ def test_configuration_page_has_every_setting() -> None:
     assert named == [f"FITTINGROOM_{name.upper()}" for name in Settings.model_fields]
 
 
+def test_layers_page_has_every_layer_with_its_keys() -> None:
+    page = (REFERENCE / "layers.md").read_text(encoding="utf-8")
+    page = page.partition("\n## Initializers")[0]
+    sections = {part.partition("\n")[0]: part for part in page.split("\n### ")[1:]}
+    for name, layer in LAYER_TYPES.items():
+        keys = set(re.findall(r"^\| `(\w+)` \|", sections[name], re.MULTILINE))
+        assert keys == layer.model_fields.keys() - {"type", "name", "inputs", "trainable"}, name
+
+
 def test_spec_page_has_every_key_with_an_example() -> None:
     page = (REFERENCE / "spec.md").read_text(encoding="utf-8")
     schema = ExperimentSpec.model_json_schema()
-    keys = {key for document in (schema, *schema["$defs"].values()) for key in document["properties"]}
+    elsewhere = {name for name, found in vars(weights).items() if isinstance(found, type)}
+    elsewhere |= {layer.__name__ for layer in LAYER_TYPES.values()}
+    documents = [document for name, document in schema["$defs"].items() if name not in elsewhere]
+    keys = {key for document in (schema, *documents) for key in document.get("properties", ())}
     assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == keys
     shown = set(re.findall(r'"(\w+)":', "".join(re.findall(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL))))
     assert keys - shown == set()

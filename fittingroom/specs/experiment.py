@@ -7,14 +7,22 @@ Checks that span several fields, such as whether the last layer fits the dataset
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from fittingroom.specs.base import Bool, Int, Spec, Visible, refuse_early
 from fittingroom.specs.choices import Device
 from fittingroom.specs.fit import EarlyStopping, Fit, Objective, ReduceLROnPlateau
 from fittingroom.specs.keras_import.document import from_keras
-from fittingroom.specs.layers.base import LayerName, LayerSpec
+from fittingroom.specs.layers.layer_spec import LayerName, LayerSpec
 from fittingroom.specs.layers.registry import Layer
 from fittingroom.specs.limits import (
     MAX_AXIS_LENGTH,
@@ -86,6 +94,14 @@ class Model(Spec):
     layers: list[Layer] = Field(min_length=1, max_length=MAX_LAYERS)
     """Layers in order. The input of each is the output of the one before, unless it has `inputs`."""
 
+    _places: list[tuple[str | int, ...]] = PrivateAttr(default_factory=list)
+
+    def place_of(self, position: int, *field: str) -> tuple[str | int, ...]:
+        """Return where a layer, or a field of it, stands in the document from which the network was read."""
+        if self._places:
+            return (*self._places[position], "config", *field) if field else self._places[position]
+        return ("layers", position, *field)
+
     def parts(self) -> Iterator[LayerSpec]:
         """Yield all layers, those within others included."""
         for layer in self.layers:
@@ -108,7 +124,15 @@ class KerasModel(Spec):
     """The JSON document, as an object or as a string."""
 
 
-AnyModel = Annotated[Model, BeforeValidator(from_keras, json_schema_input_type=Model | KerasModel)]
+def _read_model(value: Any, handler: ValidatorFunctionWrapHandler) -> Model:  # noqa: ANN401 - JSON
+    document, places = from_keras(value)
+    model: Model = handler(document)
+    if places:
+        model._places = places  # noqa: SLF001 - of the same module
+    return model
+
+
+AnyModel = Annotated[Model, WrapValidator(_read_model, json_schema_input_type=Model | KerasModel)]
 
 
 class GridSampler(Spec):

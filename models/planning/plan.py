@@ -54,7 +54,10 @@ def plan_experiment(
     """
     schema = check_experiment(spec, datasets)
     trials = sample(_with_content(spec, datasets))
-    networks = {trial.number: check_trial(trial.spec, schema, trial.place) for trial in trials}
+    given = spec.models or {None: spec.model}
+    networks = {
+        trial.number: check_trial(trial.spec, schema, trial.place, given[trial.model_name]) for trial in trials
+    }
     needed = {trial.number: estimated_bytes(trial.spec, networks[trial.number], schema.rows) for trial in trials}
     if memory_bytes is not None:
         for trial in trials:

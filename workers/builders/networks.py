@@ -9,7 +9,7 @@ import keras
 from cachetools import LRUCache, cached
 
 from fittingroom.specs.experiment import Model, TrialSpec
-from fittingroom.specs.layers.base import Shape, type_of
+from fittingroom.specs.layers.layer_spec import Shape, type_of
 from fittingroom.specs.layers.core import Shared
 from fittingroom.specs.losses import target_form
 from fittingroom.specs.validation.graph import INPUT_PLACE, input_shapes, is_chain, wire

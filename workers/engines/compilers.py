@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fittingroom.specs.experiment import TrialSpec
-from fittingroom.specs.layers.base import type_of
+from fittingroom.specs.layers.layer_spec import type_of
 
 USES = 15
 """Number of times that a program is expected to be used: what making it takes is shared by them (a guess). Fewer would

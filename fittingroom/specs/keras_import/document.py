@@ -22,15 +22,18 @@ _UNSAID = {"training": False, "return_attention_scores": False, "use_causal_mask
 """Options of a call, and the value at which they say nothing, beside null."""
 
 
-def from_keras(document: Any) -> Any:  # noqa: ANN401 - JSON
+def from_keras(document: Any) -> tuple[Any, list[Path]]:  # noqa: ANN401 - JSON
     """Translate `{"keras": …}`; leave every other document as it is.
+
+    Returns:
+        The document, and where each of its layers stands in what was given, if that is elsewhere.
 
     Raises:
         pydantic.ValidationError: it is not what `model.to_json()` of Keras 3 gives for supported layers; it
             says where.
     """
     if not isinstance(document, dict) or "keras" not in document:
-        return document
+        return document, []
     if len(document) > 1:
         raise refusal((next(key for key in document if key != "keras"),), document, "nothing may stand beside 'keras'")
     content, path = document["keras"], ("keras",)
@@ -46,7 +49,8 @@ def from_keras(document: Any) -> Any:  # noqa: ANN401 - JSON
         raise refusal((*path, "keras_version"), content["keras_version"], detail)
     if kind not in _NETWORKS:
         raise refusal((*path, "class_name"), kind, "expected a Sequential or a Functional network of Keras 3")
-    return _Translation().document(kind, config, (*path, "config"))
+    translation = _Translation()
+    return translation.document(kind, config, (*path, "config")), translation.places
 
 
 class _Call(NamedTuple):
@@ -64,10 +68,15 @@ class _Call(NamedTuple):
 
 
 class _Translation:
-    """Layers of a network, as they are written out."""
+    """Layers of a network, as they are written out.
+
+    Attributes:
+        places: where each of them stands in the document.
+    """
 
     def __init__(self) -> None:
         self._layers: list[dict[str, Any]] = []
+        self.places: list[Path] = []
         self._names: set[str] = {"input"}
         self._called: dict[Path, str] = {}
         """Names of the layers that were called, by their place in the document."""
@@ -111,7 +120,7 @@ class _Translation:
         for place, layer in _layers(config, path):
             name = layer.get("name")
             if not isinstance(name, str) or name in places:
-                raise refusal((*place, "name"), name, "expected a name of its own")
+                raise refusal((*place, "name"), name, "every layer needs a name of its own")
             places[name] = (place, layer)
         ends = _inputs(config, path)
         if len(ends) != len(given):
@@ -139,9 +148,8 @@ class _Translation:
             place, layer = places[call.layer]
             taken = [tensors[source] for source in call.sources]
             tensors[call.layer, call.index] = self._add(layer, place, taken, call, depth)
-        if output[0] not in tensors:
-            raise refusal((*path, "output_layers"), output[0][0], "every layer must lead to the output")
-        if not depth and tensors[output[0]] != (self._layers[-1]["name"] if self._layers else None):
+        is_last = depth or not self._layers or tensors.get(output[0]) == self._layers[-1]["name"]
+        if output[0] not in tensors or not is_last:
             raise refusal((*path, "output_layers"), output[0][0], "every layer must lead to the output")
         return tensors[output[0]]
 
@@ -163,6 +171,7 @@ class _Translation:
         wanted = translated.get("name") or layer.get("name") or (config.get("name") if isinstance(config, dict) else None)
         name = self._unused(wanted if isinstance(wanted, str) else translated["type"])
         self._called.setdefault(place, name)
+        self.places.append(place)
         self._layers.append(translated | call.options | {"name": name, "inputs": taken})
         return name
 
@@ -297,7 +306,7 @@ def _ends(ends: Any, path: Path) -> list[tuple[str, int]]:  # noqa: ANN401 - JSO
                     case [str() as name, int() as call, 0]:
                         found.append((name, call))
                     case _:
-                        raise refusal(path, end, "expected a layer, the number of its call, and 0")
+                        raise refusal(path, end, "expected layers, each with the number of its call and 0")
             return found
         case _:
-            raise refusal(path, ends, "expected a layer, the number of its call, and 0")
+            raise refusal(path, ends, "expected layers, each with the number of its call and 0")

@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from fittingroom.specs.hints import nearest_hint
 from fittingroom.specs.keras_import.errors import Path, moved, object_at, refusal
 from fittingroom.specs.keras_import.unsupported import UNSUPPORTED_LAYERS
-from fittingroom.specs.layers.base import LayerSpec
+from fittingroom.specs.layers.layer_spec import LayerSpec
 from fittingroom.specs.layers.registry import KERAS_CLASSES
 
 _FIXED: dict[str, Sequence[Any]] = {
@@ -93,7 +93,7 @@ def translate_layer(layer: Mapping[str, Any], path: Path, *, depth: int = 0) -> 
             option = _value(key, value, (*place, key), depth)
             if not _is_default(option, kind.model_fields[key]):
                 translated[key] = option
-        elif key not in kind.ignored_options:
+        else:
             _check_fixed(key, value, (*place, key))
     try:
         kind.model_validate(translated)

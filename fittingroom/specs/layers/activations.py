@@ -4,9 +4,10 @@ import math
 from typing import Annotated, Literal
 
 from pydantic import Field
+from typing_extensions import TypeAliasType
 
 from fittingroom.specs.base import Int, Real, Spec
-from fittingroom.specs.layers.base import LayerSpec, Measured, Shape, axis_of
+from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, axis_of
 from fittingroom.specs.layers.weights import AnyRegularizer, Constraint, Initializer
 from fittingroom.specs.search_space import SearchableName, SearchableReal
 
@@ -16,6 +17,8 @@ ActivationName = Literal[
     "soft_shrink", "tanh_shrink", "log_sigmoid", "log_softmax", "squareplus", "sparse_plus", "sparse_sigmoid",
     "sparsemax",
 ]  # fmt: skip
+ActivationFunction = TypeAliasType("ActivationFunction", SearchableName[ActivationName])
+"""Name of an activation function, or a choice of such."""
 _Slope = Annotated[Real, Field(ge=0, le=1e6)]
 _Axis = Annotated[Int, Field(ge=-8, le=8)]
 Axes = _Axis | Annotated[list[_Axis], Field(min_length=1, max_length=8)]
@@ -24,7 +27,7 @@ Axes = _Axis | Annotated[list[_Axis], Field(min_length=1, max_length=8)]
 class Activated(Spec):
     """Options of what a layer does with its outputs."""
 
-    activation: SearchableName[ActivationName] = "linear"
+    activation: ActivationFunction = "linear"
     """Activation function; `linear` is the identity."""
     activity_regularizer: AnyRegularizer | None = None
     """Penalty of the outputs, added to the loss."""
@@ -34,7 +37,7 @@ class Activation(LayerSpec):
     """Element-wise activation function (`keras.layers.Activation`)."""
 
     type: Literal["activation"]
-    activation: SearchableName[ActivationName]
+    activation: ActivationFunction
     """Name of the function."""
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from fittingroom.specs.base import Bool, Int, Real
-from fittingroom.specs.layers.base import LayerSpec, Measured, Shape, show_all, type_of
+from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, show_all, type_of
 from fittingroom.specs.layers.core import Units
 from fittingroom.specs.layers.weights import AnyRegularizer, Bias, Kernel
 from fittingroom.specs.search_space import SearchableInt, SearchableName, SearchableReal, sampled_value

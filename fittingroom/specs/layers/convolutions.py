@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from fittingroom.specs.base import Int, Spec
 from fittingroom.specs.layers.activations import Activated
-from fittingroom.specs.layers.base import LayerSpec, Measured, Shape, sides, slide, spatial, type_of
+from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, sides, slide, spatial, type_of
 from fittingroom.specs.layers.weights import AnyRegularizer, Bias, Constraint, Initializer, Kernel
 from fittingroom.specs.limits import MAX_FILTERS, MAX_KERNEL_SIZE
 from fittingroom.specs.search_space import SearchableInt, SearchableName, sampled_value

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from fittingroom.specs.base import Bool, Int, Real
 from fittingroom.specs.layers.activations import Activated
-from fittingroom.specs.layers.base import LayerName, LayerSpec, Measured, Shape
+from fittingroom.specs.layers.layer_spec import LayerName, LayerSpec, Measured, Shape
 from fittingroom.specs.layers.einsum import EinsumShapes, einsum_shapes
 from fittingroom.specs.layers.weights import AnyRegularizer, Bias, Constraint, Initializer, Kernel, Penalty
 from fittingroom.specs.limits import MAX_AXIS_LENGTH, MAX_LAYERS, MAX_UNITS

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fittingroom.specs.layers.base import Shape, show
+from fittingroom.specs.layers.layer_spec import Shape, show
 
 
 class EinsumShapes(NamedTuple):

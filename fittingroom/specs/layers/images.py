@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fittingroom.specs.base import Bool, Int, Real
-from fittingroom.specs.layers.base import LayerSpec, Measured, Shape, show, spatial
+from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, show, spatial
 from fittingroom.specs.limits import MAX_AXIS_LENGTH
 from fittingroom.specs.search_space import SearchableReal
 
@@ -265,22 +265,6 @@ class RandomPerspective(_RandomImage):
     """Value where there was no pixel."""
 
 
-class RandomElasticTransform(_Colored):
-    """Distorts images at random in training (`keras.layers.RandomElasticTransform`)."""
-
-    type: Literal["random_elastic_transform"]
-    factor: SearchableReal[_Part] | tuple[_Part, _Part] = 1.0
-    """Probability; or its lowest and highest value."""
-    scale: SearchableReal[_Part] | tuple[_Part, _Part] = 1.0
-    """Strength of the distortion; or its lowest and highest value."""
-    interpolation: Interpolation = "bilinear"
-    """Values between pixels."""
-    fill_mode: FillMode = "reflect"
-    """What stands where there was no pixel."""
-    fill_value: _Value = 0.0
-    """Value of such pixels with the mode `constant`."""
-
-
 class Solarization(_RandomImage):
     """Inverts the bright pixels of images in training (`keras.layers.Solarization`)."""
 
@@ -327,23 +311,5 @@ class RandAugment(_Colored):
     """Number of changes."""
     factor: SearchableReal[_Part] | tuple[_Part, _Part] = 0.5
     """Strength; or its lowest and highest value."""
-    interpolation: Interpolation = "bilinear"
-    """Values between pixels."""
-
-
-class AugMix(_Colored):
-    """Mixture of several random changes of images in training (`keras.layers.AugMix`)."""
-
-    type: Literal["aug_mix"]
-    num_chains: Annotated[Int, Field(ge=1, le=10)] = 3
-    """Number of chains of changes that are mixed."""
-    chain_depth: Annotated[Int, Field(ge=1, le=10)] = 3
-    """Maximum number of changes of a chain."""
-    factor: SearchableReal[_Part] | tuple[_Part, _Part] = 0.3
-    """Strength; or its lowest and highest value."""
-    alpha: Annotated[Real, Field(gt=0, le=100)] = 1.0
-    """Parameter of the distribution of the mixture."""
-    all_ops: Bool = True
-    """True to change brightness, contrast, colour and sharpness as well."""
     interpolation: Interpolation = "bilinear"
     """Values between pixels."""

@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from fittingroom.specs.base import Bool, Real, Spec
-from fittingroom.specs.layers.activations import Activated, ActivationName
-from fittingroom.specs.layers.base import AnyCell, LayerSpec, Measured, Shape, show, sides, slide, spatial, type_of
+from fittingroom.specs.layers.activations import Activated, ActivationFunction
+from fittingroom.specs.layers.layer_spec import AnyCell, LayerSpec, Measured, Shape, show, sides, slide, spatial, type_of
 from fittingroom.specs.layers.convolutions import Filters, Padding, Sides1, Sides2, Sides3
 from fittingroom.specs.layers.core import Units
 from fittingroom.specs.layers.weights import AnyRegularizer, Bias, Constraint, Initializer, Kernel
@@ -46,7 +46,7 @@ class _Recurrence(Activated, Kernel, Bias, Spec):
 
     units: SearchableInt[Units]
     """Number of outputs."""
-    activation: SearchableName[ActivationName] = "tanh"
+    activation: ActivationFunction = "tanh"
     """Activation function of the output."""
     recurrent_initializer: Initializer = "orthogonal"
     """Initializer of the kernel that takes the output of the step before."""
@@ -77,7 +77,7 @@ class _Recurrence(Activated, Kernel, Bias, Spec):
 class _Gated(_Recurrence):
     """Options of a recurrent cell with gates."""
 
-    recurrent_activation: SearchableName[ActivationName] = "sigmoid"
+    recurrent_activation: ActivationFunction = "sigmoid"
     """Activation function of the gates."""
 
 
@@ -209,9 +209,9 @@ class _ConvLSTM(Activated, Kernel, Bias, _Sequence):
     """Number of filters, i.e. output channels."""
     padding: SearchableName[Padding] = "valid"
     """`valid` for no padding, `same` for zero padding that keeps the size when the stride is 1."""
-    activation: SearchableName[ActivationName] = "tanh"
+    activation: ActivationFunction = "tanh"
     """Activation function of the output."""
-    recurrent_activation: SearchableName[ActivationName] = "sigmoid"
+    recurrent_activation: ActivationFunction = "sigmoid"
     """Activation function of the gates."""
     recurrent_initializer: Initializer = "orthogonal"
     """Initializer of the kernel that takes the output of the step before."""

@@ -15,7 +15,7 @@ from fittingroom.specs.layers import (  # noqa: F401 - their import notes the cl
     reshaping,
     wrappers,
 )
-from fittingroom.specs.layers.base import LAYER_TYPES, Layer, LayerSpec
+from fittingroom.specs.layers.layer_spec import LAYER_TYPES, Layer, LayerSpec
 
 KERAS_CLASSES: dict[str, type[LayerSpec]] = {layer.__name__: layer for layer in LAYER_TYPES.values()}
 """Classes by the name of Keras's own."""

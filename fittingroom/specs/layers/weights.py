@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
+from typing_extensions import TypeAliasType
 
 from fittingroom.specs.base import Bool, Int, Real, Spec
 from fittingroom.specs.named import expand_name
@@ -94,7 +95,7 @@ InitializerSpec = Annotated[
     | IdentityInitializer,
     Field(discriminator="name"),
 ]
-Initializer = SearchableNameOr[InitializerName, InitializerSpec]
+Initializer = TypeAliasType("Initializer", SearchableNameOr[InitializerName, InitializerSpec])
 """An initializer's name, or an object with `name` and its numbers."""
 
 
@@ -132,11 +133,12 @@ def _kind_of_penalty(value: Any) -> str:  # noqa: ANN401 - JSON
     return "orthogonal" if is_named else "factors"
 
 
-AnyRegularizer = Annotated[
+_EitherRegularizer = Annotated[
     Annotated[Regularizer, Tag("factors")] | Annotated[OrthogonalRegularizer, Tag("orthogonal")],
     Discriminator(_kind_of_penalty),
     BeforeValidator(_penalty, json_schema_input_type=Regularizer | OrthogonalRegularizer | Literal["l1", "l2", "l1_l2"]),
 ]
+AnyRegularizer = TypeAliasType("AnyRegularizer", _EitherRegularizer)
 """Factors of the penalty, or a name with Keras's factors: `l1`, `l2`, `l1_l2`."""
 
 
@@ -180,7 +182,9 @@ class UnitNorm(Spec):
 
 ConstraintName = Literal["max_norm", "min_max_norm", "non_neg", "unit_norm"]
 _ByName = Annotated[MaxNorm | MinMaxNorm | NonNeg | UnitNorm, Field(discriminator="name")]
-Constraint = Annotated[_ByName, BeforeValidator(expand_name, json_schema_input_type=ConstraintName | _ByName)]
+Constraint = TypeAliasType(
+    "Constraint", Annotated[_ByName, BeforeValidator(expand_name, json_schema_input_type=ConstraintName | _ByName)]
+)
 """A constraint's name, or an object with `name` and its numbers."""
 
 

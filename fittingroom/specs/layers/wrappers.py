@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from fittingroom.specs.base import Int
-from fittingroom.specs.layers.base import AnyLayer, LayerSpec, Measured, Shape, show, type_of
+from fittingroom.specs.layers.layer_spec import AnyLayer, LayerSpec, Measured, Shape, show, type_of
 from fittingroom.specs.layers.core import EinsumDense
 from fittingroom.specs.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
 from fittingroom.specs.search_space import SearchableInt, SearchableName, sampled_value

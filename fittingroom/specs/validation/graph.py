@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from fittingroom.specs.experiment import Model
-from fittingroom.specs.layers.base import LayerSpec, Shape, type_of
+from fittingroom.specs.layers.layer_spec import LayerSpec, Shape, type_of
 from fittingroom.specs.layers.core import Shared
 
 INPUT = "input"

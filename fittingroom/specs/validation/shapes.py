@@ -7,7 +7,7 @@ import math
 from typing import NamedTuple
 
 from fittingroom.specs.experiment import Model
-from fittingroom.specs.layers.base import Shape, show_all
+from fittingroom.specs.layers.layer_spec import Shape, show_all
 from fittingroom.specs.limits import MAX_LAYER_OUTPUTS, MAX_PARAMETERS
 from fittingroom.specs.validation.graph import INPUT_PLACE, DoesNotConnect, input_shapes, wire
 
@@ -36,7 +36,7 @@ def measure(model: Model, features: int) -> Network:
     Raises:
         DoesNotConnect: a layer does not fit, or the network is larger than the service allows.
     """
-    inputs = list(input_shapes(model, features).values())
+    wiring, inputs = wire(model), list(input_shapes(model, features).values())
     if sum(map(math.prod, inputs)) != features:
         what = "inputs are" if len(inputs) > 1 else "input is"
         raise DoesNotConnect(
@@ -45,7 +45,7 @@ def measure(model: Model, features: int) -> Network:
     outputs: dict[int, Shape] = {INPUT_PLACE - number: shape for number, shape in enumerate(inputs)}
     parameters, numbers, multiplications = 0, 0, 0
     owned: dict[int, int] = {}
-    for position, wired in enumerate(wire(model)):
+    for position, wired in enumerate(wiring):
         try:
             found = model.layers[wired.weights_of].measured(*(outputs[source] for source in wired.sources))
             if wired.weights_of != position:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
-from fittingroom.specs.experiment import ExperimentSpec, TrialSpec
+from fittingroom.specs.experiment import ExperimentSpec, Model, TrialSpec
 from fittingroom.specs.faults import Fault, InvalidSpec, pointer
 from fittingroom.specs.layers.activations import ELU, Activation, LeakyReLU, ReLU, Softmax
 from fittingroom.specs.layers.core import Dense, EinsumDense
@@ -49,13 +49,14 @@ def check_experiment(spec: ExperimentSpec, known: Mapping[str, DatasetSchema] = 
     return schema
 
 
-def check_trial(trial: TrialSpec, schema: DatasetSchema, place: tuple[str, ...]) -> Network:
+def check_trial(trial: TrialSpec, schema: DatasetSchema, place: tuple[str, ...], given: Model | None = None) -> Network:
     """Judge one trial's network against its dataset and loss.
 
     Args:
         trial: the trial, every value fixed.
         schema: of its dataset.
         place: path of the network in the client's document, for pointers.
+        given: the network as the client gave it. Default: the trial's.
 
     Returns:
         The network, measured.
@@ -63,26 +64,26 @@ def check_trial(trial: TrialSpec, schema: DatasetSchema, place: tuple[str, ...])
     Raises:
         InvalidSpec: the network cannot train.
     """
-    layers = trial.model.layers
+    layers, written = trial.model.layers, given or trial.model
     try:
         network = measure(trial.model, schema.features)
     except DoesNotConnect as misfit:
-        raise InvalidSpec([Fault(pointer=pointer((*place, "layers", misfit.layer)), detail=str(misfit))]) from None
+        raise InvalidSpec([Fault(pointer=pointer((*place, *written.place_of(misfit.layer))), detail=str(misfit))]) from None
     last = max((i for i, layer in enumerate(layers) if isinstance(layer, Dense)), default=len(layers) - 1)
     if len(network.output) != 1:
         detail = f"the network must end in one number per output, found the shape {list(network.output)}; add flatten"
-        raise InvalidSpec([Fault(pointer=pointer((*place, "layers", len(layers) - 1)), detail=detail)])
+        raise InvalidSpec([Fault(pointer=pointer((*place, *written.place_of(len(layers) - 1))), detail=detail)])
     units = network.output[0]
     if misfit_of_loss := _loss_misfit(trial, schema, units):
         raise InvalidSpec([Fault(pointer="/loss", detail=misfit_of_loss, found=trial.loss.name)])
     if misfit_of_units := _unit_misfit(schema, units):
         field = ("units",) if isinstance(layers[last], Dense) else ()
-        fault = Fault(pointer=pointer((*place, "layers", last, *field)), detail=misfit_of_units, found=str(units))
+        fault = Fault(pointer=pointer((*place, *written.place_of(last, *field))), detail=misfit_of_units, found=str(units))
         raise InvalidSpec([fault])
     if misfit_of_activation := _activation_misfit(trial, units):
         position, detail = misfit_of_activation
         field = ("activation",) if hasattr(layers[position], "activation") else ()
-        fault = Fault(pointer=pointer((*place, "layers", position, *field)), detail=detail)
+        fault = Fault(pointer=pointer((*place, *written.place_of(position, *field))), detail=detail)
         raise InvalidSpec([fault])
     return network
 

@@ -179,6 +179,25 @@ def functional(*links: tuple[str, list[str]], outputs: Any = ("b", 0, 0), inputs
     return spec(model={"keras": {"class_name": "Functional", "config": config}})
 
 
+DENSE = {"module": "keras.layers", "class_name": "Dense", "config": {"units": 2}}
+
+
+def around(depth: int) -> dict[str, Any]:
+    """Return the config of a layer that is around others."""
+    layer: dict[str, Any] = DENSE
+    for _ in range(depth):
+        layer = {"module": "keras.layers", "class_name": "TimeDistributed", "config": {"layer": layer}}
+    return {"layer": layer}
+
+
+def nested(depth: int) -> dict[str, Any]:
+    """Return a network within others."""
+    network: dict[str, Any] = DENSE
+    for _ in range(depth):
+        network = {"class_name": "Sequential", "module": "keras", "config": {"layers": [network]}}
+    return network
+
+
 NESTED = {"class_name": "Sequential", "module": "keras", "config": {"layers": []}}
 PICKLED = ["4wEAAAAAAAAA", None, None]
 KERAS: dict[str, Refused] = {
@@ -224,12 +243,12 @@ KERAS: dict[str, Refused] = {
     "a Lambda by another name": (
         keras_json(config={"units": 2, "activation": {"class_name": "__lambda__"}}),
         "/model/keras/config/layers/0/config/activation",
-        "expected a plain value or a",
+        "expected the name of a function",
     ),
     "a function of a module": (
         keras_json(config={"units": 2, "activation": {"class_name": "function", "module": "os", "config": "system"}}),
         "/model/keras/config/layers/0/config/activation",
-        "expected a plain value or a",
+        "expected the name of a function",
     ),
     "a module of somebody else": (
         keras_json(module="os"),
@@ -249,7 +268,7 @@ KERAS: dict[str, Refused] = {
     "a regularizer that is a list": (
         keras_json(config={"units": 2, "kernel_regularizer": {"class_name": [], "config": {}}}),
         "/model/keras/config/layers/0/config/kernel_regularizer",
-        "expected L1, L2 or L1L2",
+        "expected L1, L2, L1L2 or",
     ),
     "a registered class": (
         keras_json(registered_name="custom>Dense"),
@@ -263,13 +282,53 @@ KERAS: dict[str, Refused] = {
     ),
     "a layer within a layer": (
         keras_json(class_name="TimeDistributed", config={"layer": {}}),
+        "/model/keras/config/layers/0/config/layer",
+        "this layer is not supported",
+    ),
+    "layers around layers without end": (
+        keras_json(class_name="TimeDistributed", config=around(12)),
+        "/model/keras/config/layers/0" + "/config/layer" * 9,
+        "there are more than 8 layers",
+    ),
+    "four layers around a layer": (
+        keras_json(class_name="TimeDistributed", config=around(4)),
+        "/model/keras/config/layers/0/config/layer/config/layer",
+        "more than 3 layers",
+    ),
+    "networks in networks without end": (
+        keras_json(**nested(12)),
+        "/model/keras/config/layers/0" + "/config/layers/0" * 8 + "/config",
+        "at most 8 deep",
+    ),
+    "a network of too many layers": (
+        keras_json(class_name="Sequential", module="keras", config={"layers": [DENSE] * 101}),
+        "/model/keras/config/layers/0/config/layers/100",
+        "at most 100 layers",
+    ),
+    "a network within a network that is empty": (
+        keras_json(**NESTED),
+        "/model/keras/config/layers",
+        "expected at least one layer",
+    ),
+    "a module of somebody else for a network": (
+        keras_json(**NESTED | {"module": "os"}),
         "/model/keras/config/layers/0/class_name",
         "this layer is not supported",
     ),
-    "a network within a network": (
-        keras_json(**NESTED),
+    "a vocabulary in a file": (
+        keras_json(class_name="StringLookup", config={"vocabulary": "/etc/passwd"}),
         "/model/keras/config/layers/0/class_name",
-        "this layer is not supported",
+        "rows are numbers",
+    ),
+    "an operation of somebody else": (
+        keras_json(class_name="Evil", module="keras.src.ops.numpy"),
+        "/model/keras/config/layers/0/class_name",
+        "this operation is not",
+    ),
+    "the JSON of Keras 2": (
+        spec(model={"keras": {"class_name": "Sequential", "config": {"layers": [DENSE]}, "keras_version": "2.15.0"}}),
+        "/model/keras/keras_version",
+        "the JSON of Keras 2",
     ),
     "a name that is no text": (
         keras_json(class_name=["Dense"]),
@@ -287,15 +346,25 @@ KERAS: dict[str, Refused] = {
         "/model/keras/config/layers/0/config/dtype",
         "a layer is float32",
     ),
-    "a frozen layer": (
-        keras_json(config={"units": 2, "trainable": False}),
+    "trainable that is neither": (
+        keras_json(config={"units": 2, "trainable": "no"}),
         "/model/keras/config/layers/0/config/trainable",
-        "only true is supported",
+        "valid boolean",
     ),
-    "a constraint": (
-        keras_json(config={"units": 2, "kernel_constraint": {"class_name": "MaxNorm"}}),
+    "a constraint of one's own": (
+        keras_json(config={"units": 2, "kernel_constraint": {"class_name": "Mine"}}),
         "/model/keras/config/layers/0/config/kernel_constraint",
-        "only null is supported",
+        "expected one of keras.constraints",
+    ),
+    "a layer that does not fit": (
+        keras_json(class_name="Conv2D", config={"filters": 2, "kernel_size": 3}),
+        "/model/keras/config/layers/0",
+        "takes images of height",
+    ),
+    "a shared layer on another shape": (
+        functional(("a", ["in0", "a"]), outputs=["a", 1, 0]),
+        "/model/keras/config/layers/1",
+        "another shape",
     ),
     "an initializer of one's own": (
         keras_json(config={"units": 2, "kernel_initializer": {"class_name": "Mine"}}),
@@ -364,8 +433,8 @@ KERAS: dict[str, Refused] = {
     ),
     "a layer called twice": (
         functional(("b", ["in0", "in0"])),
-        "/model/keras/config/layers/1/inbound_nodes",
-        "expected a layer that is called",
+        "/model/keras/config/layers/1",
+        "no layer takes what this one",
     ),
     "a layer that is never called": (
         functional(("a", []), ("b", ["in0"])),
@@ -374,7 +443,7 @@ KERAS: dict[str, Refused] = {
     ),
     "a layer that leads nowhere": (
         functional(("a", ["in0"]), ("b", ["in0"])),
-        "/model/layers/0",
+        "/model/keras/config/layers/1",
         "no layer takes what this one",
     ),
     "two layers of one name": (
@@ -382,8 +451,10 @@ KERAS: dict[str, Refused] = {
         "/model/keras/config/layers/2/name",
         "every layer needs a name of",
     ),
-    "two inputs": (functional(("b", ["in0"]), inputs=2), "/model/keras/config/layers", "expected one input"),
-    "no input": (functional(("b", ["in0"]), inputs=0), "/model/keras/config/layers", "expected one input"),
+    "an input that nothing takes": (
+        functional(("b", ["in0"]), inputs=2), "/model/keras/config/layers/2", "no layer takes the input",
+    ),
+    "no input": (functional(("b", ["in0"]), inputs=0), "/model/keras/config", "called with 1 inputs"),
     "two outputs": (
         functional(("b", ["in0"]), outputs=[["b", 0, 0], ["b", 0, 0]]),
         "/model/keras/config/output_layers",
@@ -392,7 +463,7 @@ KERAS: dict[str, Refused] = {
     "an output that is none": (
         functional(("b", ["in0"]), outputs={"b": 1}),
         "/model/keras/config/output_layers",
-        "expected one output",
+        "expected layers, each with",
     ),
 }
 BODIES |= {f"Keras's JSON: {name}": row for name, row in KERAS.items()}

@@ -10,7 +10,7 @@ import keras
 import pytest
 from pydantic import TypeAdapter
 
-from fittingroom.specs.keras_import.unsupported import UNSUPPORTED_LAYERS
+from fittingroom.specs.keras_import.unsupported import UNSUPPORTED
 from fittingroom.specs.layers.activations import ActivationName
 from fittingroom.specs.layers.registry import KERAS_CLASSES
 from fittingroom.specs.layers.weights import Constraint, InitializerName, InitializerSpec
@@ -18,58 +18,6 @@ from fittingroom.specs.losses import Loss, TargetForm
 from fittingroom.specs.metrics import Metric
 from fittingroom.specs.optimizers import Optimizer, Schedule
 from workers.builders.metrics import build_metrics
-
-BASE = "a base class"
-CUSTOM = "a function of the client's"
-LATER = "not yet"
-SCALAR = "it has one value for a whole batch, so rows that fill the last one up would count"
-UNSAYABLE: dict[str, dict[str, str]] = {
-    "layers": UNSUPPORTED_LAYERS,
-    "initializers": {
-        "Initializer": BASE,
-        "STFT": "it is the layer's own",
-    },
-    "regularizers": {"Regularizer": BASE},
-    "constraints": {"Constraint": BASE},
-    "optimizers": {
-        "Optimizer": BASE,
-        "LossScaleOptimizer": "it is for float16, in which nothing trains here",
-        "MultiOptimizer": LATER,
-        "OptimizerMap": LATER,
-        "Muon": LATER,
-        "ScheduleFreeAdamW": LATER,
-    },
-    "schedules": {"LearningRateSchedule": BASE},
-    "losses": {
-        "Loss": BASE,
-        "CTC": "it is for sequences",
-        "Circle": "it is for embeddings",
-        "Dice": SCALAR,
-        "Tversky": SCALAR,
-        "CategoricalGeneralizedCrossEntropy": "with Keras's own labels of one column it broadcasts",
-    },
-    "metrics": {
-        "Metric": BASE,
-        "Mean": BASE,
-        "Sum": BASE,
-        "MeanMetricWrapper": CUSTOM,
-        "Accuracy": "it counts outputs that equal their target exactly",
-        **dict.fromkeys(("BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"), "it is for pictures of classes"),
-        **dict.fromkeys(
-            ("BinaryCrossentropy", "CategoricalCrossentropy", "SparseCategoricalCrossentropy", "ConcordanceCorrelation",
-             "FBetaScore", "PearsonCorrelation", "PrecisionAtRecall", "RecallAtPrecision", "SensitivityAtSpecificity",
-             "SpecificityAtSensitivity"),
-            LATER,
-        ),
-    },
-    "activations": {
-        "glu": "it halves what it is given",
-        "threshold": "it needs numbers of its own",
-        **dict.fromkeys(("get", "serialize", "deserialize"), "it is no activation"),
-        **dict.fromkeys(("hard_swish", "swish"), "another name of one that is known"),
-    },
-}  # fmt: skip
-
 
 def members(alias: Any) -> list[type]:
     """Return the classes of a union of specs."""
@@ -123,6 +71,6 @@ WALKED: dict[str, set[str]] = {
 
 @pytest.mark.parametrize("kind", WALKED)
 def test_each_part_of_keras_can_be_said_or_has_a_reason(kind: str) -> None:
-    known, reasons = said()[kind], UNSAYABLE[kind]
+    known, reasons = said()[kind], UNSUPPORTED[kind]
     assert WALKED[kind] - known == reasons.keys(), "a part is new, or its reason is outdated"
     assert not known & reasons.keys()

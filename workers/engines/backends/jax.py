@@ -17,7 +17,7 @@ from jax import export
 from numpy.typing import NDArray
 
 from fittingroom.specs.experiment import Precision
-from fittingroom.specs.layers.base import LayerSpec
+from fittingroom.specs.layers.layer_spec import LayerSpec
 from workers.engines.backends import seam
 from workers.engines.backends.jax_doubles import Double
 from workers.engines.backends.seam import CannotCompileError, Capacity, Tensor, Tree, in_a_line

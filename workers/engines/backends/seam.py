@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.specs.experiment import Precision
-from fittingroom.specs.layers.base import LayerSpec
+from fittingroom.specs.layers.layer_spec import LayerSpec
 
 Tensor = Any
 """An array on the device, or what stands for one while a function is traced."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import workers.engines.backends.tensorflow_maps  # noqa: F401 - its import registers
 from fittingroom.specs.experiment import Precision
-from fittingroom.specs.layers.base import LayerSpec
+from fittingroom.specs.layers.layer_spec import LayerSpec
 from workers.engines.backends import seam, tensorflow_programs
 from workers.engines.backends.seam import CannotMapError, Capacity, Tensor, Tree, in_a_line
 from workers.engines.backends.tensorflow_random import ArithmeticDropout, kernels

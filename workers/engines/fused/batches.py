@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from keras import ops
 
-from fittingroom.specs.layers.base import LayerSpec
+from fittingroom.specs.layers.layer_spec import LayerSpec
 from workers.engines.backends.seam import Tensor
 
 _EVALUATION_ROWS = 512

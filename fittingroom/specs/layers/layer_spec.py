@@ -143,7 +143,8 @@ class _OfAnyType:
         del schema
         for layer in layers:
             layer.model_rebuild()
-        return {"oneOf": [handler(layer.__pydantic_core_schema__) for layer in layers]}
+        # As definitions, so that each is described once, by its name.
+        return {"oneOf": [handler(core_schema.definitions_schema(one.__pydantic_core_schema__, [])) for one in layers]}
 
 
 if TYPE_CHECKING:
