@@ -105,7 +105,7 @@ def _branches(part: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, An
     ]
 
 
-def _least(part: dict[str, Any], schema: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+def _least(part: dict[str, Any], schema: dict[str, Any]) -> Any:
     first = _branches(part, schema)[0]
     if first.get("type") in {"integer", "number"}:
         least = max(first.get("minimum", first.get("exclusiveMinimum", 0)), 0)
@@ -119,30 +119,26 @@ def _values(part: dict[str, Any], schema: dict[str, Any]) -> st.SearchStrategy[A
 
 
 def _of_branch(part: dict[str, Any], schema: dict[str, Any]) -> st.SearchStrategy[Any]:
-    if "const" in part:
-        return st.just(part["const"])
-    if "enum" in part:
-        return st.sampled_from(part["enum"])
-    match part.get("type"):
-        case "boolean":
-            return st.booleans()
-        case "integer":
-            low = part.get("minimum", 0)
-            return st.integers(max(low, -3), min(part.get("maximum", 4), 4))
-        case "number":
-            low = part.get("minimum", part.get("exclusiveMinimum", -1))
-            high = part.get("maximum", part.get("exclusiveMaximum", 1))
-            low, high = max(low, -1), min(high, 1)
-            return st.sampled_from([low + (high - low) * step for step in (0.25, 0.5, 0.75)])
-        case "null":
-            return st.none()
-        case "array" if "prefixItems" in part:
-            return st.tuples(*(_values(item, schema) for item in part["prefixItems"])).map(list)
-        case "array":
-            return st.lists(_values(part["items"], schema), min_size=1, max_size=3)
-        case "object":
-            required = {name: _values(part["properties"][name], schema) for name in part.get("required", ())}
-            optional = {name: _values(one, schema) for name, one in part["properties"].items() if name not in required}
-            return st.fixed_dictionaries(required, optional=optional)
-        case _:
-            return st.nothing()
+    if "const" in part or "enum" in part:
+        return st.sampled_from(part.get("enum") or [part["const"]])
+    if part.get("type") in {"array", "object"}:
+        return _several(part, schema)
+    low, high = part.get("minimum", part.get("exclusiveMinimum")), part.get("maximum", part.get("exclusiveMaximum"))
+    low, high = max(-3 if low is None else low, -3), min(4 if high is None else high, 4)
+    plain = {
+        "boolean": st.booleans(),
+        "integer": st.integers(int(low), int(high)),
+        "number": st.sampled_from([low + (high - low) * part for part in (0.25, 0.5, 0.75)]),
+        "null": st.none(),
+    }
+    return plain.get(part.get("type", ""), st.nothing())
+
+
+def _several(part: dict[str, Any], schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+    if "prefixItems" in part:
+        return st.tuples(*(_values(item, schema) for item in part["prefixItems"])).map(list)
+    if part["type"] == "array":
+        return st.lists(_values(part["items"], schema), min_size=1, max_size=3)
+    required = {name: _values(part["properties"][name], schema) for name in part.get("required", ())}
+    optional = {name: _values(one, schema) for name, one in part["properties"].items() if name not in required}
+    return st.fixed_dictionaries(required, optional=optional)

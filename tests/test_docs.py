@@ -15,10 +15,10 @@ import yaml
 from app.main import create_app
 from fittingroom.specs.base import Spec
 from fittingroom.specs.experiment import ExperimentSpec
-from models.lifecycle import TRANSITIONS
-from models.planning.plan import plan_experiment
 from fittingroom.specs.layers import weights
 from fittingroom.specs.layers.registry import LAYER_TYPES
+from models.lifecycle import TRANSITIONS
+from models.planning.plan import plan_experiment
 from models.settings import Settings
 
 ROOT = Path(__file__).parents[1]

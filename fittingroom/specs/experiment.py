@@ -73,7 +73,9 @@ class Dataset(DatasetReference):
     """Another dataset used for validation, in place of `fit.validation_split`."""
 
 
-InputShape = Annotated[list[Annotated[Int, Field(ge=1, le=MAX_AXIS_LENGTH)]], Field(min_length=1, max_length=MAX_RESHAPE_RANK)]
+InputShape = Annotated[
+    list[Annotated[Int, Field(ge=1, le=MAX_AXIS_LENGTH)]], Field(min_length=1, max_length=MAX_RESHAPE_RANK)
+]
 
 
 class Model(Spec):
@@ -89,8 +91,8 @@ class Model(Spec):
         ]
         | None
     ) = None
-    """Several inputs by name, with the shape of each: the numbers of a row are divided among them in this order. A layer
-    takes them by its `inputs`."""
+    """Several inputs by name, with the shape of each: the numbers of a row are divided among them in this order.
+    Layers take them by their `inputs`."""
     layers: list[Layer] = Field(min_length=1, max_length=MAX_LAYERS)
     """Layers in order. The input of each is the output of the one before, unless it has `inputs`."""
 

@@ -165,7 +165,9 @@ else:
         """A number, a space over such numbers, or a document with the key `schedule`."""
 
         def __class_getitem__(cls, parts: tuple[Any, Any]) -> Any:  # noqa: ANN401 - types as values
-            return Annotated[parts[0], _Searchable("choice", "uniform", "log_uniform", key="schedule", document=parts[1])]
+            return Annotated[
+                parts[0], _Searchable("choice", "uniform", "log_uniform", key="schedule", document=parts[1])
+            ]
 
     class SearchableInt:
         """An integer, or a choice or int_uniform over such numbers."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
-from fittingroom.specs.experiment import ExperimentSpec
+from fittingroom.specs.experiment import ExperimentSpec, Model
 from fittingroom.specs.faults import Fault
 from fittingroom.specs.validation.trainability import check_experiment, check_trial
 from fittingroom.specs.validation.trial_warnings import find_warnings
@@ -54,9 +54,8 @@ def plan_experiment(
     """
     schema = check_experiment(spec, datasets)
     trials = sample(_with_content(spec, datasets))
-    given = spec.models or {None: spec.model}
     networks = {
-        trial.number: check_trial(trial.spec, schema, trial.place, given[trial.model_name]) for trial in trials
+        trial.number: check_trial(trial.spec, schema, trial.place, _given(spec, trial.model_name)) for trial in trials
     }
     needed = {trial.number: estimated_bytes(trial.spec, networks[trial.number], schema.rows) for trial in trials}
     if memory_bytes is not None:
@@ -65,6 +64,11 @@ def plan_experiment(
     counts = {number: network.parameters for number, network in networks.items()}
     warnings = find_warnings(spec, datasets, list(counts.values()))
     return ExperimentPlan(trials, form_cohorts(trials, spec.device), counts, needed, warnings)
+
+
+def _given(spec: ExperimentSpec, model_name: str | None) -> Model | None:
+    """Return a network as the client gave it."""
+    return spec.model if spec.models is None or model_name is None else spec.models[model_name]
 
 
 def _with_content(spec: ExperimentSpec, datasets: Mapping[str, DatasetSchema]) -> ExperimentSpec:

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 
 from fittingroom.specs.base import Spec
-from fittingroom.specs.layers.layer_spec import LayerSpec, Shape, type_of
 from fittingroom.specs.layers.core import EinsumDense
+from fittingroom.specs.layers.layer_spec import LayerSpec, Shape, type_of
 from fittingroom.specs.layers.preprocessing import Discretization
 from fittingroom.specs.layers.weights import Regularizer
 

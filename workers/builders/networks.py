@@ -9,8 +9,8 @@ import keras
 from cachetools import LRUCache, cached
 
 from fittingroom.specs.experiment import Model, TrialSpec
-from fittingroom.specs.layers.layer_spec import Shape, type_of
 from fittingroom.specs.layers.core import Shared
+from fittingroom.specs.layers.layer_spec import Shape, type_of
 from fittingroom.specs.losses import target_form
 from fittingroom.specs.validation.graph import INPUT_PLACE, input_shapes, is_chain, wire
 from fittingroom.specs.validation.shapes import measure
@@ -102,7 +102,7 @@ def _connected(
         spec, layer = model.layers[wired.weights_of], layers[wired.weights_of]
         taken = [outputs[source] for source in wired.sources]
         if spec.inputs_as == "list":
-            taken = [taken]  # type: ignore[list-item]
+            taken = [taken]
         outputs[position] = layer(*taken, **model.layers[position].call_options())  # type: ignore[misc]
     return keras.Model(rows, outputs[len(layers) - 1], name="functional")
 

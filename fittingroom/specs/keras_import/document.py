@@ -57,7 +57,7 @@ class _Call(NamedTuple):
     """One call of a layer."""
 
     layer: str
-    index: int
+    number: int
     """Number of the call, from 0."""
     sources: list[tuple[str, int]]
     """Layers and calls whose outputs it takes."""
@@ -137,7 +137,7 @@ class _Translation:
         ]
         if len(waiting) > MAX_LAYERS:
             raise refusal((*path, "layers"), len(waiting), f"expected at most {MAX_LAYERS} calls of layers")
-        waiting.sort(key=lambda call: (call.layer, call.index) == output[0])  # the output comes last
+        waiting.sort(key=lambda call: (call.layer, call.number) == output[0])  # the output comes last
         while waiting:
             ready = [call for call in waiting if all(source in tensors for source in call.sources)]
             if not ready:
@@ -147,7 +147,7 @@ class _Translation:
             waiting.remove(call)
             place, layer = places[call.layer]
             taken = [tensors[source] for source in call.sources]
-            tensors[call.layer, call.index] = self._add(layer, place, taken, call, depth)
+            tensors[call.layer, call.number] = self._add(layer, place, taken, call, depth)
         is_last = depth or not self._layers or tensors.get(output[0]) == self._layers[-1]["name"]
         if output[0] not in tensors or not is_last:
             raise refusal((*path, "output_layers"), output[0][0], "every layer must lead to the output")
@@ -167,8 +167,7 @@ class _Translation:
             translated = translate_operation(layer, call.arguments, len(taken), place)
         else:
             translated = translate_layer(layer, place)
-        config = layer.get("config")
-        wanted = translated.get("name") or layer.get("name") or (config.get("name") if isinstance(config, dict) else None)
+        wanted = translated.get("name") or layer.get("name")
         name = self._unused(wanted if isinstance(wanted, str) else translated["type"])
         self._called.setdefault(place, name)
         self.places.append(place)

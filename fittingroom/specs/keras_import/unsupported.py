@@ -8,7 +8,9 @@ _CODE = "its code is not in the document; use layers of Keras's own"
 _CUSTOM = "it is a function of the client's; use a metric of Keras's own"
 _LATER = "not yet"
 _MIXES = "it mixes targets as well; give another augmentation"
-_ONE_VALUE = "it has one value for a whole batch, so rows that fill the last one up would count; use categorical_crossentropy"
+_ONE_VALUE = (
+    "it has one value for a whole batch, so rows that fill the last one up would count; use categorical_crossentropy"
+)
 _PICTURES = "it is for pictures of classes; use f1_score"
 _TEXT = "rows are numbers; look words up before the upload, or upload a table, whose columns of text are encoded"
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from fittingroom.specs.base import Bool, Int, Real
-from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, show_all, type_of
 from fittingroom.specs.layers.core import Units
+from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, show_all, type_of
 from fittingroom.specs.layers.weights import AnyRegularizer, Bias, Kernel
 from fittingroom.specs.search_space import SearchableInt, SearchableName, SearchableReal, sampled_value
 
@@ -59,7 +59,7 @@ class Attention(_OfList):
     use_scale: SearchableName[Bool] = False
     """True to learn a factor of the scores."""
     score_mode: SearchableName[Literal["dot", "concat"]] = "dot"
-    """How a score is computed: by the product of query and key, or by the tanh of their sum."""
+    """Score: product of query and key, or tanh of their sum."""
 
     def measured(self, *inputs: Shape) -> Measured:
         """See the base."""
@@ -93,7 +93,9 @@ class _Projected(Kernel, Bias, _Attention):
     activity_regularizer: AnyRegularizer | None = None
     """Penalty of the outputs, added to the loss."""
 
-    def _count(self, query: Shape, value: Shape, key: Shape, heads: tuple[int, int], widths: tuple[int, int, int]) -> Measured:
+    def _count(
+        self, query: Shape, value: Shape, key: Shape, heads: tuple[int, int], widths: tuple[int, int, int]
+    ) -> Measured:
         """Return the output and its cost.
 
         Args:
@@ -165,8 +167,8 @@ class GroupedQueryAttention(_Projected):
         query, value, key = inputs if len(inputs) == 3 else (*inputs, inputs[1])
         if {len(query), len(value), len(key)} != {2} or value[0] != key[0]:
             raise ValueError(
-                "grouped_query_attention takes sequences of steps, channels: query and value, and possibly key, with as "
-                f"many steps as value; found {show_all(inputs)}"
+                "grouped_query_attention takes sequences of steps, channels: query and value, and possibly key, with "
+                f"as many steps as value; found {show_all(inputs)}"
             )
         heads, shared = sampled_value(self.num_query_heads), sampled_value(self.num_key_value_heads)
         if heads % shared:

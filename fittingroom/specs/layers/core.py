@@ -7,8 +7,8 @@ from pydantic import Field
 
 from fittingroom.specs.base import Bool, Int, Real
 from fittingroom.specs.layers.activations import Activated
-from fittingroom.specs.layers.layer_spec import LayerName, LayerSpec, Measured, Shape
 from fittingroom.specs.layers.einsum import EinsumShapes, einsum_shapes
+from fittingroom.specs.layers.layer_spec import LayerName, LayerSpec, Measured, Shape
 from fittingroom.specs.layers.weights import AnyRegularizer, Bias, Constraint, Initializer, Kernel, Penalty
 from fittingroom.specs.limits import MAX_AXIS_LENGTH, MAX_LAYERS, MAX_UNITS
 from fittingroom.specs.search_space import SearchableInt, SearchableName, SearchableReal, sampled_value
@@ -29,7 +29,9 @@ class Dense(Activated, Kernel, Bias, LayerSpec):
         units = sampled_value(self.units)
         kernel = shape[-1] * units
         return Measured(
-            (*shape[:-1], units), kernel + (units if sampled_value(self.use_bias) else 0), kernel * math.prod(shape[:-1])
+            (*shape[:-1], units),
+            kernel + (units if sampled_value(self.use_bias) else 0),
+            kernel * math.prod(shape[:-1]),
         )
 
 
@@ -69,6 +71,7 @@ class Embedding(LayerSpec):
     """Table of vectors, looked up by integers (`keras.layers.Embedding`)."""
 
     has_sparse_gradient = True
+    takes_zeros = False  # as in `masking`
     type: Literal["embedding"]
     input_dim: Annotated[Int, Field(ge=1, le=MAX_AXIS_LENGTH)]
     """Number of vectors; inputs are integers from 0 to `input_dim` - 1."""
@@ -92,6 +95,7 @@ class Embedding(LayerSpec):
 class Masking(LayerSpec):
     """Masks steps whose values all equal one number (`keras.layers.Masking`)."""
 
+    takes_zeros = False  # the mean of steps that are all masked is 0 / 0
     type: Literal["masking"]
     mask_value: SearchableReal[Annotated[Real, Field(ge=-1e9, le=1e9)]] = 0.0
     """The number."""

@@ -22,7 +22,7 @@ class Dropout(LayerSpec):
 class _Random(LayerSpec):
     """Fields of other layers that draw random numbers in training."""
 
-    is_random = True
+    draws = True
     keeps_rows_apart = False  # as numbers are drawn for a whole batch
 
 

@@ -30,34 +30,8 @@ def einsum_shapes(equation: str, shape: Shape, wanted: Sequence[int | None], bia
     Raises:
         ValueError: they do not belong together.
     """
-    given, _, output = equation.partition("->")
-    source, kernel = given.split(",")
-    if source.startswith("...") != output.startswith("..."):
-        raise ValueError(f"both sides of {equation!r} need '...', or none")
-    if source.startswith("..."):
-        rest = len(shape) + 1 - len(source[3:])
-        if rest < 1:
-            raise ValueError(f"{equation!r} has too many letters for an input of {show(shape)}")
-        letters = [chr(0x4E00 + number) for number in range(rest)]  # such as nobody writes
-        source, output = "".join(letters) + source[3:], "".join(letters) + output[3:]
-        wanted = [*shape[: rest - 1], *wanted] if len(wanted) < len(output) - 1 else wanted
-    if len(source) != len(shape) + 1 or source[0] != output[0]:
-        raise ValueError(
-            f"the input of {equation!r} must be a letter for the batch and one for each axis of {show(shape)}, and the "
-            "output must begin with the batch"
-        )
-    if len(set(source)) < len(source) or len(set(output)) < len(output) or len(set(kernel)) < len(kernel):
-        raise ValueError(f"a letter stands twice in a part of {equation!r}")
-    if len(wanted) != len(output) - 1:
-        raise ValueError(f"{equation!r} gives {len(output) - 1} axes beside the batch, and output_shape has {len(wanted)}")
-    sizes = dict(zip(source[1:], shape, strict=True))
-    for letter, size in zip(output[1:], wanted, strict=True):
-        if letter not in sizes:
-            if size is None or letter not in kernel:
-                raise ValueError(f"output_shape must say how long the axis {letter!r} of {equation!r} is")
-            sizes[letter] = size
-        elif size not in (None, sizes[letter]):
-            raise ValueError(f"the axis {letter!r} of {equation!r} has the length {sizes[letter]} in the input")
+    source, kernel, output, wanted = _written_out(equation, shape, wanted)
+    sizes = _sizes(equation, source, output, kernel, shape, wanted)
     if unknown := [letter for letter in kernel if letter not in sizes]:
         raise ValueError(f"the axis {unknown[0]!r} of the kernel is in no other part of {equation!r}")
     if unknown := [letter for letter in source[1:] if letter not in kernel and letter not in output]:
@@ -71,3 +45,47 @@ def einsum_shapes(equation: str, shape: Shape, wanted: Sequence[int | None], bia
         tuple(sizes[letter] if letter in bias_axes else 1 for letter in after),
         math.prod(sizes.values()),
     )
+
+
+def _written_out(
+    equation: str, shape: Shape, wanted: Sequence[int | None]
+) -> tuple[str, str, str, Sequence[int | None]]:
+    """Return the letters of input, kernel and output, those that `...` stands for included, and the output's shape."""
+    given, _, output = equation.partition("->")
+    source, kernel = given.split(",")
+    if source.startswith("...") != output.startswith("..."):
+        raise ValueError(f"both sides of {equation!r} need '...', or none")
+    if source.startswith("..."):
+        rest = len(shape) + 1 - len(source[3:])
+        if rest < 1:
+            raise ValueError(f"{equation!r} has too many letters for an input of {show(shape)}")
+        letters = "".join(chr(0x4E00 + number) for number in range(rest))  # such as nobody writes
+        source, output = letters + source[3:], letters + output[3:]
+        wanted = [*shape[: rest - 1], *wanted] if len(wanted) < len(output) - 1 else wanted
+    if len(source) != len(shape) + 1 or source[0] != output[0]:
+        raise ValueError(
+            f"the input of {equation!r} must be a letter for the batch and one for each axis of {show(shape)}, and the "
+            "output must begin with the batch"
+        )
+    if any(len(set(part)) < len(part) for part in (source, kernel, output)):
+        raise ValueError(f"a letter stands twice in a part of {equation!r}")
+    return source, kernel, output, wanted
+
+
+def _sizes(
+    equation: str, source: str, output: str, kernel: str, shape: Shape, wanted: Sequence[int | None]
+) -> dict[str, int]:
+    """Return the length of each axis but the batch, by its letter."""
+    if len(wanted) != len(output) - 1:
+        raise ValueError(
+            f"{equation!r} gives {len(output) - 1} axes beside the batch, and output_shape has {len(wanted)}"
+        )
+    sizes = dict(zip(source[1:], shape, strict=True))
+    for letter, size in zip(output[1:], wanted, strict=True):
+        if letter not in sizes:
+            if size is None or letter not in kernel:
+                raise ValueError(f"output_shape must say how long the axis {letter!r} of {equation!r} is")
+            sizes[letter] = size
+        elif size not in (None, sizes[letter]):
+            raise ValueError(f"the axis {letter!r} of {equation!r} has the length {sizes[letter]} in the input")
+    return sizes

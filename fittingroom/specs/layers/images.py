@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fittingroom.specs.base import Bool, Int, Real
-from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, show, spatial
+from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, spatial
 from fittingroom.specs.limits import MAX_AXIS_LENGTH
 from fittingroom.specs.search_space import SearchableReal
 
@@ -34,7 +34,7 @@ class _Image(LayerSpec):
 class _RandomImage(_Image):
     """Fields of layers that change images at random in training."""
 
-    is_random = True
+    draws = True
     keeps_rows_apart = False  # as numbers are drawn for a whole batch
     validates_apart = False  # as many draw then as well, though they do not use it
 
@@ -61,7 +61,7 @@ class Resizing(_Image):
     pad_to_aspect_ratio: Bool = False
     """True to keep the proportions and fill what is missing."""
     fill_mode: Literal["constant"] = "constant"
-    """How it is filled."""
+    """Filling of what is missing."""
     fill_value: _Value = 0.0
     """Value with which it is filled."""
     antialias: Bool = False
@@ -110,7 +110,7 @@ class _Moved(_RandomImage):
     """Fields of layers that move the pixels of images at random."""
 
     fill_mode: FillMode = "reflect"
-    """What stands where there was no pixel."""
+    """Filling where there was no pixel."""
     fill_value: _Value = 0.0
     """Value of such pixels with the mode `constant`."""
     interpolation: Interpolation = "bilinear"
@@ -207,7 +207,9 @@ class RandomPosterization(_Colored):
     """Leaves fewer bits of each colour in training (`keras.layers.RandomPosterization`)."""
 
     type: Literal["random_posterization"]
-    factor: Annotated[Int, Field(ge=1, le=8)] | tuple[Annotated[Int, Field(ge=1, le=8)], Annotated[Int, Field(ge=1, le=8)]]
+    factor: (
+        Annotated[Int, Field(ge=1, le=8)] | tuple[Annotated[Int, Field(ge=1, le=8)], Annotated[Int, Field(ge=1, le=8)]]
+    )
     """Number of bits; or the lowest and the highest one."""
 
 
@@ -245,7 +247,10 @@ class RandomGaussianBlur(_Colored):
     type: Literal["random_gaussian_blur"]
     factor: SearchableReal[_Part] | tuple[_Part, _Part] = 1.0
     """Probability; or its lowest and highest value."""
-    kernel_size: Annotated[Int, Field(ge=1, le=64)] | tuple[Annotated[Int, Field(ge=1, le=64)], Annotated[Int, Field(ge=1, le=64)]] = 3
+    kernel_size: (
+        Annotated[Int, Field(ge=1, le=64)]
+        | tuple[Annotated[Int, Field(ge=1, le=64)], Annotated[Int, Field(ge=1, le=64)]]
+    ) = 3
     """Size of the blur, in pixels."""
     sigma: SearchableReal[_Large] | tuple[_Large, _Large] = 1.0
     """Largest standard deviation of the blur; or the lowest and the highest one."""
@@ -294,13 +299,13 @@ class RandomColorJitter(_Colored):
 
     type: Literal["random_color_jitter"]
     brightness_factor: SearchableReal[_Part] | tuple[_Signed, _Signed] | None = None
-    """As of `random_brightness`. Default: no change."""
+    """Largest change of brightness, as in `random_brightness`. Default: no change."""
     contrast_factor: SearchableReal[_Part] | tuple[_Part, _Part] | None = None
-    """As of `random_contrast`. Default: no change."""
+    """Largest change of contrast, as in `random_contrast`. Default: no change."""
     saturation_factor: SearchableReal[_Part] | tuple[_Part, _Part] | None = None
-    """As of `random_saturation`. Default: no change."""
+    """Largest change of saturation, as in `random_saturation`. Default: no change."""
     hue_factor: SearchableReal[_Part] | tuple[_Part, _Part] | None = None
-    """As of `random_hue`. Default: no change."""
+    """Largest change of hue, as in `random_hue`. Default: no change."""
 
 
 class RandAugment(_Colored):

@@ -42,23 +42,25 @@ class LayerSpec(Spec):
     inputs_taken: ClassVar[tuple[int, int]] = (1, 1)
     """Minimum and maximum number of inputs."""
     inputs_as: ClassVar[Literal["tensor", "list", "arguments"]] = "tensor"
-    """How Keras's layer is called: with one tensor, a list of them, or one argument for each."""
+    """Call of Keras's layer: with one tensor, a list of them, or one argument for each."""
     keeps_rows_apart: ClassVar[bool] = True
     """True if the output of a row depends on this row alone, also in training."""
     validates_apart: ClassVar[bool] = True
     """True if the same holds outside of training, and nothing of the layer changes then."""
-    is_random: ClassVar[bool] = False
-    """True if it draws random numbers in training by operations that XLA computes otherwise than TensorFlow."""
+    draws: ClassVar[bool] = False
+    """True if layers of the kind always draw; see `is_random`."""
     convolves: ClassVar[bool] = False
     """True for convolutions, which on a CPU are slower for several trials at once than one by one."""
+    takes_zeros: ClassVar[bool] = True
+    """False if what is computed of a row of zeros, or its gradient, may not be finite."""
     has_sparse_gradient: ClassVar[bool] = False
-    """True if a gradient is that of some rows of a table, which Keras on TensorFlow squares before it adds them up."""
+    """True if its gradient is a list of a table's rows, which Keras on TensorFlow squares before it adds them up."""
     is_pure: ClassVar[bool] = True
     """False if its weights change in other ways than by the optimizer, so that only `fit` trains it."""
     exported_as: ClassVar[str | None] = None
     """Name of the class in `keras.layers`, where it is not its own."""
     place: ClassVar[Literal["network", "rnn"]] = "network"
-    """Where it may stand: among the layers, or within `rnn`."""
+    """Place in a spec: among the layers, or within `rnn`."""
 
     name: LayerName | None = None
     """Layer name, for `inputs` of later layers and for Keras's summary."""
@@ -98,6 +100,11 @@ class LayerSpec(Spec):
             LAYER_TYPES[get_args(cls.__annotations__["type"])[0]] = cls
 
     @property
+    def is_random(self) -> bool:
+        """True if it draws random numbers in training by operations that XLA computes otherwise than TensorFlow."""
+        return self.draws
+
+    @property
     def regularizes_activity(self) -> bool:
         """True if the loss has a term of its outputs."""
         return getattr(self, "activity_regularizer", None) is not None
@@ -114,7 +121,11 @@ def _find(value: Any, place: str) -> LayerSpec:  # noqa: ANN401 - JSON
     kind = LAYER_TYPES.get(value["type"]) if isinstance(value["type"], str) else None
     if kind is None or kind.place != place:
         known = ", ".join(f"'{name}'" for name, layer in LAYER_TYPES.items() if layer.place == place)
-        about = {"discriminator": "'type'", "tag": str(value["type"]).encode(errors="replace").decode(), "expected_tags": known}
+        about = {
+            "discriminator": "'type'",
+            "tag": str(value["type"]).encode(errors="replace").decode(),
+            "expected_tags": known,
+        }
         raise PydanticKnownError("union_tag_invalid", about)
     return kind.model_validate(value)
 
@@ -206,9 +217,7 @@ def slide(lengths: Shape, window: Shape, strides: Shape, padding: str) -> Shape:
         raise ValueError(
             f"a window of {show(window)} does not fit {what} of {show(lengths)}; use padding 'same' or less pooling"
         )
-    return tuple(
-        (length - size) // stride + 1 for length, size, stride in zip(lengths, window, strides, strict=True)
-    )
+    return tuple((length - size) // stride + 1 for length, size, stride in zip(lengths, window, strides, strict=True))
 
 
 def axis_of(axis: int, shape: Shape) -> int:

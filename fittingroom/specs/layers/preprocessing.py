@@ -24,7 +24,7 @@ class Rescaling(LayerSpec):
     scale: SearchableReal[_Number] | _Numbers
     """Factor; or one for each channel."""
     offset: SearchableReal[_Number] | _Numbers = 0.0
-    """What is added; or one number for each channel."""
+    """Addend; or one number for each channel."""
 
     def measured(self, *inputs: Shape) -> Measured:
         """See the base."""
@@ -82,7 +82,7 @@ class _Categories(LayerSpec):
     def _encoded(self, shape: Shape, mode: str, depth: int) -> Measured:
         if mode == "int":
             return Measured(shape)
-        if mode == "one_hot" and not (shape[-1] == 1):
+        if mode == "one_hot" and shape[-1] != 1:
             return Measured((*shape, depth))
         return Measured((*shape[:-1], depth))
 
@@ -126,9 +126,10 @@ class CategoryEncoding(_Categories):
 class STFTSpectrogram(LayerSpec):
     """Spectra of short parts of a sound (`keras.layers.STFTSpectrogram`)."""
 
+    takes_zeros = False  # there is no logarithm of 0
     type: Literal["stft_spectrogram"]
     mode: Literal["log", "magnitude", "psd", "real", "imag", "angle", "stft"] = "log"
-    """What is given of the spectrum."""
+    """Part of the spectrum that is given."""
     frame_length: _Length = 256
     """Length of a part."""
     frame_step: _Length | None = None
@@ -203,5 +204,7 @@ class MelSpectrogram(LayerSpec):
     def measured(self, *inputs: Shape) -> Measured:
         """See the base."""
         if len(inputs[0]) != 1:
-            raise ValueError(f"mel_spectrogram takes a sound of one channel, as numbers in a row; found {show(inputs[0])}")
+            raise ValueError(
+                f"mel_spectrogram takes a sound of one channel, as numbers in a row; found {show(inputs[0])}"
+            )
         return Measured((self.num_mel_bins, (inputs[0][0] + self.sequence_stride + 1) // self.sequence_stride))

@@ -8,9 +8,19 @@ from pydantic import Field
 
 from fittingroom.specs.base import Bool, Real, Spec
 from fittingroom.specs.layers.activations import Activated, ActivationFunction
-from fittingroom.specs.layers.layer_spec import AnyCell, LayerSpec, Measured, Shape, show, sides, slide, spatial, type_of
 from fittingroom.specs.layers.convolutions import Filters, Padding, Sides1, Sides2, Sides3
 from fittingroom.specs.layers.core import Units
+from fittingroom.specs.layers.layer_spec import (
+    AnyCell,
+    LayerSpec,
+    Measured,
+    Shape,
+    show,
+    sides,
+    slide,
+    spatial,
+    type_of,
+)
 from fittingroom.specs.layers.weights import AnyRegularizer, Bias, Constraint, Initializer, Kernel
 from fittingroom.specs.search_space import SearchableInt, SearchableName, SearchableReal, sampled_value
 
@@ -21,7 +31,7 @@ class _Sequence(LayerSpec):
     """Fields of layers that go through the steps of a sequence."""
 
     return_sequences: SearchableName[Bool] = False
-    """True to give the output of each step, False for that of the last one."""
+    """True to give the output of each step, False for the output of the last one."""
     go_backwards: SearchableName[Bool] = False
     """True to begin with the last step."""
     unroll: SearchableName[Bool] = False
@@ -235,8 +245,8 @@ class _ConvLSTM(Activated, Kernel, Bias, _Sequence):
         """See the base."""
         if len(inputs[0]) != self.rank + 2:
             raise ValueError(
-                f"{type_of(self)} takes sequences with {self.rank + 2} axes: steps, {self.rank} spatial ones, channels; "
-                f"found {show(inputs[0])}; put a reshape layer before it"
+                f"{type_of(self)} takes sequences with {self.rank + 2} axes: steps, {self.rank} spatial ones, channels"
+                f"; found {show(inputs[0])}; put a reshape layer before it"
             )
         steps, *lengths, channels = inputs[0]
         size, filters = sides(self.kernel_size, self.rank), sampled_value(self.filters)  # type: ignore[attr-defined]
@@ -245,9 +255,7 @@ class _ConvLSTM(Activated, Kernel, Bias, _Sequence):
         output = slide(tuple(lengths), window, strides, sampled_value(self.padding))
         kernels = 4 * math.prod(size) * filters * (channels + filters)
         bias = 4 * filters if sampled_value(self.use_bias) else 0
-        return Measured(
-            self._output(steps, (*output, filters)), kernels + bias, kernels * math.prod(output) * steps
-        )
+        return Measured(self._output(steps, (*output, filters)), kernels + bias, kernels * math.prod(output) * steps)
 
 
 class ConvLSTM1D(_ConvLSTM):

@@ -6,8 +6,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from fittingroom.specs.base import Int
-from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, show, sides, spatial, type_of
 from fittingroom.specs.layers.convolutions import Sides1, Sides2, Sides3
+from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, show, sides, spatial, type_of
 from fittingroom.specs.limits import MAX_AXIS_LENGTH, MAX_RESHAPE_RANK
 from fittingroom.specs.search_space import SearchableInt, SearchableName
 
@@ -58,7 +58,9 @@ class Permute(LayerSpec):
         """See the base."""
         [shape] = inputs
         if sorted(self.dims) != list(range(1, len(shape) + 1)):
-            raise ValueError(f"dims must name each axis of {show(shape)} once, from 1 to {len(shape)}; found {self.dims}")
+            raise ValueError(
+                f"dims must name each axis of {show(shape)} once, from 1 to {len(shape)}; found {self.dims}"
+            )
         return Measured(tuple(shape[axis - 1] for axis in self.dims))
 
 
@@ -116,7 +118,7 @@ class Cropping2D(_Cropping):
     rank = 2
     type: Literal["cropping2d"]
     cropping: _Margin | tuple[_Margin | _Ends, _Margin | _Ends] = ((0, 0), (0, 0))
-    """For height and width: one number, or two for the two ends. Or one number for all."""
+    """Number for height and for width, or two for the ends of each; or one number for all."""
 
 
 class Cropping3D(_Cropping):
@@ -125,7 +127,7 @@ class Cropping3D(_Cropping):
     rank = 3
     type: Literal["cropping3d"]
     cropping: _Margin | tuple[_Margin | _Ends, _Margin | _Ends, _Margin | _Ends] = ((1, 1), (1, 1), (1, 1))
-    """For depth, height and width: one number, or two for the two ends. Or one number for all."""
+    """Number for depth, height and width, or two for the ends of each; or one number for all."""
 
 
 class _ZeroPadding(LayerSpec):
@@ -156,7 +158,7 @@ class ZeroPadding2D(_ZeroPadding):
     rank = 2
     type: Literal["zero_padding2d"]
     padding: _Margin | tuple[_Margin | _Ends, _Margin | _Ends] = 1
-    """For height and width: one number, or two for the two ends. Or one number for all."""
+    """Number for height and for width, or two for the ends of each; or one number for all."""
 
 
 class ZeroPadding3D(_ZeroPadding):
@@ -165,7 +167,7 @@ class ZeroPadding3D(_ZeroPadding):
     rank = 3
     type: Literal["zero_padding3d"]
     padding: _Margin | tuple[_Margin | _Ends, _Margin | _Ends, _Margin | _Ends] = 1
-    """For depth, height and width: one number, or two for the two ends. Or one number for all."""
+    """Number for depth, height and width, or two for the ends of each; or one number for all."""
 
 
 class _UpSampling(LayerSpec):

@@ -115,10 +115,15 @@ class OrthogonalRegularizer(Spec):
     factor: SearchableReal[Penalty] = 0.01
     """Factor of the penalty."""
     mode: SearchableName[Literal["rows", "columns"]] = "rows"
-    """What is to be orthogonal."""
+    """Vectors that are compared with each other."""
 
 
-_PENALTIES = {"l1": {"l1": 0.01}, "l2": {"l2": 0.01}, "l1_l2": {"l1": 0.01, "l2": 0.01}, "l1l2": {"l1": 0.01, "l2": 0.01}}
+_PENALTIES = {
+    "l1": {"l1": 0.01},
+    "l2": {"l2": 0.01},
+    "l1_l2": {"l1": 0.01, "l2": 0.01},
+    "l1l2": {"l1": 0.01, "l2": 0.01},
+}
 
 
 def _penalty(value: Any) -> Any:  # noqa: ANN401 - JSON
@@ -136,7 +141,9 @@ def _kind_of_penalty(value: Any) -> str:  # noqa: ANN401 - JSON
 _EitherRegularizer = Annotated[
     Annotated[Regularizer, Tag("factors")] | Annotated[OrthogonalRegularizer, Tag("orthogonal")],
     Discriminator(_kind_of_penalty),
-    BeforeValidator(_penalty, json_schema_input_type=Regularizer | OrthogonalRegularizer | Literal["l1", "l2", "l1_l2"]),
+    BeforeValidator(
+        _penalty, json_schema_input_type=Regularizer | OrthogonalRegularizer | Literal["l1", "l2", "l1_l2"]
+    ),
 ]
 AnyRegularizer = TypeAliasType("AnyRegularizer", _EitherRegularizer)
 """Factors of the penalty, or a name with Keras's factors: `l1`, `l2`, `l1_l2`."""

@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from fittingroom.specs.base import Int
-from fittingroom.specs.layers.layer_spec import AnyLayer, LayerSpec, Measured, Shape, show, type_of
 from fittingroom.specs.layers.core import EinsumDense
+from fittingroom.specs.layers.layer_spec import AnyLayer, LayerSpec, Measured, Shape, show, type_of
 from fittingroom.specs.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
 from fittingroom.specs.search_space import SearchableInt, SearchableName, sampled_value
 
@@ -68,7 +68,7 @@ class Bidirectional(_Wrapper):
 
     type: Literal["bidirectional"]
     merge_mode: SearchableName[Literal["concat", "sum", "mul", "ave"]] = "concat"
-    """What becomes of the outputs of both directions."""
+    """Combination of the outputs of both directions."""
     backward_layer: Inner | None = None
     """The layer of the other direction. Default: like `layer`, with the other `go_backwards`."""
 
@@ -82,7 +82,8 @@ class Bidirectional(_Wrapper):
     def _fits(self) -> Self:
         for layer in filter(None, (self.layer, self.backward_layer)):
             if not isinstance(layer, _Recurrent):
-                raise ValueError(f"bidirectional takes rnn, simple_rnn, lstm or gru, found {type_of(layer)}")
+                found = type_of(layer)
+                raise ValueError(f"bidirectional takes rnn, simple_rnn, lstm or gru, found {found}")  # noqa: TRY004 - pydantic's
         other = self.backward_layer
         if isinstance(other, _Recurrent) and isinstance(self.layer, _Recurrent):
             if other.go_backwards == self.layer.go_backwards:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from fittingroom.specs.experiment import Model
-from fittingroom.specs.layers.layer_spec import LayerSpec, Shape, type_of
 from fittingroom.specs.layers.core import Shared
+from fittingroom.specs.layers.layer_spec import LayerSpec, Shape, type_of
 
 INPUT = "input"
 """Name of the network's input among a layer's inputs, where it has one."""
@@ -78,7 +78,9 @@ def _weights_of(layer: LayerSpec, position: int, layers: list[LayerSpec], places
         return position
     earlier = places.get(layer.layer, INPUT_PLACE)
     if earlier < 0 or isinstance(layers[earlier], Shared):
-        raise ValueError(f"no layer before this one is called {layer.layer!r}, or it is itself shared; name the first one")
+        raise ValueError(
+            f"no layer before this one is called {layer.layer!r}, or it is itself shared; name the first one"
+        )
     return earlier
 
 

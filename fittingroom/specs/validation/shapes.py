@@ -7,7 +7,7 @@ import math
 from typing import NamedTuple
 
 from fittingroom.specs.experiment import Model
-from fittingroom.specs.layers.layer_spec import Shape, show_all
+from fittingroom.specs.layers.layer_spec import Measured, Shape, show_all
 from fittingroom.specs.limits import MAX_LAYER_OUTPUTS, MAX_PARAMETERS
 from fittingroom.specs.validation.graph import INPUT_PLACE, DoesNotConnect, input_shapes, wire
 
@@ -39,9 +39,7 @@ def measure(model: Model, features: int) -> Network:
     wiring, inputs = wire(model), list(input_shapes(model, features).values())
     if sum(map(math.prod, inputs)) != features:
         what = "inputs are" if len(inputs) > 1 else "input is"
-        raise DoesNotConnect(
-            0, f"the {what} {show_all(inputs)}, and a row of the dataset has {features} numbers"
-        )
+        raise DoesNotConnect(0, f"the {what} {show_all(inputs)}, and a row of the dataset has {features} numbers")
     outputs: dict[int, Shape] = {INPUT_PLACE - number: shape for number, shape in enumerate(inputs)}
     parameters, numbers, multiplications = 0, 0, 0
     owned: dict[int, int] = {}
@@ -49,9 +47,7 @@ def measure(model: Model, features: int) -> Network:
         try:
             found = model.layers[wired.weights_of].measured(*(outputs[source] for source in wired.sources))
             if wired.weights_of != position:
-                if found.parameters != owned[wired.weights_of]:
-                    raise ValueError("the shared layer was built for inputs of another shape")
-                found = found._replace(parameters=0)
+                found = _shared(found, owned[wired.weights_of])
             owned[position] = found.parameters
         except ValueError as misfit:
             raise DoesNotConnect(position, str(misfit)) from None
@@ -69,3 +65,14 @@ def measure(model: Model, features: int) -> Network:
             )
     of_layers = tuple(outputs[position] for position in range(len(model.layers)))
     return Network(of_layers[-1], parameters, numbers, multiplications, of_layers)
+
+
+def _shared(found: Measured, parameters: int) -> Measured:
+    """Return what a layer gives that is called again: its weights count once.
+
+    Raises:
+        ValueError: it would need others.
+    """
+    if found.parameters != parameters:
+        raise ValueError("the shared layer was built for inputs of another shape")
+    return found._replace(parameters=0)

@@ -68,7 +68,9 @@ def check_trial(trial: TrialSpec, schema: DatasetSchema, place: tuple[str, ...],
     try:
         network = measure(trial.model, schema.features)
     except DoesNotConnect as misfit:
-        raise InvalidSpec([Fault(pointer=pointer((*place, *written.place_of(misfit.layer))), detail=str(misfit))]) from None
+        raise InvalidSpec(
+            [Fault(pointer=pointer((*place, *written.place_of(misfit.layer))), detail=str(misfit))]
+        ) from None
     last = max((i for i, layer in enumerate(layers) if isinstance(layer, Dense)), default=len(layers) - 1)
     if len(network.output) != 1:
         detail = f"the network must end in one number per output, found the shape {list(network.output)}; add flatten"
@@ -78,7 +80,9 @@ def check_trial(trial: TrialSpec, schema: DatasetSchema, place: tuple[str, ...],
         raise InvalidSpec([Fault(pointer="/loss", detail=misfit_of_loss, found=trial.loss.name)])
     if misfit_of_units := _unit_misfit(schema, units):
         field = ("units",) if isinstance(layers[last], Dense) else ()
-        fault = Fault(pointer=pointer((*place, *written.place_of(last, *field))), detail=misfit_of_units, found=str(units))
+        fault = Fault(
+            pointer=pointer((*place, *written.place_of(last, *field))), detail=misfit_of_units, found=str(units)
+        )
         raise InvalidSpec([fault])
     if misfit_of_activation := _activation_misfit(trial, units):
         position, detail = misfit_of_activation

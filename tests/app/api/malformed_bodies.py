@@ -452,7 +452,9 @@ KERAS: dict[str, Refused] = {
         "every layer needs a name of",
     ),
     "an input that nothing takes": (
-        functional(("b", ["in0"]), inputs=2), "/model/keras/config/layers/2", "no layer takes the input",
+        functional(("b", ["in0"]), inputs=2),
+        "/model/keras/config/layers/2",
+        "no layer takes the input",
     ),
     "no input": (functional(("b", ["in0"]), inputs=0), "/model/keras/config", "called with 1 inputs"),
     "two outputs": (

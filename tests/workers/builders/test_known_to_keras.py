@@ -19,6 +19,7 @@ from fittingroom.specs.metrics import Metric
 from fittingroom.specs.optimizers import Optimizer, Schedule
 from workers.builders.metrics import build_metrics
 
+
 def members(alias: Any) -> list[type]:
     """Return the classes of a union of specs."""
     inner = get_args(alias)[0] if hasattr(alias, "__metadata__") else alias
@@ -50,7 +51,7 @@ def said() -> dict[str, set[str]]:
         "layers": set(KERAS_CLASSES),
         "initializers": {one.__name__ for one in members(InitializerSpec)} | {one.__name__ for one in named},
         "regularizers": {"L1", "L2", "L1L2", "OrthogonalRegularizer"},
-        "constraints": {one.__name__ for one in members(Constraint)},
+        "constraints": {one.__name__ for one in members(Constraint.__value__)},
         "optimizers": {one.__name__ for one in members(Optimizer)},
         "schedules": {one.__name__ for one in members(Schedule)},
         "losses": {one.__name__ for one in members(Loss)},

@@ -20,14 +20,14 @@ from workers.engines.backends.seam import CannotMapError, Capacity, Tensor, Tree
 from workers.engines.backends.tensorflow_random import ArithmeticDropout, kernels
 
 
-
 class ConstantNormalization(keras.layers.Normalization):  # type: ignore[misc]  # keras has no types
     """`keras.layers.Normalization` whose numbers are part of a program, and no tensors of this process."""
 
     def build(self, input_shape: Any) -> None:  # noqa: ANN401 - Keras's signature
         """Keras's own."""
         super().build(input_shape)
-        self.mean, self.variance = to_numpy(self.mean), to_numpy(self.variance)
+        mean, variance = (to_numpy(getattr(self, name)) for name in ("mean", "variance"))
+        self.mean, self.variance = mean, variance
 
 
 LAYERS: dict[str, type[keras.layers.Layer]] = {"dropout": ArithmeticDropout, "normalization": ConstantNormalization}

@@ -12,6 +12,7 @@ from workers.engines.backends.seam import Tensor
 _EVALUATION_ROWS = 512
 """Maximum number of validation rows per step, unless a batch has more: they keep the cores busy and fit into caches."""
 
+
 class Rows(NamedTuple):
     """Rows on the device, the same for all trials."""
 
@@ -73,19 +74,20 @@ def present_rows(first: Tensor, size: int, count: int) -> Tensor | None:
     return ops.cast(ops.arange(size) + first < count, "float32")
 
 
-def without_padding(present: Tensor | None, rows: Tensor) -> Tensor:
-    """Return rows with the first one, which is present, in the place of padding.
+def without_padding(present: Tensor | None, rows: Tensor, *, repeats: bool) -> Tensor:
+    """Return rows with something in the place of padding of which loss and metrics are finite.
 
-    What is computed of it is multiplied by 0, and 0 times what is not finite would be a NaN: of a row of zeros not
-    every layer and loss is finite.
+    What is computed of it is multiplied by 0, and 0 times what is not finite would be a NaN.
 
     Args:
         present: see `present_rows`.
         rows: of a batch.
+        repeats: True for the first row, which is present, in place of zeros: for what is not finite of some outputs.
     """
     if present is None:
         return rows
-    return ops.where(ops.reshape(present, (-1, *[1] * (len(rows.shape) - 1))) > 0, rows, rows[:1])
+    padding = rows[:1] if repeats else 0.0
+    return ops.where(ops.reshape(present, (-1, *[1] * (len(rows.shape) - 1))) > 0, rows, padding)
 
 
 def batch_of(data: Rows, order: Tensor | None, first: Tensor, size: int, width: int) -> Rows:

@@ -27,6 +27,8 @@ from workers.engines.fused.batches import Batches, Rows, batch_of, present_rows,
 from workers.engines.fused.hyperparameters import set_numbers
 from workers.engines.fused.weights import WeightLayout
 
+_NOT_OF_ALL = {"cosine_similarity", "poisson"}
+"""Losses and metrics that some outputs have none of, or no gradient: of 0, or below it."""
 _BUILT_LATE = (keras.metrics.F1Score, keras.metrics.R2Score)
 _FIRST_STATES_BYTES = 2 * 1024**2
 """Size of the initial states that are kept, of networks that take longer to build than to train."""
@@ -102,6 +104,8 @@ class TrainingStep:
         self._first_states: LRUCache[int, State] = LRUCache(_FIRST_STATES_BYTES, getsizeof=_nbytes)
         with suppress(ValueError):  # it is too large
             self._first_states[spec.seed] = self._state_of(self._model)
+        self._repeats = any(part.name in _NOT_OF_ALL for part in (spec.loss, *spec.metrics))
+        self._repeats = self._repeats or not all(layer.takes_zeros for layer in layers)
         self._loss, self._loss_of_rows = build_loss(spec.loss), build_loss(spec.loss)
         self._loss_of_rows.reduction = "none"
         units = self._model.output_shape[-1]
@@ -216,7 +220,7 @@ class TrainingStep:
                 outputs, changed, losses = self._model.stateless_call(
                     weights,
                     others,
-                    without_padding(present, x),
+                    without_padding(present, x, repeats=self._repeats),
                     training=True,
                     return_losses=True,
                 )
@@ -246,7 +250,7 @@ class TrainingStep:
                 outputs, changed, losses = self._model.stateless_call(
                     self._layout.part_tensors(weights),
                     others,
-                    without_padding(present, x),
+                    without_padding(present, x, repeats=self._repeats),
                     training=False,
                     return_losses=True,
                 )

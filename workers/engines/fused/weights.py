@@ -28,9 +28,7 @@ class WeightLayout:
         variables: Keras variables, which only give an optimizer their shapes.
     """
 
-    def __init__(
-        self, weights: Sequence[keras.Variable], optimizer: keras.Optimizer, *, may_join: bool = True
-    ) -> None:
+    def __init__(self, weights: Sequence[keras.Variable], optimizer: keras.Optimizer, *, may_join: bool = True) -> None:
         """Choose a layout.
 
         Args:
