@@ -27,6 +27,7 @@ with without_noise():
     from keras import ops
 
     from workers.builders.networks import build_network
+    from workers.datasets.adaptation import with_adapted
     from workers.saving.artifacts import Artifact, Inputs, read_artifact
 
 IDLE_SECONDS = 600.0
@@ -64,7 +65,8 @@ class Predictor:
         trial_id = question["trial_id"]
         if trial_id not in self._loaded:
             artifact = read_artifact(Storage(question["storage"]), question["artifact"], trial_id)
-            model = build_network(spec, len(artifact.inputs.scaling.fill))
+            adapted = spec.model_copy(update={"model": with_adapted(spec.model, artifact.inputs.adapted)})
+            model = build_network(adapted, len(artifact.inputs.scaling.fill))
             model.set_weights(artifact.weights)
             self._loaded[trial_id] = model, artifact
         return self._loaded[trial_id]
@@ -131,7 +133,8 @@ def _predicted(spec: TrialSpec, model: keras.Model, artifact: Artifact, x: Float
 def _named(outputs: NDArray[np.float64], class_names: list[str], threshold: float) -> list[Any]:
     """Return the most likely class of each row, or the number."""
     if not class_names:
-        return [to_wire(value) for value in outputs[:, 0].tolist()]
+        numbers = [[to_wire(value) for value in row] for row in outputs.tolist()]
+        return numbers if outputs.shape[1] > 1 else [row[0] for row in numbers]
     places = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > threshold).astype(int)
     return [class_names[place] for place in places]
 

@@ -22,6 +22,7 @@ from models.sql.turns import find_next_cohorts
 from models.storage import Storage
 from workers.builders.networks import describe
 from workers.datasets import load, prepare
+from workers.datasets.adaptation import measure_adapted, with_adapted
 from workers.devices import environment
 from workers.engines.backends.chosen import backend
 from workers.engines.base import CannotTrainError, Cohort, CohortTrial, Engine, UnusableCheckpointError
@@ -213,9 +214,14 @@ class Runner:
         first = trials[0].spec
         numbers = load(first.dataset, self._storage)
         features = numbers.x.shape[1]
-        self._describe(claim, trials, features)
         target = target_form(first.loss, units=measure(first.model, features).output[0])
         arrays, scaling = prepare(first.dataset, first.fit, target, self._storage)
+        adapted = measure_adapted(first.model, arrays.x)
+        trials = [
+            replace(one, spec=one.spec.model_copy(update={"model": with_adapted(one.spec.model, adapted)}))
+            for one in trials
+        ]
+        self._describe(claim, trials, features)
         return _Task(
             claim,
             row.engine,
@@ -227,7 +233,7 @@ class Runner:
                 for row in rows
                 if row.best_epoch is not None and row.best_value is not None
             },
-            Inputs(scaling, numbers.feature_names, numbers.class_names),
+            Inputs(scaling, numbers.feature_names, numbers.class_names, adapted),
         )
 
     def _describe(self, claim: Claim, trials: Sequence[CohortTrial], features: int) -> None:

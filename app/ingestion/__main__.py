@@ -93,7 +93,9 @@ def ingest(wanted: Mapping[str, Any]) -> DatasetSchema:
         left_out=encoded.left_out,
         class_extents=_extents(encoded.y, len(encoded.class_names)),
         dropped_rows=encoded.dropped_rows,
-        notes=notes,
+        targets=1 if encoded.y.ndim == 1 else encoded.y.shape[1],
+        target_range=None if encoded.class_names else (float(encoded.y.min()), float(encoded.y.max())),
+        notes=[*notes, *encoded.notes],
         sha256=_digest(encoded, document),
         **document,
     )

@@ -15,13 +15,15 @@ from app.ingestion.options import Options
 from app.ingestion.refusals import Refusal
 from app.ingestion.tables import MAX_COLUMNS, MAX_ROWS
 from app.ingestion.targets import encode_target
+from fittingroom.specs.datasets import Task
+from fittingroom.specs.limits import MAX_CLASSES
 
 _MAX_UNPACKED_BYTES = 2 * 1024**3
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def read_archive(file: Path, options: Options) -> Encoded:
-    """Read an archive with `x` (rows, …), numbers, and `y` (rows,), classes or numbers.
+    """Read an archive with `x` (rows, …), numbers, and `y`: (rows,), classes or numbers, or (rows, targets), numbers.
 
     Args:
         file: the archive.
@@ -38,13 +40,13 @@ def read_archive(file: Path, options: Options) -> Encoded:
     if x.ndim < 2 or x.dtype.kind not in "fiub":
         raise Refusal(f"x must be numbers of the shape (rows, features), found {x.dtype} of the shape {x.shape}")
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
-    if y.ndim != 1 or y.dtype.kind not in "fiubU":
-        raise Refusal(f"y must be classes or numbers of the shape (rows,), found {y.dtype} of the shape {y.shape}")
+    _refuse_no_target(y)
     if len(x) != len(y):
         raise Refusal(f"x has {len(x):,} rows, and y has {len(y):,}")
     rows = len(x)
     if options.drop_missing_target and y.dtype.kind == "f":
-        x, y = x[~np.isnan(y)], y[~np.isnan(y)]
+        missing = np.isnan(y) if y.ndim == 1 else np.isnan(y).any(axis=1)
+        x, y = x[~missing], y[~missing]
     features = math.prod(x.shape[1:])
     if not 2 <= len(x) <= MAX_ROWS or not 1 <= features <= MAX_COLUMNS or len(x) * features > MAX_NUMBERS:
         raise Refusal(
@@ -60,11 +62,49 @@ def read_archive(file: Path, options: Options) -> Encoded:
     wide = x.reshape(len(x), features)
     if any(narrowed(wide[:, place].astype(np.float64)).dtype == np.float64 for place in range(features)):
         numbers = wide.astype(np.float64)
+    target, found_task, class_names, notes = _target_of(y, options.task)
+    return Encoded(numbers, target, found_task, [], class_names, dropped_rows=rows - len(x), notes=notes)
+
+
+def _refuse_no_target(y: NDArray[Any]) -> None:
+    kinds = "fiubU" if y.ndim == 1 else "fiub"
+    if y.ndim not in (1, 2) or y.dtype.kind not in kinds or (y.ndim == 2 and not 1 <= y.shape[1] <= MAX_CLASSES):
+        raise Refusal(
+            "y must be classes or numbers of the shape (rows,), or numbers of the shape (rows, targets), found "
+            f"{y.dtype} of the shape {y.shape}"
+        )
+
+
+def _target_of(y: NDArray[Any], task: str) -> tuple[NDArray[Any], Task, list[str], list[str]]:
+    """Return the target's numbers, whether they are classes, the classes' names, and notes."""
     if y.dtype.kind == "f":  # Arrow has no wider ones
         y = y.astype(np.float64)
-    native = y.astype(y.dtype.newbyteorder("="))
-    target, found_task, class_names = encode_target("y", pa.chunked_array([pa.array(native)]), options.task)
-    return Encoded(numbers, target, found_task, [], class_names, dropped_rows=rows - len(x))
+    native, notes = y.astype(y.dtype.newbyteorder("=")), list[str]()
+    if y.ndim == 2:
+        if task == "regression" or not _is_one_hot(native):
+            if task == "classification":
+                raise Refusal("y has several numbers in a row that are not one-hot, so they name no class", "task")
+            return _several(native), "regression", [], []
+        native = native.argmax(axis=1)
+        notes = ["y has one 1 in each row, so its columns are classes; say task=regression to keep them as numbers"]
+    return *encode_target("y", pa.chunked_array([pa.array(native)]), task), notes
+
+
+def _is_one_hot(y: NDArray[Any]) -> bool:
+    return bool(((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all())
+
+
+def _several(y: NDArray[Any]) -> NDArray[np.float32]:
+    """Return several numbers to predict in each row."""
+    with np.errstate(over="ignore"):
+        target = np.ascontiguousarray(y, dtype=np.float32)
+    wrong = ~np.isfinite(target)
+    if wrong.any():
+        row = int(wrong.any(axis=1).argmax())
+        raise Refusal(
+            f"y has a number that is missing, infinite or beyond float32 in row {row + 1}; leave such rows out"
+        )
+    return target
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:

@@ -34,7 +34,7 @@ class Encoded:
     x: Floats
     """(rows, features), float64 if a column needs it; NaN where a number is missing."""
     y: NDArray[Any]
-    """(rows,): int64 class numbers, or float32."""
+    """(rows,): int64 class numbers, or float32; (rows, targets) where there are several."""
     task: Task
     feature_names: list[str]
     class_names: list[str]
@@ -45,6 +45,8 @@ class Encoded:
     """Columns of a pandas index."""
     dropped_rows: int = 0
     """Rows without a target, which were left out."""
+    notes: list[str] = field(default_factory=list)
+    """Findings that were taken for granted, in sentences."""
 
 
 def encode_table(table: pa.Table, options: Options) -> Encoded:

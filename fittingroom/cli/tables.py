@@ -170,7 +170,8 @@ def datasets_table(schemas: Sequence[DatasetSchema]) -> Table:
     """Table of datasets."""
     table = _table("dataset", "rows", "features", "target", "description")
     for schema in schemas:
-        target = "a number" if schema.classes is None else f"{schema.classes} classes"
+        numbers = "a number" if schema.targets == 1 else f"{schema.targets} numbers"
+        target = numbers if schema.classes is None else f"{schema.classes} classes"
         table.add_row(schema.name, f"{schema.rows:,}", str(schema.features), target, escape(schema.description))
     return table
 

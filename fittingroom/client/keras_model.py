@@ -3,6 +3,7 @@
 It asks the model itself for its JSON, so a client installs light.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -41,7 +42,6 @@ _NAMES: Mapping[str, str] = {
     "rm_sprop": "rmsprop",
 }  # fmt: skip
 _ACCURACIES: Mapping[str, set[str]] = {
-    "binary_accuracy": {"binary_crossentropy", "binary_focal_crossentropy", "hinge", "squared_hinge"},
     "categorical_accuracy": {
         "categorical_crossentropy", "categorical_focal_crossentropy", "kl_divergence", "categorical_hinge",
         "cosine_similarity",
@@ -72,12 +72,25 @@ def spec_of(model: CompiledModel, dataset: str | Mapping[str, Any], **training: 
     spec = {
         "name": model.name,
         "dataset": dataset if isinstance(dataset, str) else dict(dataset),
-        "model": {"keras": model.to_json()},
+        "model": {"keras": _with_adapted(model)},
         "optimizer": _document(config["optimizer"]),
         "loss": loss,
         "metrics": [_metric(metric, loss) for metric in config.get("metrics") or []],
     }
     return spec | {key: value for key, value in training.items() if value is not None}
+
+
+def _with_adapted(model: CompiledModel) -> str:
+    """Return a model's JSON with the numbers that its normalizations were adapted to: Keras leaves them out."""
+    document = json.loads(model.to_json())
+    live = {layer.name: layer for layer in getattr(model, "layers", ()) if type(layer).__name__ == "Normalization"}
+    for config in [layer["config"] for layer in document["config"]["layers"] if layer["class_name"] == "Normalization"]:
+        layer = live.get(config["name"])
+        if layer is not None and config["mean"] is None and layer.mean is not None:
+            for key, values in (("mean", layer.adapt_mean), ("variance", layer.adapt_variance)):
+                numbers = [float(number) for number in values.numpy().ravel()]
+                config[key] = numbers[0] if config["axis"] is None else numbers
+    return json.dumps(document)
 
 
 def metric_names(model: CompiledModel) -> dict[str, str]:

@@ -47,6 +47,10 @@ class DatasetSchema(BaseModel):
     """Number of features per row, after one-hot encoding."""
     classes: int | None
     """Number of classes; null for regression."""
+    targets: int = 1
+    """Number of numbers to predict per row; 1 for classes."""
+    target_range: tuple[float, float] | None = None
+    """Lowest and highest number to predict; null for classes."""
     feature_names: list[str]
     """Feature names in order; empty if they have none, like pixels."""
     class_names: list[str]

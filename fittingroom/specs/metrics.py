@@ -18,6 +18,14 @@ class Accuracy(Spec):
     name: Literal["accuracy"]
 
 
+class BinaryAccuracy(Spec):
+    """Fraction of outputs on the right side of a threshold, each by itself (`binary_accuracy`)."""
+
+    name: Literal["binary_accuracy"]
+    threshold: Annotated[Real, Field(gt=0, lt=1)] = 0.5
+    """Output above which a tag, or the second class, is predicted."""
+
+
 class TopK(Spec):
     """Top-k accuracy: fraction of rows whose class is among the k most likely (`top_k`)."""
 
@@ -185,6 +193,7 @@ OfNumbers = (
 """Metrics that mean something of a number."""
 _OfClasses = (
     Accuracy
+    | BinaryAccuracy
     | TopK
     | AUC
     | Precision
@@ -202,15 +211,16 @@ _OfClasses = (
 )
 _InFull = Annotated[OfNumbers | _OfClasses, Field(discriminator="name")]
 _Name = Literal[
-    "accuracy", "top_k", "auc", "precision", "recall", "mae", "rmse", "mse", "mape", "msle", "log_cosh", "poisson",
+    "accuracy", "binary_accuracy", "top_k", "auc", "precision", "recall", "mae", "rmse", "mse", "mape", "msle",
+    "log_cosh", "poisson",
     "r2_score", "f1_score", "cosine_similarity", "kl_divergence", "hinge", "squared_hinge", "categorical_hinge",
     "true_positives", "true_negatives", "false_positives", "false_negatives",
 ]  # fmt: skip
 Metric = Annotated[_InFull, BeforeValidator(expand_name, json_schema_input_type=_Name | _InFull)]
 
 _MAXIMIZED = frozenset({
-    "accuracy", "top_k", "auc", "precision", "recall", "r2_score", "f1_score", "cosine_similarity", "true_positives",
-    "true_negatives",
+    "accuracy", "binary_accuracy", "top_k", "auc", "precision", "recall", "r2_score", "f1_score", "cosine_similarity",
+    "true_positives", "true_negatives",
 })  # fmt: skip
 
 

@@ -189,7 +189,7 @@ class PredictView(View):
     trial_id: str
     epoch: int
     """Epoch of the weights."""
-    predictions: list[str | WireNumber]
+    predictions: list[str | WireNumber | list[WireNumber]]
     """Most likely class of each row, or the predicted number in regression."""
     outputs: list[list[WireNumber]]
     """Raw outputs of each row: class probabilities if the loss is a cross-entropy."""

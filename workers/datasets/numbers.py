@@ -30,7 +30,7 @@ class Numbers:
     x: Rows
     """(rows, features); NaN where a number is missing."""
     y: Floats | Labels
-    """(rows,): class numbers, or float32 where the target is a number."""
+    """(rows,): class numbers, or float32 where the target is a number; (rows, targets) where there are several."""
     classes: int | None
     """Number of classes; None for regression."""
     feature_names: list[str]

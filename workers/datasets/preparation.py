@@ -90,6 +90,8 @@ def prepare(dataset: Dataset, fit: Fit, target: TargetForm, storage: Storage | N
 
 
 def _encoded(y: Floats | Labels, target: TargetForm, classes: int | None) -> Floats | Labels:
+    if y.ndim == 2:
+        return y.astype(np.float32)
     if target == "one_hot" and classes is not None:
         encoded: Floats = np.eye(classes, dtype=np.float32)[y.astype(np.int64)]
         return encoded

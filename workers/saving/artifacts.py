@@ -7,7 +7,7 @@ deleted.
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from models.sql.leases import Claim
 from models.storage import Storage
 from workers.datasets import Scaling
+from workers.datasets.adaptation import Adapted
 from workers.engines.base import Weights
 
 _DOCUMENT = "document"
@@ -29,6 +30,8 @@ class Inputs:
     feature_names: Sequence[str]
     class_names: Sequence[str]
     """Empty where the target is a number."""
+    adapted: Adapted = field(default_factory=dict)
+    """Numbers of layers that were measured on the training rows."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,11 @@ class ArtifactWriter:
             OSError: there is no room for it, or no way to it.
         """
         scaling = self._inputs.scaling
-        document = {"feature_names": list(self._inputs.feature_names), "class_names": list(self._inputs.class_names)}
+        document = {
+            "feature_names": list(self._inputs.feature_names),
+            "class_names": list(self._inputs.class_names),
+            "adapted": self._inputs.adapted,
+        }
         arrays: dict[str, NDArray[Any]] = {
             _DOCUMENT: np.frombuffer(json.dumps(document).encode(), np.uint8),
             "fill": scaling.fill,
@@ -90,4 +97,5 @@ def read_artifact(storage: Storage, name: str, trial_id: str) -> Artifact:
         scaling = Scaling(file["fill"], *((file["mean"], file["deviation"]) if is_scaled else ()))
     if not weights:
         raise KeyError(trial_id)
-    return Artifact(weights, Inputs(scaling, document["feature_names"], document["class_names"]))
+    adapted = {int(position): numbers for position, numbers in document.get("adapted", {}).items()}
+    return Artifact(weights, Inputs(scaling, document["feature_names"], document["class_names"], adapted))

@@ -71,4 +71,4 @@ UNSUPPORTED: dict[str, dict[str, str]] = {
     },
     "schedules": {"LearningRateSchedule": _BASE},
 }  # fmt: skip
-"""By kind, and by class or function of Keras."""
+"""Reasons by kind, and by class or function of Keras."""

@@ -79,8 +79,9 @@ def _validation_faults(
 
 def _difference(schema: DatasetSchema, other: DatasetSchema) -> str | None:
     """Return the reason why two datasets are incompatible, or None."""
-    if other.task != schema.task:
-        return f"{schema.name} is for {schema.task}, and {other.name} for {other.task}"
+    if (other.task, other.targets) != (schema.task, schema.targets):
+        kinds = [f"{one.task}" + (f" of {one.targets} numbers" if one.targets > 1 else "") for one in (schema, other)]
+        return f"{schema.name} is for {kinds[0]}, and {other.name} for {kinds[1]}"
     if unknown := [name for name in other.class_names if name not in schema.class_names]:
         return f"class {unknown[0]!r} of {other.name} is missing from {schema.name}"
     ours, theirs = ([(column.name, column.kind) for column in one.columns] for one in (schema, other))

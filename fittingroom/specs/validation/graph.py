@@ -9,6 +9,7 @@ from typing import NamedTuple
 from fittingroom.specs.experiment import Model
 from fittingroom.specs.layers.core import Shared
 from fittingroom.specs.layers.layer_spec import LayerSpec, Shape, type_of
+from fittingroom.specs.layers.preprocessing import Normalization
 
 INPUT = "input"
 """Name of the network's input among a layer's inputs, where it has one."""
@@ -63,6 +64,9 @@ def wire(model: Model) -> list[Wire]:
             if layer.name in places:
                 raise DoesNotConnect(position, f"duplicate layer name {layer.name!r}; names must be unique")
             places[layer.name] = position
+        if isinstance(layer, Normalization) and layer.is_adapted and wiring[-1].sources[0] >= 0:
+            detail = "mean and variance can be measured of an input of the network only; give both, or put it there"
+            raise DoesNotConnect(position, detail)
     used = {place for wired in wiring for place in wired.sources}
     if unused := [name for name in names if places[name] not in used]:
         raise DoesNotConnect(0, f"no layer takes the input {unused[0]!r}")

@@ -1,5 +1,6 @@
 """Checks that an experiment can train at all, made before anything is stored."""
 
+import math
 from collections.abc import Iterator, Mapping
 
 from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
@@ -8,7 +9,11 @@ from fittingroom.specs.faults import Fault, InvalidSpec, pointer
 from fittingroom.specs.layers.activations import ELU, Activation, LeakyReLU, ReLU, Softmax
 from fittingroom.specs.layers.core import Dense, EinsumDense
 from fittingroom.specs.losses import (
+    BinaryCrossentropy,
+    BinaryFocalCrossentropy,
+    CosineSimilarity,
     Hinge,
+    KLDivergence,
     OfClasses,
     OfSeveralOutputs,
     Poisson,
@@ -122,6 +127,11 @@ def _learning_rate_faults(spec: ExperimentSpec) -> Iterator[Fault]:
 def _target_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
     """Yield a fault for a loss or a metric that is for another kind of target."""
     if schema.classes is None:
+        lowest, highest = schema.target_range or (-math.inf, math.inf)
+        if isinstance(spec.loss, BinaryCrossentropy | BinaryFocalCrossentropy) and lowest >= 0 and highest <= 1:
+            return  # tags, each by itself, or parts of a whole such as pixels
+        if isinstance(spec.loss, CosineSimilarity | KLDivergence) and schema.targets > 1:
+            return
         if isinstance(spec.loss, OfClasses):
             detail = (
                 f"{spec.loss.name} is for classes, and {schema.name} has a number to predict; use mse, mae, huber or "
@@ -154,7 +164,7 @@ def _target_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Faul
 
 def _loss_misfit(trial: TrialSpec, schema: DatasetSchema, units: int) -> str | None:
     """Return why the loss cannot be computed between this target and this many outputs, or None."""
-    if units != 1:
+    if units != 1 or schema.targets > 1:
         return None
     if isinstance(trial.loss, OfSeveralOutputs):
         return (
@@ -174,10 +184,14 @@ def _loss_misfit(trial: TrialSpec, schema: DatasetSchema, units: int) -> str | N
 
 
 def _unit_misfit(schema: DatasetSchema, units: int) -> str | None:
-    if units == schema.classes or (units == 1 and schema.classes in {2, None}):
-        return None
     if schema.classes is None:
-        return f"the target of {schema.name} is one number, so the last layer must have one unit"
+        if units == schema.targets:
+            return None
+        if schema.targets == 1:
+            return f"the target of {schema.name} is one number, so the last layer must have one unit"
+        return f"{schema.name} has {schema.targets} numbers to predict, so the last layer must have as many units"
+    if units == schema.classes or (units == 1 and schema.classes == 2):
+        return None
     alternative = ", or 1 with binary_crossentropy" if schema.classes == 2 else ""
     return f"the last layer must have one unit per class: {schema.classes} for {schema.name}{alternative}"
 

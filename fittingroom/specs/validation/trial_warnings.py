@@ -14,7 +14,8 @@ _FLOAT32_DIGITS = 1e-6
 _MANY_PARAMETERS = 100
 """Parameters per training row."""
 _OF_PROBABILITIES = {
-    "auc", "precision", "recall", "f1_score", "true_positives", "true_negatives", "false_positives", "false_negatives",
+    "binary_accuracy", "auc", "precision", "recall", "f1_score",
+    "true_positives", "true_negatives", "false_positives", "false_negatives",
     "kl_divergence", "poisson",
 }  # fmt: skip
 _SHOWN = 5
