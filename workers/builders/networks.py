@@ -55,16 +55,26 @@ def build_network(
         rows = keras.Input((features,), name=input_name)
         laid_out = _laid_out(inputs, names[: len(inputs)])
         names = names[len(inputs) :]
-        shapes = measure(spec.model, features).outputs
-        layers = [
-            None if isinstance(layer, Shared) else build(layer, name, output)
-            for layer, name, output in zip(spec.model.layers, names, shapes, strict=True)
-        ]
+        layers = _built(spec.model, build, names, measure(spec.model, features).outputs, list(inputs.values()))
         if is_chain(spec.model):
             return keras.Sequential([rows, *laid_out, *layers], name="sequential")
         return _connected(spec.model, rows, _divided(rows, inputs, laid_out), layers)
     except (ValueError, TypeError) as error:
         raise UsageFault(f"Keras refuses this network: {error}") from error
+
+
+def _built(
+    model: Model, build: LayerBuilder, names: Sequence[str], outputs: Sequence[Shape], inputs: Sequence[Shape]
+) -> list[keras.layers.Layer | None]:
+    """Return the layers in the order in which Keras makes them of a model's JSON; None where one is shared."""
+    shapes = {INPUT_PLACE - number: shape for number, shape in enumerate(inputs)} | dict(enumerate(outputs))
+    layers: list[keras.layers.Layer | None] = []
+    for spec, wired, name, output in zip(model.layers, wire(model), names, outputs, strict=True):
+        layer = None if isinstance(spec, Shared) else build(spec, name, output)
+        if layer is not None and spec.draws_in_build:
+            layer.build(*((None, *shapes[source]) for source in wired.sources))
+        layers.append(layer)
+    return layers
 
 
 def _laid_out(inputs: Mapping[str, Shape], names: Sequence[str]) -> list[keras.layers.Layer]:

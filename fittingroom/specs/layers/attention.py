@@ -87,6 +87,7 @@ class _Projected(Kernel, Bias, _Attention):
 
     inputs_taken = (2, 3)
     inputs_as = "arguments"
+    draws_in_build = True
 
     use_gate: SearchableName[Bool] = False
     """True to multiply the result by a learned gate of the query."""

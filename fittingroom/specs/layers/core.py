@@ -38,6 +38,7 @@ class Dense(Activated, Kernel, Bias, LayerSpec):
 class EinsumDense(Activated, Kernel, LayerSpec):
     """Layer whose kernel is multiplied as an einsum equation says (`keras.layers.EinsumDense`)."""
 
+    draws_in_build = True
     type: Literal["einsum_dense"]
     equation: Annotated[str, Field(pattern=r"^(\.\.\.)?[a-zA-Z]+,[a-zA-Z]+->(\.\.\.)?[a-zA-Z]+$", max_length=60)]
     """Equation of input and kernel, such as `ab,bc->ac`; the first letter of the input is the batch."""

@@ -53,6 +53,8 @@ class LayerSpec(Spec):
     """True for convolutions, which on a CPU are slower for several trials at once than one by one."""
     takes_zeros: ClassVar[bool] = True
     """False if what is computed of a row of zeros, or its gradient, may not be finite."""
+    draws_in_build: ClassVar[bool] = False
+    """True if Keras draws seeds when it builds the layer: as a model's JSON is loaded, this is before the next one."""
     has_sparse_gradient: ClassVar[bool] = False
     """True if its gradient is a list of a table's rows, which Keras on TensorFlow squares before it adds them up."""
     is_pure: ClassVar[bool] = True
