@@ -93,6 +93,8 @@ _CNN = [
     {"type": "max_pooling2d"},
     {"type": "flatten"},
 ]
+_FEW_DIGITS = {"name": "mnist-sample", "rows": 500}
+_LSTM = [{"type": "reshape", "target_shape": [98, 8]}, {"type": "lstm", "units": 32}]
 
 WORK = [
     Work("Titanic 10-100-100-2", _TITANIC, [*_dense(100, 100), _softmax(2)], "sgd", (1, 3, 16, 64, 256), (100, 100)),
@@ -100,9 +102,10 @@ WORK = [
     Work("digits 784-50-50-10", _DIGITS, [*_dense(50, 50), _softmax(10)], "adam", (1, 3, 8), (50, 50)),
     Work("dropout 784-50-10", _DIGITS, [*_dense(50), {"type": "dropout", "rate": 0.3}, _softmax(10)], "adam", (1, 3)),
     Work("batch norm 10-50-2", _TITANIC, [*_dense(50), {"type": "batch_normalization"}, _softmax(2)], "adam", (1, 3)),
-    Work("small CNN", _DIGITS, [*_CNN, _softmax(10)], "adam", (1, 3)),
+    Work("small CNN", _DIGITS, [*_CNN, _softmax(10)], "adam", (1, 3, 16)),
+    Work("LSTM of 98 steps", _FEW_DIGITS, [*_LSTM, _softmax(10)], "adam", (1, 3, 16)),
     Work("784-1024-1024-10", _DIGITS, [*_dense(1024, 1024), _softmax(10)], "adam", (1, 3), (1024, 1024)),
 ]
 
-LARGE = {"small CNN", "784-1024-1024-10"}
+LARGE = {"small CNN", "LSTM of 98 steps", "784-1024-1024-10"}
 """Workloads of which only a few epochs are measured."""

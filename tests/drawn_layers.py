@@ -1,5 +1,6 @@
 """Layers drawn from their own entries: each option from what its schema allows, on an input that the layer takes."""
 
+import math
 from typing import Any
 
 from hypothesis import strategies as st
@@ -85,10 +86,7 @@ def network(layer: dict[str, Any]) -> dict[str, Any] | None:
 
 def features_of(model: dict[str, Any]) -> int:
     """Return how many numbers a row of a model has."""
-    features = 1
-    for axis in model["input_shape"]:
-        features *= axis
-    return features
+    return sum(math.prod(shape) for shape in model.get("inputs", {"": model.get("input_shape", ())}).values())
 
 
 def _schema(layer: type[LayerSpec]) -> dict[str, Any]:

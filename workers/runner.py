@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import keras
@@ -29,7 +30,7 @@ from workers.engines.base import CannotTrainError, Cohort, CohortTrial, Engine, 
 from workers.engines.executables import ExecutableFolder
 from workers.engines.fused.engine import FusedEngine
 from workers.engines.program_store import ProgramStore
-from workers.engines.reference import ReferenceEngine
+from workers.engines.reference import ReferenceEngine, refusal_of
 from workers.reporting.recorder import LeaseLostError, Recorder
 from workers.reporting.reporter import LeaseStatus, ReleasedError, Reporter
 from workers.saving.artifacts import ArtifactWriter, Inputs
@@ -254,11 +255,22 @@ class Runner:
         if is_deleted:
             self._storage.remove(claim.experiment_id)
 
+    def _refused_network(self, claim: Claim) -> str | None:
+        """Return what Keras says of a network that it can build and not compute, or None."""
+        with suppress(Exception):  # what cannot be found out is no refusal
+            with self._database.reading() as session:
+                [row, *_] = experiments.list_cohort_trials(session, claim.cohort_id)
+            spec = TrialSpec.model_validate(row.spec)
+            return refusal_of(spec, load(spec.dataset, self._storage).x.shape[1])
+        return None
+
     def _answer(self, claim: Claim, error: Exception, log: structlog.typing.FilteringBoundLogger) -> None:
         """Give a fault to whom it belongs: the spec, the surroundings, or us."""
         log.error("cohort_failed", exc_info=error)
         max_faults = self._settings.max_faults
         detail = f"attempt {claim.attempt}: {type(error).__name__}"
+        is_ours = isinstance(error, UsageFault | MemoryError | DatabaseUnavailableError | OSError)
+        refused = None if is_ours or backend.is_out_of_memory(error) else self._refused_network(claim)
         with self._database.writing() as session:
             match error:
                 case UsageFault():
@@ -268,6 +280,8 @@ class Runner:
                     self._has_put_back = transitions.record_worker_fault(session, claim, max_faults, detail)
                 case DatabaseUnavailableError() | OSError():  # the database, the disk, the network
                     self._has_put_back = transitions.record_worker_fault(session, claim, max_faults, detail)
+                case _ if refused is not None:
+                    transitions.mark_failed(session, claim, {"kind": "usage", "message": refused})
                 case _:
                     message = f"the service failed ({type(error).__name__}); its log names cohort {claim.cohort_id}"
                     transitions.mark_failed(session, claim, {"kind": "fatal", "message": message})

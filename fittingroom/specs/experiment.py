@@ -22,6 +22,7 @@ from fittingroom.specs.base import Bool, Int, Spec, Visible, refuse_early
 from fittingroom.specs.choices import Device
 from fittingroom.specs.fit import EarlyStopping, Fit, Objective, ReduceLROnPlateau
 from fittingroom.specs.keras_import.document import from_keras
+from fittingroom.specs.layers.core import Shared
 from fittingroom.specs.layers.layer_spec import LayerName, LayerSpec
 from fittingroom.specs.layers.registry import Layer
 from fittingroom.specs.limits import (
@@ -41,6 +42,7 @@ from fittingroom.specs.losses import Loss
 from fittingroom.specs.metrics import Metric
 from fittingroom.specs.named import expand_name
 from fittingroom.specs.optimizers import Optimizer
+from fittingroom.specs.search_space import search_space_kind
 from fittingroom.specs.webhook import Webhook
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH), Visible()]
@@ -113,7 +115,20 @@ class Model(Spec):
     def _one_of_shape_and_inputs(self) -> Self:
         if self.input_shape is not None and self.inputs is not None:
             raise ValueError("give either 'input_shape' (one input) or 'inputs' (several, by name)")
+        if self.inputs is not None and (kind := search_space_kind(self.inputs)) is not None:
+            raise ValueError(f"an input cannot be called {kind!r}, as a search space is")
         return self
+
+    @property
+    def only_fit_trains(self) -> str | None:
+        """Reason why the network trains by Keras's `fit` alone, or None."""
+        if not all(layer.is_pure for layer in self.parts()):
+            return "a layer changes its own weights, which only Keras's fit trains"
+        again = {layer.layer for layer in self.layers if isinstance(layer, Shared)}
+        called = [part for layer in self.layers if layer.name in again for part in layer.parts()]
+        if any(part.regularizes_activity or not part.keeps_rows_apart for part in called):
+            return "a layer that is called again has state or a penalty of its outputs, which only Keras's fit adds up"
+        return None
 
 
 class KerasModel(Spec):

@@ -41,10 +41,10 @@ def form_cohorts(trials: Sequence[SampledTrial], device: Device = "any") -> list
 
 def _engine(trials: Sequence[SampledTrial]) -> tuple[str, str]:
     """Choose an engine for trials; return its name and the reason."""
-    layers = list(trials[0].spec.model.parts())
-    if not all(layer.is_pure for layer in layers):
-        return "reference", "a layer changes its own weights, which only Keras's fit trains"
-    if any(layer.convolves for layer in layers):
+    model = trials[0].spec.model
+    if (reason := model.only_fit_trains) is not None:
+        return "reference", reason
+    if any(layer.convolves for layer in model.parts()):
         return (
             "fused",
             "its epochs are one compiled program; trials take turns in it, as only JAX on a GPU maps convolutions",

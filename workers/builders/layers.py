@@ -5,12 +5,14 @@ from types import ModuleType
 from typing import Any
 
 import keras
+import numpy as np
 
 from fittingroom.specs.base import Spec
 from fittingroom.specs.layers.core import EinsumDense
 from fittingroom.specs.layers.layer_spec import LayerSpec, Shape, type_of
-from fittingroom.specs.layers.preprocessing import Discretization
-from fittingroom.specs.layers.weights import Regularizer
+from fittingroom.specs.layers.preprocessing import Discretization, Normalization
+from fittingroom.specs.layers.weights import OrthogonalRegularizer, Regularizer
+from fittingroom.specs.layers.wrappers import Wrapper
 
 _PARTS: dict[str, ModuleType] = {
     "initializer": keras.initializers,
@@ -37,12 +39,22 @@ class LayerBuilder:
         """
         cls = self._substitutes.get(type_of(spec)) or getattr(keras.layers, spec.exported_as or type(spec).__name__)
         options = {key: self._value(key, value) for key, value in spec.options().items()}
-        if isinstance(spec, EinsumDense) and output is not None:
-            options["output_shape"] = output  # Keras leaves open what is null in it, and layers after it may not
+        if isinstance(spec, EinsumDense) and isinstance(spec.output_shape, list) and output is not None:
+            # Keras leaves open what is null in it, and layers after it may not.
+            options["output_shape"] = output[-len(spec.output_shape) :]
+        if isinstance(spec, Normalization) and output is not None:
+            shape = [output[axis] for axis in spec.kept_axes(output)]
+            options |= {
+                key: np.reshape(options[key], shape)
+                for key in ("mean", "variance")
+                if isinstance(options.get(key), list)
+            }
+        if not spec.trainable and isinstance(spec, Wrapper):
+            options["trainable"] = False  # as in Keras, which freezes what is within only when it is set later
         # What gives integers has them as its type.
         dtype = None if isinstance(spec, Discretization) and spec.output_mode == "int" else self._policy
         layer = cls(name=name, dtype=dtype, **options)
-        if not spec.trainable:
+        if not spec.trainable and not isinstance(spec, Wrapper):
             layer.trainable = False
         return layer
 
@@ -55,4 +67,7 @@ class LayerBuilder:
             return value
         options = {name: option for name, option in value if name != "name"}
         kind = "L1L2" if isinstance(value, Regularizer) else type(value).__name__
-        return getattr(_PARTS[key.rpartition("_")[2]], kind)(**options)
+        part = getattr(_PARTS[key.rpartition("_")[2]], kind)(**options)
+        if isinstance(value, OrthogonalRegularizer):
+            part.factor = value.factor  # Keras makes a tensor of it, which belongs to this process
+        return part

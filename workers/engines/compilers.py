@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fittingroom.specs.experiment import TrialSpec
-from fittingroom.specs.layers.layer_spec import type_of
+from fittingroom.specs.layers.layer_spec import LayerSpec, type_of
 
 USES = 15
 """Number of times that a program is expected to be used: what making it takes is shared by them (a guess). Fewer would
@@ -72,20 +72,29 @@ def choose_compiler(spec: TrialSpec, calls: Calls, compilers: Sequence[str]) -> 
     """
     if len(compilers) == 1:
         return CompilerChoice(compilers[0], "the backend has no other")
-    if any(layer.is_random for layer in spec.model.parts()):
-        return CompilerChoice("graph", "XLA would draw other random numbers than TensorFlow")
-    normalizations = sum(type_of(layer) in _NORMALIZATIONS for layer in spec.model.parts())
-    if normalizations > _MAX_XLA_NORMALIZATIONS:
-        return CompilerChoice("graph", f"XLA would compile {normalizations} normalisation layers for minutes")
-    if calls.is_on_gpu:
-        return CompilerChoice("xla", "a GPU is started once for many operations")
-    if any(layer.convolves for layer in spec.model.parts()):
-        return CompilerChoice("graph", "on a CPU its convolutions are faster than those of XLA")
+    if (choice := _by_layers(list(spec.model.parts()), calls)) is not None:
+        return choice
     saved, longer = _saved_seconds(spec, calls), _longer_to_make(spec)
     compared = (
         f"XLA saves an estimated {saved:.2g} s a use, in {USES} expected uses, and takes {longer:.2g} s longer to make"
     )
     return CompilerChoice("xla" if saved * USES > longer else "graph", compared)
+
+
+def _by_layers(layers: Sequence[LayerSpec], calls: Calls) -> CompilerChoice | None:
+    """Return the compiler that the layers of a network ask for, whatever it costs; None if they ask for none."""
+    if any(layer.is_random for layer in layers):
+        return CompilerChoice("graph", "XLA would draw other random numbers than TensorFlow")
+    normalizations = sum(type_of(layer) in _NORMALIZATIONS for layer in layers)
+    if normalizations > _MAX_XLA_NORMALIZATIONS:
+        return CompilerChoice("graph", f"XLA would compile {normalizations} normalisation layers for minutes")
+    if calls.is_on_gpu:
+        return CompilerChoice("xla", "a GPU is started once for many operations")
+    if any(layer.convolves for layer in layers):
+        return CompilerChoice("graph", "on a CPU its convolutions are faster than those of XLA")
+    if any(layer.goes_by_steps for layer in layers):
+        return CompilerChoice("xla", "a graph starts each operation of each step of a sequence one by one")
+    return None
 
 
 def as_begun(compiler: str) -> CompilerChoice:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.search_space import sampled_value
 from fittingroom.specs.validation.shapes import measure
-from workers.builders.networks import build_compiled
+from workers.builders.networks import build_compiled, build_network
 from workers.engines.backends.chosen import backend
+from workers.engines.backends.seam import in_a_line
 from workers.engines.base import (
     Arrays,
     Checkpoint,
@@ -102,6 +103,16 @@ class ReferenceEngine:
         steps, is_on_gpu = -(-len(arrays.x) // batch_size), backend.capacity().is_gpu
         calls = Calls(1, 1, steps, float(row_cost * batch_size), epochs, is_on_gpu)
         return choose_compiler(spec, calls, backend.COMPILERS)
+
+
+def refusal_of(spec: TrialSpec, features: int) -> str | None:
+    """Return why Keras cannot compute a network that it can build, in its own words; None if it can."""
+    model = build_network(spec, features)
+    try:
+        model(np.zeros((2, features), np.float32), training=True)
+    except Exception as error:  # noqa: BLE001 - whatever a backend raises
+        return f"Keras cannot compute this network: {in_a_line(error)}"
+    return None
 
 
 def _training(arrays: Arrays) -> list[NDArray[Any]]:

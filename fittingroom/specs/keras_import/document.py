@@ -5,7 +5,7 @@ layer that is called again as `shared`.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from fittingroom.specs.keras_import.errors import Path, object_at, refusal
@@ -17,7 +17,12 @@ _NETWORKS = ("Sequential", "Functional", "Model")
 _MAX_DEPTH = 8
 """Maximum depth of networks within networks."""
 _TENSOR = "__keras_tensor__"
+_MAX_CALLS = 3 * MAX_LAYERS
+"""Maximum number of calls of layers and networks that are written out: networks that hold nothing are calls as well."""
+_MASKS = {"NotEqual", "Any", "LogicalOr", "LogicalAnd"}
+"""Operations by which Keras computes masks; layers compute them anew."""
 _QUERY = ("query", "value", "key")
+_MASK_OPTIONS = {"mask", "query_mask", "value_mask", "key_mask"}
 _UNSAID = {"training": False, "return_attention_scores": False, "use_causal_mask": False}
 """Options of a call, and the value at which they say nothing, beside null."""
 
@@ -80,6 +85,7 @@ class _Translation:
         self._names: set[str] = {"input"}
         self._called: dict[Path, str] = {}
         """Names of the layers that were called, by their place in the document."""
+        self._calls = 0
 
     def document(self, kind: str, config: Mapping[str, Any], path: Path) -> dict[str, Any]:
         """Return the whole network."""
@@ -132,9 +138,10 @@ class _Translation:
         waiting = [
             call
             for name, (place, layer) in places.items()
-            if layer.get("class_name") != "InputLayer"
+            if layer.get("class_name") != "InputLayer" and not _is_mask(layer)
             for call in _calls(name, layer, place)
         ]
+        _refuse_other_masks(places.values())
         if len(waiting) > MAX_LAYERS:
             raise refusal((*path, "layers"), len(waiting), f"expected at most {MAX_LAYERS} calls of layers")
         waiting.sort(key=lambda call: (call.layer, call.number) == output[0])  # the output comes last
@@ -156,6 +163,9 @@ class _Translation:
     def _add(self, layer: Mapping[str, Any], place: Path, taken: list[str], call: _Call, depth: int) -> str:
         """Write out a call of a layer, or of a network; return the name of its output."""
         kind = layer.get("class_name")
+        self._calls += 1
+        if self._calls > _MAX_CALLS:
+            raise refusal(place, kind, f"expected at most {_MAX_CALLS} calls, those in networks within it included")
         if kind in _NETWORKS and layer.get("module") in ("keras", "keras.models", "keras.src.models.functional"):
             config = object_at(layer.get("config"), (*place, "config"))
             return self._network(str(kind), config, (*place, "config"), taken, depth + 1)
@@ -264,6 +274,27 @@ def _calls(name: str, layer: Mapping[str, Any], path: Path) -> Iterator[_Call]:
         yield _Call(name, index, sources, plain, _call_options(options, (*place, index, "kwargs"), layer))
 
 
+def _is_mask(layer: Mapping[str, Any]) -> bool:
+    return is_operation(layer) and layer.get("class_name") in _MASKS
+
+
+def _refuse_other_masks(places: Iterable[tuple[Path, Mapping[str, Any]]]) -> None:
+    """Refuse masks that no layer computes: those of `Masking` and `Embedding` flow by themselves."""
+    masked: list[Any] = []
+    for _, layer in places:
+        config = layer.get("config")
+        if isinstance(config, dict) and layer.get("class_name") == "Masking":
+            masked.append(config.get("mask_value", 0.0))
+        elif isinstance(config, dict) and layer.get("class_name") == "Embedding" and config.get("mask_zero") is True:
+            masked.append(0)
+    for place, layer in places:
+        if _is_mask(layer) and layer.get("class_name") == "NotEqual":
+            for call in _calls("", layer, place):
+                if not any(value in masked for value in call.arguments if isinstance(value, int | float)):
+                    detail = "masks come from Masking, or from Embedding with mask_zero; leave this operation out"
+                    raise refusal((*place, "class_name"), "NotEqual", detail)
+
+
 def _is_tensor(value: Any) -> bool:  # noqa: ANN401 - JSON
     return isinstance(value, dict) and value.get("class_name") == _TENSOR
 
@@ -272,7 +303,8 @@ def _call_options(options: Mapping[str, Any], path: Path, layer: Mapping[str, An
     """Return the options of a call that a layer of ours has; refuse others, but for those that say nothing."""
     found = {}
     for name, value in options.items():
-        if value is None or (name in _QUERY and _is_tensor(value)):
+        is_tensor = _is_tensor(value) or (isinstance(value, list) and all(v is None or _is_tensor(v) for v in value))
+        if value is None or (name in _QUERY and _is_tensor(value)) or (name in _MASK_OPTIONS and is_tensor):
             continue
         if name == "use_causal_mask" and value is True and "Attention" in str(layer.get("class_name")):
             found[name] = True

@@ -28,8 +28,9 @@ def translate_operation(layer: Mapping[str, Any], arguments: list[Any], tensors:
     Raises:
         pydantic.ValidationError: it has no layer.
     """
-    name = layer.get("class_name")
-    if isinstance(name, str):
+    name, config = layer.get("class_name"), layer.get("config")
+    # Options of an operation, such as the slope of a leaky_relu, are in its config.
+    if isinstance(name, str) and isinstance(config, dict) and config.keys() <= {"name", "dtype"}:
         if name in _MERGED and tensors == 2:
             return {"type": _MERGED[name]}
         if tensors == 1 and len(arguments) == 2 and (scaled := _scaled(name, arguments)) is not None:

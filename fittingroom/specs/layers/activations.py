@@ -8,7 +8,7 @@ from typing_extensions import TypeAliasType
 
 from fittingroom.specs.base import Int, Real, Spec
 from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, axis_of
-from fittingroom.specs.layers.weights import AnyRegularizer, Constraint, Initializer
+from fittingroom.specs.layers.weights import ActivityRegularizer, AnyRegularizer, Constraint, Initializer
 from fittingroom.specs.search_space import SearchableName, SearchableReal
 
 ActivationName = Literal[
@@ -29,7 +29,7 @@ class Activated(Spec):
 
     activation: ActivationFunction = "linear"
     """Activation function; `linear` is the identity."""
-    activity_regularizer: AnyRegularizer | None = None
+    activity_regularizer: ActivityRegularizer | None = None
     """Penalty of the outputs, added to the loss."""
 
 
@@ -98,6 +98,7 @@ class Softmax(LayerSpec):
 
     def measured(self, *inputs: Shape) -> Measured:
         """See the base."""
-        for axis in self.axis if isinstance(self.axis, list) else [self.axis]:
-            axis_of(axis, inputs[0])
+        places = [axis_of(axis, inputs[0]) for axis in (self.axis if isinstance(self.axis, list) else [self.axis])]
+        if len(set(places)) < len(places):
+            raise ValueError(f"an axis stands twice in {self.axis}")
         return Measured(inputs[0])

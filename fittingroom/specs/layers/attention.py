@@ -7,8 +7,8 @@ from pydantic import Field
 
 from fittingroom.specs.base import Bool, Int, Real
 from fittingroom.specs.layers.core import Units
-from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, show_all, type_of
-from fittingroom.specs.layers.weights import AnyRegularizer, Bias, Kernel
+from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, axis_of, show_all, sides, type_of
+from fittingroom.specs.layers.weights import ActivityRegularizer, Bias, Kernel
 from fittingroom.specs.search_space import SearchableInt, SearchableName, SearchableReal, sampled_value
 
 _Heads = Annotated[Int, Field(ge=1, le=1024)]
@@ -65,7 +65,8 @@ class Attention(_OfList):
         """See the base."""
         query, value, key = self._sequences(inputs)
         numbers = bool(sampled_value(self.use_scale)) + (sampled_value(self.score_mode) == "concat")
-        return Measured((query[0], value[1]), numbers, query[0] * key[0] * (key[1] + value[1]))
+        scores = query[0] * key[0]
+        return Measured((query[0], value[1]), numbers, scores * (key[1] + value[1]), scores)
 
 
 class AdditiveAttention(_OfList):
@@ -79,7 +80,8 @@ class AdditiveAttention(_OfList):
         """See the base."""
         query, value, key = self._sequences(inputs)
         numbers = query[1] if sampled_value(self.use_scale) else 0
-        return Measured((query[0], value[1]), numbers, query[0] * key[0] * (key[1] + value[1]))
+        scores = query[0] * key[0]
+        return Measured((query[0], value[1]), numbers, scores * (key[1] + value[1]), scores * key[1])
 
 
 class _Projected(Kernel, Bias, _Attention):
@@ -88,10 +90,13 @@ class _Projected(Kernel, Bias, _Attention):
     inputs_taken = (2, 3)
     inputs_as = "arguments"
     draws_in_build = True
+    kernel_rank = 3
 
+    sliding_window: SearchableInt[Units] | None = None
+    """Number of steps that a query sees. Default: all."""
     use_gate: SearchableName[Bool] = False
     """True to multiply the result by a learned gate of the query."""
-    activity_regularizer: AnyRegularizer | None = None
+    activity_regularizer: ActivityRegularizer | None = None
     """Penalty of the outputs, added to the loss."""
 
     def _count(
@@ -116,8 +121,9 @@ class _Projected(Kernel, Bias, _Attention):
         kernels = sum(source * target for source, target, _ in outputs)
         bias = sum(target for _, target, _ in outputs) if sampled_value(self.use_bias) else 0
         products = sum(source * target * math.prod(shape[:-1]) for source, target, shape in outputs)
-        scores = math.prod(query[:-1]) * math.prod(key[:-1]) * of_query * (width + value_width)
-        return Measured((*query[:-1], last), kernels + bias, products + scores)
+        scores = math.prod(query[:-1]) * math.prod(key[:-1]) * of_query
+        within = scores + sum(target * math.prod(shape[:-1]) for _, target, shape in outputs)
+        return Measured((*query[:-1], last), kernels + bias, products + scores * (width + value_width), within)
 
 
 class MultiHeadAttention(_Projected):
@@ -130,12 +136,10 @@ class MultiHeadAttention(_Projected):
     """Length of a head's queries and keys."""
     value_dim: SearchableInt[Units] | None = None
     """Length of a head's values. Default: `key_dim`."""
-    output_shape: Units | None = None
+    output_shape: Units | tuple[Units] | None = None
     """Number of channels of the output. Default: as many as the query has."""
     attention_axes: Annotated[list[Annotated[Int, Field(ge=1, le=7)]], Field(min_length=1, max_length=7)] | None = None
     """Axes over which attention goes, counted from 1. Default: all but batch and channels."""
-    sliding_window: SearchableInt[Units] | None = None
-    """Number of steps that a query sees. Default: all."""
 
     def measured(self, *inputs: Shape) -> Measured:
         """See the base."""
@@ -147,7 +151,12 @@ class MultiHeadAttention(_Projected):
             )
         heads, width = sampled_value(self.num_heads), sampled_value(self.key_dim)
         value_width = width if self.value_dim is None else sampled_value(self.value_dim)
-        last = self.output_shape or query[-1]
+        [last] = sides(self.output_shape or query[-1], 1)
+        axes = [axis_of(axis, query) for axis in self.attention_axes or range(1, len(query))]
+        if len(set(axes)) < len(axes) or len(query) - 1 in axes:
+            raise ValueError(f"attention_axes must name axes once, and not the channels; found {self.attention_axes}")
+        if any(query[axis] != key[axis] for axis in range(len(query) - 1) if axis not in axes):
+            raise ValueError("query and value need equal lengths along axes over which attention does not go")
         return self._count(query, value, key, (heads, heads), (width, value_width, last))
 
 

@@ -21,10 +21,11 @@ Filters = Annotated[Int, Field(ge=1, le=MAX_FILTERS)]
 _Rest = Annotated[Int, Field(ge=0, le=MAX_KERNEL_SIZE)]
 
 
-class _Convolution(LayerSpec):
-    """Fields of all convolutions."""
+class Windowed(LayerSpec):
+    """Fields of layers whose kernel slides over spatial axes."""
 
     convolves = True
+    kernel_rank = 4
     rank: ClassVar[int]
     """Number of spatial axes."""
 
@@ -40,6 +41,10 @@ class _Convolution(LayerSpec):
         if max(strides) > 1 and max(dilation) > 1:
             raise ValueError(f"strides {strides} and dilation_rate {dilation} cannot both be above 1")
         return self
+
+
+class _Convolution(Windowed):
+    """Fields of all convolutions."""
 
     def _kernel(self) -> Shape:
         return sides(self.kernel_size, self.rank)  # type: ignore[attr-defined]

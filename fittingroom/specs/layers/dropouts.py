@@ -46,7 +46,7 @@ class GaussianNoise(_Random):
     """Adds normally distributed noise in training (`keras.layers.GaussianNoise`)."""
 
     type: Literal["gaussian_noise"]
-    stddev: SearchableReal[Annotated[Real, Field(ge=0, le=1e6)]]
+    stddev: SearchableReal[Annotated[Real, Field(ge=0, le=1)]]
     """Standard deviation of the noise."""
 
 

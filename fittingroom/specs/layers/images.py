@@ -5,17 +5,24 @@ Random layers draw from the trial's seed and the number of the batch, so that a 
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from fittingroom.specs.base import Bool, Int, Real
-from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, spatial
+from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, show, spatial, type_of
 from fittingroom.specs.limits import MAX_AXIS_LENGTH
 from fittingroom.specs.search_space import SearchableReal
+
+
+def _odd(number: int) -> int:
+    if number % 2 == 0:
+        raise ValueError(f"expected an odd number, found {number}")
+    return number
+
 
 _Length = Annotated[Int, Field(ge=1, le=MAX_AXIS_LENGTH)]
 _Part = Annotated[Real, Field(ge=0, le=1)]
 _Signed = Annotated[Real, Field(ge=-1, le=1)]
-_Large = Annotated[Real, Field(ge=0, le=1e6)]
+_Odd = Annotated[Int, Field(ge=1, le=63), AfterValidator(_odd)]
 _Value = Annotated[Real, Field(ge=-1e9, le=1e9)]
 Range = tuple[_Value, _Value]
 FillMode = Literal["constant", "nearest", "wrap", "reflect"]
@@ -44,6 +51,20 @@ class _Colored(_RandomImage):
 
     value_range: Range = (0, 255)
     """Lowest and highest value of a pixel."""
+
+
+class _OfThreeColors(_Colored):
+    """Fields of layers that need red, green and blue."""
+
+    def measured(self, *inputs: Shape) -> Measured:
+        """See the base."""
+        return _of_three_colors(self, inputs[0])
+
+
+def _of_three_colors(layer: LayerSpec, shape: Shape) -> Measured:
+    if spatial(layer, shape, 2)[1] != 3:
+        raise ValueError(f"{type_of(layer)} takes images of three colours; found {show(shape)}")
+    return Measured(shape)
 
 
 class Resizing(_Image):
@@ -149,9 +170,9 @@ class RandomShear(_Moved):
     """Shears images at random in training (`keras.layers.RandomShear`)."""
 
     type: Literal["random_shear"]
-    x_factor: SearchableReal[_Part] | tuple[_Signed, _Signed] = 0.0
+    x_factor: SearchableReal[_Part] | tuple[_Part, _Part] = 0.0
     """Largest shear along the width; or the lowest and the highest one."""
-    y_factor: SearchableReal[_Part] | tuple[_Signed, _Signed] = 0.0
+    y_factor: SearchableReal[_Part] | tuple[_Part, _Part] = 0.0
     """Largest shear along the height; or the lowest and the highest one."""
 
 
@@ -171,7 +192,7 @@ class RandomContrast(_Colored):
     """Largest change; or the lowest and the highest one."""
 
 
-class RandomColorDegeneration(_Colored):
+class RandomColorDegeneration(_OfThreeColors):
     """Takes colour away at random in training (`keras.layers.RandomColorDegeneration`)."""
 
     type: Literal["random_color_degeneration"]
@@ -186,8 +207,12 @@ class RandomGrayscale(_RandomImage):
     factor: SearchableReal[_Part] = 0.5
     """Probability."""
 
+    def measured(self, *inputs: Shape) -> Measured:
+        """See the base."""
+        return _of_three_colors(self, inputs[0])
 
-class RandomHue(_Colored):
+
+class RandomHue(_OfThreeColors):
     """Shifts the hue of images at random in training (`keras.layers.RandomHue`)."""
 
     type: Literal["random_hue"]
@@ -213,7 +238,7 @@ class RandomPosterization(_Colored):
     """Number of bits; or the lowest and the highest one."""
 
 
-class RandomSaturation(_Colored):
+class RandomSaturation(_OfThreeColors):
     """Changes the saturation of images at random in training (`keras.layers.RandomSaturation`)."""
 
     type: Literal["random_saturation"]
@@ -247,12 +272,9 @@ class RandomGaussianBlur(_Colored):
     type: Literal["random_gaussian_blur"]
     factor: SearchableReal[_Part] | tuple[_Part, _Part] = 1.0
     """Probability; or its lowest and highest value."""
-    kernel_size: (
-        Annotated[Int, Field(ge=1, le=64)]
-        | tuple[Annotated[Int, Field(ge=1, le=64)], Annotated[Int, Field(ge=1, le=64)]]
-    ) = 3
-    """Size of the blur, in pixels."""
-    sigma: SearchableReal[_Large] | tuple[_Large, _Large] = 1.0
+    kernel_size: _Odd | tuple[_Odd, _Odd] = 3
+    """Size of the blur, in pixels: odd numbers."""
+    sigma: SearchableReal[_Part] | tuple[_Part, _Part] = 1.0
     """Largest standard deviation of the blur; or the lowest and the highest one."""
 
 
@@ -294,7 +316,7 @@ class ContrastLimitedAdaptiveHistogramEqualization(_Image):
     """Number of parts along height and width."""
 
 
-class RandomColorJitter(_Colored):
+class RandomColorJitter(_OfThreeColors):
     """Changes brightness, contrast, saturation and hue in training (`keras.layers.RandomColorJitter`)."""
 
     type: Literal["random_color_jitter"]
@@ -308,7 +330,7 @@ class RandomColorJitter(_Colored):
     """Largest change of hue, as in `random_hue`. Default: no change."""
 
 
-class RandAugment(_Colored):
+class RandAugment(_OfThreeColors):
     """Some of many random changes of images in training (`keras.layers.RandAugment`)."""
 
     type: Literal["rand_augment"]

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeAlias, get_args
 
-from pydantic import ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
@@ -20,6 +20,9 @@ AXES = {1: "steps, channels", 2: "height, width, channels", 3: "depth, height, w
 """Axes of what a layer with one, two or three spatial axes takes."""
 
 
+_VECTORS = ("bias", "beta", "gamma", "alpha", "moving_mean", "moving_variance")
+
+
 class Measured(NamedTuple):
     """Output of a layer, by arithmetic."""
 
@@ -28,6 +31,8 @@ class Measured(NamedTuple):
     """Numbers of all weights, trainable or not."""
     multiplications: int = 0
     """Multiply-adds per row."""
+    numbers_within: int = 0
+    """Numbers per row that it computes on the way, beyond its output; constants included."""
 
 
 LAYER_TYPES: dict[str, "type[LayerSpec]"] = {}
@@ -57,10 +62,14 @@ class LayerSpec(Spec):
     """True if Keras draws seeds when it builds the layer: as a model's JSON is loaded, this is before the next one."""
     has_sparse_gradient: ClassVar[bool] = False
     """True if its gradient is a list of a table's rows, which Keras on TensorFlow squares before it adds them up."""
+    goes_by_steps: ClassVar[bool] = False
+    """True if it computes the steps of a sequence one after the other."""
     is_pure: ClassVar[bool] = True
     """False if its weights change in other ways than by the optimizer, so that only `fit` trains it."""
     exported_as: ClassVar[str | None] = None
     """Name of the class in `keras.layers`, where it is not its own."""
+    kernel_rank: ClassVar[int] = 2
+    """Number of axes of its kernel."""
     place: ClassVar[Literal["network", "rnn"]] = "network"
     """Place in a spec: among the layers, or within `rnn`."""
 
@@ -70,6 +79,21 @@ class LayerSpec(Spec):
     """Names of the input layers; `input` is the network's input. Default: the layer before."""
     trainable: SearchableName[Bool] = True
     """False to keep the initial weights; a frozen batch normalization uses its moving averages."""
+
+    @model_validator(mode="after")
+    def _initializers_fit(self) -> Self:
+        """Refuse initializers that Keras cannot use for weights of these axes."""
+        for field in type(self).model_fields:
+            of, _, what = field.rpartition("_")
+            if what == "initializer":
+                rank = 1 if of in _VECTORS else 2 if of in {"recurrent", "embeddings"} else self.kernel_rank
+                given = getattr(self, field)
+                names = getattr(given, "choice", [getattr(given, "name", given)])
+                if (rank == 1 and "orthogonal" in names) or (rank != 2 and "identity" in names):
+                    raise ValueError(
+                        f"{field} cannot be {' or '.join(map(repr, names))}: it is of weights with {rank} axes"
+                    )
+        return self
 
     def measured(self, *inputs: Shape) -> Measured:
         """Return the output shape and the size of the weights. By default the shape stays, without weights.

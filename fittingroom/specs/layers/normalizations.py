@@ -7,7 +7,7 @@ from pydantic import Field
 
 from fittingroom.specs.base import Int, Real
 from fittingroom.specs.layers.activations import Axes
-from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, axis_of, type_of
+from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, axis_of, show, type_of
 from fittingroom.specs.layers.weights import GammaBeta, Initializer
 from fittingroom.specs.limits import MAX_UNITS
 from fittingroom.specs.search_space import SearchableInt, SearchableReal, sampled_value
@@ -17,7 +17,7 @@ _Epsilon = Annotated[Real, Field(gt=0, le=1)]
 _OneAxis = Annotated[Int, Field(ge=-8, le=8)]
 
 
-def _lengths(axis: int | list[int], shape: Shape) -> list[int]:
+def lengths_of(axis: int | list[int], shape: Shape) -> list[int]:
     """Return the lengths of the axes."""
     places = [axis_of(one, shape) for one in (axis if isinstance(axis, list) else [axis])]
     if len(set(places)) < len(places):
@@ -60,7 +60,7 @@ class LayerNormalization(GammaBeta, LayerSpec):
     def measured(self, *inputs: Shape) -> Measured:
         """See the base."""
         vectors = bool(sampled_value(self.center)) + bool(sampled_value(self.scale))
-        return Measured(inputs[0], vectors * math.prod(_lengths(self.axis, inputs[0])))
+        return Measured(inputs[0], vectors * math.prod(lengths_of(self.axis, inputs[0])))
 
 
 class GroupNormalization(GammaBeta, LayerSpec):
@@ -95,7 +95,12 @@ class RMSNormalization(LayerSpec):
 
     def measured(self, *inputs: Shape) -> Measured:
         """See the base."""
-        return Measured(inputs[0], math.prod(_lengths(self.axis, inputs[0])))
+        lengths = lengths_of(self.axis, inputs[0])
+        if list(inputs[0][-len(lengths) :]) != lengths:
+            raise ValueError(
+                f"axis {self.axis} of {type_of(self)} must name the last axes of {show(inputs[0])} in order"
+            )
+        return Measured(inputs[0], math.prod(lengths))
 
 
 class UnitNormalization(LayerSpec):
@@ -107,5 +112,5 @@ class UnitNormalization(LayerSpec):
 
     def measured(self, *inputs: Shape) -> Measured:
         """See the base."""
-        _lengths(self.axis, inputs[0])
+        lengths_of(self.axis, inputs[0])
         return Measured(inputs[0])

@@ -1,5 +1,6 @@
 """Layers that prepare numbers, categories and sounds, with the names and defaults of Keras."""
 
+import math
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -51,7 +52,7 @@ class Normalization(LayerSpec):
 
     @model_validator(mode="after")
     def _both(self) -> Self:
-        if (self.mean is None) != (self.variance is None):
+        if type(self.mean) is not type(self.variance):
             raise ValueError("give both mean and variance, or neither, to measure them on the training rows")
         return self
 
@@ -120,7 +121,10 @@ class CategoryEncoding(_Categories):
 
     def measured(self, *inputs: Shape) -> Measured:
         """See the base."""
-        return self._encoded(inputs[0], self.output_mode, self.num_tokens)
+        if self.output_mode != "one_hot" and len(inputs[0]) > 1:
+            raise ValueError(f"{self.output_mode} of category_encoding takes a vector; found {show(inputs[0])}")
+        found = self._encoded(inputs[0], self.output_mode, self.num_tokens)
+        return found._replace(numbers_within=math.prod(inputs[0]) * self.num_tokens)
 
 
 class STFTSpectrogram(LayerSpec):
@@ -128,9 +132,9 @@ class STFTSpectrogram(LayerSpec):
 
     takes_zeros = False  # there is no logarithm of 0
     type: Literal["stft_spectrogram"]
-    mode: Literal["log", "magnitude", "psd", "real", "imag", "angle", "stft"] = "log"
+    mode: Literal["log", "magnitude", "psd", "real", "imag", "angle"] = "log"
     """Part of the spectrum that is given."""
-    frame_length: _Length = 256
+    frame_length: Annotated[Int, Field(ge=2, le=MAX_AXIS_LENGTH)] = 256
     """Length of a part."""
     frame_step: _Length | None = None
     """Distance between parts. Default: half of `frame_length`."""
@@ -163,9 +167,10 @@ class STFTSpectrogram(LayerSpec):
         """See the base."""
         lengths, channels = spatial(self, inputs[0], 1)
         [steps] = slide(lengths, (self.frame_length,), (self._step(),), self.padding)
-        bands = (self._transform() // 2 + 1) * (2 if self.mode == "stft" else 1)
+        bands = self._transform() // 2 + 1
         output = (steps, bands, channels) if self.expand_dims else (steps, bands * channels)
-        return Measured(output, bands * self.frame_length * (1 if self.mode in {"real", "imag"} else 2))
+        kernel = bands * self.frame_length * (1 if self.mode in {"real", "imag"} else 2)
+        return Measured(output, kernel, kernel * steps * channels, 2 * steps * bands * channels)
 
 
 class MelSpectrogram(LayerSpec):
@@ -203,8 +208,18 @@ class MelSpectrogram(LayerSpec):
 
     def measured(self, *inputs: Shape) -> Measured:
         """See the base."""
+        if self.fft_length % 2 or (self.sequence_length or 0) > self.fft_length:
+            raise ValueError("mel_spectrogram needs an even fft_length, and a sequence_length of at most that")
+        if len(inputs[0]) == 1 and inputs[0][0] <= self.fft_length // 2:
+            raise ValueError(f"an fft_length of {self.fft_length} needs more than {self.fft_length // 2} numbers")
         if len(inputs[0]) != 1:
             raise ValueError(
                 f"mel_spectrogram takes a sound of one channel, as numbers in a row; found {show(inputs[0])}"
             )
-        return Measured((self.num_mel_bins, (inputs[0][0] + self.sequence_stride + 1) // self.sequence_stride))
+        parts = (inputs[0][0] + self.sequence_stride + 1) // self.sequence_stride
+        bands = self.fft_length // 2 + 1
+        return Measured(
+            (self.num_mel_bins, parts),
+            multiplications=parts * bands * self.num_mel_bins,
+            numbers_within=bands * (self.num_mel_bins + 2 * parts),
+        )

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fittingroom.specs.base import Bool, Real, Spec
 from fittingroom.specs.layers.activations import Activated, ActivationFunction
-from fittingroom.specs.layers.convolutions import Filters, Padding, Sides1, Sides2, Sides3
+from fittingroom.specs.layers.convolutions import Filters, Sides1, Sides2, Sides3, Windowed
 from fittingroom.specs.layers.core import Units
 from fittingroom.specs.layers.layer_spec import (
     AnyCell,
@@ -27,9 +27,14 @@ from fittingroom.specs.search_space import SearchableInt, SearchableName, Search
 _Rate = Annotated[Real, Field(ge=0, lt=1)]
 
 
+_MAX_UNROLLED = 64
+"""Maximum number of steps that are written out."""
+
+
 class _Sequence(LayerSpec):
     """Fields of layers that go through the steps of a sequence."""
 
+    goes_by_steps = True
     return_sequences: SearchableName[Bool] = False
     """True to give the output of each step, False for the output of the last one."""
     go_backwards: SearchableName[Bool] = False
@@ -42,6 +47,8 @@ class _Sequence(LayerSpec):
     def _steps(self, shape: Shape) -> tuple[int, int]:
         """Return the number of steps and the numbers per step."""
         [steps], channels = spatial(self, shape, 1)
+        if sampled_value(self.unroll) and steps > _MAX_UNROLLED:
+            raise ValueError(f"unroll writes each step out in the program; found {steps:,}, at most {_MAX_UNROLLED}")
         return steps, channels
 
     def _output(self, steps: int, of_step: Shape) -> Shape:
@@ -116,8 +123,9 @@ class _Recurrent(_Recurrence, _Sequence):
     def measured(self, *inputs: Shape) -> Measured:
         """See the base."""
         steps, channels = self._steps(inputs[0])
-        output, parameters, multiplications = self.of_step(channels)
-        return Measured(self._output(steps, output), parameters, multiplications * steps)
+        found = self.of_step(channels)
+        kept = 2 * self.gates * steps * sampled_value(self.units)  # of each step, for the way back
+        return Measured(self._output(steps, found.output), found.parameters, found.multiplications * steps, kept)
 
 
 class SimpleRNN(_Recurrent):
@@ -142,6 +150,12 @@ class CellSpec(LayerSpec):
     """Fields of cells, which only `rnn` takes."""
 
     place = "rnn"
+
+    @model_validator(mode="after")
+    def _has_no_penalty(self) -> Self:
+        if self.regularizes_activity:
+            raise ValueError("a cell cannot have an activity_regularizer; put activity_regularization after the layer")
+        return self
 
 
 class SimpleRNNCell(_Recurrence, CellSpec):
@@ -179,8 +193,9 @@ class StackedRNNCells(CellSpec):
         """Return what a step of so many numbers gives."""
         parameters, multiplications = 0, 0
         for cell in self.cells:
-            [channels], of_cell, products = cell.of_step(channels)  # type: ignore[attr-defined]
-            parameters, multiplications = parameters + of_cell, multiplications + products
+            found = cell.of_step(channels)  # type: ignore[attr-defined]
+            [channels] = found.output
+            parameters, multiplications = parameters + found.parameters, multiplications + found.multiplications
         return Measured((channels,), parameters, multiplications)
 
 
@@ -208,17 +223,11 @@ class RNN(_Sequence):
         return Measured(self._output(steps, whole.output), whole.parameters, whole.multiplications * steps)
 
 
-class _ConvLSTM(Activated, Kernel, Bias, _Sequence):
+class _ConvLSTM(Activated, Kernel, Bias, Windowed, _Sequence):
     """Fields of recurrent convolutions."""
-
-    convolves = True
-    rank: ClassVar[int]
-    """Number of spatial axes of a step."""
 
     filters: SearchableInt[Filters]
     """Number of filters, i.e. output channels."""
-    padding: SearchableName[Padding] = "valid"
-    """`valid` for no padding, `same` for zero padding that keeps the size when the stride is 1."""
     activation: ActivationFunction = "tanh"
     """Activation function of the output."""
     recurrent_activation: ActivationFunction = "sigmoid"

@@ -17,7 +17,9 @@ from fittingroom.specs.layers import (  # noqa: F401 - their import notes the cl
 )
 from fittingroom.specs.layers.layer_spec import LAYER_TYPES, Layer, LayerSpec
 
-KERAS_CLASSES: dict[str, type[LayerSpec]] = {layer.__name__: layer for layer in LAYER_TYPES.values()}
-"""Classes by the name of Keras's own."""
+KERAS_CLASSES: dict[str, type[LayerSpec]] = {
+    name: layer for layer in LAYER_TYPES.values() for name in (layer.__name__, layer.exported_as) if name is not None
+}
+"""Classes by the name of Keras's own, and by the name under which it is exported if that is another."""
 
 __all__ = ["KERAS_CLASSES", "LAYER_TYPES", "Layer", "LayerSpec"]

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from fittingroom.specs.base import Int
-from fittingroom.specs.layers.convolutions import Sides1, Sides2, Sides3
+from fittingroom.specs.layers.convolutions import Sides2, Sides3
 from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, show, sides, spatial, type_of
 from fittingroom.specs.limits import MAX_AXIS_LENGTH, MAX_RESHAPE_RANK
 from fittingroom.specs.search_space import SearchableInt, SearchableName
@@ -188,7 +188,7 @@ class UpSampling1D(_UpSampling):
 
     rank = 1
     type: Literal["up_sampling1d"]
-    size: Sides1 = 2
+    size: SearchableInt[_Length] = 2
     """Number of repetitions."""
 
 

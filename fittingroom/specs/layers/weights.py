@@ -16,6 +16,7 @@ InitializerName = Literal[
 ]  # fmt: skip
 _Number = Annotated[Real, Field(ge=-1e6, le=1e6)]
 _Positive = Annotated[Real, Field(gt=0, le=1e6)]
+_Axis = Annotated[Int, Field(ge=0, le=4)]
 Penalty = Annotated[Real, Field(ge=0, le=1e6)]
 
 
@@ -149,13 +150,22 @@ AnyRegularizer = TypeAliasType("AnyRegularizer", _EitherRegularizer)
 """Factors of the penalty, or a name with Keras's factors: `l1`, `l2`, `l1_l2`."""
 
 
+ActivityRegularizer = TypeAliasType(
+    "ActivityRegularizer",
+    Annotated[
+        Regularizer, BeforeValidator(_penalty, json_schema_input_type=Regularizer | Literal["l1", "l2", "l1_l2"])
+    ],
+)
+"""Factors of a penalty of outputs, or a name with Keras's factors: `l1`, `l2`, `l1_l2`."""
+
+
 class MaxNorm(Spec):
     """Limit of the norm of a unit's weights (`keras.constraints.MaxNorm`)."""
 
     name: Literal["max_norm"]
     max_value: SearchableReal[_Positive] = 2.0
     """Maximum norm."""
-    axis: Int | list[Int] = 0
+    axis: _Axis | Annotated[list[_Axis], Field(min_length=1, max_length=4)] = 0
     """Axis, or axes, of the norm."""
 
 
@@ -169,7 +179,7 @@ class MinMaxNorm(Spec):
     """Maximum norm."""
     rate: SearchableReal[Annotated[Real, Field(gt=0, le=1)]] = 1.0
     """Part of the way to the limit that is taken in a step."""
-    axis: Int | list[Int] = 0
+    axis: _Axis | Annotated[list[_Axis], Field(min_length=1, max_length=4)] = 0
     """Axis, or axes, of the norm."""
 
 
@@ -183,7 +193,7 @@ class UnitNorm(Spec):
     """Norm 1 of a unit's weights (`keras.constraints.UnitNorm`)."""
 
     name: Literal["unit_norm"]
-    axis: Int | list[Int] = 0
+    axis: _Axis | Annotated[list[_Axis], Field(min_length=1, max_length=4)] = 0
     """Axis, or axes, of the norm."""
 
 

@@ -6,8 +6,9 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from fittingroom.specs.base import Int
-from fittingroom.specs.layers.core import EinsumDense
+from fittingroom.specs.layers.core import EinsumDense, Shared
 from fittingroom.specs.layers.layer_spec import AnyLayer, LayerSpec, Measured, Shape, show, type_of
+from fittingroom.specs.layers.preprocessing import Normalization
 from fittingroom.specs.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
 from fittingroom.specs.search_space import SearchableInt, SearchableName, sampled_value
 
@@ -19,10 +20,14 @@ _Recurrent = (RNN, SimpleRNN, LSTM, GRU)
 def _inner(layer: LayerSpec) -> LayerSpec:
     if layer.inputs is not None:
         raise ValueError("a layer within a layer takes what that one takes; leave its 'inputs' out")
+    if isinstance(layer, Shared) or (isinstance(layer, Normalization) and layer.is_adapted):
+        raise ValueError(f"{type_of(layer)} cannot be within another layer as it is")
+    if isinstance(layer, EinsumDense) and isinstance(layer.output_shape, list) and None in layer.output_shape:
+        raise ValueError("within another layer, output_shape of einsum_dense must say how long each axis is")
     if layer.inputs_as != "tensor":
         raise ValueError(f"{type_of(layer)} takes several inputs, so no layer can be around it")
     depth, within = 0, layer
-    while isinstance(within, _Wrapper):
+    while isinstance(within, Wrapper):
         depth, within = depth + 1, within.layer
     if depth >= _MAX_DEPTH:
         raise ValueError(f"there are more than {_MAX_DEPTH} layers around a layer")
@@ -32,7 +37,7 @@ def _inner(layer: LayerSpec) -> LayerSpec:
 Inner = Annotated[AnyLayer, AfterValidator(_inner)]
 
 
-class _Wrapper(LayerSpec):
+class Wrapper(LayerSpec):
     """Fields of layers around another layer."""
 
     layer: Inner
@@ -49,7 +54,7 @@ class _Wrapper(LayerSpec):
         return type_of(self.layer) == "dropout"
 
 
-class TimeDistributed(_Wrapper):
+class TimeDistributed(Wrapper):
     """Applies a layer to each step of a sequence (`keras.layers.TimeDistributed`)."""
 
     type: Literal["time_distributed"]
@@ -60,10 +65,11 @@ class TimeDistributed(_Wrapper):
         if not of_step:
             raise ValueError(f"time_distributed takes steps and then the axes of a step; found {show(inputs[0])}")
         found = self.layer.measured(tuple(of_step))
-        return Measured((steps, *found.output), found.parameters, found.multiplications * steps)
+        within = found.numbers_within * steps
+        return Measured((steps, *found.output), found.parameters, found.multiplications * steps, within)
 
 
-class Bidirectional(_Wrapper):
+class Bidirectional(Wrapper):
     """Goes through a sequence in both directions (`keras.layers.Bidirectional`)."""
 
     type: Literal["bidirectional"]
@@ -85,10 +91,16 @@ class Bidirectional(_Wrapper):
                 found = type_of(layer)
                 raise ValueError(f"bidirectional takes rnn, simple_rnn, lstm or gru, found {found}")  # noqa: TRY004 - pydantic's
         other = self.backward_layer
+        if other is None and self.layer.go_backwards is True:  # type: ignore[attr-defined]
+            raise ValueError("layer must go forwards; give a backward_layer for the other direction")
         if isinstance(other, _Recurrent) and isinstance(self.layer, _Recurrent):
-            if other.go_backwards == self.layer.go_backwards:
+            both = (other, self.layer)
+            options = [(one.go_backwards, one.return_sequences) for one in both]
+            if not all(isinstance(value, bool) for pair in options for value in pair):
+                raise ValueError("with a backward_layer, go_backwards and return_sequences must be true or false")
+            if options[0][0] == options[1][0]:
                 raise ValueError("backward_layer needs the other value of go_backwards than layer")
-            if other.return_sequences != self.layer.return_sequences:
+            if options[0][1] != options[1][1]:
                 raise ValueError("backward_layer needs the same return_sequences as layer")
         return self
 
@@ -96,18 +108,18 @@ class Bidirectional(_Wrapper):
         """See the base."""
         one = self.layer.measured(*inputs)
         other = one if self.backward_layer is None else self.backward_layer.measured(*inputs)
-        mode = sampled_value(self.merge_mode)
-        if mode != "concat" and one.output != other.output:
-            raise ValueError(f"merge_mode {mode!r} needs equal outputs, found {show(one.output)}, {show(other.output)}")
-        last = one.output[-1] + (other.output[-1] if mode == "concat" else 0)
+        if one.output != other.output:
+            raise ValueError(f"both directions need equal outputs, found {show(one.output)}, {show(other.output)}")
+        last = one.output[-1] * (2 if sampled_value(self.merge_mode) == "concat" else 1)
         return Measured(
             (*one.output[:-1], last),
             one.parameters + other.parameters,
             one.multiplications + other.multiplications,
+            one.numbers_within + other.numbers_within,
         )
 
 
-class SpectralNormalization(_Wrapper):
+class SpectralNormalization(Wrapper):
     """Divides the kernel of a layer by its largest singular value (`keras.layers.SpectralNormalization`)."""
 
     is_pure = False
@@ -126,8 +138,8 @@ class SpectralNormalization(_Wrapper):
 
     def measured(self, *inputs: Shape) -> Measured:
         """See the base. The vector of the iterations is as long as the last axis of the kernel."""
-        output, parameters, multiplications = self.layer.measured(*inputs)
-        return Measured(output, parameters + self._vector(output, inputs[0]), multiplications)
+        found = self.layer.measured(*inputs)
+        return found._replace(parameters=found.parameters + self._vector(found.output, inputs[0]))
 
     def _vector(self, output: Shape, shape: Shape) -> int:
         kind = type_of(self.layer)

@@ -53,15 +53,16 @@ def measure(model: Model, features: int) -> Network:
             raise DoesNotConnect(position, str(misfit)) from None
         outputs[position] = shape = found.output
         parameters += found.parameters
-        numbers += math.prod(shape)
+        computed = math.prod(shape) + found.numbers_within
+        numbers += computed
         multiplications += found.multiplications
         if parameters > MAX_PARAMETERS:
             raise DoesNotConnect(
                 position, f"up to this layer the network has {parameters:,} parameters; at most {MAX_PARAMETERS:,} fit"
             )
-        if math.prod(shape) > MAX_LAYER_OUTPUTS:
+        if computed > MAX_LAYER_OUTPUTS:
             raise DoesNotConnect(
-                position, f"this layer gives {math.prod(shape):,} numbers per row; at most {MAX_LAYER_OUTPUTS:,} fit"
+                position, f"this layer gives {computed:,} numbers per row; at most {MAX_LAYER_OUTPUTS:,} fit"
             )
     of_layers = tuple(outputs[position] for position in range(len(model.layers)))
     return Network(of_layers[-1], parameters, numbers, multiplications, of_layers)

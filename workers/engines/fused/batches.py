@@ -42,7 +42,7 @@ class Batches:
         """Return the batches of a network: padding changes nothing where each row's output and loss is its own."""
         validates_apart = all(layer.validates_apart for layer in layers)
         is_padded_to_validate = validates_apart and not any(layer.regularizes_activity for layer in layers)
-        is_padded = is_padded_to_validate and all(layer.keeps_rows_apart for layer in layers)
+        is_padded = is_padded_to_validate and all(layer.keeps_rows_apart and not layer.is_random for layer in layers)
         return cls(size, is_padded, is_padded_to_validate, validates_apart)
 
     def steps(self, rows: int) -> int:
