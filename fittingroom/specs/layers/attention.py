@@ -153,8 +153,10 @@ class MultiHeadAttention(_Projected):
         value_width = width if self.value_dim is None else sampled_value(self.value_dim)
         [last] = sides(self.output_shape or query[-1], 1)
         axes = [axis_of(axis, query) for axis in self.attention_axes or range(1, len(query))]
-        if len(set(axes)) < len(axes) or len(query) - 1 in axes:
-            raise ValueError(f"attention_axes must name axes once, and not the channels; found {self.attention_axes}")
+        if axes != sorted(set(axes)) or len(query) - 1 in axes:
+            raise ValueError(f"attention_axes must rise, without the channels; found {self.attention_axes}")
+        if sampled_value(self.use_causal_mask) and len(query) != 2:
+            raise ValueError("use_causal_mask needs sequences of steps, channels")
         if any(query[axis] != key[axis] for axis in range(len(query) - 1) if axis not in axes):
             raise ValueError("query and value need equal lengths along axes over which attention does not go")
         return self._count(query, value, key, (heads, heads), (width, value_width, last))

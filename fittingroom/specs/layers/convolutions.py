@@ -277,9 +277,6 @@ class SeparableConv1D(_Separable):
     """Stride along the steps."""
     dilation_rate: Sides1 = 1
     """Distance between the steps that a kernel sees."""
-    padding: SearchableName[Literal["valid", "same", "causal"]] = "valid"  # type: ignore[assignment]  # one more
-    """`valid` for no padding, `same` for zero padding that keeps the length when the stride is 1, `causal` for the same
-    with all padding before the first step."""
 
 
 class SeparableConv2D(_Separable):

@@ -13,6 +13,12 @@ from fittingroom.specs.limits import MAX_AXIS_LENGTH
 from fittingroom.specs.search_space import SearchableReal
 
 
+def _rising(values: tuple[float, float]) -> tuple[float, float]:
+    if values[0] >= values[1]:
+        raise ValueError(f"expected [lowest, highest], found {list(values)}")
+    return values
+
+
 def _odd(number: int) -> int:
     if number % 2 == 0:
         raise ValueError(f"expected an odd number, found {number}")
@@ -24,7 +30,7 @@ _Part = Annotated[Real, Field(ge=0, le=1)]
 _Signed = Annotated[Real, Field(ge=-1, le=1)]
 _Odd = Annotated[Int, Field(ge=1, le=63), AfterValidator(_odd)]
 _Value = Annotated[Real, Field(ge=-1e9, le=1e9)]
-Range = tuple[_Value, _Value]
+Range = Annotated[tuple[_Value, _Value], AfterValidator(_rising)]
 FillMode = Literal["constant", "nearest", "wrap", "reflect"]
 Interpolation = Literal["nearest", "bilinear"]
 

@@ -51,7 +51,7 @@ class LayerSpec(Spec):
     keeps_rows_apart: ClassVar[bool] = True
     """True if the output of a row depends on this row alone, also in training."""
     validates_apart: ClassVar[bool] = True
-    """True if the same holds outside of training, and nothing of the layer changes then."""
+    """True if the same holds outside of training for layers of the kind; see `is_validated_apart`."""
     draws: ClassVar[bool] = False
     """True if layers of the kind always draw; see `is_random`."""
     convolves: ClassVar[bool] = False
@@ -129,6 +129,14 @@ class LayerSpec(Spec):
     def is_random(self) -> bool:
         """True if it draws random numbers in training by operations that XLA computes otherwise than TensorFlow."""
         return self.draws
+
+    @property
+    def is_validated_apart(self) -> bool:
+        """True if outside of training the output of a row depends on this row alone, and nothing of the layer changes.
+
+        Keras draws the dropouts of recurrent layers then as well.
+        """
+        return self.validates_apart and not (self.goes_by_steps and self.is_random)
 
     @property
     def regularizes_activity(self) -> bool:

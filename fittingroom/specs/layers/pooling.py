@@ -166,6 +166,8 @@ class _AdaptivePooling(LayerSpec):
         output = sides(self.output_size, self.rank)  # type: ignore[attr-defined]
         if any(wanted > length for wanted, length in zip(output, lengths, strict=True)):
             raise ValueError(f"output_size {show(output)} is above the input's {show(lengths)}")
+        if 1 in output:  # Keras 3.15 pools by a window beyond the input as well, and TensorFlow then divides by 0
+            raise ValueError("an output_size of 1 is not supported; use global pooling, or a reshape after pooling")
         return Measured((*output, channels))
 
 

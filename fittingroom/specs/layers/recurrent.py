@@ -150,6 +150,7 @@ class CellSpec(LayerSpec):
     """Fields of cells, which only `rnn` takes."""
 
     place = "rnn"
+    goes_by_steps = True
 
     @model_validator(mode="after")
     def _has_no_penalty(self) -> Self:

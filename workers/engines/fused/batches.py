@@ -40,7 +40,7 @@ class Batches:
     @classmethod
     def of(cls, layers: Sequence[LayerSpec], size: int) -> "Batches":
         """Return the batches of a network: padding changes nothing where each row's output and loss is its own."""
-        validates_apart = all(layer.validates_apart for layer in layers)
+        validates_apart = all(layer.is_validated_apart for layer in layers)
         is_padded_to_validate = validates_apart and not any(layer.regularizes_activity for layer in layers)
         is_padded = is_padded_to_validate and all(layer.keeps_rows_apart and not layer.is_random for layer in layers)
         return cls(size, is_padded, is_padded_to_validate, validates_apart)
