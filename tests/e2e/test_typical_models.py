@@ -5,8 +5,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -96,3 +98,19 @@ def test_live_typical_model_gives_the_history_of_its_json(client: Client, name: 
     if name != "normalized regression":  # which was never adapted, and whose JSON says that it is to be
         for metric, values in fitted.history.items():
             assert values == pytest.approx(theirs[metric], rel=typical.tolerance), metric
+
+
+@pytest.mark.parametrize("name", ["tags", "normalized regression", "wide and deep"])
+def test_predictions_of_a_typical_model_are_those_of_its_file(client: Client, tmp_path: Path, name: str) -> None:
+    typical = MODELS[name]
+    submitted = client.submit(spec_of(name, typical) | {"backend": "tensorflow"})
+    client.wait(submitted.id, timeout=300)
+    [trial] = client.list_trials(submitted.id)
+    answer = client.predict(trial.id, typical.x[:3].tolist())
+    file = tmp_path / "network.keras"
+    client.download(trial.id, file)
+    outputs = np.asarray(keras.models.load_model(file)(typical.x[:3]))
+    np.testing.assert_allclose(np.array(answer.outputs), outputs, rtol=1e-5, atol=1e-6)
+    assert answer.class_names == []
+    expected = answer.outputs if name == "tags" else [row[0] for row in answer.outputs]
+    assert answer.predictions == expected

@@ -2,16 +2,20 @@
 
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
 from fittingroom.specs.datasets import BUILT_IN_DATASETS
-from fittingroom.specs.experiment import Dataset
+from fittingroom.specs.experiment import Dataset, Model
 from fittingroom.specs.fit import Fit
 from fittingroom.specs.losses import TargetForm
 from fittingroom.specs.validation.dataset_checks import class_number
 from models.errors import UsageFault
+from tests.workers.engines.trials import trial_spec
+from workers.builders.networks import build_network
 from workers.datasets import preparation, prepare
+from workers.datasets.adaptation import measure_adapted, with_adapted
 from workers.datasets.sources import LOADERS, load_mnist
 from workers.engines.base import Arrays
 
@@ -143,3 +147,20 @@ def test_mnist_without_a_network_is_a_usage_fault(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(keras.datasets.mnist, "load_data", no_network)
     with pytest.raises(UsageFault, match="mnist-sample"):
         load_mnist()
+
+
+@pytest.mark.parametrize("axis", [-1, 1, None, [1, 2]])
+def test_normalization_measures_what_adapt_measures(axis: Any) -> None:
+    rows = np.random.default_rng(0).normal(7, 3, (50, 5 + 6)).astype(np.float32)
+    layer = {"type": "normalization", "inputs": ["second"]} | ({} if axis == -1 else {"axis": axis})
+    model = Model.model_validate({
+        "inputs": {"first": [5], "second": [2, 3]},
+        "layers": [layer | {"name": "scaled"}, {"type": "flatten", "name": "flat"},
+                   {"type": "concatenate", "inputs": ["flat", "first"]}],
+    })  # fmt: skip
+    adapted = with_adapted(model, measure_adapted(model, rows))
+    built = build_network(trial_spec().model_copy(update={"model": adapted}), 11)
+    keras_layer = keras.layers.Normalization(axis=axis)
+    keras_layer.adapt(rows[:, 5:].reshape(50, 2, 3))
+    expected = np.concatenate([np.reshape(keras_layer(rows[:, 5:].reshape(50, 2, 3)), (50, 6)), rows[:, :5]], axis=1)
+    np.testing.assert_allclose(built(rows), expected, rtol=1e-4, atol=1e-5)

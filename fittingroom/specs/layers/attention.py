@@ -177,7 +177,7 @@ class GroupedQueryAttention(_Projected):
     def measured(self, *inputs: Shape) -> Measured:
         """See the base."""
         query, value, key = inputs if len(inputs) == 3 else (*inputs, inputs[1])
-        if {len(query), len(value), len(key)} != {2} or value[0] != key[0]:
+        if {len(query), len(value), len(key)} != {2} or value[0] != key[0] or query[1] != value[1]:
             raise ValueError(
                 "grouped_query_attention takes sequences of steps, channels: query and value, and possibly key, with "
                 f"as many steps as value; found {show_all(inputs)}"
