@@ -41,7 +41,7 @@ class Typical:
     y: NDArray[Any]
     """(rows,): classes or numbers; (rows, targets): numbers."""
     loss: Any
-    """As for `model.compile`."""
+    """Argument of `model.compile`."""
     metrics: list[Any] = field(default_factory=list)
     tolerance: float = 1e-5
     """Relative difference of a history that rounding may make."""
@@ -156,7 +156,7 @@ MODELS: dict[str, Typical] = {
         _uniform(10), _integers(2, 3), "binary_crossentropy", ["binary_accuracy", keras.metrics.AUC(name="auc")],
     ),
 }  # fmt: skip
-"""By name, in the order of the list that the project was given; without lookups, whose inputs are texts."""
+"""Models by name, in the order of the list that the project was given; without lookups, whose inputs are texts."""
 
 
 def json_of(typical: Typical) -> str:

@@ -150,7 +150,7 @@ def test_mnist_without_a_network_is_a_usage_fault(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("axis", [-1, 1, None, [1, 2]])
-def test_normalization_measures_what_adapt_measures(axis: Any) -> None:
+def test_normalization_measures_like_adapt(axis: Any) -> None:
     rows = np.random.default_rng(0).normal(7, 3, (50, 5 + 6)).astype(np.float32)
     layer = {"type": "normalization", "inputs": ["second"]} | ({} if axis == -1 else {"axis": axis})
     model = Model.model_validate({

@@ -197,7 +197,7 @@ def test_main_out_of_memory_is_a_fault(read: Callable[..., Any], monkeypatch: py
     assert "memory" in fault["detail"]
 
 
-def test_read_archive_with_several_numbers_per_row_keeps_them_in_range(read: Callable[..., Any]) -> None:
+def test_read_archive_with_several_numbers_per_row_keeps_range(read: Callable[..., Any]) -> None:
     x, y = np.ones((3, 2)), np.array([[0, 1, 1], [1, 0, 0], [1, 1, 1]])
     schema = read("npz", npz(x=x, y=y))["schema"]
     assert (schema["task"], schema["targets"], schema["classes"]) == ("regression", 3, None)
@@ -213,7 +213,7 @@ def test_read_archive_with_one_hot_rows_has_classes_unless_regression(
     assert ("its columns are classes" in "".join(schema["notes"])) == (classes is not None)
 
 
-def test_read_archive_without_several_targets_in_a_row_drops_it_on_request(read: Callable[..., Any]) -> None:
+def test_read_archive_with_missing_targets_drops_rows_on_request(read: Callable[..., Any]) -> None:
     y = np.array([[0.5, 1.5], [np.nan, 1.0], [2.0, 3.0]])
     [fault] = read("npz", npz(x=np.ones((3, 2)), y=y))["faults"]
     assert "missing" in fault["detail"]

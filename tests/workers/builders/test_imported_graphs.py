@@ -102,7 +102,7 @@ def translated(model: keras.Model) -> Model:
 
 @pytest.mark.parametrize("make", GRAPHS)
 def test_imported_graph_has_the_outputs_of_the_original(make: Callable[[], keras.Model]) -> None:
-    """With one seed both begin with the same weights, as Keras's own loader draws them in the same order."""
+    """Both begin with the same weights by one seed, as Keras's own loader draws them in the same order."""
     text = make().to_json()
     random.seed(0)
     original = keras.models.model_from_json(text)

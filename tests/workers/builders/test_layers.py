@@ -52,7 +52,7 @@ def test_many_drawn_options_are_measured_as_keras_builds(kind: str, data: st.Dat
 
 
 @pytest.mark.parametrize("kind", NETWORK_TYPES)
-def test_built_layer_is_imported_as_it_was(kind: str) -> None:
+def test_built_layer_is_imported_with_its_options(kind: str) -> None:
     layer = smallest(kind)
     given_document = network(layer)
     assert given_document is not None
