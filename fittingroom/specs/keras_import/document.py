@@ -5,10 +5,11 @@ layer that is called again as `shared`.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from fittingroom.specs.keras_import.errors import Path, object_at, refusal
+from fittingroom.specs.keras_import.graph_calls import Call, calls_of, ends_of, is_mask, refuse_other_masks
 from fittingroom.specs.keras_import.layer_translation import check_dtype, translate_layer
 from fittingroom.specs.keras_import.operations import is_operation, translate_operation
 from fittingroom.specs.limits import MAX_LAYERS
@@ -16,15 +17,8 @@ from fittingroom.specs.limits import MAX_LAYERS
 _NETWORKS = ("Sequential", "Functional", "Model")
 _MAX_DEPTH = 8
 """Maximum depth of networks within networks."""
-_TENSOR = "__keras_tensor__"
 _MAX_CALLS = 3 * MAX_LAYERS
 """Maximum number of calls of layers and networks that are written out: networks that hold nothing are calls as well."""
-_MASKS = {"NotEqual", "Any", "LogicalOr", "LogicalAnd"}
-"""Operations by which Keras computes masks; layers compute them anew."""
-_QUERY = ("query", "value", "key")
-_MASK_OPTIONS = {"mask", "query_mask", "value_mask", "key_mask"}
-_UNSAID = {"training": False, "return_attention_scores": False, "use_causal_mask": False}
-"""Options of a call, and the value at which they say nothing, beside null."""
 
 
 def from_keras(document: Any) -> tuple[Any, list[Path]]:  # noqa: ANN401 - JSON
@@ -58,20 +52,6 @@ def from_keras(document: Any) -> tuple[Any, list[Path]]:  # noqa: ANN401 - JSON
     return translation.document(kind, config, (*path, "config")), translation.places
 
 
-class _Call(NamedTuple):
-    """One call of a layer."""
-
-    layer: str
-    number: int
-    """Number of the call, from 0."""
-    sources: list[tuple[str, int]]
-    """Layers and calls whose outputs it takes."""
-    arguments: list[Any]
-    """Positional arguments, None for a tensor."""
-    options: dict[str, Any]
-    """Options of the call that a layer of ours has."""
-
-
 class _Translation:
     """Layers of a network, as they are written out.
 
@@ -85,7 +65,7 @@ class _Translation:
         self._names: set[str] = {"input"}
         self._called: dict[Path, str] = {}
         """Names of the layers that were called, by their place in the document."""
-        self._calls = 0
+        self.calls_of = 0
 
     def document(self, kind: str, config: Mapping[str, Any], path: Path) -> dict[str, Any]:
         """Return the whole network."""
@@ -117,7 +97,7 @@ class _Translation:
             [tensor] = given
             for place, layer in _layers(config, path):
                 if layer.get("class_name") != "InputLayer":
-                    tensor = self._add(layer, place, [tensor], _Call("", 0, [], [None], {}), depth)
+                    tensor = self._add(layer, place, [tensor], Call("", 0, [], [None], {}), depth)
             return tensor
         return self._functional(config, path, given, depth)
 
@@ -132,16 +112,16 @@ class _Translation:
         if len(ends) != len(given):
             raise refusal((*path, "input_layers"), len(ends), f"this network is called with {len(given)} inputs")
         tensors = dict(zip(ends, given, strict=True))
-        output = _ends(config.get("output_layers"), (*path, "output_layers"))
+        output = ends_of(config.get("output_layers"), (*path, "output_layers"))
         if len(output) != 1:
             raise refusal((*path, "output_layers"), len(output), "expected one output")
         waiting = [
             call
             for name, (place, layer) in places.items()
-            if layer.get("class_name") != "InputLayer" and not _is_mask(layer)
-            for call in _calls(name, layer, place)
+            if layer.get("class_name") != "InputLayer" and not is_mask(layer)
+            for call in calls_of(name, layer, place)
         ]
-        _refuse_other_masks(places.values())
+        refuse_other_masks(places.values())
         if len(waiting) > MAX_LAYERS:
             raise refusal((*path, "layers"), len(waiting), f"expected at most {MAX_LAYERS} calls of layers")
         waiting.sort(key=lambda call: (call.layer, call.number) == output[0])  # the output comes last
@@ -160,11 +140,11 @@ class _Translation:
             raise refusal((*path, "output_layers"), output[0][0], "every layer must lead to the output")
         return tensors[output[0]]
 
-    def _add(self, layer: Mapping[str, Any], place: Path, taken: list[str], call: _Call, depth: int) -> str:
+    def _add(self, layer: Mapping[str, Any], place: Path, taken: list[str], call: Call, depth: int) -> str:
         """Write out a call of a layer, or of a network; return the name of its output."""
         kind = layer.get("class_name")
-        self._calls += 1
-        if self._calls > _MAX_CALLS:
+        self.calls_of += 1
+        if self.calls_of > _MAX_CALLS:
             raise refusal(place, kind, f"expected at most {_MAX_CALLS} calls, those in networks within it included")
         if kind in _NETWORKS and layer.get("module") in ("keras", "keras.models", "keras.src.models.functional"):
             config = object_at(layer.get("config"), (*place, "config"))
@@ -230,7 +210,7 @@ def _functional_inputs(config: Mapping[str, Any], path: Path) -> dict[str, list[
 def _inputs(config: Mapping[str, Any], path: Path) -> list[tuple[str, int]]:
     """Return the inputs of a network in order."""
     if "input_layers" in config:
-        return _ends(config["input_layers"], (*path, "input_layers"))
+        return ends_of(config["input_layers"], (*path, "input_layers"))
     layers = [layer for _, layer in _layers(config, path) if layer.get("class_name") == "InputLayer"]
     return [(str(layer.get("name")), 0) for layer in layers]
 
@@ -248,96 +228,3 @@ def _input_shape(layer: Mapping[str, Any], path: Path) -> list[int]:
         if config.get(key):
             raise refusal((*path, "config", key), config[key], "inputs are dense")
     return axes
-
-
-def _calls(name: str, layer: Mapping[str, Any], path: Path) -> Iterator[_Call]:
-    """Yield the calls of a layer."""
-    nodes, place = layer.get("inbound_nodes"), (*path, "inbound_nodes")
-    if not isinstance(nodes, list) or not nodes or len(nodes) > MAX_LAYERS:
-        raise refusal(place, nodes, "expected a layer that is called with tensors")
-    for index, node in enumerate(nodes):
-        match node:
-            case {"args": [list() as arguments], **rest} if rest.keys() <= {"kwargs"}:
-                pass
-            case {"args": list() as arguments, **rest} if rest.keys() <= {"kwargs"}:
-                pass
-            case _:
-                raise refusal((*place, index), node, "expected a layer that is called with tensors")
-        options = object_at(rest.get("kwargs") or {}, (*place, index, "kwargs"))
-        arguments = [*arguments, *(options[key] for key in _QUERY if _is_tensor(options.get(key)))]
-        sources = [_source(one, (*place, index)) for one in arguments if _is_tensor(one)]
-        if not sources:
-            raise refusal((*place, index), node, "expected a layer that is called with tensors")
-        plain = [None if _is_tensor(one) else one for one in arguments]
-        if not is_operation(layer) and len(sources) < len(plain):
-            raise refusal((*place, index), node, "expected a layer that is called with tensors alone")
-        yield _Call(name, index, sources, plain, _call_options(options, (*place, index, "kwargs"), layer))
-
-
-def _is_mask(layer: Mapping[str, Any]) -> bool:
-    return is_operation(layer) and layer.get("class_name") in _MASKS
-
-
-def _refuse_other_masks(places: Iterable[tuple[Path, Mapping[str, Any]]]) -> None:
-    """Refuse masks that no layer computes: those of `Masking` and `Embedding` flow by themselves."""
-    masked: list[Any] = []
-    for _, layer in places:
-        config = layer.get("config")
-        if isinstance(config, dict) and layer.get("class_name") == "Masking":
-            masked.append(config.get("mask_value", 0.0))
-        elif isinstance(config, dict) and layer.get("class_name") == "Embedding" and config.get("mask_zero") is True:
-            masked.append(0)
-    for place, layer in places:
-        if _is_mask(layer) and layer.get("class_name") == "NotEqual":
-            for call in _calls("", layer, place):
-                if not any(value in masked for value in call.arguments if isinstance(value, int | float)):
-                    detail = "masks come from Masking, or from Embedding with mask_zero; leave this operation out"
-                    raise refusal((*place, "class_name"), "NotEqual", detail)
-
-
-def _is_tensor(value: Any) -> bool:  # noqa: ANN401 - JSON
-    return isinstance(value, dict) and value.get("class_name") == _TENSOR
-
-
-def _call_options(options: Mapping[str, Any], path: Path, layer: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of a call that a layer of ours has; refuse others, but for those that say nothing."""
-    found = {}
-    for name, value in options.items():
-        is_tensor = _is_tensor(value) or (isinstance(value, list) and all(v is None or _is_tensor(v) for v in value))
-        if value is None or (name in _QUERY and _is_tensor(value)) or (name in _MASK_OPTIONS and is_tensor):
-            continue
-        if name == "use_causal_mask" and value is True and "Attention" in str(layer.get("class_name")):
-            found[name] = True
-        elif name == "training" and value is True:
-            detail = "keras.Model.fit and predict pass training themselves; call the layer without it"
-            raise refusal((*path, name), value, detail)
-        elif not (name in _UNSAID and value is _UNSAID[name]):
-            raise refusal((*path, name), value, "a layer is called with tensors alone; call it without this option")
-    return found
-
-
-def _source(tensor: Any, path: Path) -> tuple[str, int]:  # noqa: ANN401 - JSON
-    match tensor:
-        case {"class_name": "__keras_tensor__", "config": {"keras_history": [str() as name, int() as call, 0]}}:
-            return name, call
-        case _:
-            raise refusal(path, tensor, "expected a tensor that a layer of this network gives")
-
-
-def _ends(ends: Any, path: Path) -> list[tuple[str, int]]:  # noqa: ANN401 - JSON
-    """Return the layers and calls of inputs or outputs: one, a list of several, or several by name."""
-    listed = list(ends.values()) if isinstance(ends, dict) else ends
-    match listed:
-        case [str() as name, int() as call, 0]:
-            return [(name, call)]
-        case list() if len(listed) <= MAX_LAYERS:
-            found = []
-            for end in listed:
-                match end:
-                    case [str() as name, int() as call, 0]:
-                        found.append((name, call))
-                    case _:
-                        raise refusal(path, end, "expected layers, each with the number of its call and 0")
-            return found
-        case _:
-            raise refusal(path, ends, "expected layers, each with the number of its call and 0")

@@ -7,7 +7,8 @@ from pydantic import Field
 from typing_extensions import TypeAliasType
 
 from fittingroom.specs.base import Int, Real, Spec
-from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, axis_of
+from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape
+from fittingroom.specs.layers.shape_rules import axis_of
 from fittingroom.specs.layers.weights import ActivityRegularizer, AnyRegularizer, Constraint, Initializer
 from fittingroom.specs.search_space import SearchableName, SearchableReal
 

@@ -7,7 +7,8 @@ from pydantic import Field
 
 from fittingroom.specs.base import Bool, Int, Real
 from fittingroom.specs.layers.core import Units
-from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, axis_of, show_all, sides, type_of
+from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, type_of
+from fittingroom.specs.layers.shape_rules import axis_of, show_all, sides
 from fittingroom.specs.layers.weights import ActivityRegularizer, Bias, Kernel
 from fittingroom.specs.search_space import SearchableInt, SearchableName, SearchableReal, sampled_value
 

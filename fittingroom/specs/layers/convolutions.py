@@ -7,8 +7,9 @@ from pydantic import Field, model_validator
 
 from fittingroom.specs.base import Int, Spec
 from fittingroom.specs.layers.activations import Activated
-from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, sides, slide, spatial, type_of
-from fittingroom.specs.layers.weights import AnyRegularizer, Bias, Constraint, Initializer, Kernel
+from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, type_of
+from fittingroom.specs.layers.shape_rules import sides, slide, spatial
+from fittingroom.specs.layers.weights import Bias, Kernel
 from fittingroom.specs.limits import MAX_FILTERS, MAX_KERNEL_SIZE
 from fittingroom.specs.search_space import SearchableInt, SearchableName, sampled_value
 
@@ -43,17 +44,18 @@ class Windowed(LayerSpec):
         return self
 
 
-class _Convolution(Windowed):
+class Convolution(Windowed):
     """Fields of all convolutions."""
 
-    def _kernel(self) -> Shape:
+    def kernel(self) -> Shape:
+        """Return the spatial sides of the kernel."""
         return sides(self.kernel_size, self.rank)  # type: ignore[attr-defined]
 
-    def _slid(self, shape: Shape) -> tuple[Shape, int]:
+    def slid(self, shape: Shape) -> tuple[Shape, int]:
         """Return the spatial sides of the output, and the channels of the input."""
         lengths, channels = spatial(self, shape, self.rank)
         dilation = sides(self.dilation_rate, self.rank)  # type: ignore[attr-defined]
-        window = tuple((size - 1) * rate + 1 for size, rate in zip(self._kernel(), dilation, strict=True))
+        window = tuple((size - 1) * rate + 1 for size, rate in zip(self.kernel(), dilation, strict=True))
         strides = sides(self.strides, self.rank)  # type: ignore[attr-defined]
         return slide(lengths, window, strides, sampled_value(self.padding)), channels
 
@@ -65,7 +67,7 @@ class _Filtered(Activated, Kernel, Bias, Spec):
     """Number of filters, i.e. output channels."""
 
 
-class _Grouped(_Filtered, _Convolution):
+class _Grouped(_Filtered, Convolution):
     """Fields of plain convolutions."""
 
     groups: SearchableInt[Filters] = 1
@@ -73,13 +75,13 @@ class _Grouped(_Filtered, _Convolution):
 
     def measured(self, *inputs: Shape) -> Measured:
         """See the base."""
-        output, channels = self._slid(inputs[0])
+        output, channels = self.slid(inputs[0])
         filters, groups = sampled_value(self.filters), sampled_value(self.groups)
         if channels % groups or filters % groups:
             raise ValueError(
                 f"{type_of(self)} cannot divide {channels} channels and {filters} filters into {groups} groups"
             )
-        weights = math.prod(self._kernel()) * channels // groups * filters
+        weights = math.prod(self.kernel()) * channels // groups * filters
         bias = filters if sampled_value(self.use_bias) else 0
         return Measured((*output, filters), weights + bias, weights * math.prod(output))
 
@@ -126,14 +128,14 @@ class Conv3D(_Grouped):
     """Distance between the points that a kernel sees, or one number for all axes."""
 
 
-class _Transposed(_Filtered, _Convolution):
+class _Transposed(_Filtered, Convolution):
     """Fields of transposed convolutions."""
 
     def measured(self, *inputs: Shape) -> Measured:
         """See the base."""
         lengths, channels = spatial(self, inputs[0], self.rank)
         dilation, strides = sides(self.dilation_rate, self.rank), sides(self.strides, self.rank)  # type: ignore[attr-defined]
-        window = tuple((size - 1) * rate + 1 for size, rate in zip(self._kernel(), dilation, strict=True))
+        window = tuple((size - 1) * rate + 1 for size, rate in zip(self.kernel(), dilation, strict=True))
         given = self.output_padding  # type: ignore[attr-defined]
         rest: tuple[int | None, ...] = (None,) * self.rank if given is None else sides(given, self.rank)
         if any(one is not None and one >= stride for one, stride in zip(rest, strides, strict=True)):
@@ -142,7 +144,7 @@ class _Transposed(_Filtered, _Convolution):
         if min(output) < 1:
             raise ValueError(f"{type_of(self)} would give {output}; use less strides or another padding")
         filters = sampled_value(self.filters)
-        weights = math.prod(self._kernel()) * channels * filters
+        weights = math.prod(self.kernel()) * channels * filters
         bias = filters if sampled_value(self.use_bias) else 0
         return Measured((*output, filters), weights + bias, weights * math.prod(lengths))
 
@@ -196,97 +198,3 @@ class Conv3DTranspose(_Transposed):
     """Points added at one end of each axis of the output. Default: inferred."""
     dilation_rate: Sides3 = 1
     """Distance between the points that a kernel writes, or one number for all axes."""
-
-
-class _Depthwise(Activated, Bias, _Convolution):
-    """Fields of convolutions of each channel by itself."""
-
-    depth_multiplier: SearchableInt[Filters] = 1
-    """Number of filters per channel."""
-    depthwise_initializer: Initializer = "glorot_uniform"
-    """Initializer of the kernel of each channel."""
-    depthwise_regularizer: AnyRegularizer | None = None
-    """Regularizer of the kernel of each channel."""
-    depthwise_constraint: Constraint | None = None
-    """Constraint of the kernel of each channel."""
-
-    def measured(self, *inputs: Shape) -> Measured:
-        """See the base."""
-        output, channels = self._slid(inputs[0])
-        filters = channels * sampled_value(self.depth_multiplier)
-        weights = math.prod(self._kernel()) * filters
-        bias = filters if sampled_value(self.use_bias) else 0
-        return Measured((*output, filters), weights + bias, weights * math.prod(output))
-
-
-class DepthwiseConv1D(_Depthwise):
-    """1D convolution of each channel by itself (`keras.layers.DepthwiseConv1D`)."""
-
-    rank = 1
-    type: Literal["depthwise_conv1d"]
-    kernel_size: Sides1
-    """Length of the kernel."""
-    strides: Sides1 = 1
-    """Stride along the steps."""
-    dilation_rate: Sides1 = 1
-    """Distance between the steps that a kernel sees."""
-
-
-class DepthwiseConv2D(_Depthwise):
-    """2D convolution of each channel by itself (`keras.layers.DepthwiseConv2D`)."""
-
-    rank = 2
-    type: Literal["depthwise_conv2d"]
-    kernel_size: Sides2
-    """Height and width of the kernel, or one number for both."""
-    strides: Sides2 = 1
-    """Stride along height and width, or one number for both."""
-    dilation_rate: Sides2 = 1
-    """Distance between the points that a kernel sees, or one number for both axes."""
-
-
-class _Separable(_Depthwise):
-    """Fields of convolutions of each channel, whose results are then mixed."""
-
-    filters: SearchableInt[Filters]
-    """Number of filters, i.e. output channels."""
-    pointwise_initializer: Initializer = "glorot_uniform"
-    """Initializer of the kernel that mixes channels."""
-    pointwise_regularizer: AnyRegularizer | None = None
-    """Regularizer of the kernel that mixes channels."""
-    pointwise_constraint: Constraint | None = None
-    """Constraint of the kernel that mixes channels."""
-
-    def measured(self, *inputs: Shape) -> Measured:
-        """See the base."""
-        output, channels = self._slid(inputs[0])
-        between, filters = channels * sampled_value(self.depth_multiplier), sampled_value(self.filters)
-        weights = math.prod(self._kernel()) * between + between * filters
-        bias = filters if sampled_value(self.use_bias) else 0
-        return Measured((*output, filters), weights + bias, weights * math.prod(output))
-
-
-class SeparableConv1D(_Separable):
-    """1D convolution of each channel, then of all channels at each step (`keras.layers.SeparableConv1D`)."""
-
-    rank = 1
-    type: Literal["separable_conv1d"]
-    kernel_size: Sides1
-    """Length of the kernel."""
-    strides: Sides1 = 1
-    """Stride along the steps."""
-    dilation_rate: Sides1 = 1
-    """Distance between the steps that a kernel sees."""
-
-
-class SeparableConv2D(_Separable):
-    """2D convolution of each channel, then of all channels at each point (`keras.layers.SeparableConv2D`)."""
-
-    rank = 2
-    type: Literal["separable_conv2d"]
-    kernel_size: Sides2
-    """Height and width of the kernel, or one number for both."""
-    strides: Sides2 = 1
-    """Stride along height and width, or one number for both."""
-    dilation_rate: Sides2 = 1
-    """Distance between the points that a kernel sees, or one number for both axes."""

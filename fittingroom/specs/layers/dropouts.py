@@ -5,7 +5,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from fittingroom.specs.base import Real
-from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, spatial
+from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape
+from fittingroom.specs.layers.shape_rules import spatial
 from fittingroom.specs.search_space import SearchableReal
 
 Rate = Annotated[Real, Field(ge=0, lt=1)]

@@ -4,7 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fittingroom.specs.layers.layer_spec import Shape, show
+from fittingroom.specs.layers.layer_spec import Shape
+from fittingroom.specs.layers.shape_rules import show
 
 
 class EinsumShapes(NamedTuple):

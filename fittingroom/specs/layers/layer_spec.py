@@ -1,25 +1,17 @@
 """Base of all layers: the fields that each of them has, and the shape rule that each of them gives."""
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeAlias, get_args
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, get_args
 
-from pydantic import ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticKnownError, core_schema
+from pydantic import ConfigDict, Field, model_validator
 
 from fittingroom.specs.base import Bool, Spec
 from fittingroom.specs.limits import MAX_LAYERS
-from fittingroom.specs.search_space import SearchableName, sampled_value
+from fittingroom.specs.search_space import SearchableName
 
 Shape = tuple[int, ...]
 """Without the batch axis."""
 LayerName = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
-AXES = {1: "steps, channels", 2: "height, width, channels", 3: "depth, height, width, channels"}
-"""Axes of what a layer with one, two or three spatial axes takes."""
-
-
 _VECTORS = ("bias", "beta", "gamma", "alpha", "moving_mean", "moving_variance")
 
 
@@ -144,125 +136,7 @@ class LayerSpec(Spec):
         return getattr(self, "activity_regularizer", None) is not None
 
 
-def _find(value: Any, place: str) -> LayerSpec:  # noqa: ANN401 - JSON
-    """Return a layer of any type, validated."""
-    if isinstance(value, LayerSpec):
-        return value
-    if not isinstance(value, dict):
-        raise PydanticKnownError("dict_type")
-    if "type" not in value:
-        raise PydanticKnownError("union_tag_not_found", {"discriminator": "'type'"})
-    kind = LAYER_TYPES.get(value["type"]) if isinstance(value["type"], str) else None
-    if kind is None or kind.place != place:
-        known = ", ".join(f"'{name}'" for name, layer in LAYER_TYPES.items() if layer.place == place)
-        about = {
-            "discriminator": "'type'",
-            "tag": str(value["type"]).encode(errors="replace").decode(),
-            "expected_tags": known,
-        }
-        raise PydanticKnownError("union_tag_invalid", about)
-    return kind.model_validate(value)
-
-
-class _OfAnyType:
-    """Annotates a layer of any type, whose class is made ready when the first such layer comes."""
-
-    def __init__(self, place: str, *, is_listed: bool) -> None:
-        self._place, self._is_listed = place, is_listed
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401 - pydantic's hook
-        """Pydantic's own way to add a rule."""
-        return core_schema.no_info_plain_validator_function(partial(_find, place=self._place))
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Describe the layers where they are listed, and refer to them elsewhere, as a layer may be in a layer."""
-        layers = [layer for layer in LAYER_TYPES.values() if layer.place == self._place]
-        if not self._is_listed:
-            types = [get_args(layer.model_fields["type"].annotation)[0] for layer in layers]
-            return {
-                "type": "object",
-                "properties": {"type": {"enum": types}},
-                "required": ["type"],
-                "description": "A layer, with its `type` and options.",
-            }
-        del schema
-        for layer in layers:
-            layer.model_rebuild()
-        # As definitions, so that each is described once, by its name.
-        return {"oneOf": [handler(core_schema.definitions_schema(one.__pydantic_core_schema__, [])) for one in layers]}
-
-
-if TYPE_CHECKING:
-    Layer: TypeAlias = LayerSpec
-    AnyLayer: TypeAlias = LayerSpec
-    AnyCell: TypeAlias = LayerSpec
-else:
-    Layer = Annotated[LayerSpec, _OfAnyType("network", is_listed=True)]
-    AnyLayer = Annotated[LayerSpec, _OfAnyType("network", is_listed=False)]
-    AnyCell = Annotated[LayerSpec, _OfAnyType("rnn", is_listed=False)]
-
-
-def show(shape: Shape) -> str:
-    """Return a shape for people."""
-    return " x ".join(map(str, shape)) if len(shape) > 1 else f"{shape[0]} numbers in a row"
-
-
-def show_all(shapes: Iterable[Shape]) -> str:
-    """Return several shapes for people."""
-    return ", ".join(map(show, shapes))
-
-
-def spatial(layer: LayerSpec, shape: Shape, rank: int) -> tuple[Shape, int]:
-    """Return the spatial sides and the channels of an input.
-
-    Raises:
-        ValueError: it has another rank.
-    """
-    if len(shape) != rank + 1:
-        kind = {1: "series", 2: "images", 3: "volumes"}[rank]
-        raise ValueError(
-            f"{type_of(layer)} takes {kind} of {AXES[rank]}; found {show(shape)}; put a reshape layer before it"
-        )
-    return shape[:-1], shape[-1]
-
-
 def type_of(layer: LayerSpec) -> str:
     """Return the `type` of a layer."""
     found: str = layer.type  # type: ignore[attr-defined]  # each layer has it, as a literal of its own
     return found
-
-
-def sides(value: Any, rank: int) -> Shape:  # noqa: ANN401 - a searchable number, or a sequence of numbers
-    """Return one number for each spatial axis."""
-    plain = sampled_value(value)
-    return tuple(plain) if isinstance(plain, Sequence) else (plain,) * rank
-
-
-def slide(lengths: Shape, window: Shape, strides: Shape, padding: str) -> Shape:
-    """Return how many places a window takes along each axis.
-
-    Raises:
-        ValueError: the window is larger than the input.
-    """
-    if padding != "valid":  # `same` and `causal`
-        return tuple(math.ceil(length / stride) for length, stride in zip(lengths, strides, strict=True))
-    if any(size > length for length, size in zip(lengths, window, strict=True)):
-        what = "an image" if len(lengths) == 2 else "an input"
-        raise ValueError(
-            f"a window of {show(window)} does not fit {what} of {show(lengths)}; use padding 'same' or less pooling"
-        )
-    return tuple((length - size) // stride + 1 for length, size, stride in zip(lengths, window, strides, strict=True))
-
-
-def axis_of(axis: int, shape: Shape) -> int:
-    """Return an axis of a row, from 0, where Keras counts the batch axis as 0.
-
-    Raises:
-        ValueError: there is no such axis.
-    """
-    place = axis - 1 if axis > 0 else len(shape) + axis
-    if axis == 0 or not 0 <= place < len(shape):
-        raise ValueError(
-            f"axis {axis} is none of {show(shape)}; axes count from 1, as 0 is the batch, or from -1, the last"
-        )
-    return place

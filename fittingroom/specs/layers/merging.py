@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fittingroom.specs.base import Bool, Int
-from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, axis_of, show_all, type_of
+from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, type_of
+from fittingroom.specs.layers.shape_rules import axis_of, show_all
 from fittingroom.specs.limits import MAX_LAYERS
 from fittingroom.specs.search_space import SearchableName
 

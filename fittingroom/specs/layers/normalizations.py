@@ -7,7 +7,8 @@ from pydantic import Field
 
 from fittingroom.specs.base import Int, Real
 from fittingroom.specs.layers.activations import Axes
-from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, axis_of, show, type_of
+from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, type_of
+from fittingroom.specs.layers.shape_rules import axis_of, show
 from fittingroom.specs.layers.weights import GammaBeta, Initializer
 from fittingroom.specs.limits import MAX_UNITS
 from fittingroom.specs.search_space import SearchableInt, SearchableReal, sampled_value

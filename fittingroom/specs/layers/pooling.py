@@ -6,7 +6,8 @@ from pydantic import Field
 
 from fittingroom.specs.base import Bool, Int
 from fittingroom.specs.layers.convolutions import Padding, Sides1, Sides2, Sides3
-from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, show, sides, slide, spatial
+from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape
+from fittingroom.specs.layers.shape_rules import show, sides, slide, spatial
 from fittingroom.specs.limits import MAX_AXIS_LENGTH
 from fittingroom.specs.search_space import SearchableInt, SearchableName, sampled_value
 

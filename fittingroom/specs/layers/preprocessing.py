@@ -7,7 +7,8 @@ from pydantic import Field, model_validator
 
 from fittingroom.specs.base import Bool, Int, Real
 from fittingroom.specs.layers.activations import Axes
-from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, axis_of, show, slide, spatial
+from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape
+from fittingroom.specs.layers.shape_rules import axis_of, show, slide, spatial
 from fittingroom.specs.limits import MAX_AXIS_LENGTH
 from fittingroom.specs.search_space import SearchableName, SearchableReal
 

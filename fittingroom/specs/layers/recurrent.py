@@ -1,6 +1,5 @@
 """Recurrent layers and their cells, with the names and defaults of Keras."""
 
-import math
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -8,19 +7,10 @@ from pydantic import Field, model_validator
 
 from fittingroom.specs.base import Bool, Real, Spec
 from fittingroom.specs.layers.activations import Activated, ActivationFunction
-from fittingroom.specs.layers.convolutions import Filters, Sides1, Sides2, Sides3, Windowed
+from fittingroom.specs.layers.any_layer import AnyCell
 from fittingroom.specs.layers.core import Units
-from fittingroom.specs.layers.layer_spec import (
-    AnyCell,
-    LayerSpec,
-    Measured,
-    Shape,
-    show,
-    sides,
-    slide,
-    spatial,
-    type_of,
-)
+from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape
+from fittingroom.specs.layers.shape_rules import spatial
 from fittingroom.specs.layers.weights import AnyRegularizer, Bias, Constraint, Initializer, Kernel
 from fittingroom.specs.search_space import SearchableInt, SearchableName, SearchableReal, sampled_value
 
@@ -31,7 +21,7 @@ _MAX_UNROLLED = 64
 """Maximum number of steps that are written out."""
 
 
-class _Sequence(LayerSpec):
+class SequenceLayer(LayerSpec):
     """Fields of layers that go through the steps of a sequence."""
 
     goes_by_steps = True
@@ -51,7 +41,8 @@ class _Sequence(LayerSpec):
             raise ValueError(f"unroll writes each step out in the program; found {steps:,}, at most {_MAX_UNROLLED}")
         return steps, channels
 
-    def _output(self, steps: int, of_step: Shape) -> Shape:
+    def output_of(self, steps: int, of_step: Shape) -> Shape:
+        """Return the shape of the output, given that of a step."""
         return (steps, *of_step) if sampled_value(self.return_sequences) else of_step
 
 
@@ -117,7 +108,7 @@ class _GatedUnit(_Gated):
         return self.gates * sampled_value(self.units) * (2 if sampled_value(self.reset_after) else 1)
 
 
-class _Recurrent(_Recurrence, _Sequence):
+class _Recurrent(_Recurrence, SequenceLayer):
     """Fields of recurrent layers."""
 
     def measured(self, *inputs: Shape) -> Measured:
@@ -125,7 +116,7 @@ class _Recurrent(_Recurrence, _Sequence):
         steps, channels = self._steps(inputs[0])
         found = self.of_step(channels)
         kept = 2 * self.gates * steps * sampled_value(self.units)  # of each step, for the way back
-        return Measured(self._output(steps, found.output), found.parameters, found.multiplications * steps, kept)
+        return Measured(self.output_of(steps, found.output), found.parameters, found.multiplications * steps, kept)
 
 
 class SimpleRNN(_Recurrent):
@@ -200,7 +191,7 @@ class StackedRNNCells(CellSpec):
         return Measured((channels,), parameters, multiplications)
 
 
-class RNN(_Sequence):
+class RNN(SequenceLayer):
     """Recurrent layer of a cell, or of cells on top of each other (`keras.layers.RNN`)."""
 
     type: Literal["rnn"]
@@ -221,87 +212,4 @@ class RNN(_Sequence):
         """See the base."""
         steps, channels = self._steps(inputs[0])
         whole = StackedRNNCells.model_construct(type="stacked_rnn_cells", cells=self._cells).of_step(channels)
-        return Measured(self._output(steps, whole.output), whole.parameters, whole.multiplications * steps)
-
-
-class _ConvLSTM(Activated, Kernel, Bias, Windowed, _Sequence):
-    """Fields of recurrent convolutions."""
-
-    filters: SearchableInt[Filters]
-    """Number of filters, i.e. output channels."""
-    activation: ActivationFunction = "tanh"
-    """Activation function of the output."""
-    recurrent_activation: ActivationFunction = "sigmoid"
-    """Activation function of the gates."""
-    recurrent_initializer: Initializer = "orthogonal"
-    """Initializer of the kernel that takes the output of the step before."""
-    unit_forget_bias: SearchableName[Bool] = True
-    """True to begin with 1 as the bias of the forget gate."""
-    recurrent_regularizer: AnyRegularizer | None = None
-    """Regularizer of that kernel."""
-    recurrent_constraint: Constraint | None = None
-    """Constraint of that kernel."""
-    dropout: SearchableReal[_Rate] = 0.0
-    """Fraction of the inputs set to 0 in training."""
-    recurrent_dropout: SearchableReal[_Rate] = 0.0
-    """Fraction of the outputs of the step before set to 0 in training."""
-
-    @property
-    def is_random(self) -> bool:
-        """See the base."""
-        return bool(sampled_value(self.dropout) or sampled_value(self.recurrent_dropout))
-
-    def measured(self, *inputs: Shape) -> Measured:
-        """See the base."""
-        if len(inputs[0]) != self.rank + 2:
-            raise ValueError(
-                f"{type_of(self)} takes sequences with {self.rank + 2} axes: steps, {self.rank} spatial ones, channels"
-                f"; found {show(inputs[0])}; put a reshape layer before it"
-            )
-        steps, *lengths, channels = inputs[0]
-        size, filters = sides(self.kernel_size, self.rank), sampled_value(self.filters)  # type: ignore[attr-defined]
-        dilation, strides = sides(self.dilation_rate, self.rank), sides(self.strides, self.rank)  # type: ignore[attr-defined]
-        window = tuple((one - 1) * rate + 1 for one, rate in zip(size, dilation, strict=True))
-        output = slide(tuple(lengths), window, strides, sampled_value(self.padding))
-        kernels = 4 * math.prod(size) * filters * (channels + filters)
-        bias = 4 * filters if sampled_value(self.use_bias) else 0
-        return Measured(self._output(steps, (*output, filters)), kernels + bias, kernels * math.prod(output) * steps)
-
-
-class ConvLSTM1D(_ConvLSTM):
-    """Long short-term memory of series, by convolutions (`keras.layers.ConvLSTM1D`)."""
-
-    rank = 1
-    type: Literal["conv_lstm1d"]
-    kernel_size: Sides1
-    """Length of the kernel."""
-    strides: Sides1 = 1
-    """Stride of the kernel."""
-    dilation_rate: Sides1 = 1
-    """Distance between the points that a kernel sees."""
-
-
-class ConvLSTM2D(_ConvLSTM):
-    """Long short-term memory of images, by convolutions (`keras.layers.ConvLSTM2D`)."""
-
-    rank = 2
-    type: Literal["conv_lstm2d"]
-    kernel_size: Sides2
-    """Height and width of the kernel, or one number for both."""
-    strides: Sides2 = 1
-    """Stride along height and width, or one number for both."""
-    dilation_rate: Sides2 = 1
-    """Distance between the points that a kernel sees, or one number for both axes."""
-
-
-class ConvLSTM3D(_ConvLSTM):
-    """Long short-term memory of volumes, by convolutions (`keras.layers.ConvLSTM3D`)."""
-
-    rank = 3
-    type: Literal["conv_lstm3d"]
-    kernel_size: Sides3
-    """Depth, height and width of the kernel, or one number for all."""
-    strides: Sides3 = 1
-    """Stride along each axis, or one number for all."""
-    dilation_rate: Sides3 = 1
-    """Distance between the points that a kernel sees, or one number for all axes."""
+        return Measured(self.output_of(steps, whole.output), whole.parameters, whole.multiplications * steps)

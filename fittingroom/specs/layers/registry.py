@@ -3,8 +3,10 @@
 from fittingroom.specs.layers import (  # noqa: F401 - their import notes the classes
     activations,
     attention,
+    augmentation,
     convolutions,
     core,
+    depthwise_convolutions,
     dropouts,
     images,
     merging,
@@ -12,10 +14,12 @@ from fittingroom.specs.layers import (  # noqa: F401 - their import notes the cl
     pooling,
     preprocessing,
     recurrent,
+    recurrent_convolutions,
     reshaping,
     wrappers,
 )
-from fittingroom.specs.layers.layer_spec import LAYER_TYPES, Layer, LayerSpec
+from fittingroom.specs.layers.any_layer import Layer
+from fittingroom.specs.layers.layer_spec import LAYER_TYPES, LayerSpec
 
 KERAS_CLASSES: dict[str, type[LayerSpec]] = {
     name: layer for layer in LAYER_TYPES.values() for name in (layer.__name__, layer.exported_as) if name is not None

@@ -7,7 +7,8 @@ from pydantic import Field
 
 from fittingroom.specs.base import Int
 from fittingroom.specs.layers.convolutions import Sides2, Sides3
-from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, show, sides, spatial, type_of
+from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, type_of
+from fittingroom.specs.layers.shape_rules import show, sides, spatial
 from fittingroom.specs.limits import MAX_AXIS_LENGTH, MAX_RESHAPE_RANK
 from fittingroom.specs.search_space import SearchableInt, SearchableName
 

@@ -6,10 +6,12 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from fittingroom.specs.base import Int
+from fittingroom.specs.layers.any_layer import AnyLayer
 from fittingroom.specs.layers.core import EinsumDense, Shared
-from fittingroom.specs.layers.layer_spec import AnyLayer, LayerSpec, Measured, Shape, show, type_of
+from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, type_of
 from fittingroom.specs.layers.preprocessing import Normalization
 from fittingroom.specs.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
+from fittingroom.specs.layers.shape_rules import show
 from fittingroom.specs.search_space import SearchableInt, SearchableName, sampled_value
 
 _MAX_DEPTH = 3

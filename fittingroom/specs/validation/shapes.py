@@ -7,7 +7,8 @@ import math
 from typing import NamedTuple
 
 from fittingroom.specs.experiment import Model
-from fittingroom.specs.layers.layer_spec import Measured, Shape, show_all
+from fittingroom.specs.layers.layer_spec import Measured, Shape
+from fittingroom.specs.layers.shape_rules import show_all
 from fittingroom.specs.limits import MAX_LAYER_OUTPUTS, MAX_PARAMETERS
 from fittingroom.specs.validation.graph import INPUT_PLACE, DoesNotConnect, input_shapes, wire
 

@@ -1,0 +1,68 @@
+"""A layer of any type, as a field of a spec."""
+
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
+
+from fittingroom.specs.layers.layer_spec import LAYER_TYPES, LayerSpec
+
+
+def _find(value: Any, place: str) -> LayerSpec:  # noqa: ANN401 - JSON
+    """Return a layer of any type, validated."""
+    if isinstance(value, LayerSpec):
+        return value
+    if not isinstance(value, dict):
+        raise PydanticKnownError("dict_type")
+    if "type" not in value:
+        raise PydanticKnownError("union_tag_not_found", {"discriminator": "'type'"})
+    kind = LAYER_TYPES.get(value["type"]) if isinstance(value["type"], str) else None
+    if kind is None or kind.place != place:
+        known = ", ".join(f"'{name}'" for name, layer in LAYER_TYPES.items() if layer.place == place)
+        about = {
+            "discriminator": "'type'",
+            "tag": str(value["type"]).encode(errors="replace").decode(),
+            "expected_tags": known,
+        }
+        raise PydanticKnownError("union_tag_invalid", about)
+    return kind.model_validate(value)
+
+
+class _OfAnyType:
+    """Annotates a layer of any type, whose class is made ready when the first such layer comes."""
+
+    def __init__(self, place: str, *, is_listed: bool) -> None:
+        self._place, self._is_listed = place, is_listed
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401 - pydantic's hook
+        """Pydantic's own way to add a rule."""
+        return core_schema.no_info_plain_validator_function(partial(_find, place=self._place))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Describe the layers where they are listed, and refer to them elsewhere, as a layer may be in a layer."""
+        layers = [layer for layer in LAYER_TYPES.values() if layer.place == self._place]
+        if not self._is_listed:
+            types = [get_args(layer.model_fields["type"].annotation)[0] for layer in layers]
+            return {
+                "type": "object",
+                "properties": {"type": {"enum": types}},
+                "required": ["type"],
+                "description": "A layer, with its `type` and options.",
+            }
+        del schema
+        for layer in layers:
+            layer.model_rebuild()
+        # As definitions, so that each is described once, by its name.
+        return {"oneOf": [handler(core_schema.definitions_schema(one.__pydantic_core_schema__, [])) for one in layers]}
+
+
+if TYPE_CHECKING:
+    Layer: TypeAlias = LayerSpec
+    AnyLayer: TypeAlias = LayerSpec
+    AnyCell: TypeAlias = LayerSpec
+else:
+    Layer = Annotated[LayerSpec, _OfAnyType("network", is_listed=True)]
+    AnyLayer = Annotated[LayerSpec, _OfAnyType("network", is_listed=False)]
+    AnyCell = Annotated[LayerSpec, _OfAnyType("rnn", is_listed=False)]
