@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fittingroom.specs.keras_import.errors import Path, object_at, refusal
-from fittingroom.specs.keras_import.graph_calls import Call, calls_of, ends_of, is_mask, refuse_other_masks
+from fittingroom.specs.keras_import.graph_calls import LayerCall, calls_of, ends_of, is_mask, refuse_other_masks
 from fittingroom.specs.keras_import.layer_translation import check_dtype, translate_layer
 from fittingroom.specs.keras_import.operations import is_operation, translate_operation
 from fittingroom.specs.limits import MAX_LAYERS
@@ -97,7 +97,7 @@ class _Translation:
             [tensor] = given
             for place, layer in _layers(config, path):
                 if layer.get("class_name") != "InputLayer":
-                    tensor = self._add(layer, place, [tensor], Call("", 0, [], [None], {}), depth)
+                    tensor = self._add(layer, place, [tensor], LayerCall("", 0, [], [None], {}), depth)
             return tensor
         return self._functional(config, path, given, depth)
 
@@ -140,7 +140,7 @@ class _Translation:
             raise refusal((*path, "output_layers"), output[0][0], "every layer must lead to the output")
         return tensors[output[0]]
 
-    def _add(self, layer: Mapping[str, Any], place: Path, taken: list[str], call: Call, depth: int) -> str:
+    def _add(self, layer: Mapping[str, Any], place: Path, taken: list[str], call: LayerCall, depth: int) -> str:
         """Write out a call of a layer, or of a network; return the name of its output."""
         kind = layer.get("class_name")
         self.calls_of += 1

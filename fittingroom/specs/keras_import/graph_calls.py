@@ -16,7 +16,7 @@ _UNSAID = {"training": False, "return_attention_scores": False, "use_causal_mask
 """Options of a call, and the value at which they say nothing, beside null."""
 
 
-class Call(NamedTuple):
+class LayerCall(NamedTuple):
     """One call of a layer."""
 
     layer: str
@@ -30,7 +30,7 @@ class Call(NamedTuple):
     """Options of the call that a layer of ours has."""
 
 
-def calls_of(name: str, layer: Mapping[str, Any], path: Path) -> Iterator[Call]:
+def calls_of(name: str, layer: Mapping[str, Any], path: Path) -> Iterator[LayerCall]:
     """Yield the calls of a layer."""
     nodes, place = layer.get("inbound_nodes"), (*path, "inbound_nodes")
     if not isinstance(nodes, list) or not nodes or len(nodes) > MAX_LAYERS:
@@ -51,7 +51,7 @@ def calls_of(name: str, layer: Mapping[str, Any], path: Path) -> Iterator[Call]:
         plain = [None if _is_tensor(one) else one for one in arguments]
         if not is_operation(layer) and len(sources) < len(plain):
             raise refusal((*place, index), node, "expected a layer that is called with tensors alone")
-        yield Call(name, index, sources, plain, _call_options(options, (*place, index, "kwargs"), layer))
+        yield LayerCall(name, index, sources, plain, _call_options(options, (*place, index, "kwargs"), layer))
 
 
 def is_mask(layer: Mapping[str, Any]) -> bool:

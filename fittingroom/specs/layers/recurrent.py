@@ -42,7 +42,7 @@ class SequenceLayer(LayerSpec):
         return steps, channels
 
     def output_of(self, steps: int, of_step: Shape) -> Shape:
-        """Return the shape of the output, given that of a step."""
+        """Return the shape of the output for a shape per step."""
         return (steps, *of_step) if sampled_value(self.return_sequences) else of_step
 
 
