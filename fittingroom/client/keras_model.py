@@ -27,13 +27,15 @@ class NotShippableError(ValueError):
 
 # Keras's options that change nothing at these values, and that a spec has no word for.
 _WITHOUT_EFFECT: Mapping[str, Any] = {
-    "name": ..., "dtype": ..., "use_ema": False, "ema_momentum": ..., "ema_overwrite_frequency": None,
-    "loss_scale_factor": None, "gradient_accumulation_steps": None, "reduction": "sum_over_batch_size", "axis": -1,
+    "name": ..., "dtype": ..., "reduction": "sum_over_batch_size", "axis": -1,
     "ignore_class": None, "summation_method": "interpolation", "multi_label": False, "num_labels": None,
     "label_weights": None, "top_k": None, "class_id": None, "class_aggregation": "uniform_average",
     "num_regressors": 0,
 }  # fmt: skip
-_DEFAULTS: Mapping[str, Any] = {"from_logits": False, "thresholds": None}
+_DEFAULTS: Mapping[str, Any] = {
+    "from_logits": False, "thresholds": None, "use_ema": False, "ema_momentum": 0.99, "ema_overwrite_frequency": None,
+    "loss_scale_factor": None, "gradient_accumulation_steps": None,
+}  # fmt: skip
 """Options that only some of our documents have a word for; at Keras's default they are left out."""
 _NAMES: Mapping[str, str] = {
     "adam_w": "adamw", "mean_squared_error": "mse", "mean_absolute_error": "mae", "acc": "accuracy",

@@ -142,6 +142,22 @@ class _Optimizer(Spec):
     """Maximum absolute value of each element of a gradient; larger ones are clipped."""
     global_clipnorm: SearchableReal[Positive] | None = None
     """Maximum norm of all gradients together; larger ones are scaled down."""
+    use_ema: Bool = False
+    """True to keep an exponential moving average of the weights. The weights of a trial's best epoch are kept as they
+    were then: give `ema_overwrite_frequency` as well, so that they are averages."""
+    ema_momentum: Annotated[Real, Field(ge=0, le=1)] = 0.99
+    """Momentum of that average."""
+    ema_overwrite_frequency: Steps | None = None
+    """Number of batches after which the weights become their average. Default: only at the end."""
+    gradient_accumulation_steps: Annotated[Int, Field(ge=2, le=10_000)] | None = None
+    """Number of batches whose mean gradient makes one step. Default: each batch makes one."""
+    loss_scale_factor: Positive | None = None
+    """Factor of the loss before gradients are computed, by which they are divided. Default: none."""
+
+    @property
+    def only_fit_trains(self) -> bool:
+        """True if Keras's `fit` alone does what is asked for."""
+        return self.use_ema or self.gradient_accumulation_steps is not None or self.loss_scale_factor is not None
 
     @model_validator(mode="after")
     def _one_clipping(self) -> Self:

@@ -44,6 +44,8 @@ def _engine(trials: Sequence[SampledTrial]) -> tuple[str, str]:
     model = trials[0].spec.model
     if (reason := model.only_fit_trains) is not None:
         return "reference", reason
+    if trials[0].spec.optimizer.only_fit_trains:
+        return "reference", "averages of weights, accumulated gradients and scaled losses are of Keras's fit alone"
     if any(layer.convolves for layer in model.parts()):
         return (
             "fused",

@@ -44,7 +44,10 @@ def estimated_bytes(trial: TrialSpec, network: Network, rows: int) -> int:
 
 def slots_per_weight(optimizer: Optimizer) -> int:
     """Return how many numbers an optimizer keeps of each weight."""
-    further = [getattr(optimizer, name, 0) for name in ("momentum", "amsgrad", "centered")]
+    further = [
+        getattr(optimizer, name, 0)
+        for name in ("momentum", "amsgrad", "centered", "use_ema", "gradient_accumulation_steps")
+    ]
     return _SLOTS[optimizer.name] + sum(1 for given in further if sampled_value(given))
 
 

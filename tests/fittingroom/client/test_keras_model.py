@@ -163,12 +163,11 @@ def test_binary_accuracy_keeps_its_name(metric: Any) -> None:
     [
         ({"loss": mse}, "in the place of a function"),
         ({"loss": keras.losses.CategoricalCrossentropy(reduction="sum")}, "reduction"),
-        ({"optimizer": keras.optimizers.Adam(use_ema=True)}, "use_ema"),
         ({"loss_weights": [2.0]}, "loss_weights"),
         ({"weighted_metrics": ["accuracy"]}, "weighted_metrics"),
         ({"optimizer": keras.optimizers.Muon()}, "muon"),
     ],
-    ids=["a function of one's own", "reduction", "ema", "loss_weights", "weighted_metrics", "an unknown optimizer"],
+    ids=["a function of one's own", "reduction", "loss_weights", "weighted_metrics", "an unknown optimizer"],
 )
 def test_unsupported_compile_options_are_refused(compiled: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):  # ours, or the spec's own

@@ -7,7 +7,9 @@ import keras
 import pytest
 
 from app.examples import example_documents
+from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.search_space import sampled_value
+from models.planning.plan import plan_experiment
 from tests.factories import DENSE_2, document, layers
 from tests.workers.engines.trials import (
     Histories,
@@ -18,6 +20,7 @@ from tests.workers.engines.trials import (
     trial_spec,
     trial_specs,
 )
+from workers.builders.networks import build_compiled
 from workers.engines.base import EpochDecision, Metrics
 from workers.engines.reference import ReferenceEngine
 
@@ -186,3 +189,32 @@ def test_exception_of_the_report_passes_through() -> None:
     cohort = cohort_of([trial_spec()])
     with pytest.raises(Ends):
         ReferenceEngine().train(cohort, Ending(cohort))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 7},
+        {"gradient_accumulation_steps": 3},
+        {"loss_scale_factor": 8.0},
+    ],
+    ids=["average of weights", "accumulated gradients", "scaled loss"],
+)
+def test_optimizer_options_of_fit_give_its_history(options: dict[str, Any]) -> None:
+    changed = document(
+        optimizer={"name": "adam", **options}, fit={"epochs": 3, "validation_split": 0.3, "shuffle": False}
+    )
+    [cohort] = plan_experiment(ExperimentSpec.model_validate(changed)).cohorts
+    assert cohort.engine == "reference"
+    trained_cohort = cohort_of([trial_spec(**changed)])
+    recording = Recording(trained_cohort)
+    ReferenceEngine().train(trained_cohort, recording)
+    arrays, model = trained_cohort.arrays, build_compiled(trial_spec(**changed), 10)
+    config = model.optimizer.get_config()
+    assert options.items() <= config.items()
+    fitted = model.fit(
+        arrays.x, arrays.y, batch_size=32, epochs=3, shuffle=False, verbose=0,
+        validation_data=(arrays.x_validation, arrays.y_validation),
+    )  # fmt: skip
+    for name, values in fitted.history.items():
+        assert [epoch[name] for epoch in recording.histories["t1"]] == pytest.approx(values, rel=1e-5)

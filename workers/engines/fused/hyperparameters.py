@@ -7,8 +7,11 @@ import keras
 
 from fittingroom.specs.optimizers import Optimizer, is_constant
 
-_IN_VARIABLES = frozenset({"learning_rate", "initial_accumulator_value"})
-"""Hyperparameters that Keras keeps in the optimizer's variables."""
+_NOT_ATTRIBUTES = frozenset({
+    "learning_rate", "initial_accumulator_value", "ema_momentum", "ema_overwrite_frequency",
+    "gradient_accumulation_steps", "loss_scale_factor",
+})  # fmt: skip
+"""Hyperparameters that Keras keeps in the optimizer's variables, or that its `fit` alone uses."""
 
 
 def varying_numbers(spec: Optimizer) -> dict[str, float]:
@@ -24,7 +27,7 @@ def varying_numbers(spec: Optimizer) -> dict[str, float]:
                 for key, number in value.items()
                 if _varies(number) and not is_constant(value, key)
             }
-        elif name not in _IN_VARIABLES and _varies(value):
+        elif name not in _NOT_ATTRIBUTES and _varies(value):
             numbers[name] = float(value)
     return numbers
 
