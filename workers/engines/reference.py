@@ -99,9 +99,10 @@ class ReferenceEngine:
         if not self._is_tuned:
             return CompilerChoice(backend.COMPILERS[0], "Keras's own")
         batch_size, epochs = sampled_value(spec.fit.batch_size), sampled_value(spec.fit.epochs)
-        row_cost = measure(spec.model, arrays.x.shape[1]).multiplications
+        network = measure(spec.model, arrays.x.shape[1])
         steps, is_on_gpu = -(-len(arrays.x) // batch_size), backend.capacity().is_gpu
-        calls = Calls(1, 1, steps, float(row_cost * batch_size), epochs, is_on_gpu)
+        cost = float(network.multiplications * batch_size)
+        calls = Calls(1, 1, steps, cost, epochs, is_on_gpu, network.sequence_steps)
         return choose_compiler(spec, calls, backend.COMPILERS)
 
 

@@ -25,6 +25,8 @@ class Measured(NamedTuple):
     """Multiply-adds per row."""
     numbers_within: int = 0
     """Numbers per row that it computes on the way, beyond its output; constants included."""
+    steps: int = 0
+    """Steps of a sequence that it computes one after the other."""
 
 
 LAYER_TYPES: dict[str, "type[LayerSpec]"] = {}

@@ -116,7 +116,8 @@ class _Recurrent(_Recurrence, SequenceLayer):
         steps, channels = self._steps(inputs[0])
         found = self.of_step(channels)
         kept = 2 * self.gates * steps * sampled_value(self.units)  # of each step, for the way back
-        return Measured(self.output_of(steps, found.output), found.parameters, found.multiplications * steps, kept)
+        output = self.output_of(steps, found.output)
+        return Measured(output, found.parameters, found.multiplications * steps, kept, steps)
 
 
 class SimpleRNN(_Recurrent):
@@ -212,4 +213,5 @@ class RNN(SequenceLayer):
         """See the base."""
         steps, channels = self._steps(inputs[0])
         whole = StackedRNNCells.model_construct(type="stacked_rnn_cells", cells=self._cells).of_step(channels)
-        return Measured(self.output_of(steps, whole.output), whole.parameters, whole.multiplications * steps)
+        output = self.output_of(steps, whole.output)
+        return Measured(output, whole.parameters, whole.multiplications * steps, steps=steps)

@@ -55,7 +55,8 @@ class _ConvLSTM(Activated, Kernel, Bias, Windowed, SequenceLayer):
         output = slide(tuple(lengths), window, strides, sampled_value(self.padding))
         kernels = 4 * math.prod(size) * filters * (channels + filters)
         bias = 4 * filters if sampled_value(self.use_bias) else 0
-        return Measured(self.output_of(steps, (*output, filters)), kernels + bias, kernels * math.prod(output) * steps)
+        products = kernels * math.prod(output) * steps
+        return Measured(self.output_of(steps, (*output, filters)), kernels + bias, products, steps=steps)
 
 
 class ConvLSTM1D(_ConvLSTM):

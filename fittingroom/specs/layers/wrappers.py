@@ -68,7 +68,8 @@ class TimeDistributed(Wrapper):
             raise ValueError(f"time_distributed takes steps and then the axes of a step; found {show(inputs[0])}")
         found = self.layer.measured(tuple(of_step))
         within = found.numbers_within * steps
-        return Measured((steps, *found.output), found.parameters, found.multiplications * steps, within)
+        output, products = (steps, *found.output), found.multiplications * steps
+        return Measured(output, found.parameters, products, within, found.steps * steps)
 
 
 class Bidirectional(Wrapper):
@@ -118,6 +119,7 @@ class Bidirectional(Wrapper):
             one.parameters + other.parameters,
             one.multiplications + other.multiplications,
             one.numbers_within + other.numbers_within,
+            one.steps + other.steps,
         )
 
 

@@ -25,6 +25,8 @@ class Network(NamedTuple):
     """Multiply-adds per row, once through the network."""
     outputs: tuple[Shape, ...]
     """Output of each layer."""
+    sequence_steps: int
+    """Steps of sequences that layers compute one after the other."""
 
 
 def measure(model: Model, features: int) -> Network:
@@ -42,7 +44,7 @@ def measure(model: Model, features: int) -> Network:
         what = "inputs are" if len(inputs) > 1 else "input is"
         raise DoesNotConnect(0, f"the {what} {show_all(inputs)}, and a row of the dataset has {features} numbers")
     outputs: dict[int, Shape] = {INPUT_PLACE - number: shape for number, shape in enumerate(inputs)}
-    parameters, numbers, multiplications = 0, 0, 0
+    parameters, numbers, multiplications, steps = 0, 0, 0, 0
     owned: dict[int, int] = {}
     for position, wired in enumerate(wiring):
         try:
@@ -57,6 +59,7 @@ def measure(model: Model, features: int) -> Network:
         computed = math.prod(shape) + found.numbers_within
         numbers += computed
         multiplications += found.multiplications
+        steps += found.steps
         if parameters > MAX_PARAMETERS:
             raise DoesNotConnect(
                 position, f"up to this layer the network has {parameters:,} parameters; at most {MAX_PARAMETERS:,} fit"
@@ -66,7 +69,7 @@ def measure(model: Model, features: int) -> Network:
                 position, f"this layer gives {computed:,} numbers per row; at most {MAX_LAYER_OUTPUTS:,} fit"
             )
     of_layers = tuple(outputs[position] for position in range(len(model.layers)))
-    return Network(of_layers[-1], parameters, numbers, multiplications, of_layers)
+    return Network(of_layers[-1], parameters, numbers, multiplications, of_layers, steps)
 
 
 def _shared(found: Measured, parameters: int) -> Measured:

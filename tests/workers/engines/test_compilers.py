@@ -53,6 +53,18 @@ def test_convolutions_on_a_cpu_are_left_to_the_graph() -> None:
     assert choose_compiler(spec, replace(long, is_on_gpu=True), BOTH).compiler == "xla"
 
 
+@pytest.mark.parametrize(("epochs", "compiler"), [(1, "graph"), (20, "xla")])
+def test_long_training_of_sequences_is_compiled_by_xla(epochs: int, compiler: str) -> None:
+    spec = trial_spec(model=layers({"type": "reshape", "target_shape": [10, 1]}, {"type": "lstm", "units": 4}, DENSE_2))
+    calls = Calls(width=1, turns=1, steps=12, step_cost=1e4, epochs=epochs, sequence_steps=98)
+    assert choose_compiler(spec, calls, BOTH).compiler == compiler
+
+
+def test_random_numbers_beside_dropout_are_left_to_the_graph() -> None:
+    spec = trial_spec(model=layers({"type": "gaussian_noise", "stddev": 0.1}, DENSE_2))
+    assert choose_compiler(spec, replace(TITANIC, epochs=10_000), BOTH).compiler == "graph"
+
+
 @pytest.mark.parametrize(("depth", "compiler"), [(20, "xla"), (21, "graph")])
 def test_many_normalisation_layers_are_not_given_to_xla(depth: int, compiler: str) -> None:
     """XLA's time grows with their square: ninety of them held a worker for a quarter of an hour."""

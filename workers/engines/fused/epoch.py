@@ -75,6 +75,7 @@ class TrainingStep:
         can_map: whether it pays to map it over trials, as far as is known.
         row_cost: multiplications that a row takes, once through the network.
         cost: the same of a batch.
+        sequence_steps: steps of sequences that layers compute one after the other.
         activation_bytes: what the layers make of a batch, in float32.
         batches: how rows are divided.
         learning_rate_slot: where among the slots the learning rate is; None with a schedule.
@@ -94,6 +95,7 @@ class TrainingStep:
         self.batches = Batches.of(layers, sampled_value(spec.fit.batch_size))
         self.can_map = backend.maps_well(layers)
         self.row_cost = float(measured.multiplications)
+        self.sequence_steps = measured.sequence_steps
         self.cost = self.row_cost * self.batches.size
         self.activation_bytes = 4 * self.batches.size * measured.numbers_per_row
         self._optimizer = backend.without_variables(build_optimizer(spec.optimizer))

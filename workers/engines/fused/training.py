@@ -236,7 +236,15 @@ class Training:
         trials = len(self._trials)
         takes_turns = not self._step.can_map or self._step.cost >= self._capacity.fills
         width, turns = (1, trials) if takes_turns else (trials, 1)
-        calls = Calls(width, turns, int(self._steps), self._step.cost, self._max_epochs, self._capacity.is_gpu)
+        calls = Calls(
+            width,
+            turns,
+            int(self._steps),
+            self._step.cost,
+            self._max_epochs,
+            self._capacity.is_gpu,
+            self._step.sequence_steps,
+        )
         return choose_compiler(spec, calls, backend.COMPILERS)
 
     def _epoch_plan(self, block: TrialBlock, epoch: int, epochs: int, start: int) -> EpochPlan:
