@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.specs.experiment import TrialSpec
+from fittingroom.specs.losses import SparseCategoricalCrossentropy
 from fittingroom.specs.search_space import sampled_value
 from fittingroom.specs.validation.shapes import measure
-from workers.builders.networks import build_compiled, build_network
+from workers.builders.networks import build_compiled
 from workers.engines.backends.chosen import backend
 from workers.engines.backends.seam import in_a_line
 from workers.engines.base import (
@@ -107,12 +108,15 @@ class ReferenceEngine:
 
 
 def refusal_of(spec: TrialSpec, features: int) -> str | None:
-    """Return why Keras cannot compute a network that it can build, in its own words; None if it can."""
-    model = build_network(spec, features)
+    """Return why Keras cannot train a network that it can build, in its own words; None if it can."""
+    model = build_compiled(spec, features)
+    x = np.zeros((2, features), np.float32)
+    is_index = isinstance(spec.loss, SparseCategoricalCrossentropy)
+    y = np.zeros((2, 1), np.int64) if is_index else np.zeros((2, model.output_shape[-1]), np.float32)
     try:
-        model(np.zeros((2, features), np.float32), training=True)
+        model.train_on_batch(x, y)
     except Exception as error:  # noqa: BLE001 - whatever a backend raises
-        return f"Keras cannot compute this network: {in_a_line(error)}"
+        return f"Keras cannot train this network: {in_a_line(error)}"
     return None
 
 

@@ -156,8 +156,8 @@ class MultiHeadAttention(_Projected):
         axes = [axis_of(axis, query) for axis in self.attention_axes or range(1, len(query))]
         if axes != sorted(set(axes)) or len(query) - 1 in axes:
             raise ValueError(f"attention_axes must rise, without the channels; found {self.attention_axes}")
-        if sampled_value(self.use_causal_mask) and len(query) != 2:
-            raise ValueError("use_causal_mask needs sequences of steps, channels")
+        if (sampled_value(self.use_causal_mask) or self.sliding_window is not None) and len(query) != 2:
+            raise ValueError("use_causal_mask and sliding_window need sequences of steps, channels")
         if any(query[axis] != key[axis] for axis in range(len(query) - 1) if axis not in axes):
             raise ValueError("query and value need equal lengths along axes over which attention does not go")
         return self._count(query, value, key, (heads, heads), (width, value_width, last))

@@ -26,12 +26,15 @@ class Windowed(LayerSpec):
     """Fields of layers whose kernel slides over spatial axes."""
 
     convolves = True
-    kernel_rank = 4
     rank: ClassVar[int]
     """Number of spatial axes."""
 
     padding: SearchableName[Padding] = "valid"
     """`valid` for no padding, `same` for zero padding that keeps the size when the stride is 1."""
+
+    def rank_of(self, weights: str) -> int:
+        """See the base."""
+        return 1 if weights == "bias" else self.rank + 2
 
     @model_validator(mode="after")
     def _strides_or_dilation(self) -> Self:

@@ -56,6 +56,11 @@ class EinsumDense(Activated, Kernel, LayerSpec):
     bias_constraint: Constraint | None = None
     """Constraint of the bias."""
 
+    def rank_of(self, weights: str) -> int:
+        """See the base."""
+        kernel = self.equation.partition("->")[0].partition(",")[2]
+        return len(self.bias_axes or "b") if weights == "bias" else len(kernel)
+
     def shapes(self, shape: Shape) -> EinsumShapes:
         """Return the shapes of output, kernel and bias."""
         wanted = [self.output_shape] if isinstance(self.output_shape, int) else self.output_shape

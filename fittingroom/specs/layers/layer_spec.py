@@ -74,19 +74,28 @@ class LayerSpec(Spec):
     trainable: SearchableName[Bool] = True
     """False to keep the initial weights; a frozen batch normalization uses its moving averages."""
 
+    def rank_of(self, weights: str) -> int:
+        """Return how many axes some weights have, by the first part of the names of their options."""
+        if weights in _VECTORS:
+            return 1
+        return self.kernel_rank
+
     @model_validator(mode="after")
-    def _initializers_fit(self) -> Self:
-        """Refuse initializers that Keras cannot use for weights of these axes."""
+    def _weights_fit(self) -> Self:
+        """Refuse what Keras cannot do with weights of so many axes."""
         for field in type(self).model_fields:
             of, _, what = field.rpartition("_")
-            if what == "initializer":
-                rank = 1 if of in _VECTORS else 2 if of in {"recurrent", "embeddings"} else self.kernel_rank
-                given = getattr(self, field)
-                names = getattr(given, "choice", [getattr(given, "name", given)])
-                if (rank == 1 and "orthogonal" in names) or (rank != 2 and "identity" in names):
-                    raise ValueError(
-                        f"{field} cannot be {' or '.join(map(repr, names))}: it is of weights with {rank} axes"
-                    )
+            given = getattr(self, field)
+            if given is None or of == "activity" or what not in {"initializer", "regularizer", "constraint"}:
+                continue
+            rank, names = self.rank_of(of), getattr(given, "choice", [getattr(given, "name", given)])
+            needs_two = {"identity", "orthogonal_regularizer"} & set(map(str, names))
+            axes = getattr(given, "axis", 0)
+            listed = axes if isinstance(axes, list) else [axes]
+            if (rank == 1 and "orthogonal" in names) or (rank != 2 and needs_two):
+                raise ValueError(f"{field} cannot be {' or '.join(map(repr, names))}: its weights have {rank} axes")
+            if max(listed) >= rank or len(set(listed)) < len(listed):
+                raise ValueError(f"axis {axes} of {field} must name axes of its weights once, from 0 to {rank - 1}")
         return self
 
     def measured(self, *inputs: Shape) -> Measured:

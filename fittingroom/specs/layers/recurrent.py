@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from fittingroom.specs.base import Bool, Real, Spec
 from fittingroom.specs.layers.activations import Activated, ActivationFunction
@@ -196,7 +196,10 @@ class RNN(SequenceLayer):
     """Recurrent layer of a cell, or of cells on top of each other (`keras.layers.RNN`)."""
 
     type: Literal["rnn"]
-    cell: AnyCell | Annotated[list[AnyCell], Field(min_length=1, max_length=8)]
+    cell: Annotated[
+        Annotated[AnyCell, Tag("one")] | Annotated[list[AnyCell], Field(min_length=1, max_length=8), Tag("several")],
+        Discriminator(lambda value: "several" if isinstance(value, list) else "one"),
+    ]
     """The cell, or a list of cells on top of each other."""
 
     @property

@@ -1,8 +1,8 @@
 """Initializers, regularizers and constraints of weights, with the names and defaults of Keras."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from typing_extensions import TypeAliasType
 
 from fittingroom.specs.base import Bool, Int, Real, Spec
@@ -56,6 +56,12 @@ class RandomUniform(Spec):
     """Lowest value."""
     maxval: SearchableReal[_Number] = 0.05
     """Highest value."""
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if isinstance(self.minval, float) and isinstance(self.maxval, float) and self.minval > self.maxval:
+            raise ValueError(f"minval {self.minval} is above maxval {self.maxval}")
+        return self
 
 
 class VarianceScaling(Spec):
@@ -179,6 +185,13 @@ class MinMaxNorm(Spec):
     """Maximum norm."""
     rate: SearchableReal[Annotated[Real, Field(gt=0, le=1)]] = 1.0
     """Part of the way to the limit that is taken in a step."""
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if isinstance(self.min_value, float) and isinstance(self.max_value, float) and self.min_value > self.max_value:
+            raise ValueError(f"min_value {self.min_value} is above max_value {self.max_value}")
+        return self
+
     axis: _Axis | Annotated[list[_Axis], Field(min_length=1, max_length=4)] = 0
     """Axis, or axes, of the norm."""
 

@@ -127,24 +127,7 @@ def _learning_rate_faults(spec: ExperimentSpec) -> Iterator[Fault]:
 def _target_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
     """Yield a fault for a loss or a metric that is for another kind of target."""
     if schema.classes is None:
-        lowest, highest = schema.target_range or (-math.inf, math.inf)
-        if isinstance(spec.loss, BinaryCrossentropy | BinaryFocalCrossentropy) and lowest >= 0 and highest <= 1:
-            return  # tags, each by itself, or parts of a whole such as pixels
-        if isinstance(spec.loss, CosineSimilarity | KLDivergence) and schema.targets > 1:
-            return
-        if isinstance(spec.loss, OfClasses):
-            detail = (
-                f"{spec.loss.name} is for classes, and {schema.name} has a number to predict; use mse, mae, huber or "
-                "another one for numbers"
-            )
-            yield Fault(pointer="/loss", detail=detail, found=spec.loss.name)
-        for position, metric in enumerate(spec.metrics):
-            if not isinstance(metric, OfNumbers):
-                detail = (
-                    f"{metric.name} is for classes, and {schema.name} has a number to predict; use mae, rmse or "
-                    "another one for numbers"
-                )
-                yield Fault(pointer=pointer(("metrics", position)), detail=detail, found=metric.name)
+        yield from _faults_of_numbers(spec, schema)
         return
     for position, metric in enumerate(spec.metrics):
         if isinstance(metric, TopK) and metric.k >= schema.classes:
@@ -160,6 +143,32 @@ def _target_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Faul
                 "class numbers; use categorical_crossentropy, which gives the same loss",
                 found=metric.name,
             )
+
+
+def _faults_of_numbers(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
+    """Yield a fault for a loss or a metric of classes where numbers are predicted."""
+    lowest, highest = schema.target_range or (-math.inf, math.inf)
+    if isinstance(spec.loss, BinaryCrossentropy | BinaryFocalCrossentropy) and lowest >= 0 and highest <= 1:
+        for position, metric in enumerate(spec.metrics):  # tags, each by itself, or parts such as pixels
+            if isinstance(metric, TopK):
+                detail = f"top_k ranks classes, and {schema.name} has numbers to predict; use binary_accuracy"
+                yield Fault(pointer=pointer(("metrics", position)), detail=detail, found=metric.name)
+        return
+    if isinstance(spec.loss, CosineSimilarity | KLDivergence) and schema.targets > 1:
+        return
+    if isinstance(spec.loss, OfClasses):
+        detail = (
+            f"{spec.loss.name} is for classes, and {schema.name} has a number to predict; use mse, mae, huber or "
+            "another one for numbers"
+        )
+        yield Fault(pointer="/loss", detail=detail, found=spec.loss.name)
+    for position, metric in enumerate(spec.metrics):
+        if not isinstance(metric, OfNumbers):
+            detail = (
+                f"{metric.name} is for classes, and {schema.name} has a number to predict; use mae, rmse or "
+                "another one for numbers"
+            )
+            yield Fault(pointer=pointer(("metrics", position)), detail=detail, found=metric.name)
 
 
 def _loss_misfit(trial: TrialSpec, schema: DatasetSchema, units: int) -> str | None:

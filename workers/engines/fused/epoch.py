@@ -23,6 +23,7 @@ from workers.builders.networks import build_network
 from workers.builders.optimizers import build_optimizer
 from workers.engines.backends.chosen import backend
 from workers.engines.backends.seam import Tensor, Tree
+from workers.engines.base import CannotTrainError
 from workers.engines.fused.batches import Batches, Rows, batch_of, present_rows, without_padding
 from workers.engines.fused.hyperparameters import set_numbers
 from workers.engines.fused.weights import WeightLayout
@@ -99,6 +100,8 @@ class TrainingStep:
         self.cost = self.row_cost * self.batches.size
         self.activation_bytes = 4 * self.batches.size * measured.numbers_per_row
         self._optimizer = backend.without_variables(build_optimizer(spec.optimizer))
+        if not self._model.trainable_variables:
+            raise CannotTrainError("no weight of the network is trained")
         is_sparse = any(layer.has_sparse_gradient for layer in layers)
         self._layout = WeightLayout(self._model.trainable_variables, self._optimizer, may_join=not is_sparse)
         self._optimizer.build(self._layout.variables)
