@@ -74,6 +74,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("store", stores, scope="session")
 
 
+@pytest.fixture(autouse=True)
+def _temporary_folders() -> Iterator[None]:
+    """Forget the scratch folder of a command that ran in this process: of it browsers make sockets, with long paths."""
+    before = {name: os.environ.get(name) for name in ("TMPDIR", "MPLCONFIGDIR")}
+    yield
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside() -> Iterator[None]:
     """Session-scoped, so that it precedes the servers that a module shares."""

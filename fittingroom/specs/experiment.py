@@ -22,9 +22,9 @@ from fittingroom.specs.base import Bool, Int, Spec, Visible, refuse_early
 from fittingroom.specs.choices import Device
 from fittingroom.specs.fit import EarlyStopping, Fit, Objective, ReduceLROnPlateau
 from fittingroom.specs.keras_import.document import from_keras
+from fittingroom.specs.layers.any_layer import Layer
 from fittingroom.specs.layers.core import Shared
 from fittingroom.specs.layers.layer_spec import LayerName, LayerSpec
-from fittingroom.specs.layers.registry import Layer
 from fittingroom.specs.limits import (
     MAX_AXIS_LENGTH,
     MAX_LAYERS,

@@ -16,8 +16,8 @@ from pydantic.fields import FieldInfo
 from fittingroom.specs.hints import nearest_hint
 from fittingroom.specs.keras_import.errors import Path, moved, object_at, refusal
 from fittingroom.specs.keras_import.unsupported import UNSUPPORTED_LAYERS
+from fittingroom.specs.layers.any_layer import keras_classes
 from fittingroom.specs.layers.layer_spec import LayerSpec
-from fittingroom.specs.layers.registry import KERAS_CLASSES
 
 _FIXED: dict[str, Sequence[Any]] = {
     "seed": [None],
@@ -104,10 +104,10 @@ def translate_layer(layer: Mapping[str, Any], path: Path, *, depth: int = 0) -> 
 
 def _kind(layer: Mapping[str, Any], path: Path) -> type[LayerSpec]:
     name = layer.get("class_name")
-    kind = KERAS_CLASSES.get(name) if isinstance(name, str) else None
+    kind = keras_classes().get(name) if isinstance(name, str) else None
     if kind is None:
         reason = UNSUPPORTED_LAYERS.get(name) if isinstance(name, str) else None
-        hint = nearest_hint(name, KERAS_CLASSES) if isinstance(name, str) else ""
+        hint = nearest_hint(name, keras_classes()) if isinstance(name, str) else ""
         detail = reason or f"{hint}see the table of supported layers in the documentation"
         raise refusal((*path, "class_name"), name, f"this layer is not supported: {detail}")
     # Tuples: what a client sends may be anything, and a list cannot be looked up in a set.

@@ -1,6 +1,8 @@
 """A layer of any type, as a field of a spec."""
 
-from functools import partial
+from collections.abc import Mapping
+from functools import cache, partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -10,12 +12,30 @@ from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 from fittingroom.specs.layers.layer_spec import LAYER_TYPES, LayerSpec
 
 
+def load_layers() -> None:
+    """Import the modules of all layers, once: they take a third of a second, which a process may never need."""
+    import_module("fittingroom.specs.layers.registry")
+
+
+@cache
+def keras_classes() -> Mapping[str, type[LayerSpec]]:
+    """Return the layers by the name of Keras's own class, and by the name under which it is exported if another."""
+    load_layers()
+    return {
+        name: layer
+        for layer in LAYER_TYPES.values()
+        for name in (layer.__name__, layer.exported_as)
+        if name is not None
+    }
+
+
 def _find(value: Any, place: str) -> LayerSpec:  # noqa: ANN401 - JSON
     """Return a layer of any type, validated."""
     if isinstance(value, LayerSpec):
         return value
     if not isinstance(value, dict):
         raise PydanticKnownError("dict_type")
+    load_layers()
     if "type" not in value:
         raise PydanticKnownError("union_tag_not_found", {"discriminator": "'type'"})
     kind = LAYER_TYPES.get(value["type"]) if isinstance(value["type"], str) else None
@@ -42,6 +62,7 @@ class _OfAnyType:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Describe the layers where they are listed, and refer to them elsewhere, as a layer may be in a layer."""
+        load_layers()
         layers = [layer for layer in LAYER_TYPES.values() if layer.place == self._place]
         if not self._is_listed:
             types = [get_args(layer.model_fields["type"].annotation)[0] for layer in layers]

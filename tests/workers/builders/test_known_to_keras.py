@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from fittingroom.specs.keras_import.unsupported import UNSUPPORTED
 from fittingroom.specs.layers.activations import ActivationName
-from fittingroom.specs.layers.registry import KERAS_CLASSES
+from fittingroom.specs.layers.any_layer import keras_classes
 from fittingroom.specs.layers.weights import Constraint, InitializerName, InitializerSpec
 from fittingroom.specs.losses import Loss, TargetForm
 from fittingroom.specs.metrics import Metric
@@ -48,7 +48,7 @@ def metric_classes() -> Iterator[str]:
 def said() -> dict[str, set[str]]:
     named = [getattr(keras.initializers.get(name), "__class__", None) for name in get_args(InitializerName)]
     return {
-        "layers": set(KERAS_CLASSES),
+        "layers": set(keras_classes()),
         "initializers": {one.__name__ for one in members(InitializerSpec)} | {one.__name__ for one in named},
         "regularizers": {"L1", "L2", "L1L2", "OrthogonalRegularizer"},
         "constraints": {one.__name__ for one in members(Constraint.__value__)},
