@@ -1,7 +1,7 @@
 """Dense layers, embeddings, and layers that change nothing but what follows."""
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -135,3 +135,9 @@ class Shared(LayerSpec):
     type: Literal["shared"]
     layer: LayerName
     """Name of the earlier layer."""
+    use_causal_mask: Bool = False
+    """True to hide later steps from earlier ones, if the layer is one of attention."""
+
+    def call_options(self) -> dict[str, Any]:
+        """See the base."""
+        return {"use_causal_mask": True} if self.use_causal_mask else {}

@@ -68,6 +68,8 @@ def images_in_time() -> keras.Model:
 def attention_by_names() -> keras.Model:
     one, other = _input(5, 4), _input(3, 4)
     attended = L.MultiHeadAttention(2, 3, output_shape=7)(value=other, query=one, use_causal_mask=True)
+    attended = L.Add()([attended, (again := L.MultiHeadAttention(2, 3))(attended, attended)])
+    attended = again(attended, attended, use_causal_mask=True)
     grouped = L.GroupQueryAttention(2, 4, 2)(attended, L.Dense(7)(other))
     return keras.Model([one, other], L.Dense(1)(L.Flatten()(L.Attention()([grouped, L.Dense(7)(other)]))))
 

@@ -70,6 +70,7 @@ WALKED: dict[str, set[str]] = {
 }
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("kind", WALKED)
 def test_each_part_of_keras_can_be_said_or_has_a_reason(kind: str) -> None:
     known, reasons = said()[kind], UNSUPPORTED[kind]
