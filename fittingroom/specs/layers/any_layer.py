@@ -17,6 +17,18 @@ def load_layers() -> None:
     import_module("fittingroom.specs.layers.registry")
 
 
+def layers_at(place: str) -> list[type[LayerSpec]]:
+    """Return the layers that may stand at a place, by `type`: their modules are imported in any order."""
+    load_layers()
+    return [layer for _, layer in sorted(LAYER_TYPES.items()) if layer.place == place]
+
+
+def kind_of(layer: type[LayerSpec]) -> str:
+    """Return the `type` by which a spec names a class."""
+    kind: str = get_args(layer.model_fields["type"].annotation)[0]
+    return kind
+
+
 @cache
 def keras_classes() -> Mapping[str, type[LayerSpec]]:
     """Return the layers by the name of Keras's own class, and by the name under which it is exported if another."""
@@ -40,7 +52,7 @@ def _find(value: Any, place: str) -> LayerSpec:  # noqa: ANN401 - JSON
         raise PydanticKnownError("union_tag_not_found", {"discriminator": "'type'"})
     kind = LAYER_TYPES.get(value["type"]) if isinstance(value["type"], str) else None
     if kind is None or kind.place != place:
-        known = ", ".join(f"'{name}'" for name, layer in LAYER_TYPES.items() if layer.place == place)
+        known = ", ".join(f"'{kind_of(layer)}'" for layer in layers_at(place))
         about = {
             "discriminator": "'type'",
             "tag": str(value["type"]).encode(errors="replace").decode(),
@@ -62,10 +74,9 @@ class _OfAnyType:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Describe the layers where they are listed, and refer to them elsewhere, as a layer may be in a layer."""
-        load_layers()
-        layers = [layer for layer in LAYER_TYPES.values() if layer.place == self._place]
+        layers = layers_at(self._place)
         if not self._is_listed:
-            types = [get_args(layer.model_fields["type"].annotation)[0] for layer in layers]
+            types = [kind_of(layer) for layer in layers]
             return {
                 "type": "object",
                 "properties": {"type": {"enum": types}},

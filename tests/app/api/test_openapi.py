@@ -64,6 +64,19 @@ def test_a_change_of_the_schema_is_seen(settings: Settings) -> None:
     assert schema == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
 
 
+def test_schema_is_the_same_whatever_was_imported_before(settings: Settings) -> None:
+    """Modules of layers are imported when the first layer comes, in any order."""
+    code = (
+        "import json, sys; from fittingroom.specs.layers import wrappers, images; from app.main import create_app; "
+        "from models.settings import Settings; "
+        f"json.dump(create_app(Settings(data_dir={str(settings.data_dir)!r})).openapi(), sys.stdout)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=HERE.parents[2]
+    ).stdout
+    assert json.loads(found) == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+
+
 def test_every_operation_can_be_generated_from(settings: Settings) -> None:
     schema = create_app(settings).openapi()
     ids = []
