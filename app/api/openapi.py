@@ -16,6 +16,8 @@ from fittingroom.specs.prediction import PredictBody
 ANSWERS_FILE = Path(__file__).parent / "openapi_examples.json"
 """An answer of each operation, as the service once gave it."""
 _REFERENCE = "#/components/schemas/"
+_LONG_UNION = 30
+"""Alternatives above which the docs page gives the types alone: Swagger UI takes 12 s to expand 118 of them."""
 _READ_ELSEWHERE = (PredictBody,)
 """Bodies that routes pass on as they are, so that FastAPI does not know them."""
 _UNUSED = ("HTTPValidationError", "ValidationError")
@@ -38,6 +40,43 @@ def describe(app: FastAPI) -> dict[str, Any]:
             components.pop(name, None)
         app.openapi_schema = _renamed(_without_object_defaults(schema), _plain_names(components))
     return app.openapi_schema
+
+
+def describe_briefly(app: FastAPI) -> dict[str, Any]:
+    """Return the schema as the docs page shows it: a layer is its `type`, without the options of a hundred classes."""
+    whole = describe(app)
+    schema: dict[str, Any] = _with_short_unions(whole, whole["components"]["schemas"])
+    components = schema["components"]["schemas"]
+    used: set[str] = set()
+    found = _references(schema["paths"])
+    while found:
+        used |= found
+        found = {name for each in found for name in _references(components[each])} - used
+    schema["components"]["schemas"] = {name: each for name, each in components.items() if name in used}
+    return schema
+
+
+def _with_short_unions(node: Any, components: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(node, list):
+        return [_with_short_unions(value, components) for value in node]
+    if not isinstance(node, dict):
+        return node
+    if len(node.get("oneOf", ())) > _LONG_UNION:
+        named = [components[name] for each in node["oneOf"] for name in _references(each)]
+        types = {"enum": [each["properties"]["type"]["const"] for each in named]}
+        about = "By `type`; options: docs/reference/layers.md, or /openapi.json."
+        return {"type": "object", "description": about, "properties": {"type": types}, "required": ["type"]}
+    return {key: _with_short_unions(value, components) for key, value in node.items()}
+
+
+def _references(node: Any) -> set[str]:  # noqa: ANN401 - JSON
+    """Return the names of the schemas to which a part of the document refers."""
+    if isinstance(node, list):
+        return {name for value in node for name in _references(value)}
+    if not isinstance(node, dict):
+        return set()
+    own = {node["$ref"].removeprefix(_REFERENCE)} if isinstance(node.get("$ref"), str) else set()
+    return own | {name for value in node.values() for name in _references(value)}
 
 
 def _describe_errors(operation: dict[str, Any]) -> None:

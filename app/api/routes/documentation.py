@@ -12,6 +12,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
+from app.api.openapi import describe_briefly
 from app.api.security_headers import page_policy
 
 router = APIRouter(include_in_schema=False)
@@ -30,9 +31,9 @@ def mount_documentation(app: FastAPI) -> None:
 
 @router.get("/docs")
 async def docs() -> HTMLResponse:
-    """Swagger UI over /openapi.json."""
+    """Swagger UI over a schema that it can show at once."""
     page = get_swagger_ui_html(
-        openapi_url="/openapi.json",
+        openapi_url="/docs/openapi.json",
         title="Fitting Room",
         swagger_js_url=f"{_ASSETS}/swagger-ui-bundle.js",
         swagger_css_url=f"{_ASSETS}/swagger-ui.css",
@@ -52,3 +53,9 @@ async def docs() -> HTMLResponse:
 async def openapi(request: Request) -> JSONResponse:
     """Return the OpenAPI document; building it takes a second, once."""
     return JSONResponse(await to_thread.run_sync(request.app.openapi))
+
+
+@router.get("/docs/openapi.json")
+async def docs_openapi(request: Request) -> JSONResponse:
+    """Return the OpenAPI document of the docs page."""
+    return JSONResponse(await to_thread.run_sync(describe_briefly, request.app))

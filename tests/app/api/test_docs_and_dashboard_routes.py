@@ -1,7 +1,9 @@
 """The schema and the docs page."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -18,6 +20,26 @@ def test_docs_page_needs_nothing_from_elsewhere(shared_http: httpx.Client) -> No
         assert link.startswith("/docs/assets/")
         assert shared_http.get(link).status_code == 200
     assert not re.search(r"https?:", page.text)
+
+
+def test_docs_page_shows_every_request_in_a_short_schema(shared_http: httpx.Client) -> None:
+    whole, brief = (shared_http.get(path).json() for path in ("/openapi.json", "/docs/openapi.json"))
+    assert '"/docs/openapi.json"' in shared_http.get("/docs").text.replace("'", '"')
+    assert brief["paths"] == whole["paths"]
+    components = whole["components"]["schemas"]
+    shown = brief["components"]["schemas"]
+    assert "conv2d" in str(shown["Model"])
+    assert "Conv2D" not in shown, "layers by their types alone"
+    differing = [name for name, schema in shown.items() if schema != components[name]]
+    assert differing == ["Model"]
+    assert max(len(schema.get("oneOf", ())) for schema in _parts(shown)) < 30
+
+
+def _parts(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+    for each in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _parts(each)
 
 
 def test_the_dashboard_needs_nothing_from_elsewhere(shared_http: httpx.Client) -> None:
