@@ -16,12 +16,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 from fittingroom.specs.experiment import TrialSpec
-from fittingroom.specs.losses import target_form
 from fittingroom.specs.search_space import sampled_value
 from tests.workers.engines.cases import KINDS
 from tests.workers.engines.trials import arrays_of, cohort_of, trained, trial_specs
-from workers.builders.losses import build_loss
-from workers.builders.metrics import build_metrics
+from workers.builders.heads import build_heads, compile_arguments, units_of
 from workers.builders.networks import build_network
 from workers.builders.optimizers import build_optimizer
 from workers.engines.base import Arrays
@@ -78,8 +76,7 @@ def _fit_seconds(spec: TrialSpec, arrays: Arrays) -> float:
     validation = None if arrays.x_validation is None else (arrays.x_validation, arrays.y_validation)
     started = time.perf_counter()
     model = build_network(spec, arrays.x.shape[1])
-    metrics = build_metrics(spec.metrics, target_form(spec.loss, units=model.output_shape[-1]))
-    model.compile(build_optimizer(spec.optimizer), build_loss(spec.loss), metrics=metrics)
+    model.compile(build_optimizer(spec.optimizer), **compile_arguments(build_heads(spec, units_of(model))))
     model.fit(
         arrays.x, arrays.y, sample_weight=arrays.weight, validation_data=validation, verbose=0,
         epochs=sampled_value(spec.fit.epochs), batch_size=sampled_value(spec.fit.batch_size),

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from fittingroom.specs.datasets import BUILT_IN_DATASETS
 from fittingroom.specs.experiment import ExperimentSpec, TrialSpec
-from fittingroom.specs.losses import target_form
-from fittingroom.specs.search_space import sampled_value
+from fittingroom.specs.validation.shapes import targets_of
 from models.planning.plan import plan_experiment
 from workers.datasets import prepare
 from workers.engines.base import Arrays, Cohort, CohortTrial
@@ -65,10 +65,10 @@ class Work:
 
 
 def arrays_of(document: Mapping[str, Any]) -> Arrays:
-    """Return the training arrays of an experiment whose networks end with dense layers of equally many units."""
+    """Return the training arrays of an experiment on a built-in dataset."""
     spec = plan_experiment(ExperimentSpec.model_validate(document)).trials[0].spec
-    units = sampled_value(spec.model.layers[-1].units)  # type: ignore[union-attr]
-    return prepare(spec.dataset, spec.fit, target_form(spec.loss, units))[0]
+    features = BUILT_IN_DATASETS[spec.dataset.name].features
+    return prepare(spec.dataset, spec.fit, targets_of(spec, features))[0]
 
 
 def _rates(trials: int) -> list[float]:

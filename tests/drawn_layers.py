@@ -6,9 +6,9 @@ from typing import Any
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from fittingroom.specs.experiment import Model
 from fittingroom.specs.layers.layer_spec import LayerSpec, Shape
 from fittingroom.specs.layers.registry import LAYER_TYPES
+from fittingroom.specs.model import Model
 from fittingroom.specs.validation.graph import DoesNotConnect
 from fittingroom.specs.validation.shapes import measure
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.faults import Fault, InvalidSpec, faults_in, pointer
+from fittingroom.specs.heads import Head
 from fittingroom.specs.limits import MAX_FAULTS
 from fittingroom.specs.prediction import PredictBody
 from fittingroom.specs.strict_json import InvalidJsonError, read_json
@@ -114,29 +115,37 @@ def _refuse_other_lengths(rows: list[list[float | None]], inputs: Inputs) -> Non
 
 
 def _predicted(spec: TrialSpec, model: keras.Model, artifact: Artifact, x: Floats) -> dict[str, Any]:
-    inputs = artifact.inputs
-    outputs = np.concatenate(
-        [
-            ops.convert_to_numpy(model(x[first : first + _ROWS_AT_ONCE], training=False))
-            for first in range(0, len(x), _ROWS_AT_ONCE)
-        ]
-    ).astype(np.float64)
-    if getattr(spec.loss, "from_logits", False):
-        outputs = _probabilities(outputs)
+    names = list(artifact.inputs.class_names)
+    parts = [model(x[first : first + _ROWS_AT_ONCE], training=False) for first in range(0, len(x), _ROWS_AT_ONCE)]
+    heads = spec.heads
+    by_output = [parts] if len(heads) == 1 else zip(*parts, strict=True)
+    found = {
+        head.output: _of_head(head, np.concatenate([ops.convert_to_numpy(part) for part in of_rows]), names)
+        for head, of_rows in zip(heads, by_output, strict=True)
+    }
+    if len(heads) == 1:
+        [(predictions, outputs)] = found.values()
+        return {"predictions": predictions, "outputs": outputs, "class_names": names}
     return {
-        "predictions": _named(outputs, list(inputs.class_names), 0.0 if "hinge" in spec.loss.name else 0.5),
-        "outputs": [[to_wire(value) for value in row] for row in outputs.tolist()],
-        "class_names": list(inputs.class_names),
+        "predictions": {name: predictions for name, (predictions, _) in found.items()},
+        "outputs": {name: outputs for name, (_, outputs) in found.items()},
+        "class_names": names,
     }
 
 
-def _named(outputs: NDArray[np.float64], class_names: list[str], threshold: float) -> list[Any]:
-    """Return the most likely class of each row, or the number."""
-    if not class_names:
-        numbers = [[to_wire(value) for value in row] for row in outputs.tolist()]
-        return numbers if outputs.shape[1] > 1 else [row[0] for row in numbers]
-    places = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > threshold).astype(int)
-    return [class_names[place] for place in places]
+def _of_head(head: Head, outputs: NDArray[Any], class_names: list[str]) -> tuple[list[Any], list[Any]]:
+    """Return the predictions of an output for each row, and what it gives."""
+    values = outputs.astype(np.float64)
+    if getattr(head.loss, "from_logits", False):
+        values = _probabilities(values)
+    listed = [[to_wire(value) for value in row] for row in values.tolist()]
+    if class_names:
+        threshold = 0.0 if head.loss.reads == "signs" else 0.5
+        places = values.argmax(axis=1) if values.shape[1] > 1 else (values[:, 0] > threshold).astype(int)
+        return [class_names[place] for place in places], listed
+    if head.output is not None and head.loss.is_per_class and not head.loss.is_of_vectors:
+        return values.argmax(axis=1).tolist(), listed  # its targets are numbers of classes, which have no names
+    return listed if values.shape[1] > 1 else [row[0] for row in listed], listed
 
 
 def _probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:

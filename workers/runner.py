@@ -10,8 +10,7 @@ import keras
 import structlog
 
 from fittingroom.specs.experiment import TrialSpec
-from fittingroom.specs.losses import target_form
-from fittingroom.specs.validation.shapes import measure
+from fittingroom.specs.validation.shapes import targets_of
 from fittingroom.views.states import TrialState
 from models.errors import DatabaseUnavailableError, UsageFault
 from models.settings import Settings
@@ -215,8 +214,7 @@ class Runner:
         first = trials[0].spec
         numbers = load(first.dataset, self._storage)
         features = numbers.x.shape[1]
-        target = target_form(first.loss, units=measure(first.model, features).output[0])
-        arrays, scaling = prepare(first.dataset, first.fit, target, self._storage)
+        arrays, scaling = prepare(first.dataset, first.fit, targets_of(first, features), self._storage)
         adapted = measure_adapted(first.model, arrays.x)
         trials = [
             replace(one, spec=one.spec.model_copy(update={"model": with_adapted(one.spec.model, adapted)}))

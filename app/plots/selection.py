@@ -21,7 +21,7 @@ from app.services.reads.histories import find_history, find_trial_histories
 from app.services.reads.thinning import Thinning
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault, InvalidSpec
-from fittingroom.specs.metrics import recorded_metrics
+from fittingroom.specs.heads import recorded_metrics
 from fittingroom.views.history import History
 from fittingroom.views.resources import ExperimentView, TrialHistoryView, TrialSummaryView
 
@@ -122,7 +122,7 @@ def _metrics_of(view: ExperimentView, wanted: Sequence[str]) -> Sequence[str]:
     """Return the metrics that are wanted, all of which its trials record."""
     spec = ExperimentSpec.model_validate(view.spec)
     rate_changes = spec.reduce_lr_on_plateau is not None
-    recorded = recorded_metrics(spec.metrics, validated=spec.is_validated, rate_changes=rate_changes)
+    recorded = recorded_metrics(spec.heads, validated=spec.is_validated, rate_changes=rate_changes)
     for metric in wanted:
         if metric not in recorded:
             detail = f"experiment {view.id} does not record it; its trials record: {', '.join(recorded)}"

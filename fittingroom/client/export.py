@@ -13,7 +13,7 @@ from typing import Any, Literal
 import httpx
 
 from fittingroom.client.sync_client import Client
-from fittingroom.specs.metrics import recorded_metrics
+from fittingroom.specs.heads import recorded_metrics
 from fittingroom.views.history_formats import as_floats
 from fittingroom.views.resources import ExperimentView, TrialHistoryView, TrialSummaryView
 
@@ -92,7 +92,7 @@ def _metrics_of(view: ExperimentView, histories: Sequence[TrialHistoryView]) -> 
 
     spec = ExperimentSpec.model_validate(view.spec)
     rate_changes = spec.reduce_lr_on_plateau is not None
-    return recorded_metrics(spec.metrics, validated=spec.is_validated, rate_changes=rate_changes)
+    return recorded_metrics(spec.heads, validated=spec.is_validated, rate_changes=rate_changes)
 
 
 def _write_parquet(metrics: Sequence[str], histories: Iterator[TrialHistoryView], file: Path) -> None:

@@ -26,6 +26,8 @@ from fittingroom.specs.visible_text import invisible_fault
 Int = Annotated[int, Strict()]
 Real = Annotated[float, Strict()]
 Bool = Annotated[bool, Strict()]
+Path = tuple[str | int, ...]
+"""Place in a JSON document: keys and positions."""
 
 
 class Visible:
@@ -81,6 +83,14 @@ class Spec(BaseModel):
                 hints += is_hinted
                 faults.append(_rebuild(fault, known, is_hinted=is_hinted))
             raise ValidationError.from_exception_data(cls.__name__, faults) from None
+
+
+def refusal(path: Path, found: Any, detail: str) -> ValidationError:  # noqa: ANN401 - JSON
+    """Return an error of a validator, with a pointer into the document that it validates."""
+    kind = pydantic_core.PydanticCustomError("refused", "{detail}", {"detail": detail})
+    return ValidationError.from_exception_data(
+        "spec", [pydantic_core.InitErrorDetails(type=kind, loc=path, input=found)]
+    )
 
 
 def refuse_early(entries: Any, max_length: int) -> BeforeValidator:  # noqa: ANN401 - a type

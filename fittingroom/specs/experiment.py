@@ -4,45 +4,27 @@ Checks that span several fields, such as whether the last layer fits the dataset
 `fittingroom.specs.validation.trainability`.
 """
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    PrivateAttr,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from fittingroom.specs.base import Bool, Int, Spec, Visible, refuse_early
 from fittingroom.specs.choices import Device
 from fittingroom.specs.fit import EarlyStopping, Fit, Objective, ReduceLROnPlateau
-from fittingroom.specs.keras_import.document import from_keras
-from fittingroom.specs.layers.any_layer import Layer
-from fittingroom.specs.layers.core import Shared
-from fittingroom.specs.layers.layer_spec import LayerName, LayerSpec
+from fittingroom.specs.heads import Head, LossOfEach, LossWeights, MetricsOfEach, heads_of, refuse_other_outputs
 from fittingroom.specs.limits import (
-    MAX_AXIS_LENGTH,
-    MAX_LAYERS,
-    MAX_METRICS,
     MAX_MODELS,
     MAX_NAME_LENGTH,
-    MAX_RESHAPE_RANK,
     MAX_SEED,
     MAX_SEEDS,
     MAX_TAG_LENGTH,
     MAX_TAGS,
     MAX_TRIALS,
 )
-from fittingroom.specs.losses import Loss
-from fittingroom.specs.metrics import Metric
+from fittingroom.specs.model import AnyModel, Model
 from fittingroom.specs.named import expand_name
 from fittingroom.specs.optimizers import Optimizer
-from fittingroom.specs.search_space import search_space_kind
 from fittingroom.specs.webhook import Webhook
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH), Visible()]
@@ -75,83 +57,6 @@ class Dataset(DatasetReference):
     """Another dataset used for validation, in place of `fit.validation_split`."""
 
 
-InputShape = Annotated[
-    list[Annotated[Int, Field(ge=1, le=MAX_AXIS_LENGTH)]], Field(min_length=1, max_length=MAX_RESHAPE_RANK)
-]
-
-
-class Model(Spec):
-    """A network: its layers in order; the last layer is the output."""
-
-    input_shape: InputShape | None = None
-    """Input shape without the batch axis, e.g. `[28, 28, 1]`. Default: a flat vector."""
-    inputs: (
-        Annotated[
-            dict[LayerName, InputShape],
-            Field(min_length=1, max_length=MAX_LAYERS),
-            refuse_early(dict[LayerName, Any], MAX_LAYERS),
-        ]
-        | None
-    ) = None
-    """Several inputs by name, with the shape of each: the numbers of a row are divided among them in this order.
-    Layers take them by their `inputs`."""
-    layers: list[Layer] = Field(min_length=1, max_length=MAX_LAYERS)
-    """Layers in order. The input of each is the output of the one before, unless it has `inputs`."""
-
-    _places: list[tuple[str | int, ...]] = PrivateAttr(default_factory=list)
-
-    def place_of(self, position: int, *field: str) -> tuple[str | int, ...]:
-        """Return where a layer, or a field of it, stands in the document from which the network was read."""
-        if self._places:
-            return (*self._places[position], "config", *field) if field else self._places[position]
-        return ("layers", position, *field)
-
-    def parts(self) -> Iterator[LayerSpec]:
-        """Yield all layers, those within others included."""
-        for layer in self.layers:
-            yield from layer.parts()
-
-    @model_validator(mode="after")
-    def _one_of_shape_and_inputs(self) -> Self:
-        if self.input_shape is not None and self.inputs is not None:
-            raise ValueError("give either 'input_shape' (one input) or 'inputs' (several, by name)")
-        if self.inputs is not None and (kind := search_space_kind(self.inputs)) is not None:
-            raise ValueError(f"an input cannot be called {kind!r}, as a search space is")
-        return self
-
-    @property
-    def only_fit_trains(self) -> str | None:
-        """Reason why the network trains by Keras's `fit` alone, or None."""
-        if not all(layer.is_pure for layer in self.parts()):
-            return "a layer changes its own weights, which only Keras's fit trains"
-        again = {layer.layer for layer in self.layers if isinstance(layer, Shared)}
-        called = [part for layer in self.layers if layer.name in again for part in layer.parts()]
-        if any(part.regularizes_activity or not part.keeps_rows_apart for part in called):
-            return "a layer that is called again has state or a penalty of its outputs, which only Keras's fit adds up"
-        return None
-
-
-class KerasModel(Spec):
-    """A network as Keras 3 writes it with `model.to_json()`: Sequential or Functional, of supported layers.
-
-    It is stored and shown as `layers`.
-    """
-
-    keras: dict[str, Any] | str
-    """The JSON document, as an object or as a string."""
-
-
-def _read_model(value: Any, handler: ValidatorFunctionWrapHandler) -> Model:  # noqa: ANN401 - JSON
-    document, places = from_keras(value)
-    model: Model = handler(document)
-    if places:
-        model._places = places  # noqa: SLF001 - of the same module
-    return model
-
-
-AnyModel = Annotated[Model, WrapValidator(_read_model, json_schema_input_type=Model | KerasModel)]
-
-
 class GridSampler(Spec):
     """Grid search: every combination of the choices."""
 
@@ -178,10 +83,14 @@ class _Training(Spec):
     """Training data: a dataset's name, or an object with `name` and options."""
     optimizer: Optimizer
     """Optimizer: a Keras name, or an object with `name` and hyperparameters."""
-    loss: Loss
-    """Loss function: a Keras name, or an object with `name` and options."""
-    metrics: list[Metric] = Field(default=[], max_length=MAX_METRICS)
-    """Metrics recorded after each epoch, beside the loss."""
+    loss: LossOfEach
+    """Loss function: a Keras name, or an object with `name` and options. Of a network with several `outputs`, an
+    object with the loss of each by name."""
+    loss_weights: LossWeights | None = None
+    """Factor of each output's loss in the sum that is minimized, by name. Default: 1 each."""
+    metrics: MetricsOfEach = []
+    """Metrics recorded after each epoch, beside the loss. Of a network with several `outputs`, an object with the
+    metrics of some or each, by name."""
     fit: Fit = Fit()
     """Arguments of `model.fit`: epochs, batch size, validation split and others."""
     early_stopping: EarlyStopping | None = None
@@ -198,13 +107,15 @@ class _Training(Spec):
         """True if there are validation rows."""
         return self.fit.validation_split > 0 or self.dataset.validation is not None
 
-    @field_validator("metrics")
-    @classmethod
-    def _no_metric_twice(cls, metrics: list[Metric]) -> list[Metric]:
-        names = [metric.name for metric in metrics]
-        if len(set(names)) < len(names):
-            raise ValueError(f"duplicate metric in {names}; list each once")
-        return metrics
+    @property
+    def heads(self) -> list[Head]:
+        """Outputs with what each is trained on, in the order of `loss`; one without a name if there is one."""
+        return heads_of(self.loss, self.loss_weights, self.metrics)
+
+    @model_validator(mode="after")
+    def _of_the_same_outputs(self) -> Self:
+        refuse_other_outputs(self.loss, self.loss_weights, self.metrics)
+        return self
 
 
 class ExperimentSpec(_Training):
@@ -283,3 +194,10 @@ class TrialSpec(_Training):
     """Seed of weight initialisation and batch shuffling."""
     objective: Objective
     """Metric that selects the best epoch."""
+
+    @property
+    def heads(self) -> list[Head]:
+        """Outputs with what each is trained on, in the order of the network's outputs."""
+        heads = super().heads
+        by_output = {head.output: head for head in heads}
+        return heads if self.model.outputs is None else [by_output[name] for name in self.model.outputs]

@@ -17,6 +17,8 @@ MAX_LAYER_OUTPUTS = 10_000_000
 MAX_BODY_BYTES = 1_048_576
 """Maximum size of one spec as JSON, in bytes."""
 MAX_METRICS = 10
+MAX_OUTPUTS = 32
+"""Outputs of a network."""
 MAX_EPOCHS = 10_000
 MAX_TIME_LIMIT_SECONDS = 30 * 86_400
 MAX_BATCH_SIZE = 65_536

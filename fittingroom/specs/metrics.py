@@ -1,242 +1,367 @@
-"""Metrics recorded per epoch, and the direction in which each improves."""
+"""Metrics recorded per epoch, and the direction in which each improves. A metric is one class: options and traits."""
 
 import math
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from fittingroom.specs.base import Int, Real, Spec
+from fittingroom.specs.base import Bool, Int, Real
 from fittingroom.specs.choices import Direction
-from fittingroom.specs.named import expand_name
+from fittingroom.specs.losses import Smoothing, TargetForm
+from fittingroom.specs.named import Named, by_name, kinds, name_of
 
 Threshold = Annotated[Real, Field(ge=0, le=1)]
+_Thresholds = Annotated[Int, Field(ge=2, le=1_000)]
+_Fraction = Annotated[Real, Field(ge=0, le=1)]
 
 
-class Accuracy(Spec):
+class MetricSpec(Named):
+    """Base of all metrics."""
+
+    is_of_numbers: ClassVar[bool] = False
+    """True if it means something of a number."""
+    is_maximized: ClassVar[bool] = False
+    """True if larger values are better."""
+    reads_probabilities: ClassVar[bool] = False
+    """True if it reads outputs as probabilities, or as numbers above 0."""
+    takes_zeros: ClassVar[bool] = True
+    """True if a row of zeros has a finite value."""
+    keras_class: ClassVar[str | None] = None
+    """Class of Keras, where its name is another: that of the spec's class, without `Metric` at its end."""
+    by_target: ClassVar[Mapping[TargetForm, str]] = {}
+    """Class of Keras by the form of the target, where it follows from that."""
+
+
+class Accuracy(MetricSpec):
     """Accuracy: fraction of rows classified correctly (`accuracy`)."""
 
     name: Literal["accuracy"]
+    is_maximized: ClassVar[bool] = True
+    by_target: ClassVar[Mapping[TargetForm, str]] = {
+        "one_hot": "CategoricalAccuracy", "index": "SparseCategoricalAccuracy", "number": "BinaryAccuracy",
+    }  # fmt: skip
 
 
-class BinaryAccuracy(Spec):
+class BinaryAccuracy(MetricSpec):
     """Fraction of outputs on the right side of a threshold, each by itself (`binary_accuracy`)."""
 
     name: Literal["binary_accuracy"]
+    is_maximized: ClassVar[bool] = True
+    reads_probabilities: ClassVar[bool] = True
     threshold: Annotated[Real, Field(gt=0, lt=1)] = 0.5
     """Output above which a tag, or the second class, is predicted."""
 
 
-class TopK(Spec):
+class TopK(MetricSpec):
     """Top-k accuracy: fraction of rows whose class is among the k most likely (`top_k`)."""
 
     name: Literal["top_k"]
+    is_maximized: ClassVar[bool] = True
+    by_target: ClassVar[Mapping[TargetForm, str]] = {
+        "one_hot": "TopKCategoricalAccuracy", "index": "SparseTopKCategoricalAccuracy",
+    }  # fmt: skip
     k: Annotated[Int, Field(ge=1, le=10_000)] = 5
     """Number of most likely classes considered."""
 
 
-class AUC(Spec):
+class AUC(MetricSpec):
     """Area under the ROC or precision-recall curve (`auc`)."""
 
     name: Literal["auc"]
+    is_maximized: ClassVar[bool] = True
+    reads_probabilities: ClassVar[bool] = True
     curve: Literal["ROC", "PR"] = "ROC"
     """Curve: `ROC`, or `PR` for precision-recall."""
     num_thresholds: Annotated[Int, Field(ge=2, le=1_000)] = 200
     """Number of thresholds at which the curve is evaluated."""
 
 
-class Precision(Spec):
+class Precision(MetricSpec):
     """Precision: true positives / predicted positives (`precision`)."""
 
     name: Literal["precision"]
+    is_maximized: ClassVar[bool] = True
+    reads_probabilities: ClassVar[bool] = True
     thresholds: Threshold = 0.5
     """Output above which a row is predicted positive."""
 
 
-class Recall(Spec):
+class Recall(MetricSpec):
     """Recall: true positives / actual positives (`recall`)."""
 
     name: Literal["recall"]
+    is_maximized: ClassVar[bool] = True
+    reads_probabilities: ClassVar[bool] = True
     thresholds: Threshold = 0.5
     """Output above which a row is predicted positive."""
 
 
-class MAE(Spec):
+class MAE(MetricSpec):
     """Mean absolute error (`mae`)."""
 
     name: Literal["mae"]
+    is_of_numbers: ClassVar[bool] = True
+    keras_class: ClassVar[str] = "MeanAbsoluteError"
 
 
-class RootMeanSquaredError(Spec):
+class RootMeanSquaredError(MetricSpec):
     """Root mean squared error (`rmse`)."""
 
     name: Literal["rmse"]
+    is_of_numbers: ClassVar[bool] = True
 
 
-class MeanSquaredErrorMetric(Spec):
+class MeanSquaredErrorMetric(MetricSpec):
     """Mean squared error (`mse`)."""
 
     name: Literal["mse"]
+    is_of_numbers: ClassVar[bool] = True
 
 
-class MeanAbsolutePercentageErrorMetric(Spec):
+class MeanAbsolutePercentageErrorMetric(MetricSpec):
     """Mean absolute error in percent of the target (`mape`)."""
 
     name: Literal["mape"]
+    is_of_numbers: ClassVar[bool] = True
 
 
-class MeanSquaredLogarithmicErrorMetric(Spec):
+class MeanSquaredLogarithmicErrorMetric(MetricSpec):
     """Mean squared error of logarithms of 1 + value (`msle`)."""
 
     name: Literal["msle"]
+    is_of_numbers: ClassVar[bool] = True
 
 
-class LogCoshMetric(Spec):
+class LogCoshMetric(MetricSpec):
     """Logarithm of the hyperbolic cosine of the error (`log_cosh`)."""
 
     name: Literal["log_cosh"]
+    is_of_numbers: ClassVar[bool] = True
+    keras_class: ClassVar[str] = "LogCoshError"
 
 
-class PoissonMetric(Spec):
+class PoissonMetric(MetricSpec):
     """Poisson loss: output - target * log(output) (`poisson`)."""
 
     name: Literal["poisson"]
+    is_of_numbers: ClassVar[bool] = True
+    reads_probabilities: ClassVar[bool] = True
+    takes_zeros: ClassVar[bool] = False
 
 
-class CosineSimilarityMetric(Spec):
+class CosineSimilarityMetric(MetricSpec):
     """Cosine of the angle between outputs and targets (`cosine_similarity`)."""
 
     name: Literal["cosine_similarity"]
+    is_maximized: ClassVar[bool] = True
+    takes_zeros: ClassVar[bool] = False
 
 
-class KLDivergenceMetric(Spec):
+class KLDivergenceMetric(MetricSpec):
     """Kullback-Leibler divergence from output to target (`kl_divergence`)."""
 
     name: Literal["kl_divergence"]
+    reads_probabilities: ClassVar[bool] = True
 
 
-class HingeMetric(Spec):
+class HingeMetric(MetricSpec):
     """Hinge loss (`hinge`)."""
 
     name: Literal["hinge"]
 
 
-class SquaredHingeMetric(Spec):
+class SquaredHingeMetric(MetricSpec):
     """Square of the hinge loss (`squared_hinge`)."""
 
     name: Literal["squared_hinge"]
 
 
-class CategoricalHingeMetric(Spec):
+class CategoricalHingeMetric(MetricSpec):
     """Hinge loss between the right class and the best of the others (`categorical_hinge`)."""
 
     name: Literal["categorical_hinge"]
 
 
-class TruePositives(Spec):
+class TruePositives(MetricSpec):
     """Number of positives predicted as such (`true_positives`)."""
 
     name: Literal["true_positives"]
+    is_maximized: ClassVar[bool] = True
+    reads_probabilities: ClassVar[bool] = True
     thresholds: Threshold = 0.5
     """Output above which a row is predicted positive."""
 
 
-class TrueNegatives(Spec):
+class TrueNegatives(MetricSpec):
     """Number of negatives predicted as such (`true_negatives`)."""
 
     name: Literal["true_negatives"]
+    is_maximized: ClassVar[bool] = True
+    reads_probabilities: ClassVar[bool] = True
     thresholds: Threshold = 0.5
     """Output above which a row is predicted positive."""
 
 
-class FalsePositives(Spec):
+class FalsePositives(MetricSpec):
     """Number of negatives predicted positive (`false_positives`)."""
 
     name: Literal["false_positives"]
+    reads_probabilities: ClassVar[bool] = True
     thresholds: Threshold = 0.5
     """Output above which a row is predicted positive."""
 
 
-class FalseNegatives(Spec):
+class FalseNegatives(MetricSpec):
     """Number of positives predicted negative (`false_negatives`)."""
 
     name: Literal["false_negatives"]
+    reads_probabilities: ClassVar[bool] = True
     thresholds: Threshold = 0.5
     """Output above which a row is predicted positive."""
 
 
-class R2Score(Spec):
+class R2Score(MetricSpec):
     """Coefficient of determination: 1 for perfect predictions, 0 for those of the mean (`r2_score`)."""
 
     name: Literal["r2_score"]
+    is_of_numbers: ClassVar[bool] = True
+    is_maximized: ClassVar[bool] = True
 
 
-class F1Score(Spec):
+class F1Score(MetricSpec):
     """Harmonic mean of precision and recall (`f1_score`)."""
 
     name: Literal["f1_score"]
+    is_maximized: ClassVar[bool] = True
+    reads_probabilities: ClassVar[bool] = True
     average: Literal["micro", "macro", "weighted"] = "macro"
     """Average over the classes; `weighted` by their rows."""
     threshold: Annotated[Real, Field(gt=0, le=1)] | None = None
     """Output above which a class is predicted, needed with one output. Default: the class of the largest output."""
 
 
-OfNumbers = (
-    MAE
-    | RootMeanSquaredError
-    | MeanSquaredErrorMetric
-    | MeanAbsolutePercentageErrorMetric
-    | MeanSquaredLogarithmicErrorMetric
-    | LogCoshMetric
-    | PoissonMetric
-    | R2Score
-)
-"""Metrics that mean something of a number."""
-_OfClasses = (
-    Accuracy
-    | BinaryAccuracy
-    | TopK
-    | AUC
-    | Precision
-    | Recall
-    | F1Score
-    | CosineSimilarityMetric
-    | KLDivergenceMetric
-    | HingeMetric
-    | SquaredHingeMetric
-    | CategoricalHingeMetric
-    | TruePositives
-    | TrueNegatives
-    | FalsePositives
-    | FalseNegatives
-)
-_InFull = Annotated[OfNumbers | _OfClasses, Field(discriminator="name")]
-_Name = Literal[
-    "accuracy", "binary_accuracy", "top_k", "auc", "precision", "recall", "mae", "rmse", "mse", "mape", "msle",
-    "log_cosh", "poisson",
-    "r2_score", "f1_score", "cosine_similarity", "kl_divergence", "hinge", "squared_hinge", "categorical_hinge",
-    "true_positives", "true_negatives", "false_positives", "false_negatives",
-]  # fmt: skip
-Metric = Annotated[_InFull, BeforeValidator(expand_name, json_schema_input_type=_Name | _InFull)]
+class FBetaScore(MetricSpec):
+    """Weighted harmonic mean of precision and recall (`fbeta_score`)."""
 
-_MAXIMIZED = frozenset({
-    "accuracy", "binary_accuracy", "top_k", "auc", "precision", "recall", "r2_score", "f1_score", "cosine_similarity",
-    "true_positives", "true_negatives",
-})  # fmt: skip
+    name: Literal["fbeta_score"]
+    is_maximized: ClassVar[bool] = True
+    reads_probabilities: ClassVar[bool] = True
+    average: Literal["micro", "macro", "weighted"] = "macro"
+    """Average over the classes; `weighted` by their rows."""
+    beta: Annotated[Real, Field(gt=0, le=1_000)] = 1.0
+    """Weight of the recall, against that of the precision."""
+    threshold: Annotated[Real, Field(gt=0, le=1)] | None = None
+    """Output above which a class is predicted, needed with one output. Default: the class of the largest output."""
 
 
-def better_direction(metric: str) -> Direction:
-    """Return the direction in which a metric improves, with or without the prefix `val_`."""
-    return "maximize" if metric.removeprefix("val_") in _MAXIMIZED else "minimize"
+class PrecisionAtRecall(MetricSpec):
+    """Highest precision at which the recall is at least so much (`precision_at_recall`)."""
+
+    name: Literal["precision_at_recall"]
+    is_maximized: ClassVar[bool] = True
+    reads_probabilities: ClassVar[bool] = True
+    recall: _Fraction
+    """Recall."""
+    num_thresholds: _Thresholds = 200
+    """Number of thresholds that are tried."""
 
 
-def recorded_metrics(metrics: list[Metric], *, validated: bool, rate_changes: bool = False) -> list[str]:
-    """Return the names in a history, in Keras's order: `loss`, the metrics, then the same with `val_`.
+class RecallAtPrecision(MetricSpec):
+    """Highest recall at which the precision is at least so much (`recall_at_precision`)."""
 
-    With a learning rate that changes, `learning_rate` comes last.
-    """
-    names = ["loss", *(metric.name for metric in metrics)]
-    names += [f"val_{name}" for name in names] if validated else []
-    return [*names, "learning_rate"] if rate_changes else names
+    name: Literal["recall_at_precision"]
+    is_maximized: ClassVar[bool] = True
+    reads_probabilities: ClassVar[bool] = True
+    precision: _Fraction
+    """Precision."""
+    num_thresholds: _Thresholds = 200
+    """Number of thresholds that are tried."""
+
+
+class SensitivityAtSpecificity(MetricSpec):
+    """Highest sensitivity at which the specificity is at least so much (`sensitivity_at_specificity`)."""
+
+    name: Literal["sensitivity_at_specificity"]
+    is_maximized: ClassVar[bool] = True
+    reads_probabilities: ClassVar[bool] = True
+    specificity: _Fraction
+    """Specificity."""
+    num_thresholds: _Thresholds = 200
+    """Number of thresholds that are tried."""
+
+
+class SpecificityAtSensitivity(MetricSpec):
+    """Highest specificity at which the sensitivity is at least so much (`specificity_at_sensitivity`)."""
+
+    name: Literal["specificity_at_sensitivity"]
+    is_maximized: ClassVar[bool] = True
+    reads_probabilities: ClassVar[bool] = True
+    sensitivity: _Fraction
+    """Sensitivity."""
+    num_thresholds: _Thresholds = 200
+    """Number of thresholds that are tried."""
+
+
+class BinaryCrossentropyMetric(MetricSpec):
+    """Binary cross-entropy (`binary_crossentropy`)."""
+
+    name: Literal["binary_crossentropy"]
+    reads_probabilities: ClassVar[bool] = True
+    from_logits: Bool = False
+    """True if the outputs are logits rather than probabilities."""
+    label_smoothing: Smoothing = 0.0
+    """Label smoothing: fraction by which the target is drawn towards 0.5."""
+
+
+class CategoricalCrossentropyMetric(MetricSpec):
+    """Cross-entropy of one-hot targets (`categorical_crossentropy`)."""
+
+    name: Literal["categorical_crossentropy"]
+    reads_probabilities: ClassVar[bool] = True
+    from_logits: Bool = False
+    """True if the outputs are logits rather than probabilities."""
+    label_smoothing: Smoothing = 0.0
+    """Label smoothing: fraction of the target spread evenly over all classes."""
+
+
+class SparseCategoricalCrossentropyMetric(MetricSpec):
+    """Cross-entropy of class numbers (`sparse_categorical_crossentropy`)."""
+
+    name: Literal["sparse_categorical_crossentropy"]
+    reads_probabilities: ClassVar[bool] = True
+    from_logits: Bool = False
+    """True if the outputs are logits rather than probabilities."""
+
+
+class PearsonCorrelation(MetricSpec):
+    """Correlation of the outputs of a row with its targets, averaged over the rows (`pearson_correlation`)."""
+
+    name: Literal["pearson_correlation"]
+    is_of_numbers: ClassVar[bool] = True
+    is_maximized: ClassVar[bool] = True
+
+
+class ConcordanceCorrelation(MetricSpec):
+    """Concordance of the outputs of a row with its targets, averaged over the rows (`concordance_correlation`)."""
+
+    name: Literal["concordance_correlation"]
+    is_of_numbers: ClassVar[bool] = True
+    is_maximized: ClassVar[bool] = True
+
+
+if TYPE_CHECKING:
+    Metric: TypeAlias = MetricSpec
+else:
+    Metric = by_name(MetricSpec)
+
+_MAXIMIZED = frozenset(name_of(metric) for metric in kinds(MetricSpec) if metric.is_maximized)
+
+
+def better_direction(recorded: str) -> Direction:
+    """Return the direction in which a metric improves, by its name in a history: perhaps of one output, or `val_`."""
+    is_maximized = any(recorded == name or recorded.endswith(f"_{name}") for name in _MAXIMIZED)
+    return "maximize" if is_maximized else "minimize"
 
 
 def is_better(value: float, best: float | None, direction: Direction) -> bool:

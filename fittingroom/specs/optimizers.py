@@ -1,13 +1,13 @@
 """Optimizers and learning-rate schedules, with the names and defaults of Keras."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from fittingroom.specs.base import Bool, Int, Real, Spec
 from fittingroom.specs.limits import MAX_BOUNDARIES
-from fittingroom.specs.named import expand_name
+from fittingroom.specs.named import Named, by_name
 from fittingroom.specs.search_space import SearchableInt, SearchableName, SearchableReal, SearchableRealOr
 
 Positive = Annotated[Real, Field(gt=0, le=1e6)]
@@ -129,8 +129,8 @@ def is_constant(schedule: Mapping[str, object], name: str) -> bool:
     return bool(rounds) and name in {"decay_steps", "first_decay_steps", "t_mul"}
 
 
-class _Optimizer(Spec):
-    """Fields of all optimizers."""
+class OptimizerSpec(Named):
+    """Base of all optimizers, with the options of all; a class has the name of Keras's own."""
 
     learning_rate: LearningRate = 0.001
     """Learning rate: a number, a search space, or a learning-rate schedule."""
@@ -167,7 +167,7 @@ class _Optimizer(Spec):
         return self
 
 
-class _Adaptive(_Optimizer):
+class _Adaptive(OptimizerSpec):
     """Fields of the Adam family."""
 
     beta_1: SearchableReal[Fraction] = 0.9
@@ -178,7 +178,7 @@ class _Adaptive(_Optimizer):
     """Small number added to the divisor to avoid division by zero."""
 
 
-class SGD(_Optimizer):
+class SGD(OptimizerSpec):
     """Stochastic gradient descent with optional momentum (`keras.optimizers.SGD`)."""
 
     name: Literal["sgd"]
@@ -208,7 +208,7 @@ class AdamW(_Adaptive):
     """True to use the AMSGrad variant: the maximum of past second moments."""
 
 
-class RMSprop(_Optimizer):
+class RMSprop(OptimizerSpec):
     """RMSprop: gradients divided by a moving root mean square (`keras.optimizers.RMSprop`)."""
 
     name: Literal["rmsprop"]
@@ -222,7 +222,7 @@ class RMSprop(_Optimizer):
     """True to normalise by the estimated variance instead of the mean square."""
 
 
-class Adagrad(_Optimizer):
+class Adagrad(OptimizerSpec):
     """Adagrad: steps shrink with the sum of squared gradients (`keras.optimizers.Adagrad`)."""
 
     name: Literal["adagrad"]
@@ -238,7 +238,7 @@ class Nadam(_Adaptive):
     name: Literal["nadam"]
 
 
-class Lion(_Optimizer):
+class Lion(OptimizerSpec):
     """Lion: steps by the sign of the momentum (`keras.optimizers.Lion`)."""
 
     name: Literal["lion"]
@@ -248,7 +248,7 @@ class Lion(_Optimizer):
     """Exponential decay rate of the momentum."""
 
 
-class Adadelta(_Optimizer):
+class Adadelta(OptimizerSpec):
     """Adadelta: steps by the ratio of moving root mean squares (`keras.optimizers.Adadelta`)."""
 
     name: Literal["adadelta"]
@@ -264,7 +264,7 @@ class Adamax(_Adaptive):
     name: Literal["adamax"]
 
 
-class Ftrl(_Optimizer):
+class Ftrl(OptimizerSpec):
     """Follow the regularized leader (`keras.optimizers.Ftrl`)."""
 
     name: Literal["ftrl"]
@@ -288,7 +288,7 @@ class Lamb(_Adaptive):
     name: Literal["lamb"]
 
 
-class Adafactor(_Optimizer):
+class Adafactor(OptimizerSpec):
     """Adafactor: Adam with factored second moments (`keras.optimizers.Adafactor`)."""
 
     name: Literal["adafactor"]
@@ -304,11 +304,7 @@ class Adafactor(_Optimizer):
     """True to limit the learning rate by the number of batches."""
 
 
-_InFull = Annotated[
-    SGD | Adam | AdamW | RMSprop | Adagrad | Nadam | Lion | Adadelta | Adamax | Ftrl | Lamb | Adafactor,
-    Field(discriminator="name"),
-]
-_Name = Literal[
-    "sgd", "adam", "adamw", "rmsprop", "adagrad", "nadam", "lion", "adadelta", "adamax", "ftrl", "lamb", "adafactor"
-]  # fmt: skip
-Optimizer = Annotated[_InFull, BeforeValidator(expand_name, json_schema_input_type=_Name | _InFull)]
+if TYPE_CHECKING:
+    Optimizer: TypeAlias = OptimizerSpec
+else:
+    Optimizer = by_name(OptimizerSpec)

@@ -183,16 +183,21 @@ class TrialView(TrialSummaryView):
     """Spec of this trial, with sampled values in place of search spaces."""
 
 
+Predictions = list[str | WireNumber | list[WireNumber]]
+Outputs = list[list[WireNumber]]
+
+
 class PredictView(View):
     """Predictions of a trained network."""
 
     trial_id: str
     epoch: int
     """Epoch of the weights."""
-    predictions: list[str | WireNumber | list[WireNumber]]
-    """Most likely class of each row, or the predicted number in regression."""
-    outputs: list[list[WireNumber]]
-    """Raw outputs of each row: class probabilities if the loss is a cross-entropy."""
+    predictions: Predictions | dict[str, Predictions]
+    """Most likely class of each row, or the predicted number in regression. Of a network with several outputs, an
+    object with those of each by name."""
+    outputs: Outputs | dict[str, Outputs]
+    """Raw outputs of each row: class probabilities if the loss is a cross-entropy. By name if there are several."""
     class_names: list[str]
     """Class names in the order of the outputs; empty in regression."""
 

@@ -58,7 +58,9 @@ def _engine(trials: Sequence[SampledTrial]) -> tuple[str, str]:
 
 def program_document(spec: TrialSpec) -> dict[str, Any]:
     """Return the parts of a spec that decide the program, apart from data shapes: equal for trials that share one."""
-    document = spec.model_dump(mode="json", include={"model", "optimizer", "loss", "metrics", "precision"})
+    document = spec.model_dump(
+        mode="json", include={"model", "optimizer", "loss", "loss_weights", "metrics", "precision"}
+    )
     return document | {
         "optimizer": _without_numbers(document["optimizer"]),
         "batch_size": sampled_value(spec.fit.batch_size),

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
-from fittingroom.specs.experiment import ExperimentSpec, Model
+from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault
+from fittingroom.specs.model import Model
 from fittingroom.specs.validation.trainability import check_experiment, check_trial
 from fittingroom.specs.validation.trial_warnings import find_warnings
 from models.planning.cohorts import FormedCohort, form_cohorts

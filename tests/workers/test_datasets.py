@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from fittingroom.specs.datasets import BUILT_IN_DATASETS
-from fittingroom.specs.experiment import Dataset, Model
+from fittingroom.specs.experiment import Dataset
 from fittingroom.specs.fit import Fit
-from fittingroom.specs.losses import TargetForm
+from fittingroom.specs.losses import Target, TargetForm
+from fittingroom.specs.model import Model
 from fittingroom.specs.validation.dataset_checks import class_number
 from models.errors import UsageFault
 from tests.workers.engines.trials import trial_spec
@@ -21,7 +22,7 @@ from workers.engines.base import Arrays
 
 
 def cut(dataset: Dataset, validation_split: float, form: TargetForm) -> Arrays:
-    arrays, _ = prepare(dataset, Fit(validation_split=validation_split), form)
+    arrays, _ = prepare(dataset, Fit(validation_split=validation_split), [Target(form, 2)])
     return arrays
 
 
@@ -110,7 +111,7 @@ def test_targets_have_the_form_of_the_loss(form: str, shape: int, dtype: str) ->
 )
 def test_class_weight_is_that_of_each_row(given: Any, died: float, survived: float) -> None:
     fit = Fit(validation_split=0.3, class_weight=given)
-    arrays, _ = prepare(Dataset(name="titanic"), fit, "index")
+    arrays, _ = prepare(Dataset(name="titanic"), fit, [Target("index", 1)])
     expected = np.where(arrays.y[:, 0] == 1, survived, died)
     assert (arrays.y == 1).sum() == 246
     np.testing.assert_allclose(arrays.weight, expected, rtol=1e-6)  # type: ignore[arg-type]

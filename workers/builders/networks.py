@@ -8,16 +8,15 @@ from dataclasses import dataclass
 import keras
 from cachetools import LRUCache, cached
 
-from fittingroom.specs.experiment import Model, TrialSpec
+from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.layers.core import Shared
 from fittingroom.specs.layers.layer_spec import Shape, type_of
-from fittingroom.specs.losses import target_form
+from fittingroom.specs.model import Model
 from fittingroom.specs.validation.graph import INPUT_PLACE, input_shapes, is_chain, wire
 from fittingroom.specs.validation.shapes import measure
 from models.errors import UsageFault
+from workers.builders.heads import build_heads, compile_arguments, units_of
 from workers.builders.layers import LayerBuilder
-from workers.builders.losses import build_loss
-from workers.builders.metrics import build_metrics
 from workers.builders.optimizers import build_optimizer
 
 _DESCRIPTIONS_KEPT = 64
@@ -55,7 +54,7 @@ def build_network(
         rows = keras.Input((features,), name=input_name)
         laid_out = _laid_out(inputs, names[: len(inputs)])
         names = names[len(inputs) :]
-        layers = _built(spec.model, build, names, measure(spec.model, features).outputs, list(inputs.values()))
+        layers = _built(spec.model, build, names, measure(spec.model, features).of_layers, list(inputs.values()))
         if is_chain(spec.model):
             return keras.Sequential([rows, *laid_out, *layers], name="sequential")
         return _connected(spec.model, rows, _divided(rows, inputs, laid_out), layers)
@@ -114,7 +113,8 @@ def _connected(
         if spec.inputs_as == "list":
             taken = [taken]
         outputs[position] = layer(*taken, **model.layers[position].call_options())  # type: ignore[misc]
-    return keras.Model(rows, outputs[len(layers) - 1], name="functional")
+    ends = [outputs[place] for place in model.output_places()]
+    return keras.Model(rows, ends if len(ends) > 1 else ends[0], name="functional")
 
 
 def build_compiled(
@@ -129,11 +129,9 @@ def build_compiled(
         steps_per_execution: Keras's option of `compile`.
     """
     model = build_network(spec, features)
-    target = target_form(spec.loss, units=model.output_shape[-1])
     model.compile(
         optimizer=build_optimizer(spec.optimizer),
-        loss=build_loss(spec.loss),
-        metrics=build_metrics(spec.metrics, target),
+        **compile_arguments(build_heads(spec, units_of(model))),
         jit_compile="auto" if is_compiled else False,
         steps_per_execution=steps_per_execution,
     )

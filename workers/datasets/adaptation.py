@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.specs.experiment import Model
 from fittingroom.specs.layers.preprocessing import Normalization
+from fittingroom.specs.model import Model
 from fittingroom.specs.validation.graph import INPUT_PLACE, input_shapes, wire
 
 Adapted = Mapping[int, Mapping[str, Any]]

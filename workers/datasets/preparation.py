@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fittingroom.specs.experiment import Dataset
 from fittingroom.specs.fit import Fit
-from fittingroom.specs.losses import TargetForm
+from fittingroom.specs.losses import Target, TargetForm
 from fittingroom.specs.validation.dataset_checks import class_number, training_rows
 from models.storage import Storage
 from workers.datasets.numbers import Floats, Labels, Rows, like, load
@@ -51,18 +51,21 @@ def measure_scaling(x: Rows, *, standardize: bool) -> Scaling:
     return Scaling(fill, mean, np.where(is_constant | (deviation == 0), 1.0, deviation))
 
 
-def prepare(dataset: Dataset, fit: Fit, target: TargetForm, storage: Storage | None = None) -> tuple[Arrays, Scaling]:
+def prepare(
+    dataset: Dataset, fit: Fit, targets: Sequence[Target], storage: Storage | None = None
+) -> tuple[Arrays, Scaling]:
     """Load, cut and scale.
 
     Args:
         dataset: which rows.
         fit: which part is kept for validation, taken from the end, unshuffled, as Keras does; what classes weigh.
-        target: the form in which the loss takes the target.
+        targets: what each output is compared with.
         storage: where uploaded datasets are.
 
     Returns:
         Features as float32 (rows, features); targets as float32 (rows, classes) for `one_hot` and (rows, 1) for
-        `number`, as int64 (rows, 1) for `index`. And what was done to the features.
+        `number`, as int64 (rows, 1) for `index`; of several outputs one after the other, as float32. And what was
+        done to the features.
 
     Raises:
         UsageFault: the numbers cannot be had on this worker.
@@ -80,22 +83,33 @@ def prepare(dataset: Dataset, fit: Fit, target: TargetForm, storage: Storage | N
         cut = training_rows(len(x), fit.validation_split)
         x, x_validation, y, y_validation = x[:cut], x[cut:], y[:cut], y[cut:]
     scaling = measure_scaling(x, standardize=dataset.standardize)
-    key = f"{dataset.model_dump_json()} {fit.validation_split} {fit.class_weight} {target}"
+    key = f"{dataset.model_dump_json()} {fit.validation_split} {fit.class_weight} {targets}"
     weight = None if fit.class_weight is None else _weights(y, fit.class_weight, numbers.class_names)
-    encoded = _encoded(y, target, numbers.classes)
+    encoded = _encoded(y, targets, numbers.classes)
     if not len(x_validation):
         return Arrays(key, scaling.apply(x), encoded, None, None, weight), scaling
-    validation = scaling.apply(x_validation), _encoded(y_validation, target, numbers.classes)
+    validation = scaling.apply(x_validation), _encoded(y_validation, targets, numbers.classes)
     return Arrays(key, scaling.apply(x), encoded, *validation, weight), scaling
 
 
-def _encoded(y: Floats | Labels, target: TargetForm, classes: int | None) -> Floats | Labels:
+def _encoded(y: Floats | Labels, targets: Sequence[Target], classes: int | None) -> Floats | Labels:
+    if len(targets) == 1:
+        return _encoded_for(y, targets[0].form, classes)
+    if classes is not None:
+        return np.concatenate([_encoded_for(y, target.form, classes) for target in targets], axis=1, dtype=np.float32)
+    numbers = y.reshape(len(y), -1).astype(np.float32)
+    if sum(target.width for target in targets) != numbers.shape[1]:  # each output is trained on all of them
+        numbers = np.tile(numbers, len(targets))
+    return numbers
+
+
+def _encoded_for(y: Floats | Labels, form: TargetForm, classes: int | None) -> Floats | Labels:
     if y.ndim == 2:
         return y.astype(np.float32)
-    if target == "one_hot" and classes is not None:
+    if form == "one_hot" and classes is not None:
         encoded: Floats = np.eye(classes, dtype=np.float32)[y.astype(np.int64)]
         return encoded
-    if target == "number":
+    if form == "number":
         return y.astype(np.float32)[:, None]
     return y.astype(np.int64)[:, None]
 

@@ -3,7 +3,7 @@
 What it computes is right by definition; other engines are measured against it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.specs.experiment import TrialSpec
-from fittingroom.specs.losses import SparseCategoricalCrossentropy
 from fittingroom.specs.search_space import sampled_value
 from fittingroom.specs.validation.shapes import measure
+from workers.builders.heads import BuiltHead, build_heads, divided, units_of
 from workers.builders.networks import build_compiled
 from workers.engines.backends.chosen import backend
 from workers.engines.backends.seam import in_a_line
@@ -73,14 +73,17 @@ class ReferenceEngine:
         arrays = cohort.arrays
         model = self._compiled(trial.spec, arrays, cohort.compiler)
         order = _Order(trial.spec, len(arrays.x))
-        validation = None if arrays.x_validation is None else (arrays.x_validation, arrays.y_validation)
+        heads = build_heads(trial.spec, units_of(model))
+        validation = None
+        if arrays.x_validation is not None:
+            validation = (arrays.x_validation, divided(arrays.y_validation, heads))
         reporting = _EpochReport(trial.id, order, report, stopped)
         first = 0
         if cohort.checkpoint is not None:
             reporting.best = _restore(model, cohort.checkpoint)
             first = cohort.checkpoint.document["epoch"]
         model.fit(
-            backend.stream(_training(arrays), order.batch, order.batches),
+            backend.stream(_training(arrays, heads), order.batch, order.batches),
             initial_epoch=first,
             epochs=sampled_value(trial.spec.fit.epochs),
             validation_data=validation,
@@ -111,18 +114,20 @@ def refusal_of(spec: TrialSpec, features: int) -> str | None:
     """Return why Keras cannot train a network that it can build, in its own words; None if it can."""
     model = build_compiled(spec, features)
     x = np.zeros((2, features), np.float32)
-    is_index = isinstance(spec.loss, SparseCategoricalCrossentropy)
-    y = np.zeros((2, 1), np.int64) if is_index else np.zeros((2, model.output_shape[-1]), np.float32)
+    heads = build_heads(spec, units_of(model))
+    y = np.zeros((2, sum(head.target.width for head in heads)), np.float32)
+    y = y.astype(np.int64) if heads[0].target.form == "index" and len(heads) == 1 else y
     try:
-        model.train_on_batch(x, y)
+        model.train_on_batch(x, divided(y, heads))
     except Exception as error:  # noqa: BLE001 - whatever a backend raises
         return f"Keras cannot train this network: {in_a_line(error)}"
     return None
 
 
-def _training(arrays: Arrays) -> list[NDArray[Any]]:
+def _training(arrays: Arrays, heads: Sequence[BuiltHead]) -> tuple[Any, ...]:
     """Return the training arrays for `fit`."""
-    return [arrays.x, arrays.y] if arrays.weight is None else [arrays.x, arrays.y, arrays.weight]
+    given = (arrays.x, divided(arrays.y, heads))
+    return given if arrays.weight is None else (*given, arrays.weight)
 
 
 def _variables(model: keras.Model) -> dict[str, list[keras.Variable]]:

@@ -8,7 +8,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fittingroom.specs.keras_import.errors import Path, object_at, refusal
+from fittingroom.specs.base import Path, refusal
+from fittingroom.specs.keras_import.errors import object_at
 from fittingroom.specs.keras_import.graph_calls import LayerCall, calls_of, ends_of, is_mask, refuse_other_masks
 from fittingroom.specs.keras_import.layer_translation import check_dtype, translate_layer
 from fittingroom.specs.keras_import.operations import is_operation, translate_operation

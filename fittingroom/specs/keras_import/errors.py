@@ -5,13 +5,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-Path = tuple[str | int, ...]
-
-
-def refusal(path: Path, found: Any, detail: str) -> ValidationError:  # noqa: ANN401 - JSON
-    """Return an error with a pointer into the client's document."""
-    kind = PydanticCustomError("keras_json", "{detail}", {"detail": detail})
-    return ValidationError.from_exception_data("keras", [InitErrorDetails(type=kind, loc=path, input=found)])
+from fittingroom.specs.base import Path, refusal
 
 
 def moved(error: ValidationError, path: Path) -> ValidationError:

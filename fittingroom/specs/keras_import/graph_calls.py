@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from fittingroom.specs.keras_import.errors import Path, object_at, refusal
+from fittingroom.specs.base import Path, refusal
+from fittingroom.specs.keras_import.errors import object_at
 from fittingroom.specs.keras_import.operations import is_operation
 from fittingroom.specs.limits import MAX_LAYERS
 

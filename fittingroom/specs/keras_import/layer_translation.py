@@ -13,8 +13,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from fittingroom.specs.base import Path, refusal
 from fittingroom.specs.hints import nearest_hint
-from fittingroom.specs.keras_import.errors import Path, moved, object_at, refusal
+from fittingroom.specs.keras_import.errors import moved, object_at
 from fittingroom.specs.keras_import.unsupported import UNSUPPORTED_LAYERS
 from fittingroom.specs.layers.any_layer import keras_classes
 from fittingroom.specs.layers.layer_spec import LayerSpec

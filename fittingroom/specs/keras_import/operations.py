@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from fittingroom.specs.keras_import.errors import Path, refusal
+from fittingroom.specs.base import Path, refusal
 from fittingroom.specs.layers.activations import ActivationName
 
 _MERGED = {"Add": "add", "Subtract": "subtract", "Multiply": "multiply", "Maximum": "maximum", "Minimum": "minimum"}

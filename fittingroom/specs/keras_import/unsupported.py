@@ -57,12 +57,6 @@ UNSUPPORTED: dict[str, dict[str, str]] = {
         "MeanMetricWrapper": _CUSTOM,
         "Accuracy": "it counts outputs that equal their target exactly; use accuracy",
         **dict.fromkeys(("BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"), _PICTURES),
-        **dict.fromkeys(
-            ("BinaryCrossentropy", "CategoricalCrossentropy", "SparseCategoricalCrossentropy", "ConcordanceCorrelation",
-             "FBetaScore", "PearsonCorrelation", "PrecisionAtRecall", "RecallAtPrecision", "SensitivityAtSpecificity",
-             "SpecificityAtSensitivity"),
-            _LATER,
-        ),
     },
     "optimizers": {
         "Optimizer": _BASE,

@@ -6,10 +6,10 @@ Shapes are computed in `fittingroom.specs.validation.shapes`.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from fittingroom.specs.experiment import Model
 from fittingroom.specs.layers.core import Shared
 from fittingroom.specs.layers.layer_spec import LayerSpec, Shape, type_of
 from fittingroom.specs.layers.preprocessing import Normalization
+from fittingroom.specs.model import Model
 
 INPUT = "input"
 """Name of the network's input among a layer's inputs, where it has one."""
@@ -70,9 +70,10 @@ def wire(model: Model) -> list[Wire]:
     used = {place for wired in wiring for place in wired.sources}
     if unused := [name for name in names if places[name] not in used]:
         raise DoesNotConnect(0, f"no layer takes the input {unused[0]!r}")
-    for position in range(len(layers) - 1):
-        if position not in used:
-            raise DoesNotConnect(position, "no layer takes what this one gives; the last layer is the network's output")
+    for position in range(len(layers)):
+        if position not in used and position not in model.output_places():
+            ends = "the last layer is the network's output" if model.outputs is None else "nor is it among the outputs"
+            raise DoesNotConnect(position, f"no layer takes what this one gives; {ends}")
     return wiring
 
 
@@ -111,6 +112,8 @@ def _sources(layer: LayerSpec, called: LayerSpec, position: int, places: Mapping
 
 def is_chain(model: Model) -> bool:
     """Return True if the input of each layer is the layer before it, and nothing else."""
-    return model.inputs is None and wire(model) == [
-        Wire((position - 1,), position) for position in range(len(model.layers))
-    ]
+    return (
+        model.inputs is None
+        and model.outputs is None
+        and wire(model) == [Wire((position - 1,), position) for position in range(len(model.layers))]
+    )

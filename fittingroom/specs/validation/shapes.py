@@ -6,25 +6,28 @@ Each layer has the formula of its own; tests compare it with Keras.
 import math
 from typing import NamedTuple
 
-from fittingroom.specs.experiment import Model
+from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.layers.layer_spec import Measured, Shape
 from fittingroom.specs.layers.shape_rules import show_all
 from fittingroom.specs.limits import MAX_LAYER_OUTPUTS, MAX_PARAMETERS
+from fittingroom.specs.losses import Target, target_of
+from fittingroom.specs.model import Model
 from fittingroom.specs.validation.graph import INPUT_PLACE, DoesNotConnect, input_shapes, wire
 
 
 class Network(NamedTuple):
     """Shapes and sizes of a network, by arithmetic."""
 
-    output: Shape
+    outputs: tuple[Shape, ...]
+    """Shape of each output."""
     parameters: int
     """Trainable or not, as `model.count_params()` counts them."""
     numbers_per_row: int
     """Numbers in all activations of one row."""
     multiplications: int
     """Multiply-adds per row, once through the network."""
-    outputs: tuple[Shape, ...]
-    """Output of each layer."""
+    of_layers: tuple[Shape, ...]
+    """What each layer gives."""
     sequence_steps: int
     """Steps of sequences that layers compute one after the other."""
 
@@ -69,7 +72,14 @@ def measure(model: Model, features: int) -> Network:
                 position, f"this layer gives {computed:,} numbers per row; at most {MAX_LAYER_OUTPUTS:,} fit"
             )
     of_layers = tuple(outputs[position] for position in range(len(model.layers)))
-    return Network(of_layers[-1], parameters, numbers, multiplications, of_layers, steps)
+    ends = tuple(of_layers[place] for place in model.output_places())
+    return Network(ends, parameters, numbers, multiplications, of_layers, steps)
+
+
+def targets_of(trial: TrialSpec, features: int) -> list[Target]:
+    """Return the target of each output of a trial's network, by the number of features of its dataset."""
+    outputs = measure(trial.model, features).outputs
+    return [target_of(head.loss, shape[-1]) for head, shape in zip(trial.heads, outputs, strict=True)]
 
 
 def _shared(found: Measured, parameters: int) -> Measured:

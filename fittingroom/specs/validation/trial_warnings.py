@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fittingroom.specs.datasets import DatasetColumn, DatasetSchema
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault, pointer
+from fittingroom.specs.heads import Head
 from fittingroom.specs.validation.dataset_checks import training_rows
 
 _LARGE = 1_000.0
@@ -13,11 +14,6 @@ _FLOAT32_DIGITS = 1e-6
 """Range of a feature, as a part of its largest value, below which float32 has hardly a digit left for it."""
 _MANY_PARAMETERS = 100
 """Parameters per training row."""
-_OF_PROBABILITIES = {
-    "binary_accuracy", "auc", "precision", "recall", "f1_score",
-    "true_positives", "true_negatives", "false_positives", "false_negatives",
-    "kl_divergence", "poisson",
-}  # fmt: skip
 _SHOWN = 5
 
 
@@ -37,7 +33,7 @@ def find_warnings(
         *_class_numbers(spec, schema),
         *_features(spec, schema.columns),
         *_size(spec, schema, parameter_counts),
-        *_metrics_of_other_outputs(spec, schema),
+        *(fault for head in spec.heads for fault in _metrics_of_other_outputs(head, schema)),
     ]
 
 
@@ -115,20 +111,22 @@ def _size(spec: ExperimentSpec, schema: DatasetSchema, parameter_counts: Sequenc
         yield Fault(pointer="/model" if spec.model is not None else "/models", detail=detail)
 
 
-def _metrics_of_other_outputs(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
+def _metrics_of_other_outputs(head: Head, schema: DatasetSchema) -> Iterator[Fault]:
     """Find metrics that read outputs as probabilities, which these are not, or divide by targets that are 0."""
-    is_hinge = spec.loss.name in {"hinge", "squared_hinge"}
-    outputs = "logits" if getattr(spec.loss, "from_logits", False) else "from -1 to 1" if is_hinge else None
-    is_binary = is_hinge or spec.loss.name.startswith("binary_")
-    for number, metric in enumerate(spec.metrics):
-        if outputs is not None and (metric.name in _OF_PROBABILITIES or (metric.name == "accuracy" and is_binary)):
+    loss, of_zeros = head.loss, "an error in percent of the target means nothing where targets are 0 and 1"
+    from_logits = getattr(loss, "from_logits", False)
+    outputs = "logits" if from_logits else "from -1 to 1" if loss.reads == "signs" else None
+    is_binary = loss.reads == "signs" or loss.is_of_tags
+    for number, metric in enumerate(head.metrics):
+        place = pointer(head.place("metrics", number))
+        reads = metric.reads_probabilities and not getattr(metric, "from_logits", False)
+        if outputs is not None and (reads or (metric.name == "accuracy" and is_binary)):
             detail = f"as in Keras, {metric.name} reads outputs as probabilities, and these are {outputs}"
-            yield Fault(pointer=pointer(("metrics", number)), detail=detail)
+            yield Fault(pointer=place, detail=detail)
         elif metric.name == "mape" and schema.classes is not None:
-            detail = "an error in percent of the target means nothing where targets are 0 and 1"
-            yield Fault(pointer=pointer(("metrics", number)), detail=detail)
-    if spec.loss.name == "mape" and schema.classes is not None:
-        yield Fault(pointer="/loss", detail="an error in percent of the target means nothing where targets are 0 and 1")
+            yield Fault(pointer=place, detail=of_zeros)
+    if loss.name == "mape" and schema.classes is not None:
+        yield Fault(pointer=pointer(head.place("loss")), detail=of_zeros)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from fittingroom.specs.experiment import ExperimentSpec, Model
+from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import faults_in
+from fittingroom.specs.model import Model
 from fittingroom.specs.validation.graph import DoesNotConnect
 from fittingroom.specs.validation.shapes import measure
 from models.planning.plan import plan_experiment

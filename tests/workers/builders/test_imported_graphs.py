@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from fittingroom.specs.experiment import ExperimentSpec, Model
+from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import faults_in
+from fittingroom.specs.model import Model
 from fittingroom.specs.validation.shapes import measure
 from tests.factories import document
 from tests.workers.engines.trials import trial_spec

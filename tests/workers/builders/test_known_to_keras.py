@@ -8,15 +8,15 @@ from typing import Any, get_args
 
 import keras
 import pytest
-from pydantic import TypeAdapter
 
 from fittingroom.specs.keras_import.unsupported import UNSUPPORTED
 from fittingroom.specs.layers.activations import ActivationName
 from fittingroom.specs.layers.any_layer import keras_classes
 from fittingroom.specs.layers.weights import Constraint, InitializerName, InitializerSpec
-from fittingroom.specs.losses import Loss, TargetForm
-from fittingroom.specs.metrics import Metric
-from fittingroom.specs.optimizers import Optimizer, Schedule
+from fittingroom.specs.losses import LossSpec, TargetForm
+from fittingroom.specs.metrics import MetricSpec
+from fittingroom.specs.named import kinds, name_of
+from fittingroom.specs.optimizers import OptimizerSpec, Schedule
 from workers.builders.metrics import build_metrics
 
 
@@ -37,9 +37,9 @@ def classes_in(module: ModuleType) -> set[str]:
 def metric_classes() -> Iterator[str]:
     """Yield the classes that metrics are built of, which for some follow from the target."""
     targets: tuple[TargetForm, ...] = ("one_hot", "index", "number")
-    for spec in members(Metric):
-        [name] = get_args(spec.model_fields["name"].annotation)  # type: ignore[attr-defined]
-        metric = TypeAdapter(Metric).validate_python(name)
+    for kind in kinds(MetricSpec):
+        required = {name: 0.5 for name, field in kind.model_fields.items() if field.is_required() and name != "name"}
+        metric = kind(name=name_of(kind), **required)
         for target in targets:
             with suppress(KeyError):  # top_k ranks nothing of a number
                 yield type(build_metrics([metric], target)[0]).__name__
@@ -52,9 +52,9 @@ def said() -> dict[str, set[str]]:
         "initializers": {one.__name__ for one in members(InitializerSpec)} | {one.__name__ for one in named},
         "regularizers": {"L1", "L2", "L1L2", "OrthogonalRegularizer"},
         "constraints": {one.__name__ for one in members(Constraint.__value__)},
-        "optimizers": {one.__name__ for one in members(Optimizer)},
+        "optimizers": {one.__name__ for one in kinds(OptimizerSpec)},
         "schedules": {one.__name__ for one in members(Schedule)},
-        "losses": {one.__name__ for one in members(Loss)},
+        "losses": {one.__name__ for one in kinds(LossSpec)},
         "metrics": set(metric_classes()),
         "activations": set(get_args(ActivationName)),
     }

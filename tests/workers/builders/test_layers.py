@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from fittingroom.specs.experiment import ExperimentSpec, Model
+from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.layers.registry import LAYER_TYPES
+from fittingroom.specs.model import Model
 from fittingroom.specs.validation.shapes import measure
 from tests.drawn_layers import NETWORK_TYPES, drawn, features_of, network, smallest
 from tests.factories import document
@@ -31,7 +32,7 @@ def assert_measured_as_built(layer: dict[str, Any]) -> None:
     model, features = Model.model_validate(document), features_of(document)
     measured = measure(model, features)
     built = build_network(SPEC.model_copy(update={"model": model}), features)
-    assert built.output_shape[1:] == measured.output
+    assert built.output_shape[1:] == measured.outputs[0]
     assert built.count_params() == measured.parameters
     assert built(np.ones((2, features), np.float32), training=True).shape == (2, 2)
 

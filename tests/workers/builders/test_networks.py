@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fittingroom.specs import optimizers as o
-from fittingroom.specs.experiment import Model
+from fittingroom.specs.model import Model
 from fittingroom.specs.validation.graph import DoesNotConnect
 from fittingroom.specs.validation.shapes import measure
 from tests.strategies import LAYERS
@@ -29,7 +29,7 @@ def test_shapes_and_parameters_are_those_of_keras(given_layers: list[dict[str, A
             build_network(spec, 784)
         return
     built = build_network(spec, 784)
-    assert built.output_shape[1:] == network.output
+    assert built.output_shape[1:] == network.outputs[0]
     assert built.count_params() == network.parameters
 
 
@@ -110,5 +110,5 @@ def test_a_clients_name_meets_none_that_keras_would_choose(given: str, *, is_cha
     features = 16 if is_chain else 4
     network = measure(model, features)
     built = build_network(trial_spec().model_copy(update={"model": model}), features)
-    assert built.output_shape[1:] == network.output
+    assert built.output_shape[1:] == network.outputs[0]
     assert given in [layer.name for layer in built.layers]

@@ -127,6 +127,40 @@ KINDS: dict[str, dict[str, Any]] = {
         )
     ),
     "regularized": document(model=layers(REGULARIZED, DENSE_2)),
+    "two outputs": document(
+        model={
+            "layers": [
+                {"type": "dense", "units": 8, "activation": "relu", "name": "common", "kernel_regularizer": {"l2": 0.01}},
+                {"type": "dropout", "rate": 0.2, "name": "dropped"},
+                {"type": "dense", "units": 1, "activation": "sigmoid", "name": "early"},
+                {"type": "dense", "units": 2, "activation": "softmax", "name": "late", "inputs": ["dropped"]},
+            ],
+            "outputs": ["late", "early"],
+        },
+        loss={"early": "binary_crossentropy", "late": {"name": "categorical_crossentropy", "label_smoothing": 0.1}},
+        loss_weights={"early": 0.3},
+        metrics={"late": ["accuracy", "f1_score"], "early": ["auc", "accuracy"]},
+    ),
+    "an output within the network": document(
+        model={
+            "layers": [
+                {"type": "dense", "units": 2, "activation": "softmax", "name": "first"},
+                {"type": "dense", "units": 2, "activation": "softmax", "name": "second"},
+            ],
+            "outputs": ["first", "second"],
+        },
+        loss={"first": "sparse_categorical_crossentropy", "second": "mse"},
+        metrics={"first": ["accuracy", "sparse_categorical_crossentropy"]},
+    ),
+    "curves and other cross-entropies": document(
+        metrics=[
+            {"name": "fbeta_score", "beta": 2.0}, {"name": "precision_at_recall", "recall": 0.6},
+            {"name": "recall_at_precision", "precision": 0.6}, {"name": "sensitivity_at_specificity", "specificity": 0.6},
+            {"name": "specificity_at_sensitivity", "sensitivity": 0.6, "num_thresholds": 100},
+            {"name": "binary_crossentropy", "label_smoothing": 0.1}, "categorical_crossentropy",
+        ]
+    ),
+    "correlations": document(loss="mse", metrics=["pearson_correlation", "concordance_correlation"]),
 }  # fmt: skip
 """One small experiment for each word of a spec."""
 

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from fittingroom.specs.experiment import Model, TrialSpec
+from fittingroom.specs.experiment import TrialSpec
+from fittingroom.specs.model import Model
 from tests.drawn_layers import INTEGERS, NETWORK_TYPES, drawn, features_of, network, smallest
 from tests.factories import DENSE_2, document
 from tests.workers.engines.trials import fused_engine, trained, trial_specs

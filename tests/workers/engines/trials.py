@@ -6,9 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from fittingroom.specs.datasets import BUILT_IN_DATASETS
 from fittingroom.specs.experiment import ExperimentSpec, TrialSpec
-from fittingroom.specs.losses import target_form
-from fittingroom.specs.search_space import sampled_value
+from fittingroom.specs.validation.shapes import targets_of
 from fittingroom.views.states import TrialPhase
 from models.planning.plan import plan_experiment
 from tests.factories import document
@@ -36,8 +36,9 @@ def trial_spec(**changes: Any) -> TrialSpec:
 
 
 def arrays_of(spec: TrialSpec) -> Arrays:
-    """Return the arrays of a spec whose last layer is dense."""
-    arrays, _ = prepare(spec.dataset, spec.fit, target_form(spec.loss, sampled_value(spec.model.layers[-1].units)))  # type: ignore[union-attr]
+    """Return the arrays of a spec on a built-in dataset."""
+    features = BUILT_IN_DATASETS[spec.dataset.name].features
+    arrays, _ = prepare(spec.dataset, spec.fit, targets_of(spec, features))
     return arrays
 
 

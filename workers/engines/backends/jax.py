@@ -226,23 +226,20 @@ def _refusals() -> Iterator[None]:
 class _Stream(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no types
     """Batches by number, read in the training thread, so that an epoch keeps the order it began with."""
 
-    def __init__(
-        self, arrays: Sequence[NDArray[Any]], rows_of: Callable[[int], NDArray[np.int64]], batches: int
-    ) -> None:
+    def __init__(self, arrays: tuple[Any, ...], rows_of: Callable[[int], NDArray[np.int64]], batches: int) -> None:
         super().__init__(workers=0)
         self._arrays, self._rows_of, self._batches = arrays, rows_of, batches
 
     def __len__(self) -> int:
         return self._batches
 
-    def __getitem__(self, number: int) -> tuple[NDArray[Any], ...]:
+    def __getitem__(self, number: int) -> tuple[Any, ...]:
         rows = self._rows_of(number)
-        return tuple(array[rows] for array in self._arrays)
+        batch: tuple[Any, ...] = keras.tree.map_structure(lambda array: array[rows], self._arrays)
+        return batch
 
 
-def stream(
-    arrays: Sequence[NDArray[Any]], rows_of: Callable[[int], NDArray[np.int64]], batches: int
-) -> keras.utils.PyDataset:
+def stream(arrays: tuple[Any, ...], rows_of: Callable[[int], NDArray[np.int64]], batches: int) -> keras.utils.PyDataset:
     """See the seam."""
     return _Stream(arrays, rows_of, batches)
 

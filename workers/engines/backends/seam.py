@@ -228,11 +228,11 @@ class Backend(Protocol):
     def at(self, tensor: Tensor, index: Tensor) -> Tensor:
         """Return the element at an index of the first axis, without a look-up if there is only one."""
 
-    def stream(self, arrays: Sequence[NDArray[Any]], rows_of: Callable[[int], NDArray[np.int64]], batches: int) -> Any:  # noqa: ANN401 - whatever `fit` takes
+    def stream(self, arrays: tuple[Any, ...], rows_of: Callable[[int], NDArray[np.int64]], batches: int) -> Any:  # noqa: ANN401 - whatever `fit` takes
         """Batches of rows that stay on the host, for `fit`.
 
         Args:
-            arrays: (rows, …) each: features, targets, and what rows count, where they do not count 1.
+            arrays: (rows, …) each: features, targets or a tuple of them, and what rows count, where not 1.
             rows_of: the rows of a batch; asked anew in every epoch.
             batches: how many an epoch has.
         """

@@ -185,20 +185,20 @@ def at(tensor: Tensor, index: Tensor) -> Tensor:
     return tensor[0] if tensor.shape[0] == 1 else tf.gather(tensor, index)
 
 
-def stream(
-    arrays: Sequence[NDArray[Any]], rows_of: Callable[[int], NDArray[np.int64]], batches: int
-) -> tf.data.Dataset:
+def stream(arrays: tuple[Any, ...], rows_of: Callable[[int], NDArray[np.int64]], batches: int) -> tf.data.Dataset:
     """See the seam; they are read while the one before is trained on."""
+    flat: list[NDArray[Any]] = keras.tree.flatten(arrays)
 
     def read(number: np.int64) -> list[NDArray[Any]]:
         rows = rows_of(int(number))
-        return [array[rows] for array in arrays]
+        return [array[rows] for array in flat]
 
-    def batch(number: Tensor) -> tuple[Tensor, ...]:
-        values = tf.numpy_function(read, [number], [array.dtype for array in arrays])
-        for value, array in zip(values, arrays, strict=True):
+    def batch(number: Tensor) -> tuple[Any, ...]:
+        values = tf.numpy_function(read, [number], [array.dtype for array in flat])
+        for value, array in zip(values, flat, strict=True):
             value.set_shape([None, *array.shape[1:]])
-        return tuple(values)
+        nested: tuple[Any, ...] = keras.tree.pack_sequence_as(arrays, values)
+        return nested
 
     return tf.data.Dataset.range(batches).map(batch).prefetch(_BATCHES_AHEAD)
 

@@ -14,23 +14,19 @@ from keras import ops
 from numpy.typing import NDArray
 
 from fittingroom.specs.experiment import TrialSpec
-from fittingroom.specs.losses import target_form
 from fittingroom.specs.search_space import sampled_value
 from fittingroom.specs.validation.shapes import measure
-from workers.builders.losses import build_loss
-from workers.builders.metrics import build_metrics
+from workers.builders.heads import units_of
 from workers.builders.networks import build_network
 from workers.builders.optimizers import build_optimizer
 from workers.engines.backends.chosen import backend
 from workers.engines.backends.seam import Tensor, Tree
 from workers.engines.base import CannotTrainError
 from workers.engines.fused.batches import Batches, Rows, batch_of, present_rows, without_padding
+from workers.engines.fused.heads import Heads
 from workers.engines.fused.hyperparameters import set_numbers
 from workers.engines.fused.weights import WeightLayout
 
-_NOT_OF_ALL = {"cosine_similarity", "poisson"}
-"""Losses and metrics that some outputs have none of, or no gradient: of 0, or below it."""
-_BUILT_LATE = (keras.metrics.F1Score, keras.metrics.R2Score)
 _FIRST_STATES_BYTES = 2 * 1024**2
 """Size of the initial states that are kept, of networks that take longer to build than to train."""
 
@@ -109,18 +105,8 @@ class TrainingStep:
         self._first_states: LRUCache[int, State] = LRUCache(_FIRST_STATES_BYTES, getsizeof=_nbytes)
         with suppress(ValueError):  # it is too large
             self._first_states[spec.seed] = self._state_of(self._model)
-        self._repeats = any(part.name in _NOT_OF_ALL for part in (spec.loss, *spec.metrics))
-        self._repeats = self._repeats or not all(layer.takes_zeros for layer in layers)
-        self._loss, self._loss_of_rows = build_loss(spec.loss), build_loss(spec.loss)
-        self._loss_of_rows.reduction = "none"
-        units = self._model.output_shape[-1]
-        target = target_form(spec.loss, units)
-        # Keras's own loss tracker is such a mean, weighted by the rows of each batch.
-        self._metrics = [keras.metrics.Mean(name="loss"), *build_metrics(spec.metrics, target)]
-        for metric in self._metrics:
-            if isinstance(metric, _BUILT_LATE):
-                metric._build((1, units), (1, units))  # noqa: SLF001 - else with its first batch, as a state of its own
-        self._before = [_values(metric.variables) for metric in self._metrics]
+        self._heads = Heads(spec, units_of(self._model))
+        self._repeats = not self._heads.takes_zeros or not all(layer.takes_zeros for layer in layers)
         rate = self._optimizer._learning_rate  # noqa: SLF001 - the only way to tell it from other variables
         self.learning_rate_slot = next(
             (index for index, variable in enumerate(self._optimizer.variables) if variable is rate), None
@@ -194,17 +180,17 @@ class TrainingStep:
             first = number * size
             return step(first, size, passed, present_rows(first, size, rows) if self.batches.is_padded else None)
 
-        passed = (state, self._zeros(width))
+        passed = (state, self._heads.zeros(width))
         if rows >= size:
             passed = backend.repeat(steps, step_of_loop, passed)
         if last := self.batches.left_over(rows):
             passed = step(rows - last, last, passed)
         state, measured = passed
-        results = self._results(measured, width)
+        results = self._heads.results(measured, width)
         if data.validation:
             others, measured = self._validated(state, data.validation, width)
             state = state._replace(others=others)
-            results += self._results(measured, width)
+            results += self._heads.results(measured, width)
         return state, ops.stack(results)
 
     def _train(
@@ -229,12 +215,15 @@ class TrainingStep:
                     training=True,
                     return_losses=True,
                 )
-                return self._total(y, outputs, losses, weight, present), (outputs, changed)
+                loss, tracked = self._heads.losses(y, outputs, losses, weight, present)
+                return loss, (tracked, outputs, changed)
 
-            loss, (outputs, others), gradient = backend.value_and_gradient(loss_of, self._layout.part_tensors(weights))
+            _, (tracked, outputs, others), gradient = backend.value_and_gradient(
+                loss_of, self._layout.part_tensors(weights)
+            )
             set_numbers(self._optimizer, {name: backend.TrialNumber(number) for name, number in numbers.items()})
             weights, slots = self._optimizer.stateless_apply(slots, self._layout.join_tensors(gradient), weights)
-            return weights, others, slots, self._measured(measured, loss, y, outputs, present)
+            return weights, others, slots, self._heads.measured(measured, tracked, y, outputs, present)
 
         stacked = (state.weights, state.others, state.slots, measured, dict(numbers), tuple(batch))
         weights, others, slots, measured = backend.map_trials(one, stacked, width)
@@ -259,15 +248,16 @@ class TrainingStep:
                     training=False,
                     return_losses=True,
                 )
-                loss = self._total(y, outputs, losses, weight, present)
-                return changed if carries else others, self._measured(measured, loss, y, outputs, present)
+                _, tracked = self._heads.losses(y, outputs, losses, weight, present)
+                measured = self._heads.measured(measured, tracked, y, outputs, present)
+                return changed if carries else others, measured
 
             batch = batch_of(rows, None, first, size, width)
             others, measured = passed
             return backend.map_trials(one, (state.weights, others, measured, tuple(batch)), width)
 
         carries = not self.batches.validates_apart  # otherwise what comes out is what went in
-        passed = state.others, self._zeros(width)
+        passed = state.others, self._heads.zeros(width)
         if steps == 1:
             passed = step(0, size, passed)
         elif steps:
@@ -276,43 +266,6 @@ class TrainingStep:
         passed = step(count - last, last, passed) if last > 0 else passed
         others, measured = passed
         return others, measured
-
-    def _total(
-        self, y: Tensor, outputs: Tensor, losses: list[Tensor], weight: Tensor | tuple[()], present: Tensor | None
-    ) -> Tensor:
-        """Return the loss, and what the layers add to it."""
-        if present is None:
-            loss = self._loss(y, outputs, sample_weight=None if isinstance(weight, tuple) else weight)
-        else:  # outputs stay as they are: Keras finds the logits of a softmax by its tensor
-            of_rows = ops.where(present > 0, self._loss_of_rows(y, outputs), 0.0)
-            loss = ops.sum(of_rows if isinstance(weight, tuple) else of_rows * weight) / ops.sum(present)
-        return sum((ops.sum(loss) for loss in losses), start=loss)
-
-    def _measured(self, measured: Tree, loss: Tensor, y: Tensor, outputs: Tensor, present: Tensor | None) -> Tree:
-        """Return the metrics' variables after a batch."""
-        of_loss, *of_others = measured
-        mean, *others = self._metrics
-        rows = ops.cast(y.shape[0], "float32") if present is None else ops.sum(present)
-        return [mean.stateless_update_state(of_loss, loss, sample_weight=rows)] + [
-            metric.stateless_update_state(
-                variables, y, outputs, **({} if present is None else {"sample_weight": present})
-            )
-            for metric, variables in zip(others, of_others, strict=True)
-        ]
-
-    def _results(self, measured: Tree, width: int) -> list[Tensor]:
-        def one(measured: Tree) -> Tree:
-            return [
-                ops.cast(metric.stateless_result(variables), "float32")
-                for metric, variables in zip(self._metrics, measured, strict=True)
-            ]
-
-        results: list[Tensor] = backend.map_trials(one, measured, width)
-        return results
-
-    def _zeros(self, width: int) -> Tree:
-        """Return the metrics' variables before the first batch."""
-        return [[ops.broadcast_to(value, (width, *value.shape)) for value in values] for values in self._before]
 
 
 def _values(variables: Sequence[keras.Variable]) -> list[NDArray[Any]]:

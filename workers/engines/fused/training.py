@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.specs.metrics import recorded_metrics
+from fittingroom.specs.heads import recorded_metrics
 from fittingroom.specs.search_space import sampled_value
 from workers.engines.backends.chosen import backend
 from workers.engines.backends.seam import CannotCompileError, CannotMapError, Capacity
@@ -55,7 +55,7 @@ class Training:
         self._rows = data.training.x.shape[0]
         self._steps = np.int32(step.batches.steps(self._rows))
         self._shuffle = sampled_value(trials[0].spec.fit.shuffle)
-        self._names = recorded_metrics(trials[0].spec.metrics, validated=bool(data.validation))
+        self._names = recorded_metrics(trials[0].spec.heads, validated=bool(data.validation))
         # When each trial ends. Those that ended in an earlier attempt are computed again, to sit beside the others, but
         # not reported: the last bit of a trial may depend on how many share its program.
         self._ends = {index: trial.ended_after for index, trial in enumerate(trials) if trial.ended_after is not None}
