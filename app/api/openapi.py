@@ -16,7 +16,7 @@ from fittingroom.specs.prediction import PredictBody
 ANSWERS_FILE = Path(__file__).parent / "openapi_examples.json"
 """An answer of each operation, as the service once gave it."""
 _REFERENCE = "#/components/schemas/"
-_LONG_UNION = 30
+_LONG_UNION = 60
 """Alternatives above which the docs page gives the types alone: Swagger UI takes 12 s to expand 118 of them."""
 _READ_ELSEWHERE = (PredictBody,)
 """Bodies that routes pass on as they are, so that FastAPI does not know them."""

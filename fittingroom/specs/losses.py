@@ -1,19 +1,16 @@
-"""Loss functions, and the form of the target that each takes. A loss is one class: its options and its traits."""
+"""Loss functions. A loss is one class: its options and its traits."""
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
 from fittingroom.specs.base import Bool, Real
 from fittingroom.specs.named import Named, by_name
 from fittingroom.specs.search_space import SearchableReal
+from fittingroom.specs.targets import Smoothing, Target
 
-TargetForm = Literal["one_hot", "index", "number"]
-"""Form of a target: a one-hot row, the class number, or a single number (0 or 1 of two classes)."""
 OutputKind = Literal["numbers", "probabilities", "signs", "positive"]
 """Outputs that a loss can read: any numbers, probabilities, numbers from -1 to 1, or numbers above 0."""
-
-Smoothing = Annotated[Real, Field(ge=0, lt=1)]
 
 
 class LossSpec(Named):
@@ -199,14 +196,6 @@ if TYPE_CHECKING:
     Loss: TypeAlias = LossSpec
 else:
     Loss = by_name(LossSpec)
-
-
-class Target(NamedTuple):
-    """What an output is compared with."""
-
-    form: TargetForm
-    width: int
-    """Numbers of a row."""
 
 
 def target_of(loss: Loss, units: int) -> Target:

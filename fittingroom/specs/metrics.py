@@ -8,8 +8,8 @@ from pydantic import Field
 
 from fittingroom.specs.base import Bool, Int, Real
 from fittingroom.specs.choices import Direction
-from fittingroom.specs.losses import Smoothing, TargetForm
 from fittingroom.specs.named import Named, by_name, kinds, name_of
+from fittingroom.specs.targets import Smoothing, TargetForm
 
 Threshold = Annotated[Real, Field(ge=0, le=1)]
 _Thresholds = Annotated[Int, Field(ge=2, le=1_000)]

@@ -9,8 +9,8 @@ import pytest
 from fittingroom.specs.datasets import BUILT_IN_DATASETS
 from fittingroom.specs.experiment import Dataset
 from fittingroom.specs.fit import Fit
-from fittingroom.specs.losses import Target, TargetForm
 from fittingroom.specs.model import Model
+from fittingroom.specs.targets import Target, TargetForm
 from fittingroom.specs.validation.dataset_checks import class_number
 from models.errors import UsageFault
 from tests.workers.engines.trials import trial_spec

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import keras
 
 from fittingroom.specs.experiment import TrialSpec
-from fittingroom.specs.losses import Target, target_of
+from fittingroom.specs.losses import target_of
+from fittingroom.specs.targets import Target
 from workers.builders.losses import build_loss
 from workers.builders.metrics import build_metrics
 

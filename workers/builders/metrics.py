@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from fittingroom.specs import metrics as m
-from fittingroom.specs.losses import TargetForm
+from fittingroom.specs.targets import TargetForm
 
 
 def build_metrics(specs: Sequence[m.Metric], target: TargetForm) -> list[keras.metrics.Metric]:

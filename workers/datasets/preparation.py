@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fittingroom.specs.experiment import Dataset
 from fittingroom.specs.fit import Fit
-from fittingroom.specs.losses import Target, TargetForm
+from fittingroom.specs.targets import Target, TargetForm
 from fittingroom.specs.validation.dataset_checks import class_number, training_rows
 from models.storage import Storage
 from workers.datasets.numbers import Floats, Labels, Rows, like, load

@@ -10,8 +10,9 @@ from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.layers.layer_spec import Measured, Shape
 from fittingroom.specs.layers.shape_rules import show_all
 from fittingroom.specs.limits import MAX_LAYER_OUTPUTS, MAX_PARAMETERS
-from fittingroom.specs.losses import Target, target_of
+from fittingroom.specs.losses import target_of
 from fittingroom.specs.model import Model
+from fittingroom.specs.targets import Target
 from fittingroom.specs.validation.graph import INPUT_PLACE, DoesNotConnect, input_shapes, wire
 
 

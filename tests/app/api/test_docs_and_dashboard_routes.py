@@ -32,7 +32,7 @@ def test_docs_page_shows_every_request_in_a_short_schema(shared_http: httpx.Clie
     assert "Conv2D" not in shown, "layers by their types alone"
     differing = [name for name, schema in shown.items() if schema != components[name]]
     assert differing == ["Model"]
-    assert max(len(schema.get("oneOf", ())) for schema in _parts(shown)) < 30
+    assert max(len(schema.get("oneOf", ())) for schema in _parts(shown)) < 60
 
 
 def _parts(node: Any) -> Iterator[dict[str, Any]]:

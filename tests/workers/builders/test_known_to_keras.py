@@ -13,10 +13,11 @@ from fittingroom.specs.keras_import.unsupported import UNSUPPORTED
 from fittingroom.specs.layers.activations import ActivationName
 from fittingroom.specs.layers.any_layer import keras_classes
 from fittingroom.specs.layers.weights import Constraint, InitializerName, InitializerSpec
-from fittingroom.specs.losses import LossSpec, TargetForm
+from fittingroom.specs.losses import LossSpec
 from fittingroom.specs.metrics import MetricSpec
 from fittingroom.specs.named import kinds, name_of
 from fittingroom.specs.optimizers import OptimizerSpec, Schedule
+from fittingroom.specs.targets import TargetForm
 from workers.builders.metrics import build_metrics
 
 
