@@ -42,9 +42,13 @@ class Typical:
     """(rows,): classes or numbers; (rows, targets): numbers."""
     loss: Any
     """Argument of `model.compile`."""
-    metrics: list[Any] = field(default_factory=list)
+    metrics: Any = field(default_factory=list)
     tolerance: float = 1e-5
     """Relative difference of a history that rounding may make."""
+    loss_weights: dict[str, float] | None = None
+    """Argument of `model.compile`."""
+    outputs: tuple[int, ...] = ()
+    """Targets of each of several outputs."""
 
 
 def _sequential(shape: tuple[int, ...], *layers: keras.layers.Layer) -> keras.Model:
@@ -81,6 +85,13 @@ def _transformer() -> keras.Model:
     attended = L.MultiHeadAttention(2, 4)(steps, steps)
     mean = L.GlobalAveragePooling1D()(L.LayerNormalization()(L.Add()([steps, attended])))
     return keras.Model(steps, L.Dense(2, activation="softmax")(mean))
+
+
+def _two_outputs() -> keras.Model:
+    rows = keras.Input((10,))
+    common = L.Dropout(0.2)(L.Dense(8, activation="relu")(rows))
+    price, kind = L.Dense(2, name="price")(common), L.Dense(3, activation="softmax", name="kind")(common)
+    return keras.Model(rows, [price, kind])
 
 
 PIXELS = _uniform(16)
@@ -155,6 +166,11 @@ MODELS: dict[str, Typical] = {
         lambda: _sequential((10,), L.Dense(8, activation="relu"), L.Dense(3, activation="sigmoid")),
         _uniform(10), _integers(2, 3), "binary_crossentropy", ["binary_accuracy", keras.metrics.AUC(name="auc")],
     ),
+    "two outputs": Typical(
+        _two_outputs, _uniform(10), np.concatenate([_uniform(2), _integers(3, 1)], axis=1),
+        {"price": "mse", "kind": CROSSENTROPY}, {"kind": ["accuracy"], "price": ["mae"]},
+        loss_weights={"price": 0.5, "kind": 2.0}, outputs=(2, 1),
+    ),
 }  # fmt: skip
 """Models by name, in the order of the list that the project was given; without lookups, whose inputs are texts."""
 
@@ -175,10 +191,12 @@ def history_of(typical: Typical) -> dict[str, list[float]]:
     for layer in model.layers:
         if isinstance(layer, L.Normalization):
             layer.adapt(typical.x[:TRAINING_ROWS])
-    model.compile("adam", typical.loss, metrics=[_fresh(metric) for metric in typical.metrics])
+    metrics = typical.metrics if typical.outputs else [_fresh(metric) for metric in typical.metrics]
+    model.compile("adam", typical.loss, metrics=metrics, loss_weights=typical.loss_weights)
+    targets = np.split(typical.y, np.cumsum(typical.outputs)[:-1], axis=1) if typical.outputs else typical.y
     split = 1 - TRAINING_ROWS / ROWS
     fitted = model.fit(
-        inputs, typical.y, batch_size=BATCH_SIZE, epochs=EPOCHS, validation_split=split, shuffle=False, verbose=0
+        inputs, targets, batch_size=BATCH_SIZE, epochs=EPOCHS, validation_split=split, shuffle=False, verbose=0
     )
     return {name: [float(value) for value in values] for name, values in fitted.history.items()}
 

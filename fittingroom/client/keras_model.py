@@ -5,8 +5,12 @@ It asks the model itself for its JSON, so a client installs light.
 
 import json
 import re
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from pydantic import ValidationError
+
+from fittingroom.specs.keras_import.document import from_keras
 
 
 class CompiledModel(Protocol):
@@ -41,7 +45,7 @@ _NAMES: Mapping[str, str] = {
     "adam_w": "adamw", "mean_squared_error": "mse", "mean_absolute_error": "mae", "acc": "accuracy",
     "mean_absolute_percentage_error": "mape", "mean_squared_logarithmic_error": "msle", "log_cosh_error": "log_cosh",
     "logcosh": "log_cosh", "root_mean_squared_error": "rmse", "top_k_categorical_accuracy": "top_k",
-    "rm_sprop": "rmsprop",
+    "rm_sprop": "rmsprop", "f_beta_score": "fbeta_score",
 }  # fmt: skip
 _ACCURACIES: Mapping[str, set[str]] = {
     "categorical_accuracy": {
@@ -67,19 +71,100 @@ def spec_of(model: CompiledModel, dataset: str | Mapping[str, Any], **training: 
     config = model.get_compile_config()
     if not config:
         raise NotShippableError("compile the model first: model.compile(optimizer=…, loss=…, metrics=[…])")
-    for key in ("loss_weights", "weighted_metrics"):
-        if config.get(key):
-            raise NotShippableError(f"unsupported argument of model.compile: {key}; leave it out")
-    loss = _document(config["loss"])
+    if config.get("weighted_metrics"):
+        raise NotShippableError("unsupported argument of model.compile: weighted_metrics; leave it out")
     spec = {
         "name": model.name,
         "dataset": dataset if isinstance(dataset, str) else dict(dataset),
         "model": {"keras": _with_adapted(model)},
         "optimizer": _document(config["optimizer"]),
-        "loss": loss,
-        "metrics": [_metric(metric, loss) for metric in config.get("metrics") or []],
+        **_objective(_heads_of(model, config)),
     }
     return spec | {key: value for key, value in training.items() if value is not None}
+
+
+class _CompiledHead(NamedTuple):
+    """An output, and what `compile` was given for it, serialized."""
+
+    output: str | None
+    """Name of the output; None where the network has one."""
+    loss: Any
+    weight: float | None
+    metrics: Sequence[Any]
+
+    def documents(self) -> tuple[Any, list[Any]]:
+        """Return its loss and its metrics in the words of a spec."""
+        loss = _document(self.loss)
+        return loss, [_metric(metric, loss) for metric in self.metrics]
+
+
+def _heads_of(model: CompiledModel, config: Mapping[str, Any]) -> list[_CompiledHead]:
+    """Return what each output of a network is trained on."""
+    names = _translated(model.to_json()).get("outputs")
+    loss = _in_full(config["loss"], getattr(model, "loss", None))
+    metrics, weights = config.get("metrics") or [], config.get("loss_weights")
+    if names is None:
+        if weights:
+            raise NotShippableError("unsupported argument of model.compile: loss_weights of one output; leave it out")
+        return [_CompiledHead(None, loss, None, metrics)]
+    is_for_all = isinstance(loss, str) or (isinstance(loss, Mapping) and "class_name" in loss)
+    losses = dict.fromkeys(names, loss) if is_for_all else _by_output(loss, names, "loss")
+    of_each, weighed = _by_output(metrics, names, "metrics"), _by_output(weights, names, "loss_weights")
+    if missing := [name for name in names if losses.get(name) is None]:
+        raise NotShippableError(f"model.compile was given no loss for the output {missing[0]!r}; give one for each")
+    return [_CompiledHead(name, losses[name], weighed.get(name), _listed(of_each.get(name))) for name in names]
+
+
+def _in_full(serialized: Any, live: Any) -> Any:  # noqa: ANN401 - JSON, and what `compile` was given
+    """Return losses with all their options: the JSON of some, such as Huber's, leaves these out."""
+    if isinstance(serialized, Mapping) and "class_name" in serialized:
+        options = getattr(live, "_fn_kwargs", {})
+        return {**serialized, "config": {**options, **(serialized.get("config") or {})}} if options else serialized
+    if isinstance(serialized, Mapping) and isinstance(live, Mapping):
+        return {name: _in_full(one, live.get(name)) for name, one in serialized.items()}
+    if isinstance(serialized, Sequence) and isinstance(live, Sequence) and not isinstance(serialized, str):
+        return [_in_full(one, other) for one, other in zip(serialized, live, strict=True)]
+    return serialized
+
+
+def _objective(heads: Sequence[_CompiledHead]) -> dict[str, Any]:
+    """Return the keys of a spec for losses and metrics."""
+    documents = {head.output: head.documents() for head in heads}
+    if None in documents:
+        loss, metrics = documents[None]
+        return {"loss": loss, "metrics": metrics}
+    weights = {head.output: head.weight for head in heads if head.weight is not None}
+    return {
+        "loss": {name: loss for name, (loss, _) in documents.items()},
+        "metrics": {name: metrics for name, (_, metrics) in documents.items()},
+        **({"loss_weights": weights} if weights else {}),
+    }
+
+
+def _by_output(given: Any, names: Sequence[str], key: str) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    """Return what is given for each output, by its name: `compile` takes an object, or a list in order."""
+    if not given:
+        return {}
+    if isinstance(given, Mapping) and given.keys() <= set(names):
+        return dict(given)
+    if isinstance(given, Sequence) and not isinstance(given, str) and len(given) == len(names):
+        return dict(zip(names, given, strict=True))
+    raise NotShippableError(f"give {key} of model.compile for each output by name: {', '.join(names)}")
+
+
+def _listed(given: Any) -> Sequence[Any]:  # noqa: ANN401 - JSON
+    if given is None:
+        return []
+    return given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+
+
+def _translated(text: str) -> Mapping[str, Any]:
+    """Return a network in the words of a spec, or nothing where the service will say what it does not take."""
+    try:
+        document: Mapping[str, Any] = from_keras({"keras": text})[0]
+    except ValidationError:
+        return {}
+    return document
 
 
 def _with_adapted(model: CompiledModel) -> str:
@@ -98,11 +183,11 @@ def _with_adapted(model: CompiledModel) -> str:
 def metric_names(model: CompiledModel) -> dict[str, str]:
     """Return the names that Keras gives to a model's metrics, by those of a spec."""
     names = {}
-    config = model.get_compile_config()
-    for metric in config.get("metrics") or []:
-        document = _metric(metric, _document(config["loss"]))
-        ours = document["name"] if isinstance(document, Mapping) else document
-        names[ours] = metric if isinstance(metric, str) else metric["config"]["name"]
+    for head in _heads_of(model, model.get_compile_config()):
+        before = "" if head.output is None else f"{head.output}_"
+        for metric, document in zip(head.metrics, head.documents()[1], strict=True):
+            ours = document["name"] if isinstance(document, Mapping) else document
+            names[before + ours] = before + (metric if isinstance(metric, str) else metric["config"]["name"])
     return names
 
 
@@ -113,8 +198,8 @@ def _metric(serialized: Any, loss: Any) -> Any:  # noqa: ANN401 - JSON
         detail = 'keras.metrics.Accuracy() counts outputs that equal their target exactly; give "accuracy" in its place'
         raise NotShippableError(detail)
     document = _document(serialized)
-    if document == "f1_score":
-        raise NotShippableError("f1_score has one value for each class; give keras.metrics.F1Score(average='macro')")
+    if document in ("f1_score", "fbeta_score") or (isinstance(document, dict) and document.get("average", "") is None):
+        raise NotShippableError("an F score has one value for each class; give one with average='macro'")
     name, options = (document, {}) if isinstance(document, str) else (document["name"], dict(document))
     if name not in _ACCURACIES:
         return document

@@ -88,7 +88,7 @@ class _Training(Spec):
     object with the loss of each by name."""
     loss_weights: LossWeights | None = None
     """Factor of each output's loss in the sum that is minimized, by name. Default: 1 each."""
-    metrics: MetricsOfEach = []
+    metrics: MetricsOfEach = Field(default=[])
     """Metrics recorded after each epoch, beside the loss. Of a network with several `outputs`, an object with the
     metrics of some or each, by name."""
     fit: Fit = Fit()

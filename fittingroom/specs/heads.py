@@ -47,7 +47,7 @@ else:
     def _by_output(one: Any) -> Any:  # noqa: ANN401 - types
         """Return the type of an object by outputs."""
         entries = dict[LayerName, one]
-        return Annotated[entries, Field(min_length=1, max_length=MAX_OUTPUTS), refuse_early(entries, MAX_OUTPUTS)]
+        return Annotated[entries, Field(max_length=MAX_OUTPUTS), refuse_early(entries, MAX_OUTPUTS)]
 
     def _one_or_each(one: Any, is_of_each: Callable[[object], bool]) -> Any:  # noqa: ANN401 - types
         """Return the type of one thing, or of one by output: chosen by form, so that faults are of that form alone."""
@@ -99,7 +99,7 @@ def refuse_other_outputs(
 
 
 def recorded_metrics(heads: Sequence[Head], *, validated: bool, rate_changes: bool = False) -> list[str]:
-    """Return the names in a history: `loss`, that of each of several outputs, the metrics, then the same with `val_`.
+    """Return the names in a history: `loss`, the losses of several outputs, the metrics, then the same with `val_`.
 
     With a learning rate that changes, `learning_rate` comes last.
     """

@@ -205,5 +205,5 @@ def target_of(loss: Loss, units: int) -> Target:
     number.
     """
     if isinstance(loss, SparseCategoricalCrossentropy):
-        return Target("index", 1)
-    return Target("number", 1) if units == 1 else Target("one_hot", units)
+        return Target("index", units)
+    return Target("number" if units == 1 else "one_hot", units)

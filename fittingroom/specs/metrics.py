@@ -28,7 +28,7 @@ class MetricSpec(Named):
     takes_zeros: ClassVar[bool] = True
     """True if a row of zeros has a finite value."""
     keras_class: ClassVar[str | None] = None
-    """Class of Keras, where its name is another: that of the spec's class, without `Metric` at its end."""
+    """Class of Keras, where it has another name than the spec's class without `Metric` at its end."""
     by_target: ClassVar[Mapping[TargetForm, str]] = {}
     """Class of Keras by the form of the target, where it follows from that."""
 
@@ -250,7 +250,7 @@ class FBetaScore(MetricSpec):
     average: Literal["micro", "macro", "weighted"] = "macro"
     """Average over the classes; `weighted` by their rows."""
     beta: Annotated[Real, Field(gt=0, le=1_000)] = 1.0
-    """Weight of the recall, against that of the precision."""
+    """Weight of the recall, where the precision has 1."""
     threshold: Annotated[Real, Field(gt=0, le=1)] | None = None
     """Output above which a class is predicted, needed with one output. Default: the class of the largest output."""
 

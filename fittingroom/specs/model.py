@@ -66,20 +66,19 @@ class Model(Spec):
 
     @model_validator(mode="after")
     def _outputs_are_layers(self) -> Self:
-        places = {layer.name: layer for layer in self.layers if layer.name is not None}
-        for name in self.outputs or ():
-            if name not in places:
+        outputs, layers = self.outputs or [], {layer.name: layer for layer in self.layers if layer.name is not None}
+        for name in outputs:
+            if name not in layers:
                 raise ValueError(
-                    f"no layer is called {name!r}, which stands in outputs; there are: {', '.join(places)}"
-                )
-            if isinstance(places[name], Shared):
-                raise ValueError(
-                    f"the output {name!r} is a layer called again; put an `activation` of `linear` after it"
+                    f"no layer is called {name!r}, which stands in outputs; there are: {', '.join(layers)}"
                 )
             if name in _KEYS_OF_A_LOSS:
                 raise ValueError(f"an output cannot be called {name!r}, a key of a loss; rename its layer")
-        if len(set(self.outputs or ())) < len(self.outputs or ()):
-            raise ValueError(f"duplicate output in {self.outputs}; list each once")
+        if again := [name for name in outputs if isinstance(layers[name], Shared)]:
+            remedy = "put an `activation` of `linear` after it"
+            raise ValueError(f"the output {again[0]!r} is a layer called again; {remedy}")
+        if len(set(outputs)) < len(outputs):
+            raise ValueError(f"duplicate output in {outputs}; list each once")
         return self
 
     def output_places(self) -> list[int]:

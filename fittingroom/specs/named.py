@@ -1,4 +1,4 @@
-"""Documents of several kinds, such as losses and optimizers, that a `name` tells apart: a kind is one class.
+"""Documents of several kinds by `name`, such as losses and optimizers: a kind is one class.
 
 A name alone is the short form: `"adam"` for `{"name": "adam"}`, as in `model.compile`.
 """
@@ -40,4 +40,4 @@ def by_name(base: type[Named]) -> Any:  # noqa: ANN401 - a type
     classes = kinds(base)
     in_full: Any = Annotated[Union[tuple(classes)], Field(discriminator="name")]  # noqa: UP007 - of a list
     short: Any = Literal[tuple(map(name_of, classes))]
-    return Annotated[in_full, BeforeValidator(expand_name, json_schema_input_type=Union[short, in_full])]
+    return Annotated[in_full, BeforeValidator(expand_name, json_schema_input_type=short | in_full)]

@@ -13,8 +13,13 @@ Smoothing = Annotated[Real, Field(ge=0, lt=1)]
 
 
 class Target(NamedTuple):
-    """What an output is compared with."""
+    """Form and width of a target, which an output is compared with."""
 
     form: TargetForm
-    width: int
-    """Numbers of a row."""
+    units: int
+    """Units of the output."""
+
+    @property
+    def width(self) -> int:
+        """Numbers of a row: one for each unit, or one class number."""
+        return 1 if self.form == "index" else self.units

@@ -35,6 +35,7 @@ interface JsonSchema {
   default?: unknown;
   enum?: string[];
   properties?: Record<string, JsonSchema>;
+  patternProperties?: Record<string, JsonSchema>;
   required?: string[];
   items?: JsonSchema;
   anyOf?: JsonSchema[];

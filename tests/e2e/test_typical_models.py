@@ -46,14 +46,18 @@ def dataset_of(name: str) -> str:
 
 def spec_of(name: str, typical: Typical) -> dict[str, Any]:
     """Return the experiment that trains a model as the plain script does."""
-    loss = typical.loss if isinstance(typical.loss, str) else {"name": typical.loss.name, "from_logits": True}
+    loss, metrics = typical.loss, typical.metrics
+    if not typical.outputs:
+        loss = loss if isinstance(loss, str) else {"name": loss.name, "from_logits": True}
+        metrics = [metric if isinstance(metric, str) else metric.name for metric in metrics]
     return {
         "name": name,
         "dataset": dataset_of(name),
         "model": {"keras": json.loads(json_of(typical))},
         "optimizer": "adam",
         "loss": loss,
-        "metrics": [metric if isinstance(metric, str) else metric.name for metric in typical.metrics],
+        "loss_weights": typical.loss_weights,
+        "metrics": metrics,
         "fit": FIT,
     }
 
@@ -99,11 +103,25 @@ def test_live_typical_models_give_the_histories_of_their_json(client: Client) ->
     expected = trained_as_json(client, "tensorflow")
     for name, typical in MODELS.items():
         model = typical.build()
-        model.compile("adam", typical.loss, metrics=typical.metrics)
+        model.compile("adam", typical.loss, metrics=typical.metrics, loss_weights=typical.loss_weights)
         fitted = client.fit(model, dataset_of(name), backend="tensorflow", fit=FIT, timeout=300)
         if name != "normalized regression":  # which was never adapted, and whose JSON says to measure
             for metric, values in fitted.history.items():
                 assert values == pytest.approx(expected[name][metric], rel=typical.tolerance), (name, metric)
+
+
+def test_predictions_of_several_outputs_are_those_of_the_file(client: Client, tmp_path: Path) -> None:
+    typical = MODELS["two outputs"]
+    submitted = client.submit(spec_of("two outputs", typical) | {"backend": "tensorflow"})
+    client.wait(submitted.id, timeout=300)
+    [trial] = client.list_trials(submitted.id)
+    answer = client.predict(trial.id, typical.x[:3].tolist())
+    client.download(trial.id, tmp_path / "network.keras")
+    price, kind = keras.models.load_model(tmp_path / "network.keras")(typical.x[:3])
+    assert isinstance(answer.outputs, dict)
+    np.testing.assert_allclose(np.array(answer.outputs["price"]), price, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(np.array(answer.outputs["kind"]), kind, rtol=1e-5, atol=1e-6)
+    assert answer.predictions == {"price": answer.outputs["price"], "kind": np.argmax(kind, axis=1).tolist()}
 
 
 @pytest.mark.parametrize("name", ["tags", "normalized regression", "wide and deep"])

@@ -111,7 +111,7 @@ def test_targets_have_the_form_of_the_loss(form: str, shape: int, dtype: str) ->
 )
 def test_class_weight_is_that_of_each_row(given: Any, died: float, survived: float) -> None:
     fit = Fit(validation_split=0.3, class_weight=given)
-    arrays, _ = prepare(Dataset(name="titanic"), fit, [Target("index", 1)])
+    arrays, _ = prepare(Dataset(name="titanic"), fit, [Target("index", 2)])
     expected = np.where(arrays.y[:, 0] == 1, survived, died)
     assert (arrays.y == 1).sum() == 246
     np.testing.assert_allclose(arrays.weight, expected, rtol=1e-6)  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from fittingroom.specs.experiment import Dataset
 from fittingroom.specs.fit import Fit
 from fittingroom.specs.targets import Target, TargetForm
 from fittingroom.specs.validation.dataset_checks import class_number, training_rows
+from models.errors import UsageFault
 from models.storage import Storage
 from workers.datasets.numbers import Floats, Labels, Rows, like, load
 from workers.engines.base import Arrays
@@ -100,7 +101,20 @@ def _encoded(y: Floats | Labels, targets: Sequence[Target], classes: int | None)
     numbers = y.reshape(len(y), -1).astype(np.float32)
     if sum(target.width for target in targets) != numbers.shape[1]:  # each output is trained on all of them
         numbers = np.tile(numbers, len(targets))
+    first = 0
+    for target in targets:
+        if target.form == "index":
+            _refuse_other_classes(numbers[:, first], target.units)
+        first += target.width
     return numbers
+
+
+def _refuse_other_classes(numbers: Floats, classes: int) -> None:
+    """Refuse targets that are no class numbers: a backend would give NaN, or end the process."""
+    wrong = (numbers != np.round(numbers)) | (numbers < 0) | (numbers >= classes)
+    if wrong.any():
+        detail = f"an output of {classes} units with sparse_categorical_crossentropy takes class numbers from 0 to"
+        raise UsageFault(f"{detail} {classes - 1} as targets, and one of this dataset's is {numbers[wrong][0]:g}")
 
 
 def _encoded_for(y: Floats | Labels, form: TargetForm, classes: int | None) -> Floats | Labels:

@@ -11,6 +11,7 @@ const ORDER = [
   "models",
   "optimizer",
   "loss",
+  "loss_weights",
   "metrics",
   "fit",
   "early_stopping",
@@ -55,7 +56,10 @@ export class SpecForm {
     const { properties = {}, required = [] } = this.schemas.ExperimentSpec ?? {};
     const names = [...ORDER, ...Object.keys(properties).filter((name) => !ORDER.includes(name))];
     const shownNames = names.filter(
-      (name) => !LEFT_OUT.includes(name) && !(name === "models" && !spec.models) && !(name === "model" && spec.models),
+      (name) =>
+        !LEFT_OUT.includes(name) &&
+        !(["models", "loss_weights"].includes(name) && !spec[name]) &&
+        !(name === "model" && spec.models),
     );
     const field = (/** @type {string} */ name) => this.field(properties[name] ?? {}, [name], required.includes(name));
     this.element.replaceChildren(
@@ -120,6 +124,8 @@ export class SpecForm {
   field(given, path, isRequired = false) {
     const schema = this.resolve(given);
     const members = (schema.anyOf ?? schema.oneOf ?? [schema]).map((member) => this.resolve(member));
+    if (members.some((member) => member.patternProperties))
+      return this.oneOrByOutput(schema, members, path, isRequired);
     const some = members.filter((member) => member.type !== "null");
     const [first = {}] = some;
     const isOptional = members.length > some.length;
@@ -142,6 +148,22 @@ export class SpecForm {
       return this.field({ ...first, description: schema.description }, path, isRequired);
     if (first.type === "boolean" && !spaces.length) return this.flag(schema, path);
     return this.value(schema, path, first, spaces.length > 0);
+  }
+
+  /**
+   * What stands once, or by the names of a network's outputs, which are written as JSON.
+   * @param {JsonSchema} schema
+   * @param {JsonSchema[]} members
+   * @param {string[]} path
+   * @param {boolean} isRequired
+   */
+  oneOrByOutput(schema, members, path, isRequired) {
+    const now = this.get(path);
+    const once = members.filter((member) => !member.patternProperties && member.type !== "null");
+    const [first = {}] = once;
+    if (!once.length || (isObject(now) && !("name" in now))) return this.json(schema, path);
+    const { description } = schema;
+    return this.field(once.length === 1 ? { ...first, description } : { ...schema, anyOf: once }, path, isRequired);
   }
 
   /**

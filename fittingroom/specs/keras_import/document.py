@@ -13,7 +13,7 @@ from fittingroom.specs.keras_import.errors import object_at
 from fittingroom.specs.keras_import.graph_calls import LayerCall, calls_of, ends_of, is_mask, refuse_other_masks
 from fittingroom.specs.keras_import.layer_translation import check_dtype, translate_layer
 from fittingroom.specs.keras_import.operations import is_operation, translate_operation
-from fittingroom.specs.limits import MAX_LAYERS
+from fittingroom.specs.limits import MAX_LAYERS, MAX_OUTPUTS
 
 _NETWORKS = ("Sequential", "Functional", "Model")
 _MAX_DEPTH = 8
@@ -73,7 +73,8 @@ class _Translation:
         shapes = _sequential_input(config, path) if kind == "Sequential" else _functional_inputs(config, path)
         names = list(shapes) if len(shapes) > 1 else ["input"]
         self._names |= set(names)
-        self._network(kind, config, path, names, 0)
+        ends = self._network(kind, config, path, names, 0)
+        outputs = self._outputs(ends, config, (*path, "output_layers")) if len(ends) > 1 else None
         if not self._layers:
             raise refusal((*path, "layers"), "none", "expected at least one layer beside the input")
         before = "input" if len(shapes) < 2 else ""
@@ -86,10 +87,26 @@ class _Translation:
             inputs = {"inputs": shapes}
         elif any(shape is not None for shape in shapes.values()):
             inputs = {"input_shape": next(iter(shapes.values()))}
-        return {"layers": self._layers} | inputs
+        return {"layers": self._layers} | inputs | ({} if outputs is None else {"outputs": outputs})
 
-    def _network(self, kind: str, config: Mapping[str, Any], path: Path, given: list[str], depth: int) -> str:
-        """Write out a network that takes some tensors; return the name of its output."""
+    def _outputs(self, ends: list[str], config: Mapping[str, Any], path: Path) -> list[str]:
+        """Return the names of several outputs, each of a layer of its own: if need be, one that changes nothing."""
+        given = config["output_layers"]
+        wanted = list(given) if isinstance(given, Mapping) else ends
+        own = {layer["name"] for layer in self._layers if layer["type"] != "shared"}
+        outputs: list[str] = []
+        for name, end in zip(wanted, ends, strict=True):
+            if end in own and end not in outputs and name == end:
+                outputs.append(end)
+                continue
+            added = self._unused(str(name))
+            self._layers.append({"type": "activation", "activation": "linear", "name": added, "inputs": [end]})
+            self.places.append(path)
+            outputs.append(added)
+        return outputs
+
+    def _network(self, kind: str, config: Mapping[str, Any], path: Path, given: list[str], depth: int) -> list[str]:
+        """Write out a network that takes some tensors; return the names of its outputs."""
         if depth > _MAX_DEPTH:
             raise refusal(path, kind, f"networks may stand in each other at most {_MAX_DEPTH} deep")
         if kind == "Sequential":
@@ -99,10 +116,10 @@ class _Translation:
             for place, layer in _layers(config, path):
                 if layer.get("class_name") != "InputLayer":
                     tensor = self._add(layer, place, [tensor], LayerCall("", 0, [], [None], {}), depth)
-            return tensor
+            return [tensor]
         return self._functional(config, path, given, depth)
 
-    def _functional(self, config: Mapping[str, Any], path: Path, given: list[str], depth: int) -> str:
+    def _functional(self, config: Mapping[str, Any], path: Path, given: list[str], depth: int) -> list[str]:
         places = {}
         for place, layer in _layers(config, path):
             name = layer.get("name")
@@ -113,9 +130,10 @@ class _Translation:
         if len(ends) != len(given):
             raise refusal((*path, "input_layers"), len(ends), f"this network is called with {len(given)} inputs")
         tensors = dict(zip(ends, given, strict=True))
-        output = ends_of(config.get("output_layers"), (*path, "output_layers"))
-        if len(output) != 1:
-            raise refusal((*path, "output_layers"), len(output), "expected one output")
+        outputs = ends_of(config.get("output_layers"), (*path, "output_layers"))
+        if not outputs or len(outputs) > (1 if depth else MAX_OUTPUTS):
+            expected = "one output of a network within a network" if depth else f"one to {MAX_OUTPUTS} outputs"
+            raise refusal((*path, "output_layers"), len(outputs), f"expected {expected}")
         waiting = [
             call
             for name, (place, layer) in places.items()
@@ -125,7 +143,7 @@ class _Translation:
         refuse_other_masks(places.values())
         if len(waiting) > MAX_LAYERS:
             raise refusal((*path, "layers"), len(waiting), f"expected at most {MAX_LAYERS} calls of layers")
-        waiting.sort(key=lambda call: (call.layer, call.number) == output[0])  # the output comes last
+        waiting.sort(key=lambda call: (call.layer, call.number) in outputs)  # they come last
         while waiting:
             ready = [call for call in waiting if all(source in tensors for source in call.sources)]
             if not ready:
@@ -136,10 +154,11 @@ class _Translation:
             place, layer = places[call.layer]
             taken = [tensors[source] for source in call.sources]
             tensors[call.layer, call.number] = self._add(layer, place, taken, call, depth)
-        is_last = depth or not self._layers or tensors.get(output[0]) == self._layers[-1]["name"]
-        if output[0] not in tensors or not is_last:
-            raise refusal((*path, "output_layers"), output[0][0], "every layer must lead to the output")
-        return tensors[output[0]]
+        is_last = depth or not self._layers or tensors.get(outputs[0]) == self._layers[-1]["name"]
+        for output in outputs:
+            if output not in tensors or not (is_last or len(outputs) > 1):
+                raise refusal((*path, "output_layers"), output[0], "every layer must lead to the output")
+        return [tensors[output] for output in outputs]
 
     def _add(self, layer: Mapping[str, Any], place: Path, taken: list[str], call: LayerCall, depth: int) -> str:
         """Write out a call of a layer, or of a network; return the name of its output."""
@@ -149,7 +168,7 @@ class _Translation:
             raise refusal(place, kind, f"expected at most {_MAX_CALLS} calls, those in networks within it included")
         if kind in _NETWORKS and layer.get("module") in ("keras", "keras.models", "keras.src.models.functional"):
             config = object_at(layer.get("config"), (*place, "config"))
-            return self._network(str(kind), config, (*place, "config"), taken, depth + 1)
+            return self._network(str(kind), config, (*place, "config"), taken, depth + 1)[0]
         if len(self._layers) >= MAX_LAYERS:
             raise refusal(place, kind, f"expected at most {MAX_LAYERS} layers, those of networks within it included")
         if place in self._called:

@@ -17,6 +17,7 @@ from fittingroom.specs.metrics import (
     ConcordanceCorrelation,
     F1Score,
     FBetaScore,
+    MetricSpec,
     PearsonCorrelation,
     SparseCategoricalCrossentropyMetric,
     TopK,
@@ -32,7 +33,7 @@ _OF_CLASS_NUMBERS = Accuracy | TopK | SparseCategoricalCrossentropyMetric
 
 
 class Misfit(NamedTuple):
-    """What does not fit in a trial."""
+    """Something that does not fit in a trial."""
 
     detail: str
     place: tuple[str | int, ...]
@@ -151,13 +152,17 @@ def _loss_misfit(head: Head, schema: DatasetSchema, units: int) -> str | None:
             f"{head.loss.name} with one output tells two classes apart, and {schema.name} has {schema.classes}; "
             "use categorical_crossentropy with one output per class"
         )
-    for metric in head.metrics:
-        if isinstance(metric, TopK | CategoricalCrossentropyMetric):
-            return f"{metric.name} compares one output per class, and the network has one output"
-        if isinstance(metric, F1Score | FBetaScore) and metric.threshold is None:
-            return f'{metric.name} of one output needs a threshold: {{"name": "{metric.name}", "threshold": 0.5}}'
-        if isinstance(metric, PearsonCorrelation | ConcordanceCorrelation):
-            return f"{metric.name} correlates the numbers of a row, and the network gives one"
+    return next(filter(None, map(_misfit_with_one_unit, head.metrics)), None)
+
+
+def _misfit_with_one_unit(metric: MetricSpec) -> str | None:
+    """Return why a metric means nothing with one unit, or None."""
+    if isinstance(metric, TopK | CategoricalCrossentropyMetric):
+        return f"{metric.name} compares one output per class, and the network has one output"
+    if isinstance(metric, F1Score | FBetaScore) and metric.threshold is None:
+        return f'{metric.name} of one output needs a threshold: {{"name": "{metric.name}", "threshold": 0.5}}'
+    if isinstance(metric, PearsonCorrelation | ConcordanceCorrelation):
+        return f"{metric.name} correlates the numbers of a row, and the network gives one"
     return None
 
 

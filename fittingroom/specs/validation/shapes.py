@@ -28,7 +28,7 @@ class Network(NamedTuple):
     multiplications: int
     """Multiply-adds per row, once through the network."""
     of_layers: tuple[Shape, ...]
-    """What each layer gives."""
+    """Output of each layer."""
     sequence_steps: int
     """Steps of sequences that layers compute one after the other."""
 

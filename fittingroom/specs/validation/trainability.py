@@ -71,11 +71,12 @@ def _output_faults(spec: ExperimentSpec) -> Iterator[Fault]:
         place = ("models", name) if name else ("model",)
         if sorted(model.outputs or ()) == wanted:
             continue
+        outputs = ", ".join(model.outputs or ())
         if not wanted:
-            detail = f"the network has several outputs; give an object with the loss of each: {', '.join(model.outputs or ())}"
+            detail = f"the network has several outputs; give an object with the loss of each: {outputs}"
             yield Fault(pointer="/loss", detail=detail)
         else:
-            found = "one output" if model.outputs is None else f"the outputs {', '.join(model.outputs or ())}"
+            found = "one output" if model.outputs is None else f"the outputs {outputs}"
             detail = (
                 f"loss is of the outputs {', '.join(wanted)}, and this network has {found}; name them in its outputs"
             )

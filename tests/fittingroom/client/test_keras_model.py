@@ -8,9 +8,13 @@ from typing import Any
 
 import keras
 import pytest
+from pydantic import TypeAdapter
 
 from fittingroom.client.keras_model import NotShippableError, metric_names, spec_of
 from fittingroom.specs.experiment import ExperimentSpec
+from fittingroom.specs.losses import Loss, LossSpec
+from fittingroom.specs.metrics import Metric, MetricSpec
+from fittingroom.specs.named import Named, kinds, name_of
 from models.planning.plan import plan_experiment
 from workers.builders.losses import build_loss
 from workers.builders.metrics import build_metrics
@@ -177,3 +181,98 @@ def test_unsupported_compile_options_are_refused(compiled: dict[str, Any], says:
 def test_a_model_that_was_not_compiled_is_refused() -> None:
     with pytest.raises(NotShippableError, match="compile"):
         spec_of(network(), "titanic")
+
+
+def other_options(kind: type[Named]) -> dict[str, Any]:
+    """Return options of a loss or a metric of which none has its default."""
+    options: dict[str, Any] = {"name": name_of(kind)}
+    for option, field in kind.model_fields.items():
+        if option == "name":
+            continue
+        if isinstance(field.default, bool):
+            options[option] = not field.default
+        elif field.default == "ROC":
+            options[option] = "PR"
+        elif option == "average":
+            options[option] = "micro"
+        else:
+            options[option] = field.default + 1 if isinstance(field.default, int) else 0.625
+    return options
+
+
+@pytest.mark.parametrize("kind", kinds(LossSpec))
+def test_every_option_of_a_loss_is_shipped(kind: type[LossSpec]) -> None:
+    expected = kind.model_validate(other_options(kind))
+    model = network()
+    model.compile("adam", build_loss(expected))
+    assert _read(Loss, spec_of(model, "titanic")["loss"]) == expected
+
+
+@pytest.mark.parametrize("kind", kinds(MetricSpec))
+def test_every_option_of_a_metric_is_shipped(kind: type[MetricSpec]) -> None:
+    expected = kind.model_validate(other_options(kind))
+    model = network()
+    model.compile("adam", "categorical_crossentropy", metrics=build_metrics([expected], "one_hot"))
+    [found] = spec_of(model, "titanic")["metrics"]
+    assert _read(Metric, found) == expected
+
+
+def _read(of: Any, document: Any) -> Any:
+    return TypeAdapter(of).validate_python(document)
+
+
+def two_outputs() -> Any:
+    rows = keras.Input((10,))
+    first, second = (keras.layers.Dense(2, activation="softmax", name=name)(rows) for name in ("first", "second"))
+    return keras.Model(rows, [first, second])
+
+
+SEVERAL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "by name": (
+        {"loss": {"first": "categorical_crossentropy", "second": "mse"}, "loss_weights": {"second": 0.5},
+         "metrics": {"second": "mae"}},
+        {"loss": {"first": "categorical_crossentropy", "second": "mse"}, "loss_weights": {"second": 0.5},
+         "metrics": {"first": [], "second": ["mae"]}},
+    ),
+    "in order": (
+        {"loss": ["categorical_crossentropy", "mse"], "loss_weights": [1.0, 0.5], "metrics": [["accuracy"], None]},
+        {"loss": {"first": "categorical_crossentropy", "second": "mse"},
+         "loss_weights": {"first": 1.0, "second": 0.5}, "metrics": {"first": ["accuracy"], "second": []}},
+    ),
+    "one loss for all": (
+        {"loss": keras.losses.Huber(0.5)},
+        {"loss": {"first": {"name": "huber", "delta": 0.5}, "second": {"name": "huber", "delta": 0.5}},
+         "metrics": {"first": [], "second": []}},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_compiled_losses_of_several_outputs_are_shipped(name: str) -> None:
+    model, (compiled, expected) = two_outputs(), SEVERAL[name]
+    model.compile("adam", **compiled)
+    spec = spec_of(model, "titanic", fit={"validation_split": 0.3})
+    assert {key: spec[key] for key in expected} == expected
+    plan_experiment(ExperimentSpec.model_validate(spec))
+
+
+def test_metrics_of_several_outputs_have_the_names_of_keras() -> None:
+    model = two_outputs()
+    model.compile("adam", "mse", metrics={"second": [keras.metrics.AUC(name="area")]})
+    assert metric_names(model) == {"second_auc": "second_area"}
+
+
+@pytest.mark.parametrize(
+    "compiled",
+    [
+        {"loss": {"first": "mse"}},
+        {"loss": ["mse", None]},
+        {"loss": "mse", "metrics": ["mae"]},
+        {"loss": {"first": "mse", "third": "mse"}},
+    ],
+)
+def test_outputs_without_a_loss_or_metrics_of_none_are_refused(compiled: dict[str, Any]) -> None:
+    model = two_outputs()
+    model.compile("adam", **compiled)
+    with pytest.raises(NotShippableError, match="output"):
+        spec_of(model, "titanic")

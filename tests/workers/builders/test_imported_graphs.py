@@ -91,9 +91,27 @@ def initializers() -> keras.Model:
     return keras.Sequential([_input(5, 4), dense, einsum, L.Flatten(), L.Dense(1)])
 
 
+def two_outputs() -> keras.Model:
+    rows, other = _input(4), _input(2)
+    common = L.Dense(3, activation="tanh")(rows)
+    price = L.Dense(1, name="price")(common)
+    return keras.Model([rows, other], [price, L.Dense(2, name="kind")(L.Concatenate()([common, other, price]))])
+
+
+def outputs_by_name() -> keras.Model:
+    rows = _input(4)
+    return keras.Model(rows, {"z": L.Dense(1, name="first")(rows), "a": L.Dense(2, name="a")(rows)})
+
+
+def outputs_of_one_layer() -> keras.Model:
+    rows, shared = _input(4), L.Dense(4, activation="tanh")
+    once = shared(rows)
+    return keras.Model(rows, [shared(once), once, once])
+
+
 GRAPHS = [
     siamese, nested_twice, nested_functional, masked_words, masked_series, both_directions, images_in_time,
-    attention_by_names, operations, initializers,
+    attention_by_names, operations, initializers, two_outputs, outputs_by_name, outputs_of_one_layer,
 ]  # fmt: skip
 
 
@@ -117,7 +135,12 @@ def test_imported_graph_has_the_outputs_of_the_original(make: Callable[[], keras
     inputs = [part.reshape(5, *shape) for part, shape in zip(parts, shapes, strict=True)]
     ours = build_network(trial_spec().model_copy(update={"model": model}), features)
     theirs = original(inputs if len(inputs) > 1 else inputs[0])
-    np.testing.assert_allclose(ours(rows), theirs, rtol=1e-5, atol=1e-6)
+    given = ours(rows)
+    if isinstance(theirs, dict):
+        given, theirs = dict(zip(ours.output_names, given, strict=True)), dict(theirs)
+        assert given.keys() == theirs.keys()
+    for one, other in zip(keras.tree.flatten(given), keras.tree.flatten(theirs), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
     assert ours.count_params() == original.count_params() == measure(model, features).parameters
     assert len(ours.trainable_variables) == len(original.trainable_variables)
 

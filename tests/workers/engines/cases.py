@@ -130,7 +130,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "two outputs": document(
         model={
             "layers": [
-                {"type": "dense", "units": 8, "activation": "relu", "name": "common", "kernel_regularizer": {"l2": 0.01}},
+                {"type": "dense", "units": 8, "name": "common", "kernel_regularizer": {"l2": 0.01}},
                 {"type": "dropout", "rate": 0.2, "name": "dropped"},
                 {"type": "dense", "units": 1, "activation": "sigmoid", "name": "early"},
                 {"type": "dense", "units": 2, "activation": "softmax", "name": "late", "inputs": ["dropped"]},
@@ -155,7 +155,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "curves and other cross-entropies": document(
         metrics=[
             {"name": "fbeta_score", "beta": 2.0}, {"name": "precision_at_recall", "recall": 0.6},
-            {"name": "recall_at_precision", "precision": 0.6}, {"name": "sensitivity_at_specificity", "specificity": 0.6},
+            {"name": "recall_at_precision", "precision": 0.6},
+            {"name": "sensitivity_at_specificity", "specificity": 0.6},
             {"name": "specificity_at_sensitivity", "sensitivity": 0.6, "num_thresholds": 100},
             {"name": "binary_crossentropy", "label_smoothing": 0.1}, "categorical_crossentropy",
         ]

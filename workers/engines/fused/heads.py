@@ -14,7 +14,7 @@ _BUILT_LATE = (keras.metrics.FBetaScore, keras.metrics.R2Score)
 
 
 class Heads:
-    """What the outputs of one trial are trained on.
+    """Losses and metrics of one trial.
 
     Attributes:
         takes_zeros: whether a row of zeros has a finite loss, gradient and metrics.
@@ -45,7 +45,7 @@ class Heads:
     def losses(
         self, y: Tensor, outputs: Tree, added: list[Tensor], weight: Tensor | tuple[()], present: Tensor | None
     ) -> tuple[Tensor, list[Tensor]]:
-        """Return the loss that is minimized, and what is tracked: it, and that of each of several outputs.
+        """Return the loss that is minimized, and the losses that are tracked: it, and each of several outputs' own.
 
         Args:
             y: (rows, columns): the targets of all outputs.
