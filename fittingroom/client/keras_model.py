@@ -33,7 +33,7 @@ class NotShippableError(ValueError):
 _WITHOUT_EFFECT: Mapping[str, Any] = {
     "name": ..., "dtype": ..., "reduction": "sum_over_batch_size", "axis": -1,
     "ignore_class": None, "summation_method": "interpolation", "multi_label": False, "num_labels": None,
-    "label_weights": None, "top_k": None, "class_id": None, "class_aggregation": "uniform_average",
+    "exclude_layers": [], "label_weights": None, "top_k": None, "class_id": None, "class_aggregation": "uniform_average",
     "num_regressors": 0,
 }  # fmt: skip
 _DEFAULTS: Mapping[str, Any] = {
@@ -45,7 +45,7 @@ _NAMES: Mapping[str, str] = {
     "adam_w": "adamw", "mean_squared_error": "mse", "mean_absolute_error": "mae", "acc": "accuracy",
     "mean_absolute_percentage_error": "mape", "mean_squared_logarithmic_error": "msle", "log_cosh_error": "log_cosh",
     "logcosh": "log_cosh", "root_mean_squared_error": "rmse", "top_k_categorical_accuracy": "top_k",
-    "rm_sprop": "rmsprop", "f_beta_score": "fbeta_score",
+    "rm_sprop": "rmsprop", "f_beta_score": "fbeta_score", "schedule_free_adam_w": "schedule_free_adamw",
 }  # fmt: skip
 _ACCURACIES: Mapping[str, set[str]] = {
     "categorical_accuracy": {

@@ -1,7 +1,7 @@
 """Optimizers and learning-rate schedules, with the names and defaults of Keras."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -132,6 +132,8 @@ def is_constant(schedule: Mapping[str, object], name: str) -> bool:
 class OptimizerSpec(Named):
     """Base of all optimizers, with the options of all; a class has the name of Keras's own."""
 
+    is_of_fit_alone: ClassVar[bool] = False
+    """True if no other engine trains with it."""
     learning_rate: LearningRate = 0.001
     """Learning rate: a number, a search space, or a learning-rate schedule."""
     weight_decay: SearchableReal[NotNegative] | None = None
@@ -155,9 +157,13 @@ class OptimizerSpec(Named):
     """Factor of the loss before gradients are computed, by which they are divided. Default: none."""
 
     @property
-    def only_fit_trains(self) -> bool:
-        """True if Keras's `fit` alone does what is asked for."""
-        return self.use_ema or self.gradient_accumulation_steps is not None or self.loss_scale_factor is not None
+    def only_fit_trains(self) -> str | None:
+        """Reason why Keras's `fit` alone does what is asked for, or None."""
+        if self.is_of_fit_alone:
+            return f"what {self.name} keeps begins with the weights, or follows from their names, as Keras's fit has them"
+        if self.use_ema or self.gradient_accumulation_steps is not None or self.loss_scale_factor is not None:
+            return "averages of weights, accumulated gradients and scaled losses are of Keras's fit alone"
+        return None
 
     @model_validator(mode="after")
     def _one_clipping(self) -> Self:
@@ -302,6 +308,54 @@ class Adafactor(OptimizerSpec):
     """Root mean square of a step above which it is scaled down."""
     relative_step: SearchableName[Bool] = True
     """True to limit the learning rate by the number of batches."""
+
+
+class Muon(OptimizerSpec):
+    """Muon: orthogonal steps of matrices, and Adam for all other weights (`keras.optimizers.Muon`)."""
+
+    name: Literal["muon"]
+    is_of_fit_alone: ClassVar[bool] = True
+    weight_decay: SearchableReal[NotNegative] = 0.004
+    """Weight decay of matrices: fraction of each weight subtracted per step."""
+    momentum: SearchableReal[Fraction] = 0.95
+    """Momentum of the gradients of matrices."""
+    nesterov: SearchableName[Bool] = True
+    """True to use Nesterov momentum."""
+    ns_steps: SearchableInt[Annotated[Int, Field(ge=1, le=20)]] = 5
+    """Number of Newton-Schulz iterations that make a step orthogonal."""
+    muon_a: Annotated[Real, Field(ge=-100, le=100)] = 3.4445
+    """First coefficient of that iteration."""
+    muon_b: Annotated[Real, Field(ge=-100, le=100)] = -4.775
+    """Second coefficient of that iteration."""
+    muon_c: Annotated[Real, Field(ge=-100, le=100)] = 2.0315
+    """Third coefficient of that iteration."""
+    rms_rate: SearchableReal[Positive] = 0.2
+    """Root mean square of a step, as a part of the learning rate."""
+    exclude_embeddings: SearchableName[Bool] = True
+    """True to train embeddings with Adam."""
+    adam_lr_ratio: SearchableReal[Positive] = 1.0
+    """Learning rate of Adam, as a part of the learning rate."""
+    adam_beta_1: SearchableReal[Fraction] = 0.9
+    """Exponential decay rate of Adam's first moment."""
+    adam_beta_2: SearchableReal[Fraction] = 0.999
+    """Exponential decay rate of Adam's second moment."""
+    adam_weight_decay: SearchableReal[NotNegative] = 0.004
+    """Weight decay of all other weights."""
+    epsilon: SearchableReal[Positive] = 1e-7
+    """Small number added to the divisor to avoid division by zero."""
+
+
+class ScheduleFreeAdamW(_Adaptive):
+    """AdamW that needs no schedule: it averages weights as it goes (`keras.optimizers.ScheduleFreeAdamW`)."""
+
+    name: Literal["schedule_free_adamw"]
+    is_of_fit_alone: ClassVar[bool] = True
+    learning_rate: LearningRate = 0.0025
+    """Learning rate: a number, a search space, or a learning-rate schedule."""
+    epsilon: SearchableReal[Positive] = 1e-8
+    """Small number added to the divisor to avoid division by zero."""
+    warmup_steps: SearchableInt[Annotated[Int, Field(ge=0, le=10**9)]] = 0
+    """Number of batches over which the learning rate grows."""
 
 
 if TYPE_CHECKING:

@@ -42,10 +42,8 @@ def form_cohorts(trials: Sequence[SampledTrial], device: Device = "any") -> list
 def _engine(trials: Sequence[SampledTrial]) -> tuple[str, str]:
     """Choose an engine for trials; return its name and the reason."""
     model = trials[0].spec.model
-    if (reason := model.only_fit_trains) is not None:
+    if reason := model.only_fit_trains or trials[0].spec.optimizer.only_fit_trains:
         return "reference", reason
-    if trials[0].spec.optimizer.only_fit_trains:
-        return "reference", "averages of weights, accumulated gradients and scaled losses are of Keras's fit alone"
     if any(layer.convolves for layer in model.parts()):
         return (
             "fused",

@@ -13,7 +13,7 @@ from fittingroom.specs.validation.shapes import Network
 _FLOAT_BYTES = 4
 _SLOTS = {
     "sgd": 0, "lion": 1, "adagrad": 1, "rmsprop": 1, "adafactor": 1, "adam": 2, "adamw": 2, "nadam": 2, "adadelta": 2,
-    "adamax": 2, "ftrl": 2, "lamb": 2,
+    "adamax": 2, "ftrl": 2, "lamb": 2, "muon": 1, "schedule_free_adamw": 2,
 }  # fmt: skip
 
 

@@ -6,11 +6,11 @@ A test walks through Keras: each of its parts is known, or stands here.
 _BASE = "it is a base class"
 _CODE = "its code is not in the document; use layers of Keras's own"
 _CUSTOM = "it is a function of the client's; use a metric of Keras's own"
-_LATER = "not yet"
 _MIXES = "it mixes targets as well; give another augmentation"
 _ONE_VALUE = (
     "it has one value for a whole batch, so rows that fill the last one up would count; use categorical_crossentropy"
 )
+_ONE_OPTIMIZER = "one optimizer trains all weights; freeze the others by `trainable`"
 _PICTURES = "it is for pictures of classes; use f1_score"
 _TEXT = "rows are numbers; look words up before the upload, or upload a table, whose columns of text are encoded"
 
@@ -61,7 +61,7 @@ UNSUPPORTED: dict[str, dict[str, str]] = {
     "optimizers": {
         "Optimizer": _BASE,
         "LossScaleOptimizer": "it is for float16, in which nothing trains here; give precision mixed_bfloat16",
-        **dict.fromkeys(("MultiOptimizer", "OptimizerMap", "Muon", "ScheduleFreeAdamW"), _LATER),
+        **dict.fromkeys(("MultiOptimizer", "OptimizerMap"), _ONE_OPTIMIZER),
     },
     "schedules": {"LearningRateSchedule": _BASE},
 }  # fmt: skip

@@ -36,6 +36,8 @@ OPTIMIZERS: dict[str, Callable[[], Any]] = {
     "ftrl": lambda: keras.optimizers.Ftrl(l1_regularization_strength=0.1, beta=0.2),
     "lamb": lambda: keras.optimizers.Lamb(weight_decay=0.01),
     "adafactor": lambda: keras.optimizers.Adafactor(relative_step=False),
+    "muon": lambda: keras.optimizers.Muon(momentum=0.9, ns_steps=3),
+    "schedule-free": lambda: keras.optimizers.ScheduleFreeAdamW(warmup_steps=10),
     "inverse time": lambda: keras.optimizers.SGD(schedules.InverseTimeDecay(0.1, 10, 0.5)),
     "polynomial": lambda: keras.optimizers.SGD(schedules.PolynomialDecay(0.1, 10, power=2.0)),
     "restarts": lambda: keras.optimizers.SGD(schedules.CosineDecayRestarts(0.1, 10, m_mul=0.5)),
