@@ -160,7 +160,9 @@ class OptimizerSpec(Named):
     def only_fit_trains(self) -> str | None:
         """Reason why Keras's `fit` alone does what is asked for, or None."""
         if self.is_of_fit_alone:
-            return f"what {self.name} keeps begins with the weights, or follows from their names, as Keras's fit has them"
+            return (
+                f"what {self.name} keeps begins with the weights, or follows from their names, as Keras's fit has them"
+            )
         if self.use_ema or self.gradient_accumulation_steps is not None or self.loss_scale_factor is not None:
             return "averages of weights, accumulated gradients and scaled losses are of Keras's fit alone"
         return None
