@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from benchmarks.work import EPOCHS, Work
+from fittingroom.specs.validation.graph import wire
 from workers.builders.networks import build_compiled
 from workers.engines.backends.chosen import backend
 from workers.engines.base import Arrays, Cohort, EpochDecision, Metrics, Weights
@@ -113,11 +114,11 @@ def flops(work: Work) -> float:
     """
     arrays = work.arrays()
     [spec] = work.specs(1)
-    shape: tuple[int, ...] = arrays.x.shape[1:]
+    shapes: list[tuple[int, ...]] = []
     each = []
-    for layer in spec.model.layers:
-        found = layer.measured(shape)
-        shape = found.output
+    for layer, wired in zip(spec.model.layers, wire(spec.model), strict=True):
+        found = layer.measured(*(arrays.x.shape[1:] if source < 0 else shapes[source] for source in wired.sources))
+        shapes.append(found.output)
         if found.multiplications:
             each.append(2.0 * found.multiplications)
     validated = 0 if arrays.x_validation is None else len(arrays.x_validation)

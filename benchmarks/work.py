@@ -95,6 +95,18 @@ _CNN = [
 ]
 _FEW_DIGITS = {"name": "mnist-sample", "rows": 500}
 _LSTM = [{"type": "reshape", "target_shape": [98, 8]}, {"type": "lstm", "units": 32}]
+_TRANSFORMER = [
+    {"type": "reshape", "target_shape": [28, 28]},
+    {"type": "dense", "units": 16, "name": "steps"},
+    {"type": "multi_head_attention", "num_heads": 2, "key_dim": 8, "inputs": ["steps", "steps"], "name": "attended"},
+    {"type": "add", "inputs": ["steps", "attended"]},
+    {"type": "layer_normalization", "name": "first"},
+    {"type": "dense", "units": 32, "activation": "relu"},
+    {"type": "dense", "units": 16, "name": "second"},
+    {"type": "add", "inputs": ["first", "second"]},
+    {"type": "layer_normalization"},
+    {"type": "global_average_pooling1d"},
+]
 
 WORK = [
     Work("Titanic 10-100-100-2", _TITANIC, [*_dense(100, 100), _softmax(2)], "sgd", (1, 3, 16, 64, 256), (100, 100)),
@@ -104,8 +116,9 @@ WORK = [
     Work("batch norm 10-50-2", _TITANIC, [*_dense(50), {"type": "batch_normalization"}, _softmax(2)], "adam", (1, 3)),
     Work("small CNN", _DIGITS, [*_CNN, _softmax(10)], "adam", (1, 3, 16)),
     Work("LSTM of 98 steps", _FEW_DIGITS, [*_LSTM, _softmax(10)], "adam", (1, 3, 16)),
+    Work("small transformer", _FEW_DIGITS, [*_TRANSFORMER, _softmax(10)], "adam", (1, 3, 16)),
     Work("784-1024-1024-10", _DIGITS, [*_dense(1024, 1024), _softmax(10)], "adam", (1, 3), (1024, 1024)),
 ]
 
-LARGE = {"small CNN", "LSTM of 98 steps", "784-1024-1024-10"}
+LARGE = {"small CNN", "LSTM of 98 steps", "small transformer", "784-1024-1024-10"}
 """Workloads of which only a few epochs are measured."""

@@ -33,8 +33,8 @@ class NotShippableError(ValueError):
 _WITHOUT_EFFECT: Mapping[str, Any] = {
     "name": ..., "dtype": ..., "reduction": "sum_over_batch_size", "axis": -1,
     "ignore_class": None, "summation_method": "interpolation", "multi_label": False, "num_labels": None,
-    "exclude_layers": [], "label_weights": None, "top_k": None, "class_id": None, "class_aggregation": "uniform_average",
-    "num_regressors": 0,
+    "label_weights": None, "top_k": None, "class_id": None, "class_aggregation": "uniform_average",
+    "num_regressors": 0, "exclude_layers": [],
 }  # fmt: skip
 _DEFAULTS: Mapping[str, Any] = {
     "from_logits": False, "thresholds": None, "use_ema": False, "ema_momentum": 0.99, "ema_overwrite_frequency": None,
