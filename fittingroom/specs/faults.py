@@ -96,7 +96,8 @@ def _detail(error: ErrorDetails, *, is_hinted: bool) -> str:
         hint = nearest_hint(error["ctx"]["tag"], known.split(", ")) if is_hinted else ""
         listed = f"known are: {known}"
         if known.count(",") > _MAX_LISTED:
-            listed = f"there are {known.count(',') + 1}; docs/reference/spec.md lists them" if not hint else ""
+            page = "layers" if error["ctx"]["discriminator"] == "'type'" else "spec"
+            listed = f"there are {known.count(',') + 1}; docs/reference/{page}.md lists them" if not hint else ""
         return f"there is no {error['ctx']['tag'][:60]!r}; {hint}{listed}".rstrip("; ")
     return message[0].lower() + message[1:] if message.startswith("Input") else message
 
