@@ -137,7 +137,7 @@ def _of_head(head: Head, outputs: NDArray[Any], class_names: list[str]) -> tuple
     """Return the predictions of an output for each row, and what it gives."""
     values = outputs.astype(np.float64)
     if getattr(head.loss, "from_logits", False):
-        values = _probabilities(values)
+        values = _sigmoid(values) if head.loss.is_of_tags or values.shape[1] == 1 else _softmax(values)
     listed = [[to_wire(value) for value in row] for row in values.tolist()]
     if class_names:
         threshold = 0.0 if head.loss.reads == "signs" else 0.5
@@ -148,10 +148,12 @@ def _of_head(head: Head, outputs: NDArray[Any], class_names: list[str]) -> tuple
     return listed if values.shape[1] > 1 else [row[0] for row in listed], listed
 
 
-def _probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    if logits.shape[1] == 1:
-        sigmoid: NDArray[np.float64] = 1 / (1 + np.exp(-logits))
-        return sigmoid
+def _sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    sigmoid: NDArray[np.float64] = 1 / (1 + np.exp(-logits))
+    return sigmoid
+
+
+def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     softmax: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
     return softmax
@@ -169,7 +171,11 @@ def _with_scaling(model: keras.Model, artifact: Artifact) -> keras.Model:
     # Two layers: one would multiply before it subtracts, and lose the digits that subtracting leaves.
     centred = keras.layers.Rescaling(1.0, -scaling.mean, dtype="float64", name="centre")(inputs)
     scaled = keras.layers.Rescaling(1 / scaling.deviation, dtype="float64", name="scale")(centred)
-    return keras.Model(inputs, model(scaled))
+    outputs = model(scaled)
+    if len(model.outputs) > 1:  # otherwise each would have the name of the whole network
+        named = zip(model.output_names, outputs, strict=True)
+        outputs = [keras.layers.Identity(name=name)(output) for name, output in named]
+    return keras.Model(inputs, outputs)
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ class _CompiledHead(NamedTuple):
 
 def _heads_of(model: CompiledModel, config: Mapping[str, Any]) -> list[_CompiledHead]:
     """Return what each output of a network is trained on."""
-    names = _translated(model.to_json()).get("outputs")
+    names = _output_names(model.to_json())
     loss = _in_full(config["loss"], getattr(model, "loss", None))
     metrics, weights = config.get("metrics") or [], config.get("loss_weights")
     if names is None:
@@ -158,13 +158,14 @@ def _listed(given: Any) -> Sequence[Any]:  # noqa: ANN401 - JSON
     return given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
 
 
-def _translated(text: str) -> Mapping[str, Any]:
-    """Return a network in the words of a spec, or nothing where the service will say what it does not take."""
+def _output_names(text: str) -> list[str] | None:
+    """Return the names of several outputs, in the order in which a spec has them; None of one output."""
     try:
-        document: Mapping[str, Any] = from_keras({"keras": text})[0]
-    except ValidationError:
-        return {}
-    return document
+        names: list[str] | None = from_keras({"keras": text})[0].get("outputs")
+    except ValidationError:  # the service will say what it does not take
+        ends = json.loads(text)["config"].get("output_layers", [])
+        names = sorted(ends) if isinstance(ends, dict) else [end[0] for end in ends if isinstance(end, list)]
+    return names if names and len(names) > 1 else None
 
 
 def _with_adapted(model: CompiledModel) -> str:

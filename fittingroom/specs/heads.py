@@ -96,6 +96,10 @@ def refuse_other_outputs(
         names = [metric.name for metric in head.metrics]
         if len(set(names)) < len(names):
             raise refusal(head.place("metrics"), names, f"duplicate metric in {names}; list each once")
+    recorded = recorded_metrics(heads_of(loss, weights, metrics), validated=False)
+    if len(set(recorded)) < len(recorded):
+        name = next(name for name in recorded if recorded.count(name) > 1)
+        raise refusal(("metrics",), name, f"two metrics of outputs would both be called {name!r}; rename an output")
 
 
 def recorded_metrics(heads: Sequence[Head], *, validated: bool, rate_changes: bool = False) -> list[str]:

@@ -72,8 +72,8 @@ class Model(Spec):
                 raise ValueError(
                     f"no layer is called {name!r}, which stands in outputs; there are: {', '.join(layers)}"
                 )
-            if name in _KEYS_OF_A_LOSS:
-                raise ValueError(f"an output cannot be called {name!r}, a key of a loss; rename its layer")
+            if name in _KEYS_OF_A_LOSS or name == "val" or name.startswith("val_"):
+                raise ValueError(f"an output cannot be called {name!r}, which means something else; rename its layer")
         if again := [name for name in outputs if isinstance(layers[name], Shared)]:
             remedy = "put an `activation` of `linear` after it"
             raise ValueError(f"the output {again[0]!r} is a layer called again; {remedy}")

@@ -1,5 +1,7 @@
 """Targets: what outputs are compared with."""
 
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
@@ -23,3 +25,17 @@ class Target(NamedTuple):
     def width(self) -> int:
         """Numbers of a row: one for each unit, or one class number."""
         return 1 if self.form == "index" else self.units
+
+
+def columns_of(targets: Sequence[Target], width: int) -> list[slice]:
+    """Return the columns of each output's target among the `width` numbers of a row.
+
+    They stand one after the other; or they are the same for all outputs; or each different one stands there once.
+    """
+    widths = [target.width for target in targets]
+    if sum(widths) != width and set(widths) == {width}:
+        return [slice(0, width)] * len(targets)
+    distinct = list(dict.fromkeys(targets)) if sum(widths) != width else list(targets)
+    ends = list(accumulate(target.width for target in distinct))
+    columns = [slice(end - target.width, end) for target, end in zip(distinct, ends, strict=True)]
+    return columns if sum(widths) == width else [columns[distinct.index(target)] for target in targets]

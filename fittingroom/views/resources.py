@@ -183,7 +183,7 @@ class TrialView(TrialSummaryView):
     """Spec of this trial, with sampled values in place of search spaces."""
 
 
-Predictions = list[str | WireNumber | list[WireNumber]]
+Predictions = list[str | int | WireNumber | list[WireNumber]]
 Outputs = list[list[WireNumber]]
 
 

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.faults import InvalidSpec
+from fittingroom.specs.heads import Head
+from fittingroom.specs.losses import BinaryCrossentropy
 from tests.factories import layers
 from tests.workers.engines.trials import trial_spec
 from workers import predictor
@@ -91,3 +93,19 @@ def test_class_of_one_output_is_decided_where_its_loss_does(loss: str, classes: 
     spec = trial_spec(loss=loss, metrics=[], model=layers({"type": "dense", "units": 1, "activation": "tanh"}))
     said = predictor._predicted(spec, model, artifact, np.array([[-0.5], [0.25], [0.75]], np.float32))  # noqa: SLF001
     assert said["predictions"] == classes
+
+
+def test_logits_of_tags_become_probabilities_one_by_one() -> None:
+    tags = Head(None, BinaryCrossentropy(name="binary_crossentropy", from_logits=True), None, [])
+    _, [outputs] = predictor._of_head(tags, np.array([[5.0, 5.0, -5.0]]), [])  # noqa: SLF001
+    assert outputs == pytest.approx([1 / (1 + np.exp(-5)), 1 / (1 + np.exp(-5)), 1 / (1 + np.exp(5))])
+
+
+def test_file_of_several_outputs_keeps_their_names() -> None:
+    rows = keras.Input((2,))
+    model = keras.Model(rows, [keras.layers.Dense(1, name=name)(rows) for name in ("price", "kind")])
+    scaling = Scaling(np.zeros(2), np.ones(2), np.full(2, 2.0))
+    scaled = predictor._with_scaling(model, Artifact([], Inputs(scaling, [], [])))  # noqa: SLF001
+    assert scaled.output_names == ["price", "kind"]
+    for found, expected in zip(scaled(np.full((1, 2), 3.0)), model(np.ones((1, 2))), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-6)

@@ -7,7 +7,7 @@ import keras
 
 from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.losses import target_of
-from fittingroom.specs.targets import Target
+from fittingroom.specs.targets import Target, columns_of
 from workers.builders.losses import build_loss
 from workers.builders.metrics import build_metrics
 
@@ -18,8 +18,6 @@ class BuiltHead(NamedTuple):
     output: str | None
     """Name of the output; None where the network has one."""
     target: Target
-    columns: slice
-    """Columns of the targets that it is trained on."""
     loss: keras.losses.Loss
     weight: float | None
     """Factor of its loss in the sum; None for 1."""
@@ -28,13 +26,11 @@ class BuiltHead(NamedTuple):
 
 def build_heads(spec: TrialSpec, units: Sequence[int]) -> list[BuiltHead]:
     """Return the heads of a network, in the order of its outputs, which have so many units."""
-    heads, first = [], 0
+    heads = []
     for head, count in zip(spec.heads, units, strict=True):
         target = target_of(head.loss, count)
-        columns = slice(first, first + target.width)
         metrics = build_metrics(head.metrics, target.form)
-        heads.append(BuiltHead(head.output, target, columns, build_loss(head.loss), head.weight, metrics))
-        first += target.width
+        heads.append(BuiltHead(head.output, target, build_loss(head.loss), head.weight, metrics))
     return heads
 
 
@@ -57,4 +53,6 @@ def compile_arguments(heads: Sequence[BuiltHead]) -> dict[str, Any]:
 
 def divided(y: Any, heads: Sequence[BuiltHead]) -> Any:  # noqa: ANN401 - an array or a tensor, or a list of them
     """Return the targets of each output, as `fit` takes them: (rows, width) each, alone where there is one."""
-    return y if len(heads) == 1 else tuple(y[:, head.columns] for head in heads)
+    if len(heads) == 1:
+        return y
+    return tuple(y[:, columns] for columns in columns_of([head.target for head in heads], y.shape[1]))

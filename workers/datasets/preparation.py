@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fittingroom.specs.experiment import Dataset
 from fittingroom.specs.fit import Fit
-from fittingroom.specs.targets import Target, TargetForm
+from fittingroom.specs.targets import Target, TargetForm, columns_of
 from fittingroom.specs.validation.dataset_checks import class_number, training_rows
 from models.errors import UsageFault
 from models.storage import Storage
@@ -97,15 +97,12 @@ def _encoded(y: Floats | Labels, targets: Sequence[Target], classes: int | None)
     if len(targets) == 1:
         return _encoded_for(y, targets[0].form, classes)
     if classes is not None:
-        return np.concatenate([_encoded_for(y, target.form, classes) for target in targets], axis=1, dtype=np.float32)
+        parts = [_encoded_for(y, target.form, classes) for target in dict.fromkeys(targets)]
+        return np.concatenate(parts, axis=1, dtype=np.float32)
     numbers = y.reshape(len(y), -1).astype(np.float32)
-    if sum(target.width for target in targets) != numbers.shape[1]:  # each output is trained on all of them
-        numbers = np.tile(numbers, len(targets))
-    first = 0
-    for target in targets:
+    for target, columns in zip(targets, columns_of(targets, numbers.shape[1]), strict=True):
         if target.form == "index":
-            _refuse_other_classes(numbers[:, first], target.units)
-        first += target.width
+            _refuse_other_classes(numbers[:, columns], target.units)
     return numbers
 
 

@@ -74,7 +74,7 @@ class _Translation:
         names = list(shapes) if len(shapes) > 1 else ["input"]
         self._names |= set(names)
         ends = self._network(kind, config, path, names, 0)
-        outputs = self._outputs(ends, config, (*path, "output_layers")) if len(ends) > 1 else None
+        outputs = self._outputs(ends, config, names, (*path, "output_layers")) if len(ends) > 1 else None
         if not self._layers:
             raise refusal((*path, "layers"), "none", "expected at least one layer beside the input")
         before = "input" if len(shapes) < 2 else ""
@@ -89,20 +89,27 @@ class _Translation:
             inputs = {"input_shape": next(iter(shapes.values()))}
         return {"layers": self._layers} | inputs | ({} if outputs is None else {"outputs": outputs})
 
-    def _outputs(self, ends: list[str], config: Mapping[str, Any], path: Path) -> list[str]:
-        """Return the names of several outputs, each of a layer of its own: if need be, one that changes nothing."""
-        given = config["output_layers"]
-        wanted = list(given) if isinstance(given, Mapping) else ends
+    def _outputs(self, ends: list[str], config: Mapping[str, Any], inputs: list[str], path: Path) -> list[str]:
+        """Return the names of several outputs, as in Keras, each of a layer of its own, if need be an empty one."""
         own = {layer["name"] for layer in self._layers if layer["type"] != "shared"}
+        renamed: dict[str, str] = {}
         outputs: list[str] = []
-        for name, end in zip(wanted, ends, strict=True):
-            if end in own and end not in outputs and name == end:
-                outputs.append(end)
-                continue
-            added = self._unused(str(name))
-            self._layers.append({"type": "activation", "activation": "linear", "name": added, "inputs": [end]})
-            self.places.append(path)
-            outputs.append(added)
+        for end, (wanted, _) in zip(ends, _outputs_by_name(config), strict=True):
+            name = wanted if wanted not in (*inputs, *outputs) else self._unused(wanted)
+            outputs.append(name)
+            if end in own and end not in renamed:
+                renamed[end] = name
+            else:
+                self._layers.append({"type": "activation", "activation": "linear", "name": "", "inputs": [end]})
+                self.places.append(path)
+        others = [layer["name"] for layer in self._layers if layer["name"] in outputs and layer["name"] not in renamed]
+        renamed |= {name: self._unused(name) for name in others}
+        added = iter([name for name in outputs if name not in renamed.values()])
+        for layer in self._layers:
+            layer["name"] = renamed.get(layer["name"], layer["name"]) or next(added)
+            layer["inputs"] = [renamed.get(name, name) for name in layer["inputs"]]
+            if layer["type"] == "shared":
+                layer["layer"] = renamed.get(layer["layer"], layer["layer"])
         return outputs
 
     def _network(self, kind: str, config: Mapping[str, Any], path: Path, given: list[str], depth: int) -> list[str]:
@@ -130,7 +137,7 @@ class _Translation:
         if len(ends) != len(given):
             raise refusal((*path, "input_layers"), len(ends), f"this network is called with {len(given)} inputs")
         tensors = dict(zip(ends, given, strict=True))
-        outputs = ends_of(config.get("output_layers"), (*path, "output_layers"))
+        outputs = ends_of(_in_order(config.get("output_layers")), (*path, "output_layers"))
         if not outputs or len(outputs) > (1 if depth else MAX_OUTPUTS):
             expected = "one output of a network within a network" if depth else f"one to {MAX_OUTPUTS} outputs"
             raise refusal((*path, "output_layers"), len(outputs), f"expected {expected}")
@@ -225,6 +232,17 @@ def _functional_inputs(config: Mapping[str, Any], path: Path) -> dict[str, list[
     if sorted(names) != sorted(found):
         raise refusal((*path, "input_layers"), names, f"expected each input of the network once: {', '.join(found)}")
     return {name: found[name] for name in names}
+
+
+def _in_order(ends: Any) -> Any:  # noqa: ANN401 - JSON
+    """Return outputs in the order in which Keras trains them: by name, if they have names of their own."""
+    return {name: ends[name] for name in sorted(ends)} if isinstance(ends, Mapping) else ends
+
+
+def _outputs_by_name(config: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return the names of outputs in a history of Keras, in order, and where each comes from."""
+    ends = _in_order(config["output_layers"])
+    return list(ends.items()) if isinstance(ends, Mapping) else [(end[0], end) for end in ends]
 
 
 def _inputs(config: Mapping[str, Any], path: Path) -> list[tuple[str, int]]:

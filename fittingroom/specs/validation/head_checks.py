@@ -106,15 +106,8 @@ def head_misfit(trial: TrialSpec, network: Network, schema: DatasetSchema) -> Mi
             return Misfit(detail, (), position)
     units = [shape[0] for shape in network.outputs]
     for head, position, count in zip(heads, places, units, strict=True):
-        if of_loss := _loss_misfit(head, schema, count):
-            return Misfit(of_loss, head.place("loss"), found=head.loss.name)
-        if of_units := _unit_misfit(head, schema, count):
-            last = _last_dense(trial, position)
-            field = ("units",) if isinstance(trial.model.layers[last], Dense) else ()
-            return Misfit(of_units, field, last, str(count))
-        if of_activation := _activation_misfit(trial, head, position, count):
-            field = ("activation",) if hasattr(trial.model.layers[position], "activation") else ()
-            return Misfit(of_activation, field, position)
+        if found := _misfit_of_one(trial, head, position, schema, count):
+            return found
     widths = [target_of(head.loss, count).width for head, count in zip(heads, units, strict=True)]
     is_taken = sum(widths) == schema.targets or set(widths) == {schema.targets}
     if len(heads) > 1 and schema.classes is None and not is_taken:
@@ -125,6 +118,35 @@ def head_misfit(trial: TrialSpec, network: Network, schema: DatasetSchema) -> Mi
         )
         return Misfit(detail, (), places[0])
     return None
+
+
+def _misfit_of_one(trial: TrialSpec, head: Head, position: int, schema: DatasetSchema, units: int) -> Misfit | None:
+    """Return the first thing that does not fit between an output, its loss and its metrics, or None."""
+    if of_loss := _loss_misfit(head, schema, units):
+        return Misfit(of_loss, head.place("loss"), found=head.loss.name)
+    if of_metric := _metric_misfit(head, schema, units):
+        return of_metric
+    if of_units := _unit_misfit(head, schema, units):
+        last = _last_dense(trial, position)
+        field = ("units",) if isinstance(trial.model.layers[last], Dense) else ()
+        return Misfit(of_units, field, last, str(units))
+    seen = _through_linear(trial, position)
+    if of_activation := _activation_misfit(trial, head, seen, units):
+        field = ("activation",) if hasattr(trial.model.layers[seen], "activation") else ()
+        return Misfit(of_activation, field, seen)
+    return None
+
+
+def _through_linear(trial: TrialSpec, position: int) -> int:
+    """Return the position of the layer whose numbers a layer gives: activations that change nothing are none."""
+    wiring, layers, place = wire(trial.model), trial.model.layers, position
+    while place >= 0:
+        place = wiring[place].weights_of
+        layer = layers[place]
+        if not isinstance(layer, Activation) or sampled_value(layer.activation) != "linear":
+            return place
+        place = wiring[place].sources[0]
+    return position
 
 
 def _last_dense(trial: TrialSpec, position: int) -> int:
@@ -152,10 +174,22 @@ def _loss_misfit(head: Head, schema: DatasetSchema, units: int) -> str | None:
             f"{head.loss.name} with one output tells two classes apart, and {schema.name} has {schema.classes}; "
             "use categorical_crossentropy with one output per class"
         )
-    return next(filter(None, map(_misfit_with_one_unit, head.metrics)), None)
+    return None
 
 
-def _misfit_with_one_unit(metric: MetricSpec) -> str | None:
+def _metric_misfit(head: Head, schema: DatasetSchema, units: int) -> Misfit | None:
+    """Return the first metric that means nothing with so many units, or None."""
+    for number, metric in enumerate(head.metrics):
+        place = head.place("metrics", number)
+        if units == 1 and (head.output is not None or schema.targets == 1) and (found := _with_one_unit(metric)):
+            return Misfit(found, place, found=metric.name)
+        if isinstance(metric, TopK) and schema.classes is None and metric.k >= units:
+            detail = f"top_k with k = {metric.k} is always 1 of {units} units; give k below {units}"
+            return Misfit(detail, place)
+    return None
+
+
+def _with_one_unit(metric: MetricSpec) -> str | None:
     """Return why a metric means nothing with one unit, or None."""
     if isinstance(metric, TopK | CategoricalCrossentropyMetric):
         return f"{metric.name} compares one output per class, and the network has one output"

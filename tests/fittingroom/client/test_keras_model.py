@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
@@ -256,6 +257,39 @@ def test_compiled_losses_of_several_outputs_are_shipped(name: str) -> None:
     spec = spec_of(model, "titanic", fit={"validation_split": 0.3})
     assert {key: spec[key] for key in expected} == expected
     plan_experiment(ExperimentSpec.model_validate(spec))
+
+
+def test_losses_in_a_list_are_of_outputs_by_sorted_name() -> None:
+    """Keras sorts a dictionary of outputs, whatever its order."""
+    rows = keras.Input((10,))
+    model = keras.Model(rows, {"b": keras.layers.Dense(1, name="b")(rows), "a": keras.layers.Dense(1, name="a")(rows)})
+    model.compile("adam", ["mse", "mae"], loss_weights=[0.5, 2.0])
+    spec = spec_of(model, "titanic")
+    assert (spec["loss"], spec["loss_weights"]) == ({"a": "mse", "b": "mae"}, {"a": 0.5, "b": 2.0})
+    model.compile("adam", ["mse", "mae"])
+    for layer in model.layers[1:]:
+        layer.set_weights([np.zeros_like(weight) for weight in layer.get_weights()])
+    targets = {"a": np.full((1, 1), 3.0), "b": np.full((1, 1), 5.0)}
+    measured = model.evaluate(np.zeros((1, 10)), targets, verbose=0, return_dict=True)
+    assert (measured["a_loss"], measured["b_loss"]) == (9.0, 5.0)
+
+
+def test_outputs_that_are_networks_have_their_names() -> None:
+    rows = keras.Input((10,))
+    outputs = [keras.Sequential([keras.layers.Dense(1, name="z")], name=name)(rows) for name in ("price", "kind")]
+    model = keras.Model(rows, outputs)
+    model.compile("adam", {"price": "mse", "kind": "mae"}, metrics={"kind": ["mse"]})
+    assert spec_of(model, "titanic")["loss"] == {"price": "mse", "kind": "mae"}
+    assert metric_names(model) == {"kind_mse": "kind_mse"}
+
+
+def test_network_of_several_outputs_that_is_not_supported_is_left_to_the_service() -> None:
+    rows = keras.Input((10,))
+    hidden = keras.layers.Lambda(lambda tensor: tensor)(rows)
+    model = keras.Model(rows, [keras.layers.Dense(1, name=name)(hidden) for name in ("a", "b")])
+    model.compile("adam", ["mse", "mae"])
+    with pytest.raises(ValueError, match="Lambda"):
+        ExperimentSpec.model_validate(spec_of(model, "titanic"))
 
 
 def test_metrics_of_several_outputs_have_the_names_of_keras() -> None:

@@ -64,7 +64,7 @@ BAD_SPECS: list[tuple[str, Any, str]] = [
     # losses and metrics
     ("a loss of several outputs for one", model({"type": "dense", "units": 1, "activation": "sigmoid"}, loss="kl_divergence"), "/loss"),
     ("a loss of probabilities for others", model({"type": "dense", "units": 2, "activation": "tanh"}, loss="kl_divergence"), "/model/layers/0/activation"),
-    ("f1 of one output without a threshold", model({"type": "dense", "units": 1, "activation": "tanh"}, loss="hinge", metrics=["f1_score"]), "/loss"),
+    ("f1 of one output without a threshold", model({"type": "dense", "units": 1, "activation": "tanh"}, loss="hinge", metrics=["f1_score"]), "/metrics/0"),
     ("f1 above 0", model({"type": "dense", "units": 1, "activation": "tanh"}, loss="hinge", metrics=[{"name": "f1_score", "threshold": 0}]), "/metrics/0/threshold"),
     ("hinge of probabilities", model({"type": "dense", "units": 1, "activation": "sigmoid"}, loss="hinge"), "/model/layers/0/activation"),
     ("sparsemax over one unit", model({"type": "dense", "units": 1, "activation": "sparsemax"}, loss="binary_crossentropy"), "/model/layers/0/activation"),

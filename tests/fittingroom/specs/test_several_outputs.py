@@ -10,6 +10,7 @@ from fittingroom.specs.experiment import ExperimentSpec, TrialSpec
 from fittingroom.specs.faults import InvalidSpec
 from fittingroom.specs.heads import recorded_metrics
 from fittingroom.specs.metrics import better_direction
+from fittingroom.specs.targets import Target, columns_of
 from models.planning.plan import plan_experiment
 from tests.factories import document
 from tests.fittingroom.specs.test_experiment import faults
@@ -49,6 +50,16 @@ MALFORMED: dict[str, tuple[dict[str, Any], str, str]] = {
     "an output called as a key of a loss": (
         two(model={"layers": [HIDDEN, EARLY | {"name": "name"}, LATE], "outputs": ["name", "late"]}), "/model",
         "rename",
+    ),
+    "an output called as what is validated": (
+        two(model={"layers": [HIDDEN, EARLY | {"name": "val"}, LATE], "outputs": ["val", "late"]}), "/model",
+        "rename",
+    ),
+    "metrics of one name": (
+        two(model={"layers": [HIDDEN, EARLY | {"name": "late_sparse"}, LATE], "outputs": ["late_sparse", "late"]},
+            loss={"late_sparse": "binary_crossentropy", "late": "sparse_categorical_crossentropy"},
+            metrics={"late_sparse": ["categorical_crossentropy"], "late": ["sparse_categorical_crossentropy"]}),
+        "/metrics", "late_sparse_categorical_crossentropy",
     ),
     "a shared layer": (
         two(model={"layers": [HIDDEN, LATE, {"type": "shared", "layer": "late", "name": "early"}],
@@ -100,6 +111,14 @@ UNTRAINABLE: dict[str, tuple[dict[str, Any], str, str]] = {
         two(loss=LOSS | {"late": "sparse_categorical_crossentropy"}, metrics={"late": ["auc"]}), "/metrics/late/0",
         "class numbers",
     ),
+    "a metric of several units": (
+        two(metrics={"early": ["accuracy", "pearson_correlation"]}), "/metrics/early/1", "the network gives one",
+    ),
+    "classes that are always among the first": (
+        two(dataset="houses", loss={"early": "mse", "late": "sparse_categorical_crossentropy"},
+            metrics={"late": ["top_k"]}, model=with_layer("early", units=2)),
+        "/metrics/late/0", "2 units",
+    ),
     "an output of several axes": (
         two(model={"layers": [{"type": "reshape", "target_shape": [5, 2], "name": "early"},
                               {"type": "flatten"}, LATE | {"inputs": None}], "outputs": ["early", "late"]}),
@@ -136,6 +155,19 @@ def test_outputs_divide_the_targets_of_a_row() -> None:
     )  # fmt: skip
     [trial] = plan_experiment(ExperimentSpec.model_validate(spec), datasets={"houses": HOUSES}).trials
     assert [head.output for head in trial.spec.heads] == ["late", "early"], "in the order of the network's outputs"
+
+
+def test_a_layer_that_changes_nothing_hides_no_softmax() -> None:
+    layers = [HIDDEN, EARLY, LATE | {"name": "classes"}, {"type": "activation", "activation": "linear", "name": "late"}]
+    plan_experiment(ExperimentSpec.model_validate(two(model={"layers": layers, "outputs": ["early", "late"]})))
+
+
+def test_shared_targets_stand_once() -> None:
+    number, one_hot, index = Target("number", 1), Target("one_hot", 3), Target("index", 3)
+    assert columns_of([number, one_hot, index], 5) == [slice(0, 1), slice(1, 4), slice(4, 5)]
+    assert columns_of([one_hot, one_hot], 3) == [slice(0, 3), slice(0, 3)]
+    assert columns_of([one_hot, index, one_hot], 4) == [slice(0, 3), slice(3, 4), slice(0, 3)]
+    assert columns_of([index, number], 1) == [slice(0, 1), slice(0, 1)]
 
 
 def test_the_history_has_the_names_of_keras() -> None:

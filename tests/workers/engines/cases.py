@@ -139,7 +139,7 @@ KINDS: dict[str, dict[str, Any]] = {
         },
         loss={"early": "binary_crossentropy", "late": {"name": "categorical_crossentropy", "label_smoothing": 0.1}},
         loss_weights={"early": 0.3},
-        metrics={"late": ["accuracy", "f1_score"], "early": ["auc", "accuracy"]},
+        metrics={"late": ["accuracy", "f1_score"], "early": ["mae", "accuracy"]},
     ),
     "an output within the network": document(
         model={
@@ -331,13 +331,13 @@ CASES: dict[str, dict[str, Any]] = {
 CODE_PATHS = (
     "kind: residual", "kind: adam", "kind: image", "kind: binary", "kind: piecewise", "kind: regularized",
     "kind: class weights of numbers", "optimizer: rho", "shape: batches of 7", "shape: epochs that differ",
-    "rule: both",
+    "rule: both", "kind: two outputs", "kind: an output within the network",
 )  # fmt: skip
 """Cases that together reach every branch of the engine: each change is tested on these with XLA and on JAX."""
 QUICK = (
     "kind: residual", "kind: image", "kind: binary", "kind: piecewise", "kind: regularized", "optimizer: rho",
     "kind: class weights of numbers", "shape: epochs that differ", *(f"rule: {name}" for name in STOPPING),
-    "kind: top_k", "kind: lion", "kind: a validation dataset", "shape: unshuffled",
+    "kind: two outputs", "kind: top_k", "kind: lion", "kind: a validation dataset", "shape: unshuffled",
     "shape: normalized, last batch of one row", "shape: divergence beside convergence",
 )  # fmt: skip
 """Cases of `make test`; `make check` has all of them."""

@@ -25,6 +25,7 @@ from workers.engines.program_store import KeptProgram
 
 LAYERS: dict[str, type[keras.layers.Layer]] = {}
 COMPILERS = ("xla",)
+TRACKS_LOSSES_BY_BATCH = False
 STEPS_PER_CALL = 1
 _LARGE = 2**18
 """Numbers in a tensor: 39 thousand are below, a million above (measured)."""

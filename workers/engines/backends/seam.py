@@ -139,6 +139,8 @@ class Backend(Protocol):
     COMPILERS: Sequence[str]
     """Compilers of a program: `xla` alone, or `graph` and `xla`, between which `workers.engines.compilers` chooses. The
     first is the default of `fit`, and compiles all that can be traced."""
+    TRACKS_LOSSES_BY_BATCH: bool
+    """True if `fit` averages the losses of several outputs over batches, however many rows the last one has."""
     STEPS_PER_CALL: int
     """Batches per call of `fit`, by measurement."""
     TrialNumber: type[TrialNumber]

@@ -33,6 +33,8 @@ class ConstantNormalization(keras.layers.Normalization):  # type: ignore[misc]  
 LAYERS: dict[str, type[keras.layers.Layer]] = {"dropout": ArithmeticDropout, "normalization": ConstantNormalization}
 """Dropout that gives Keras's numbers in a compiled program too, and a normalization that can be in one."""
 COMPILERS = ("graph", "xla")
+TRACKS_LOSSES_BY_BATCH = True
+"""Keras weighs them by the rows that the shape of a tensor says, and a graph does not know these."""
 STEPS_PER_CALL = 16
 """An epoch takes a half to nine tenths of the time that one batch a call takes."""
 _BATCHES_AHEAD = 8

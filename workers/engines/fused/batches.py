@@ -35,15 +35,17 @@ class Batches:
     is_padded_to_validate: bool
     """The same of batches that are only validated on."""
     validates_apart: bool
-    """True if it does not matter which rows are validated on together."""
+    """True if it does not matter to the layers which rows are validated on together."""
+    is_tracked_by_batch: bool
+    """True if some metric is a mean over batches."""
 
     @classmethod
-    def of(cls, layers: Sequence[LayerSpec], size: int) -> "Batches":
+    def of(cls, layers: Sequence[LayerSpec], size: int, *, is_tracked_by_batch: bool = False) -> "Batches":
         """Return the batches of a network: padding changes nothing where each row's output and loss is its own."""
         validates_apart = all(layer.is_validated_apart for layer in layers)
         is_padded_to_validate = validates_apart and not any(layer.regularizes_activity for layer in layers)
         is_padded = is_padded_to_validate and all(layer.keeps_rows_apart and not layer.is_random for layer in layers)
-        return cls(size, is_padded, is_padded_to_validate, validates_apart)
+        return cls(size, is_padded, is_padded_to_validate, validates_apart, is_tracked_by_batch)
 
     def steps(self, rows: int) -> int:
         """Return how many batches an epoch has in its loop."""
@@ -59,7 +61,7 @@ class Batches:
 
     def evaluation_size(self, rows: int) -> int:
         """Return the rows of a validation step: as many in all steps, or those of a batch where it matters."""
-        if not self.validates_apart:
+        if self.is_tracked_by_batch or not self.validates_apart:
             return self.size
         return -(-rows // -(-rows // max(_EVALUATION_ROWS, self.size)))
 

@@ -89,7 +89,9 @@ class TrainingStep:
         self.key = key
         self._model = build_network(spec, features, backend.LAYERS)
         layers, measured = list(spec.model.parts()), measure(spec.model, features)
-        self.batches = Batches.of(layers, sampled_value(spec.fit.batch_size))
+        is_tracked_by_batch = backend.TRACKS_LOSSES_BY_BATCH and len(spec.heads) > 1
+        batch_size = sampled_value(spec.fit.batch_size)
+        self.batches = Batches.of(layers, batch_size, is_tracked_by_batch=is_tracked_by_batch)
         self.can_map = backend.maps_well(layers)
         self.row_cost = float(measured.multiplications)
         self.sequence_steps = measured.sequence_steps

@@ -29,7 +29,7 @@ class Heads:
         self.takes_zeros = all(
             head.loss.takes_zeros and all(metric.takes_zeros for metric in head.metrics) for head in spec.heads
         )
-        # Keras's own loss trackers are such means, weighted by the rows of each batch.
+        # Keras's own loss trackers are such means: of the sum, weighted by the rows of each batch.
         of_each = [keras.metrics.Mean(name=f"{head.output}_loss") for head in self._heads if head.output is not None]
         self._means = [keras.metrics.Mean(name="loss"), *of_each]
         self._metrics = [(number, metric) for number, head in enumerate(self._heads) for metric in head.metrics]
@@ -84,9 +84,10 @@ class Heads:
         """Return the metrics' variables after a batch."""
         rows = ops.cast(y.shape[0], "float32") if present is None else ops.sum(present)
         count = len(self._means)
+        weights = [rows] + [None if backend.TRACKS_LOSSES_BY_BATCH else rows] * (count - 1)
         means = [
-            mean.stateless_update_state(variables, loss, sample_weight=rows)
-            for mean, variables, loss in zip(self._means, before[:count], tracked, strict=True)
+            mean.stateless_update_state(variables, loss, sample_weight=weight)
+            for mean, variables, loss, weight in zip(self._means, before[:count], tracked, weights, strict=True)
         ]
         pairs, options = self._pairs(y, outputs), {} if present is None else {"sample_weight": present}
         return means + [
