@@ -63,17 +63,29 @@ class GridSampler(Spec):
     name: Literal["grid"]
 
 
-class RandomSampler(Spec):
-    """Random search: combinations drawn at random, reproducible by seed."""
+class _Drawing(Spec):
+    """Fields of the samplers that draw."""
 
-    name: Literal["random"]
+    name: str
     trials: Annotated[Int, Field(ge=1, le=MAX_TRIALS)]
-    """Number of combinations per model."""
+    """Number of combinations per model. None is drawn twice: of a space that has no more, each is trained once."""
     seed: Seed = 0
     """Random seed of the sampler."""
 
 
-Sampler = Annotated[GridSampler | RandomSampler, Field(discriminator="name")]
+class RandomSampler(_Drawing):
+    """Random search: combinations drawn at random, reproducible by seed."""
+
+    name: Literal["random"]
+
+
+class QuasiRandomSampler(_Drawing):
+    """Quasi-random search: combinations that fill the space evenly, by a scrambled Sobol sequence (Owen, 1998)."""
+
+    name: Literal["quasi_random"]
+
+
+Sampler = Annotated[GridSampler | RandomSampler | QuasiRandomSampler, Field(discriminator="name")]
 
 
 class _Training(Spec):
@@ -143,7 +155,7 @@ class ExperimentSpec(_Training):
     seeds: list[Seed] = Field(default=[0], min_length=1, max_length=MAX_SEEDS)
     """Random seeds. Every trial is repeated for each; equal seeds give equal initial weights and batches."""
     sampler: Sampler = GridSampler(name="grid")
-    """Search algorithm: `grid` or `random`."""
+    """Search algorithm: `grid`, `random` or `quasi_random`."""
     objective: Objective | None = None
     """Metric by which trials are compared. Default: `val_loss`, or `loss` without validation."""
     device: Device = "any"

@@ -22,6 +22,9 @@ ClassWeight = Annotated[
 MetricName = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH), Visible()]
 
 
+Split = Literal["last", "shuffled", "stratified"]
+
+
 class Fit(Spec):
     """Arguments of `model.fit`, and a time limit."""
 
@@ -30,7 +33,10 @@ class Fit(Spec):
     batch_size: SearchableInt[Annotated[Int, Field(ge=1, le=MAX_BATCH_SIZE)]] = 32
     """Number of rows per optimizer step."""
     validation_split: Annotated[Real, Field(ge=0, lt=1)] = 0.0
-    """Fraction of the rows, the last ones, used for validation."""
+    """Fraction of the rows used for validation: the last ones, unless `split` says otherwise."""
+    split: Split = "last"
+    """Choice of the validation rows: `last`, as in Keras; `shuffled`, at random; or `stratified`, at random with the
+    same fraction of each class. It is the same for all trials and seeds."""
     shuffle: SearchableName[Bool] = True
     """True to shuffle the training rows before each epoch, by the seed."""
     class_weight: ClassWeight | None = None

@@ -70,7 +70,7 @@ def _together(trial: SampledTrial) -> str:
     spec = trial.spec
     document = program_document(spec) | {
         "dataset": spec.dataset.model_dump(mode="json"),
-        "validation_split": spec.fit.validation_split,
+        "validation_split": [spec.fit.validation_split, spec.fit.split],
         "class_weight": spec.fit.class_weight,
         "shuffle": sampled_value(spec.fit.shuffle),
     }

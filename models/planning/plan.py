@@ -1,11 +1,12 @@
 """Plan of an experiment: validated trials and cohorts from a spec. Pure."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
-from fittingroom.specs.experiment import ExperimentSpec
+from fittingroom.specs.experiment import ExperimentSpec, GridSampler
 from fittingroom.specs.faults import Fault
 from fittingroom.specs.model import Model
 from fittingroom.specs.validation.trainability import check_experiment, check_trial
@@ -63,8 +64,23 @@ def plan_experiment(
         for trial in trials:
             refuse_too_large(trial.spec, networks[trial.number], needed[trial.number], memory_bytes)
     counts = {number: network.parameters for number, network in networks.items()}
-    warnings = find_warnings(spec, datasets, list(counts.values()))
+    warnings = [*_fewer_trials(spec, trials), *find_warnings(spec, datasets, list(counts.values()))]
     return ExperimentPlan(trials, form_cohorts(trials, spec.device), counts, needed, warnings)
+
+
+def _fewer_trials(spec: ExperimentSpec, trials: Sequence[SampledTrial]) -> Iterator[Fault]:
+    """Warn of a search space that has fewer combinations than were to be drawn."""
+    if isinstance(spec.sampler, GridSampler):
+        return
+    drawn = Counter(trial.model_name for trial in trials if trial.spec.seed == spec.seeds[0])
+    for name, count in drawn.items():
+        if count < spec.sampler.trials:
+            of_model = "" if name is None else f" of {name!r}"
+            found = f"{count:,} combination{'' if count == 1 else 's'}"
+            detail = (
+                f"the search space{of_model} has {found}; each is trained once, in place of {spec.sampler.trials:,}"
+            )
+            yield Fault(pointer="/sampler/trials", detail=detail)
 
 
 def _given(spec: ExperimentSpec, model_name: str | None) -> Model | None:

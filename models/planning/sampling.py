@@ -6,13 +6,13 @@ Trials are validated in `fittingroom.specs.validation.trainability`.
 import itertools
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
-from fittingroom.specs.experiment import ExperimentSpec, RandomSampler, TrialSpec
+from fittingroom.specs.experiment import ExperimentSpec, GridSampler, TrialSpec
 from fittingroom.specs.faults import Fault, InvalidSpec, faults_in, pointer
 from fittingroom.specs.fit import Objective
 from fittingroom.specs.limits import MAX_TRIALS
@@ -116,24 +116,69 @@ def _spaces(document: Any, path: Path = ()) -> Iterator[tuple[Path, dict[str, An
 
 
 def _combinations(spec: ExperimentSpec, template: _Template) -> Iterator[dict[Path, Value]]:
-    model_name, spaces = template.model_name, template.spaces
-    if not spaces:
-        yield {}
-    elif isinstance(spec.sampler, RandomSampler):
-        for draw in range(spec.sampler.trials):
-            yield {
-                # One stream per value, so that a further search space changes none of the others.
-                path: _draw(space, random.Random(f"{spec.sampler.seed}/{model_name}/{draw}/{path}"))  # noqa: S311
-                for path, space in spaces.items()
-            }
+    """Yield the values of each space: those of a grid, or as many as are drawn, none twice."""
+    spaces, sampler = template.spaces, spec.sampler
+    if isinstance(sampler, GridSampler) or sampler.trials >= _size(spaces):
+        found: Iterator[tuple[Value, ...]] = itertools.product(*map(_listed, spaces.values()))
+    elif 2 * sampler.trials > _size(spaces):  # drawing would often find what was drawn before
+        listed = list(itertools.product(*map(_listed, spaces.values())))
+        stream = random.Random(f"{sampler.seed}/{template.model_name}")  # noqa: S311
+        keys = [stream.random() for _ in listed]
+        found = iter([listed[place] for place in sorted(range(len(listed)), key=keys.__getitem__)[: sampler.trials]])
     else:
-        for values in itertools.product(*map(_listed, spaces.values())):
-            yield dict(zip(spaces, values, strict=True))
+        found = _distinct(template, _POINTS[sampler.name](sampler.seed, template, sampler.trials), sampler.trials)
+    for values in found:
+        yield dict(zip(spaces, values, strict=True))
 
 
-def _draw(space: dict[str, Any], stream: random.Random) -> Value:
-    """One value of a space. Uses `random()` alone, whose numbers are the same in all versions of Python."""
-    (key, values), part = next(iter(space.items())), stream.random()
+def _distinct(template: _Template, points: Iterator[list[float]], wanted: int) -> Iterator[tuple[Value, ...]]:
+    """Yield the values at points, each once; fewer than are wanted where a range has hardly any numbers."""
+    drawn: set[tuple[Value, ...]] = set()
+    for point in itertools.islice(points, _POINTS_PER_TRIAL * wanted):
+        values = tuple(map(_draw, template.spaces.values(), point))
+        if values not in drawn:
+            drawn.add(values)
+            yield values
+            if len(drawn) == wanted:
+                return
+
+
+def _random_points(seed: int, template: _Template, wanted: int) -> Iterator[list[float]]:
+    """Yield points of the unit cube, each coordinate from a stream of its own.
+
+    So a further search space changes none of the others, as long as no combination comes twice.
+    """
+    del wanted
+    for draw in itertools.count():
+        # `random()` alone: its numbers are the same in all versions of Python.
+        streams = (random.Random(f"{seed}/{template.model_name}/{draw}/{path}") for path in template.spaces)  # noqa: S311
+        yield [stream.random() for stream in streams]
+
+
+def _quasi_random_points(seed: int, template: _Template, wanted: int) -> Iterator[list[float]]:
+    """Yield points of a scrambled Sobol sequence; each network has its own."""
+    from scipy.stats import qmc  # noqa: PLC0415 - takes half a second to load, and few searches need it
+
+    number = int.from_bytes(f"{seed}/{template.model_name}".encode(), "big")
+    sequence = qmc.Sobol(len(template.spaces), rng=number)
+    yield from sequence.random_base2(math.ceil(math.log2(_POINTS_PER_TRIAL * wanted))).tolist()
+
+
+_POINTS_PER_TRIAL = 8
+"""Maximum number of points that are drawn for a trial, where each combination may have been drawn before."""
+_POINTS = {"random": _random_points, "quasi_random": _quasi_random_points}
+
+
+def _size(spaces: Mapping[Path, dict[str, Any]]) -> float:
+    """Return how many combinations there are; 1 without a space."""
+    return math.prod(
+        math.inf if "uniform" in space or "log_uniform" in space else len(_listed(space)) for space in spaces.values()
+    )
+
+
+def _draw(space: dict[str, Any], part: float) -> Value:
+    """Return the value of a space at a part of it, from 0 to below 1."""
+    key, values = next(iter(space.items()))
     if key == "choice":
         chosen: Value = values[int(part * len(values))]
         return chosen
@@ -159,8 +204,8 @@ def _refuse_too_many(spec: ExperimentSpec, templates: list[_Template]) -> None:
     total = 0
     for template in templates:
         model_name, spaces = template.model_name, template.spaces
-        if isinstance(spec.sampler, RandomSampler):
-            total += (spec.sampler.trials if spaces else 1) * len(spec.seeds)
+        if not isinstance(spec.sampler, GridSampler):
+            total += int(min(spec.sampler.trials, _size(spaces))) * len(spec.seeds)
             continue
         sizes = []
         for path, space in spaces.items():

@@ -8,7 +8,7 @@ import pytest
 
 from fittingroom.specs.datasets import BUILT_IN_DATASETS
 from fittingroom.specs.experiment import Dataset
-from fittingroom.specs.fit import Fit
+from fittingroom.specs.fit import Fit, Split
 from fittingroom.specs.model import Model
 from fittingroom.specs.targets import Target, TargetForm
 from fittingroom.specs.validation.dataset_checks import class_number
@@ -24,6 +24,33 @@ from workers.engines.base import Arrays
 def cut(dataset: Dataset, validation_split: float, form: TargetForm) -> Arrays:
     arrays, _ = prepare(dataset, Fit(validation_split=validation_split), [Target(form, 2)])
     return arrays
+
+
+@pytest.mark.parametrize("split", ["shuffled", "stratified"])
+def test_split_keeps_every_row_once_and_each_part_in_order(split: Split) -> None:
+    fit, target = Fit(validation_split=0.3, split=split), [Target("index", 2)]
+    arrays, _ = prepare(Dataset(name="titanic"), fit, target)
+    whole, _ = prepare(Dataset(name="titanic"), Fit(), target)
+    assert arrays.x_validation is not None
+    assert len(arrays.x_validation) == 891 - 623
+    rows = [row.tobytes() for row in whole.x]
+    for part in (arrays.x, arrays.x_validation):
+        places = iter(rows)
+        assert all(row.tobytes() in places for row in part), "in the order of the dataset"
+    together = np.concatenate([arrays.x, arrays.x_validation])
+    assert sorted(row.tobytes() for row in together) == sorted(rows)
+    assert arrays.key != prepare(Dataset(name="titanic"), Fit(validation_split=0.3), target)[0].key
+
+
+def test_stratified_split_has_the_same_part_of_each_class() -> None:
+    dataset, target = Dataset(name="mnist-sample"), [Target("index", 10)]
+    trained = np.bincount(prepare(dataset, Fit(), target)[0].y[:, 0], minlength=10)
+    difference = {}
+    for split in ("shuffled", "stratified"):
+        arrays, _ = prepare(dataset, Fit.model_validate({"validation_split": 0.1, "split": split}), target)
+        assert arrays.y_validation is not None
+        difference[split] = np.abs(np.bincount(arrays.y_validation[:, 0], minlength=10) - 0.1 * trained).max()
+    assert difference["stratified"] <= 1 < difference["shuffled"]
 
 
 @pytest.mark.parametrize("name", ["titanic", "mnist-sample"])

@@ -59,7 +59,7 @@ def prepare(
 
     Args:
         dataset: which rows.
-        fit: which part is kept for validation, taken from the end, unshuffled, as Keras does; what classes weigh.
+        fit: which rows are kept for validation; what classes weigh.
         targets: what each output is compared with.
         storage: where uploaded datasets are.
 
@@ -82,15 +82,32 @@ def prepare(
         x_validation, y_validation = other.x, other.y
     else:
         cut = training_rows(len(x), fit.validation_split)
-        x, x_validation, y, y_validation = x[:cut], x[cut:], y[:cut], y[cut:]
+        training: slice | NDArray[np.bool_] = slice(cut)
+        validating: slice | NDArray[np.bool_] = slice(cut, None)
+        if fit.split != "last":
+            validating = _chosen_rows(y, len(x) - cut, is_stratified=fit.split == "stratified")
+            training = ~validating
+        x, x_validation, y, y_validation = x[training], x[validating], y[training], y[validating]
     scaling = measure_scaling(x, standardize=dataset.standardize)
-    key = f"{dataset.model_dump_json()} {fit.validation_split} {fit.class_weight} {targets}"
+    key = f"{dataset.model_dump_json()} {fit.validation_split} {fit.split} {fit.class_weight} {targets}"
     weight = None if fit.class_weight is None else _weights(y, fit.class_weight, numbers.class_names)
     encoded = _encoded(y, targets, numbers.classes)
     if not len(x_validation):
         return Arrays(key, scaling.apply(x), encoded, None, None, weight), scaling
     validation = scaling.apply(x_validation), _encoded(y_validation, targets, numbers.classes)
     return Arrays(key, scaling.apply(x), encoded, *validation, weight), scaling
+
+
+def _chosen_rows(y: Floats | Labels, wanted: int, *, is_stratified: bool) -> NDArray[np.bool_]:
+    """Return a mask of so many rows, drawn at random; stratified, with the same part of each class."""
+    order = np.random.Generator(np.random.Philox(key=1)).permutation(len(y))
+    if is_stratified:
+        order = order[np.argsort(y[order], kind="stable")]
+    # Evenly spread over the order: of rows sorted by class, each class gives its part.
+    is_chosen = np.diff(np.arange(len(y) + 1) * wanted // len(y)) > 0
+    mask = np.zeros(len(y), bool)
+    mask[order[is_chosen]] = True
+    return mask
 
 
 def _encoded(y: Floats | Labels, targets: Sequence[Target], classes: int | None) -> Floats | Labels:

@@ -61,6 +61,18 @@ def _row_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
             detail=f"this leaves {trained} training and {rows - trained} validation rows; each needs at least 1",
             found=str(split),
         )
+    yield from _split_faults(spec, schema)
+
+
+def _split_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
+    if spec.fit.split == "last":
+        return
+    if not spec.fit.validation_split:
+        detail = "no rows are split off for validation; set validation_split above 0, or leave this out"
+        yield Fault(pointer="/fit/split", detail=detail, found=spec.fit.split)
+    elif spec.fit.split == "stratified" and schema.classes is None:
+        detail = f"the target of {schema.name} has no classes; use shuffled"
+        yield Fault(pointer="/fit/split", detail=detail, found=spec.fit.split)
 
 
 def _validation_faults(

@@ -50,6 +50,8 @@ def _absent_classes(
     # `rows` shuffles: then the extents say nothing.
     if not schema.class_extents or spec.dataset.rows is not None or not spec.fit.validation_split:
         return
+    if spec.fit.split != "last":
+        return
     cut = training_rows(schema.rows, spec.fit.validation_split)
     extents = list(zip(schema.class_names, schema.class_extents, strict=True))
     untrained = [name for name, (first, _) in extents if first >= cut]
@@ -58,7 +60,7 @@ def _absent_classes(
         if absent:
             detail = (
                 f"the last {schema.rows - cut:,} rows are for validation; classes without a row for {part}: "
-                f'{_listed(absent)}; shuffle the table, or give "rows": {schema.rows} in dataset, which does'
+                f'{_listed(absent)}; give "split": "stratified" in fit'
             )
             yield Fault(pointer="/fit/validation_split", detail=detail)
 

@@ -51,7 +51,7 @@ def test_classes_that_are_never_trained_are_named(http: httpx.Client, upload: Up
     found = warnings(http, three())
     assert found["/fit/validation_split"] == (
         "the last 9 rows are for validation; classes without a row for validation: 'setosa', 'versicolor'; "
-        'shuffle the table, or give "rows": 30 in dataset, which does'
+        'give "split": "stratified" in fit'
     )
     assert found["/dataset/name"] == "columns that are the same in all rows: 'same'"
     shuffled = warnings(http, three(dataset={"name": "iris", "rows": 30}))

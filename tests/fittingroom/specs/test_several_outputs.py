@@ -133,6 +133,11 @@ UNTRAINABLE: dict[str, tuple[dict[str, Any], str, str]] = {
             model=with_layer("late", units=1, activation="linear")),
         "/model/layers/1", "1 + 1 = 2 numbers, and houses has 3",
     ),
+    "a part of each class of numbers": (
+        two(dataset="houses", loss={"early": "mse", "late": "mse"}, metrics={},
+            fit={"validation_split": 0.3, "split": "stratified"}),
+        "/fit/split", "no classes",
+    ),
     "numbers as classes": (
         two(dataset="houses", loss={"early": "mse", "late": "mse"}, metrics={"late": ["accuracy"]}), "/metrics/late/0",
         "for classes",

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from fittingroom.specs.faults import InvalidSpec
 from models.planning.cohorts import MAX_COHORT_SIZE, form_cohorts
+from models.planning.plan import plan_experiment
 from models.planning.sampling import sample
 from tests.factories import DENSE_2, layers, spec
 
@@ -69,6 +70,49 @@ def test_draws_stay_within_their_range(low: float, width: float, seed: int) -> N
         assert all(low <= trial.hyperparameters["optimizer.learning_rate"] <= low + width for trial in trials)
 
 
+SAMPLERS = ("random", "quasi_random")
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize(("wanted", "expected"), [(3, 3), (4, 4), (6, 6), (10, 8), (1_000, 8)])
+def test_no_combination_is_drawn_twice(name: str, wanted: int, expected: int) -> None:
+    optimizer = learning_rate({"choice": [0.1, 0.2, 0.3, 0.4]}) | {"momentum": {"choice": [0.0, 0.9]}}
+    trials = sample(spec(optimizer=optimizer, sampler={"name": name, "trials": wanted}))
+    combinations = [tuple(trial.hyperparameters.values()) for trial in trials]
+    assert len(set(combinations)) == len(combinations) == expected
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_range_of_two_numbers_has_two_trials(name: str) -> None:
+    space = {"uniform": [0.1, math.nextafter(0.1, 1)]}
+    trials = sample(spec(optimizer=learning_rate(space), sampler={"name": name, "trials": 500}))
+    assert 1 <= len(trials) <= 2
+
+
+def test_quasi_random_fills_the_space_more_evenly_than_random() -> None:
+    optimizer = learning_rate({"uniform": [1e-9, 0.999]}) | {"momentum": {"uniform": [0.0, 0.999]}}
+    filled = {}
+    for name in SAMPLERS:
+        trials = sample(spec(optimizer=optimizer, sampler={"name": name, "trials": 64, "seed": 1}))
+        cells = {tuple(int(8 * value) for value in trial.hyperparameters.values()) for trial in trials}
+        filled[name] = len(cells)
+    assert filled["quasi_random"] > filled["random"]
+    assert filled["quasi_random"] >= 56, "of 64 cells; a Sobol sequence leaves few of them empty"
+
+
+def test_quasi_random_is_the_same_for_the_same_seed_and_another_for_each_network() -> None:
+    space = learning_rate({"log_uniform": [1e-4, 1.0]})
+    sampler = {"name": "quasi_random", "trials": 10}
+    first, again = (sample(spec(optimizer=space, sampler=sampler)) for _ in range(2))
+    assert first == again
+    assert first != sample(spec(optimizer=space, sampler=sampler | {"seed": 1}))
+    networks = {"narrow": layers(DENSE_2), "wide": layers({"type": "dense", "units": 50}, DENSE_2)}
+    rates = [
+        trial.hyperparameters for trial in sample(spec(model=None, models=networks, optimizer=space, sampler=sampler))
+    ]
+    assert not any(rate in rates[10:] for rate in rates[:10])
+
+
 def test_log_uniform_takes_every_order_of_magnitude_alike() -> None:
     sampler = {"name": "random", "trials": 900}
     trials = sample(spec(optimizer=learning_rate({"log_uniform": [1e-3, 1.0]}), sampler=sampler))
@@ -109,3 +153,13 @@ def test_trials_of_different_programs_do_not(changes: dict[str, object]) -> None
 def test_large_cohorts_are_split() -> None:
     rates = learning_rate({"choice": [index / 1000 for index in range(1, MAX_COHORT_SIZE + 2)]})
     assert [len(cohort.trials) for cohort in form_cohorts(sample(spec(optimizer=rates)))] == [MAX_COHORT_SIZE, 1]
+
+
+def test_plan_says_that_the_space_has_fewer_combinations() -> None:
+    optimizer = learning_rate({"choice": [0.1, 0.2]})
+    plan = plan_experiment(spec(optimizer=optimizer, sampler=RANDOM, seeds=[0, 1]))
+    [warning] = [fault for fault in plan.warnings if fault.pointer == "/sampler/trials"]
+    assert warning.detail == "the search space has 2 combinations; each is trained once, in place of 50"
+    assert len(plan.trials) == 4
+    enough = plan_experiment(spec(optimizer=learning_rate({"uniform": [0.1, 0.2]}), sampler=RANDOM))
+    assert not [fault for fault in enough.warnings if fault.pointer == "/sampler/trials"]
