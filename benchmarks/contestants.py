@@ -17,7 +17,7 @@ from benchmarks.work import EPOCHS, Work
 from fittingroom.specs.validation.graph import wire
 from workers.builders.networks import build_compiled
 from workers.engines.backends.chosen import backend
-from workers.engines.base import Arrays, Cohort, EpochDecision, Metrics, Weights
+from workers.engines.base import NO_METRICS, Arrays, Cohort, EpochDecision, Metrics, Weights
 from workers.engines.fused.engine import FusedEngine
 
 
@@ -37,8 +37,11 @@ class Clock:
         """Keep it."""
         self.record = record
 
-    def on_epoch(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
+    def on_epoch(
+        self, epoch: int, metrics: Mapping[str, Metrics], again: Mapping[str, Metrics] = NO_METRICS
+    ) -> EpochDecision:
         """Note it."""
+        del again
         self.times.append(time.perf_counter())
         self.metrics.append(metrics)
         return EpochDecision(dict.fromkeys(metrics, "epochs") if epoch == self._epochs else {})

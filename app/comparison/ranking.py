@@ -20,7 +20,7 @@ from fittingroom.views.resources import ObjectiveView, TrialSummaryView
 from fittingroom.views.states import TrialState
 from models.lifecycle import TERMINAL
 
-_NOT_COMPARED = frozenset({TrialState.FAILED, TrialState.CANCELLED})
+_NOT_COMPARED = frozenset({TrialState.FAILED, TrialState.CANCELLED, TrialState.PRUNED})
 """States of trials that were cut off: what they have reached is not what they would have."""
 
 
@@ -90,6 +90,7 @@ def _candidate(
         parameter_count=first.parameter_count,
         trials=len(trials),
         unended=sum(trial.state not in TERMINAL for trial in trials),
+        pruned=sum(trial.state == TrialState.PRUNED for trial in trials),
         values=list(values),
         mean=float(numbers.mean()) if values else None,
         standard_deviation=float(numbers.std(ddof=1)) if len(values) > 1 else None,

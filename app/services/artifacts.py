@@ -85,6 +85,8 @@ class ArtifactService:
             state = TrialState(row.state)
             if state not in TERMINAL:
                 why = f"it is {state}, and weights are there when it has completed"
+            elif state == TrialState.PRUNED:
+                why = f"it was pruned after epoch {row.epochs_completed}; submit it alone to train it to its end"
             elif state != TrialState.COMPLETED:
                 why = f"it is {state}, and only trials that have completed keep theirs"
             else:

@@ -25,6 +25,7 @@ from fittingroom.specs.limits import (
 from fittingroom.specs.model import AnyModel, Model
 from fittingroom.specs.named import expand_name
 from fittingroom.specs.optimizers import Optimizer
+from fittingroom.specs.pruners import Pruner
 from fittingroom.specs.webhook import Webhook
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH), Visible()]
@@ -110,6 +111,9 @@ class _Training(Spec):
     reduce_lr_on_plateau: ReduceLROnPlateau | None = None
     """Learning-rate reduction, as `keras.callbacks.ReduceLROnPlateau`. Default: none. The history then has
     `learning_rate`."""
+    pruner: Pruner | None = None
+    """Pruner: stops the worse trials of a cohort early. Default: none. Trials train side by side, and are compared with
+    each other, where they differ in numbers of the optimizer and in seeds alone."""
     precision: Precision = "float32"
     """Numeric precision: `float32`; `tf32`, which rounds factors of matrix products to 10 bits on GPUs that support it;
     or `mixed_bfloat16`, Keras's policy of that name: computation in bfloat16, weights in float32."""

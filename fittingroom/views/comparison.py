@@ -63,8 +63,10 @@ class CandidateView(View):
     """Number of trials, one per seed."""
     unended: int
     """Number of trials queued or running."""
+    pruned: int
+    """Number of trials that were pruned: their values are not compared, as they would have come further."""
     values: list[SeedValueView]
-    """Best value of each trial, except those that failed, were cancelled, or never had a finite value."""
+    """Best value of each trial, except those that failed, were cancelled or pruned, or never had a finite value."""
     mean: float | None
     standard_deviation: float | None
     """Standard deviation over seeds; null with fewer than two."""

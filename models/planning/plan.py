@@ -9,6 +9,7 @@ from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
 from fittingroom.specs.experiment import ExperimentSpec, GridSampler
 from fittingroom.specs.faults import Fault
 from fittingroom.specs.model import Model
+from fittingroom.specs.search_space import sampled_value
 from fittingroom.specs.validation.trainability import check_experiment, check_trial
 from fittingroom.specs.validation.trial_warnings import find_warnings
 from models.planning.cohorts import FormedCohort, form_cohorts
@@ -64,8 +65,10 @@ def plan_experiment(
         for trial in trials:
             refuse_too_large(trial.spec, networks[trial.number], needed[trial.number], memory_bytes)
     counts = {number: network.parameters for number, network in networks.items()}
-    warnings = [*_fewer_trials(spec, trials), *find_warnings(spec, datasets, list(counts.values()))]
-    return ExperimentPlan(trials, form_cohorts(trials, spec.device), counts, needed, warnings)
+    cohorts = form_cohorts(trials, spec.device)
+    warnings = [*_fewer_trials(spec, trials), *_unpruned(spec, cohorts)]
+    warnings += find_warnings(spec, datasets, list(counts.values()))
+    return ExperimentPlan(trials, cohorts, counts, needed, warnings)
 
 
 def _fewer_trials(spec: ExperimentSpec, trials: Sequence[SampledTrial]) -> Iterator[Fault]:
@@ -81,6 +84,27 @@ def _fewer_trials(spec: ExperimentSpec, trials: Sequence[SampledTrial]) -> Itera
                 f"the search space{of_model} has {found}; each is trained once, in place of {spec.sampler.trials:,}"
             )
             yield Fault(pointer="/sampler/trials", detail=detail)
+
+
+def _unpruned(spec: ExperimentSpec, cohorts: Sequence[FormedCohort]) -> Iterator[Fault]:
+    """Warn of a pruner that stops no trial of some cohorts."""
+    if spec.pruner is None:
+        return
+    if not any(
+        spec.pruner.rungs(max(sampled_value(one.spec.fit.epochs) for one in cohort.trials)) for cohort in cohorts
+    ):
+        yield Fault(pointer="/pruner", detail="no trial has a rung before its last epoch, so none is pruned")
+        return
+    alone = 0
+    for cohort in cohorts:
+        candidates = len({(one.model_name, *one.hyperparameters.items()) for one in cohort.trials})
+        alone += cohort.engine != "fused" or spec.pruner.kept(candidates) >= candidates
+    if alone:
+        detail = (
+            f"{alone} of {len(cohorts)} cohorts have nothing to prune: trials are compared where they train side by "
+            "side, in the fused engine, and enough of them differ in numbers of the optimizer"
+        )
+        yield Fault(pointer="/pruner", detail=detail)
 
 
 def _given(spec: ExperimentSpec, model_name: str | None) -> Model | None:

@@ -86,6 +86,11 @@ def mark_completed(
     return _end_held(session, claim, mine, TrialState.COMPLETED, stop_reason=reason, **values)
 
 
+def mark_pruned(session: Session, claim: Claim, trial_id: str) -> bool:
+    """Mark a trial pruned, at the rung that its last epoch is."""
+    return _end_held(session, claim, TrialTable.id == trial_id, TrialState.PRUNED)
+
+
 def mark_cancelled(session: Session, claim: Claim, trial_ids: Sequence[str]) -> bool:
     """Mark trials cancelled that were asked to stop and have stopped."""
     return _end_held(session, claim, TrialTable.id.in_(trial_ids), TrialState.CANCELLED)

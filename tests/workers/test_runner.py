@@ -17,7 +17,7 @@ from tests.factories import DENSE_2, layers
 from tests.factories import store as store_experiment
 from tests.training import list_epochs
 from tests.workers.engines.trials import fused_engine, reference_engine
-from workers.engines.base import CannotTrainError, Cohort, Engine, EpochDecision, Metrics, Report
+from workers.engines.base import NO_METRICS, CannotTrainError, Cohort, Engine, EpochDecision, Metrics, Report
 from workers.runner import Runner
 from workers.saving.artifacts import ArtifactWriter, read_artifact
 
@@ -83,11 +83,13 @@ class Interrupted:
         )
         self._engine.train(cohort, self)
 
-    def on_epoch(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
+    def on_epoch(
+        self, epoch: int, metrics: Mapping[str, Metrics], again: Mapping[str, Metrics] = NO_METRICS
+    ) -> EpochDecision:
         self._at -= 1
         if self._at == 0:
             self._action()
-        return self._report.on_epoch(epoch, metrics)
+        return self._report.on_epoch(epoch, metrics, again)
 
 
 def interrupt(runner: Runner, at: int, action: Callable[[], None]) -> None:
@@ -343,3 +345,54 @@ def test_trials_that_end_after_the_same_epoch_one_by_one_keep_their_weights(
     storage = Storage(settings.storage_location)
     for trial in trials(database, experiment_id):
         assert read_artifact(storage, trial.artifact, trial.id).weights
+
+
+PRUNED_SWEEP = {
+    "optimizer": {"name": "sgd", "learning_rate": {"choice": [1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001]}},
+    "fit": {"epochs": 8, "validation_split": 0.3},
+}
+PRUNER = {"name": "successive_halving", "min_epochs": 2, "reduction_factor": 2}
+
+
+def test_pruned_trials_keep_the_history_of_an_unpruned_sweep(runner: Runner, database: Database) -> None:
+    whole, [message] = store_experiment(database, **PRUNED_SWEEP)
+    runner.train_cohort(message.cohort_id)
+    experiment_id, [message] = store_experiment(database, **PRUNED_SWEEP, pruner=PRUNER)
+    runner.train_cohort(message.cohort_id)
+    ended = trials(database, experiment_id)
+    assert sorted((trial.state, trial.epochs_completed) for trial in ended) == sorted(
+        [("pruned", 2)] * 3 + [("pruned", 4)] * 2 + [("completed", 8)] * 2
+    )
+    lengths = {trial.number: trial.epochs_completed for trial in ended}
+    assert epochs(database, experiment_id) == [
+        (number, epoch, metrics) for number, epoch, metrics in epochs(database, whole) if epoch <= lengths[number]
+    ]
+    best = {trial.number: trial.best_value for trial in ended}
+    assert min(best.values()) == min(trial.best_value for trial in ended if trial.state == "completed")
+    for trial in ended:
+        assert (trial.stop_reason is None) == (trial.artifact is None) == (trial.state == "pruned")
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize("has_checkpoint", [True, False], ids=["from a checkpoint", "from the first epoch"])
+def test_interrupted_cohort_prunes_the_same_trials(
+    settings: Settings, database: Database, at: int, *, has_checkpoint: bool
+) -> None:
+    runner = runner_with("fused", settings, database)
+    undisturbed, [message] = store_experiment(database, **PRUNED_SWEEP, pruner=PRUNER)
+    runner.train_cohort(message.cohort_id)
+    experiment_id, [message] = store_experiment(database, **PRUNED_SWEEP, pruner=PRUNER)
+
+    def fail() -> None:
+        raise OSError("the disk is away for a moment")
+
+    interrupt(runner, at, runner.releasing.set if has_checkpoint else fail)
+    runner.train_cohort(message.cohort_id)
+    assert {trial.state for trial in trials(database, experiment_id)} & {"queued"}
+    runner_with("fused", settings, database).train_cohort(message.cohort_id)
+    assert epochs(database, experiment_id) == epochs(database, undisturbed)
+    found, expected = (
+        [(trial.number, trial.state, trial.epochs_completed, trial.best_value) for trial in trials(database, one)]
+        for one in (experiment_id, undisturbed)
+    )
+    assert found == expected

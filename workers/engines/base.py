@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ from fittingroom.views.states import TrialPhase
 
 Metrics = Mapping[str, float]
 """The metrics of one epoch under Keras's names."""
+NO_METRICS: Mapping[str, Metrics] = MappingProxyType({})
 Weights = list[NDArray[Any]]
 """Weights in the order of Keras's `model.get_weights()`."""
 
@@ -115,12 +117,15 @@ class Report(Protocol):
     def on_program(self, record: Mapping[str, Any]) -> None:
         """Take what there is to know of how the cohort is trained, as JSON."""
 
-    def on_epoch(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
+    def on_epoch(
+        self, epoch: int, metrics: Mapping[str, Metrics], again: Mapping[str, Metrics] = NO_METRICS
+    ) -> EpochDecision:
         """Take the metrics of an epoch.
 
         Args:
             epoch: the epoch that was completed, from 1.
             metrics: by trial id; trials that did not train in this epoch are left out.
+            again: the same of trials that ended in an earlier attempt, after this epoch, and were computed again.
         """
 
     def on_checkpoint(self, checkpoint: Checkpoint) -> None:

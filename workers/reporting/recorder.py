@@ -15,7 +15,14 @@ from models.sql.database import Database, Session
 from models.sql.epochs import BestEpoch, EpochRecord, mark_epochs
 from models.sql.kept_weights import KeptWeights
 from models.sql.leases import Claim
-from models.sql.transitions import list_cancel_requests, mark_cancelled, mark_completed, mark_phase, mark_program
+from models.sql.transitions import (
+    list_cancel_requests,
+    mark_cancelled,
+    mark_completed,
+    mark_phase,
+    mark_program,
+    mark_pruned,
+)
 from workers.engines.base import CohortTrial, Metrics
 
 FLUSH_SECONDS = 0.1
@@ -38,10 +45,11 @@ class ClientRequests:
 
 @dataclass(frozen=True)
 class Ending:
-    """A trial that has trained to its end."""
+    """A trial that trains no longer."""
 
     trial_id: str
-    reason: StopReason
+    reason: StopReason | None
+    """None if it was pruned."""
     weights: KeptWeights
 
 
@@ -145,7 +153,10 @@ class Recorder:
             if not mark_epochs(session, self._claim, self._records, self._best, self._lease_seconds):
                 return False
             for ending in endings:
-                mark_completed(session, self._claim, ending.trial_id, ending.reason, ending.weights)
+                if ending.reason is None:
+                    mark_pruned(session, self._claim, ending.trial_id)
+                else:
+                    mark_completed(session, self._claim, ending.trial_id, ending.reason, ending.weights)
             return True
 
         self._write(work)

@@ -11,7 +11,8 @@ from tenacity import RetryCallState, RetryError, Retrying, stop_after_delay, wai
 
 from fittingroom.views.states import StopReason, TrialPhase
 from models.sql.kept_weights import KeptWeights
-from workers.engines.base import Checkpoint, Cohort, EpochDecision, Metrics, Weights
+from workers.engines.base import NO_METRICS, Checkpoint, Cohort, EpochDecision, Metrics, Weights
+from workers.reporting.pruning import Rungs
 from workers.reporting.recorder import Ending, LeaseLostError, Recorder
 from workers.reporting.trial_rules import TrialWatch
 from workers.saving.artifacts import ArtifactWriter
@@ -63,11 +64,13 @@ class Reporter:
         self._recorder, self._checkpoints, self._artifacts = recorder, checkpoints, artifacts
         self._checkpoint_seconds = checkpoint_seconds
         self._watches = {trial.id: TrialWatch(trial.spec) for trial in cohort.trials}
+        pruner = cohort.trials[0].spec.pruner
+        self._rungs = None if pruner is None else Rungs(pruner, cohort.trials)
         self._unended = {trial.id for trial in cohort.trials if trial.ended_after is None}
         self.time_limit = cohort.trials[0].spec.fit.time_limit_seconds
         """The same for all trials of a cohort."""
-        self._ending: dict[str, StopReason] = {}
-        """Trials that ended with the last epoch."""
+        self._ending: dict[str, StopReason | None] = {}
+        """Trials that ended with the last epoch, and why; None for those that were pruned."""
         self._weights: dict[str, Weights] = {}
         """Weights of ended trials, as far as the engine has handed them over."""
         self._epoch = 0
@@ -106,7 +109,8 @@ class Reporter:
         """Keep the weights; when all trials that ended with this epoch have handed over theirs, they have completed."""
         if trial_id not in self._ending:
             return  # it was cancelled
-        self._weights[trial_id] = weights() if self._watches[trial_id].has_weights else []
+        is_pruned = self._ending[trial_id] is None
+        self._weights[trial_id] = weights() if self._watches[trial_id].has_weights and not is_pruned else []
         if self._weights.keys() == self._ending.keys():
             self._complete()
 
@@ -117,7 +121,9 @@ class Reporter:
         endings = []
         for trial_id, reason in self._ending.items():
             weights = KeptWeights(artifact_fault=fault)
-            if trial_id not in kept:
+            if reason is None:
+                weights = KeptWeights()
+            elif trial_id not in kept:
                 weights = KeptWeights(artifact_fault="none of its epochs had an objective that is a number")
             elif name is not None:
                 weights = KeptWeights(name, self._watches[trial_id].kept_epoch or self._epoch)
@@ -181,7 +187,9 @@ class Reporter:
         if self._is_leaving:
             raise ReleasedError
 
-    def on_epoch(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
+    def on_epoch(
+        self, epoch: int, metrics: Mapping[str, Metrics], again: Mapping[str, Metrics] = NO_METRICS
+    ) -> EpochDecision:
         """Take an epoch; see `workers.engines.base.Report`."""
         seconds, self._reported_at = self.silent_seconds, time.monotonic()
         decisions = {
@@ -189,6 +197,8 @@ class Reporter:
         }
         for trial_id, decision in decisions.items():
             self._recorder.add(trial_id, epoch, seconds / len(metrics), decision.recorded)
+        for trial_id, values in again.items():
+            self._watches[trial_id].look(values)
         lease_status = self.lease_status()
         if lease_status is LeaseStatus.LOST:
             raise LeaseLostError
@@ -199,12 +209,17 @@ class Reporter:
         if requests.pause:
             self._is_leaving = is_due = True
         self._epoch = epoch
+        pruned: set[str] = set()
+        if self._rungs is not None:
+            trained = [*metrics, *again]
+            pruned = self._rungs.pruned(epoch, {trial_id: self._watches[trial_id].best for trial_id in trained})
         self._ending = {
             id_: decision.ended
             for id_, decision in decisions.items()
-            if decision.ended is not None and id_ not in requests.cancelled
+            if (decision.ended is not None or id_ in pruned) and id_ not in requests.cancelled
         }
-        stopped: dict[str, str] = {**self._ending, **dict.fromkeys(requests.cancelled, "cancelled")}
+        stopped = {id_: "pruned" if reason is None else reason.value for id_, reason in self._ending.items()}
+        stopped |= dict.fromkeys(requests.cancelled, "cancelled")
         self._unended -= stopped.keys()
         return EpochDecision(
             stopped,

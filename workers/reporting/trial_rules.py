@@ -98,6 +98,15 @@ class TrialWatch:
             ended = StopReason.TIME_LIMIT
         return TrialDecision(recorded, ended, keep, changed)
 
+    def look(self, metrics: Metrics) -> None:
+        """Take an epoch that was judged by an earlier attempt."""
+        self._is_best(metrics)
+
+    @property
+    def best(self) -> float | None:
+        """Best objective so far; None if none was a number."""
+        return self._best
+
     def _is_best(self, metrics: Metrics) -> bool:
         value, direction = metrics[self._objective.metric], self._objective.direction or "minimize"
         if not is_better(value, self._best, direction):

@@ -19,12 +19,13 @@ const ORDER = [
   "objective",
   "reduce_lr_on_plateau",
   "sampler",
+  "pruner",
   "tags",
   "device",
   "backend",
   "precision",
 ];
-const SELDOM = ["reduce_lr_on_plateau", "sampler", "tags", "device", "backend", "precision"];
+const SELDOM = ["reduce_lr_on_plateau", "sampler", "pruner", "tags", "device", "backend", "precision"];
 const LEFT_OUT = ["webhook", "sha256"];
 
 export class SpecForm {
@@ -131,7 +132,7 @@ export class SpecForm {
     const isOptional = members.length > some.length;
     const spaces = some.filter((member) => /^(Choice|Uniform|LogUniform|IntUniform)$/.test(member.title ?? ""));
     if (path.at(-1) === "name" && path[0] === "dataset") return this.choice(schema, path, this.datasets, true);
-    if (["model", "models", "sampler"].includes(path[0] ?? "") || path.at(-1) === "class_weight")
+    if (["model", "models", "sampler", "pruner"].includes(path[0] ?? "") || path.at(-1) === "class_weight")
       return this.json(schema, path);
     const union = some.find((member) => member.discriminator?.propertyName === "name")?.discriminator;
     if (union) return this.named(schema, path, union);

@@ -163,3 +163,22 @@ def test_plan_says_that_the_space_has_fewer_combinations() -> None:
     assert len(plan.trials) == 4
     enough = plan_experiment(spec(optimizer=learning_rate({"uniform": [0.1, 0.2]}), sampler=RANDOM))
     assert not [fault for fault in enough.warnings if fault.pointer == "/sampler/trials"]
+
+
+@pytest.mark.parametrize(
+    ("pruner", "changes", "detail"),
+    [
+        ({"name": "top_k", "k": 1, "epochs": 9}, {}, "no trial has a rung before its last epoch"),
+        ({"name": "top_k", "k": 2}, {}, "1 of 1 cohorts have nothing to prune"),
+        ({"name": "successive_halving"}, {"seeds": [0, 1]}, None),
+        ({"name": "top_k", "k": 1}, {"fit": {"epochs": 9, "batch_size": {"choice": [16, 32]}}}, None),
+    ],
+)
+def test_plan_says_that_a_pruner_stops_nothing(
+    pruner: dict[str, object], changes: dict[str, object], detail: str | None
+) -> None:
+    sweep = learning_rate({"choice": [0.1, 0.2]})
+    plan = plan_experiment(spec(**{"optimizer": sweep, "fit": {"epochs": 9}, "pruner": pruner} | changes))
+    found = [fault.detail for fault in plan.warnings if fault.pointer == "/pruner"]
+    assert len(found) == (detail is not None)
+    assert detail is None or found[0].startswith(detail)

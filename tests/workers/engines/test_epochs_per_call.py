@@ -8,7 +8,7 @@ import pytest
 
 from tests.factories import document
 from tests.workers.engines.trials import TWO_CORES, Recording, cohort_of, fused_engine, trained, trial_specs
-from workers.engines.base import Cohort, EpochDecision, Metrics
+from workers.engines.base import NO_METRICS, Cohort, EpochDecision, Metrics
 from workers.engines.fused import layout
 from workers.engines.fused.layout import Workload, arrange
 
@@ -57,8 +57,10 @@ class Asking(Recording):
         super().__init__(of)
         self._epoch, self._asked = epoch, asked
 
-    def on_epoch(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
-        answer = super().on_epoch(epoch, metrics)
+    def on_epoch(
+        self, epoch: int, metrics: Mapping[str, Metrics], again: Mapping[str, Metrics] = NO_METRICS
+    ) -> EpochDecision:
+        answer = super().on_epoch(epoch, metrics, again)
         return replace(answer, **self._asked) if epoch == self._epoch else answer
 
 

@@ -18,7 +18,7 @@ from tests.workers.engines.trials import (
     trial_specs,
 )
 from workers.engines.backends.seam import GPU
-from workers.engines.base import CannotTrainError, Cohort, EpochDecision, Metrics, Weights
+from workers.engines.base import NO_METRICS, CannotTrainError, Cohort, EpochDecision, Metrics, Weights
 from workers.engines.fused import layout
 from workers.engines.fused.layout import Workload, arrange, is_worth_shrinking
 from workers.engines.reference import ReferenceEngine
@@ -77,8 +77,10 @@ def test_stopped_trials_leave_the_others_unchanged(monkeypatch: pytest.MonkeyPat
     undisturbed = trained(reference_engine(), staying)
 
     class Cancelling(Recording):
-        def on_epoch(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
-            answer = super().on_epoch(epoch, metrics)
+        def on_epoch(
+            self, epoch: int, metrics: Mapping[str, Metrics], again: Mapping[str, Metrics] = NO_METRICS
+        ) -> EpochDecision:
+            answer = super().on_epoch(epoch, metrics, again)
             gone = dict.fromkeys(("t1", "t3", "t4", "t6"), "cancelled") if epoch == 2 else {}
             return EpochDecision(answer.stopped | gone, answer.best, answer.learning_rates)
 
@@ -201,8 +203,10 @@ def test_weights_are_kept_of_whatever_epoch(compiler: str, small_bytes: int, mon
     kept = {"t1": {1}, "t2": {2, 5}, "t3": {3}, "t4": {4, 8}, "t5": set[int](), "t6": {6}, "t7": {1, 2, 3, 4, 5, 6, 7}}
 
     class Keeping(Recording):
-        def on_epoch(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
-            answer = super().on_epoch(epoch, metrics)
+        def on_epoch(
+            self, epoch: int, metrics: Mapping[str, Metrics], again: Mapping[str, Metrics] = NO_METRICS
+        ) -> EpochDecision:
+            answer = super().on_epoch(epoch, metrics, again)
             return replace(answer, best={trial_id for trial_id, epochs in kept.items() if epoch in epochs})
 
     def ended_after(epochs: int) -> dict[str, Weights]:
@@ -213,8 +217,10 @@ def test_weights_are_kept_of_whatever_epoch(compiler: str, small_bytes: int, mon
         return recording.weights
 
     class Never(Recording):
-        def on_epoch(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
-            return replace(super().on_epoch(epoch, metrics), best=frozenset())
+        def on_epoch(
+            self, epoch: int, metrics: Mapping[str, Metrics], again: Mapping[str, Metrics] = NO_METRICS
+        ) -> EpochDecision:
+            return replace(super().on_epoch(epoch, metrics, again), best=frozenset())
 
     found = Keeping(cohort)
     fused_engine(compiler).train(cohort, found)

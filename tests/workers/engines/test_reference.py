@@ -21,7 +21,7 @@ from tests.workers.engines.trials import (
     trial_specs,
 )
 from workers.builders.networks import build_compiled
-from workers.engines.base import EpochDecision, Metrics
+from workers.engines.base import NO_METRICS, EpochDecision, Metrics
 from workers.engines.reference import ReferenceEngine
 
 Dense = keras.layers.Dense
@@ -169,7 +169,10 @@ def test_trials_that_the_report_stops_train_no_further() -> None:
     seen: list[tuple[int, str]] = []
 
     class Stopping(Recording):
-        def on_epoch(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
+        def on_epoch(
+            self, epoch: int, metrics: Mapping[str, Metrics], again: Mapping[str, Metrics] = NO_METRICS
+        ) -> EpochDecision:
+            del again
             [trial_id] = metrics
             seen.append((epoch, trial_id))
             return EpochDecision({"t1": "cancelled", "t2": "cancelled"}) if epoch == 2 else EpochDecision()
@@ -183,7 +186,10 @@ def test_exception_of_the_report_passes_through() -> None:
         pass
 
     class Ending(Recording):
-        def on_epoch(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:  # noqa: ARG002 - the contract's
+        def on_epoch(
+            self, epoch: int, metrics: Mapping[str, Metrics], again: Mapping[str, Metrics] = NO_METRICS
+        ) -> EpochDecision:
+            del epoch, metrics, again
             raise Ends
 
     cohort = cohort_of([trial_spec()])

@@ -15,7 +15,17 @@ from tests.factories import document
 from workers.datasets import prepare
 from workers.engines.backends.chosen import backend
 from workers.engines.backends.seam import Capacity
-from workers.engines.base import Arrays, Checkpoint, Cohort, CohortTrial, Engine, EpochDecision, Metrics, Weights
+from workers.engines.base import (
+    NO_METRICS,
+    Arrays,
+    Checkpoint,
+    Cohort,
+    CohortTrial,
+    Engine,
+    EpochDecision,
+    Metrics,
+    Weights,
+)
 from workers.engines.fused.engine import FusedEngine
 from workers.engines.reference import ReferenceEngine
 from workers.reporting.trial_rules import TrialWatch
@@ -65,7 +75,10 @@ class Recording:
     def on_program(self, record: Mapping[str, Any]) -> None:
         self.records.append(record)
 
-    def on_epoch(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
+    def on_epoch(
+        self, epoch: int, metrics: Mapping[str, Metrics], again: Mapping[str, Metrics] = NO_METRICS
+    ) -> EpochDecision:
+        del again
         for trial_id in metrics:
             assert len(self.histories[trial_id]) == epoch - 1
         decisions = {trial_id: self._watches[trial_id].after(epoch, values) for trial_id, values in metrics.items()}

@@ -12,7 +12,7 @@ from models.storage import Storage
 from tests.conftest import BACKEND
 from tests.factories import DENSE_2, digits, document, layers
 from tests.workers.engines.trials import Histories, Recording, cohort_of, fused_engine, reference_engine, trial_specs
-from workers.engines.base import Checkpoint, Cohort, Engine, EpochDecision, Metrics, UnusableCheckpointError
+from workers.engines.base import NO_METRICS, Checkpoint, Cohort, Engine, EpochDecision, Metrics, UnusableCheckpointError
 from workers.saving.checkpoints import Checkpoints, SavedCohort
 
 RULES = {
@@ -53,8 +53,10 @@ class CutOff(Recording):
         self.saved: SavedCohort | None = None
         self.left: int | None = None
 
-    def on_epoch(self, epoch: int, metrics: Mapping[str, Metrics]) -> EpochDecision:
-        answer = super().on_epoch(epoch, metrics)
+    def on_epoch(
+        self, epoch: int, metrics: Mapping[str, Metrics], again: Mapping[str, Metrics] = NO_METRICS
+    ) -> EpochDecision:
+        answer = super().on_epoch(epoch, metrics, again)
         if self.left is not None:
             self.left -= 1
             if self.left <= 0:

@@ -84,7 +84,7 @@ class Training:
                 self._arrange(training, load, programs)
             elif self._program is None:  # it goes on from a checkpoint
                 self._place(self._layout, programs)
-            answer = self._report.on_epoch(epoch, self._train_epoch(training, epoch, threads))
+            answer = self._report.on_epoch(epoch, *self._train_epoch(training, epoch, threads))
             self._obey(answer, epoch)
             stopped |= answer.stopped.keys()
             self._completed = epoch
@@ -121,8 +121,10 @@ class Training:
         self._layout = ProgramLayout(document["width"], document["at_once"], document.get("epochs_per_call", 1), blocks)
         self._completed = saved.document["epoch"]
 
-    def _train_epoch(self, training: Sequence[int], epoch: int, threads: ThreadPoolExecutor) -> dict[str, Metrics]:
-        """Train what is training, and say how it went."""
+    def _train_epoch(
+        self, training: Sequence[int], epoch: int, threads: ThreadPoolExecutor
+    ) -> tuple[dict[str, Metrics], dict[str, Metrics]]:
+        """Train what is training; return its metrics, and those of trials that had ended and were computed again."""
         wanted = set(training)
         blocks = [block for block in self._blocks if not wanted.isdisjoint(block.trials)]
 
@@ -141,11 +143,11 @@ class Training:
             for block, table in zip(blocks, tables, strict=True)
             for column, index in enumerate(block.trials)
         }
-        return {
-            self._trials[index].id: dict(zip(self._names, columns[index].tolist(), strict=True))
-            for index in training
-            if index in self._reported
-        }
+        found: tuple[dict[str, Metrics], dict[str, Metrics]] = ({}, {})
+        for index in training:
+            metrics = dict(zip(self._names, columns[index].tolist(), strict=True))
+            found[index not in self._reported][self._trials[index].id] = metrics
+        return found
 
     def _obey(self, answer: EpochDecision, epoch: int) -> None:
         indices = {trial.id: index for index, trial in enumerate(self._trials)}

@@ -1,0 +1,52 @@
+"""Pruners: at rungs, the worse candidates of a cohort stop. A candidate is all seeds of one combination of values."""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fittingroom.specs.base import Int, Spec
+from fittingroom.specs.limits import MAX_EPOCHS, MAX_TRIALS
+
+
+class SuccessiveHalving(Spec):
+    """Successive halving: at each rung the best part goes on (Jamieson & Talwalkar, 2016)."""
+
+    name: Literal["successive_halving"]
+    min_epochs: Annotated[Int, Field(ge=1, le=MAX_EPOCHS)] = 1
+    """Epoch of the first rung; each later one is at `reduction_factor` times as many."""
+    reduction_factor: Annotated[Int, Field(ge=2, le=100)] = 3
+    """Number of candidates of which one goes on; at least one does."""
+
+    def rungs(self, epochs: int) -> list[int]:
+        """Return the rungs of a trial of so many epochs, before its last one."""
+        found, rung = [], self.min_epochs
+        while rung < epochs:
+            found.append(rung)
+            rung *= self.reduction_factor
+        return found
+
+    def kept(self, candidates: int) -> int:
+        """Return how many of so many candidates go on from a rung."""
+        return math.ceil(candidates / self.reduction_factor)
+
+
+class TopKPruner(Spec):
+    """One rung, after which the best candidates go on (Bohdal et al., 2023: one epoch is often enough)."""
+
+    name: Literal["top_k"]
+    k: Annotated[Int, Field(ge=1, le=MAX_TRIALS)]
+    """Number of candidates that go on."""
+    epochs: Annotated[Int, Field(ge=1, le=MAX_EPOCHS)] = 1
+    """Epoch of the rung."""
+
+    def rungs(self, epochs: int) -> list[int]:
+        """Return the rung, if a trial of so many epochs has it before its last one."""
+        return [self.epochs] if self.epochs < epochs else []
+
+    def kept(self, candidates: int) -> int:
+        """Return how many of so many candidates go on from the rung."""
+        return min(self.k, candidates)
+
+
+Pruner = Annotated[SuccessiveHalving | TopKPruner, Field(discriminator="name")]

@@ -1,0 +1,53 @@
+"""Comparison of candidates at rungs."""
+
+from typing import Any
+
+import pytest
+
+from fittingroom.specs.pruners import SuccessiveHalving, TopKPruner
+from tests.factories import document
+from tests.workers.engines.trials import cohort_of, trial_specs
+from workers.reporting.pruning import Rungs
+
+
+def rungs(pruner: SuccessiveHalving | TopKPruner, rates: int = 5, **changes: Any) -> Rungs:
+    sweep = {"name": "sgd", "learning_rate": {"choice": [0.1 / number for number in range(1, rates + 1)]}}
+    specs = trial_specs(document(optimizer=sweep, fit={"epochs": 10, "validation_split": 0.3}) | changes)
+    return Rungs(pruner, cohort_of(specs).trials)
+
+
+def test_rungs_of_successive_halving() -> None:
+    pruner = SuccessiveHalving(name="successive_halving", min_epochs=2, reduction_factor=3)
+    assert pruner.rungs(19) == [2, 6, 18]
+    assert pruner.rungs(18) == [2, 6], "the last epoch is no rung"
+    assert [pruner.kept(count) for count in (1, 2, 3, 4, 9, 10)] == [1, 1, 1, 2, 3, 4]
+    assert TopKPruner(name="top_k", k=3).rungs(1) == []
+
+
+def test_the_worse_candidates_stop_at_a_rung_and_at_no_other_epoch() -> None:
+    found = rungs(SuccessiveHalving(name="successive_halving", min_epochs=2))
+    reached = {"t1": 0.5, "t2": 0.3, "t3": 0.4, "t4": 0.2, "t5": None}
+    assert found.pruned(1, reached) == set()
+    assert found.pruned(2, reached) == {"t1", "t3", "t5"}
+    assert found.pruned(6, {"t2": 0.3, "t4": 0.2}) == {"t2"}
+
+
+def test_a_metric_that_is_maximized() -> None:
+    found = rungs(TopKPruner(name="top_k", k=2), objective={"metric": "val_accuracy"}, metrics=["accuracy"])
+    assert found.pruned(1, {"t1": 0.5, "t2": 0.3, "t3": 0.4, "t4": None, "t5": 0.2}) == {"t2", "t4", "t5"}
+
+
+def test_of_equal_candidates_the_first_go_on() -> None:
+    found = rungs(TopKPruner(name="top_k", k=2))
+    assert found.pruned(1, {"t5": 1.0, "t4": 1.0, "t3": 1.0, "t2": 1.0, "t1": 1.0}) == {"t3", "t4", "t5"}
+
+
+def test_seeds_of_a_candidate_go_on_together() -> None:
+    found = rungs(TopKPruner(name="top_k", k=1), rates=2, seeds=[0, 1])
+    assert found.pruned(1, {"t1": 0.1, "t2": 0.9, "t3": 0.4, "t4": 0.5}) == {"t1", "t2"}
+    assert found.pruned(1, {"t1": None, "t2": 0.0, "t3": 0.4, "t4": 0.5}) == {"t1", "t2"}
+
+
+@pytest.mark.parametrize("reached", [{"t1": 0.5}, {}])
+def test_nothing_is_compared_with_itself(reached: dict[str, float | None]) -> None:
+    assert rungs(TopKPruner(name="top_k", k=1)).pruned(1, reached) == set()

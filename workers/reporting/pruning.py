@@ -1,0 +1,46 @@
+"""Pruning at a rung: which trials stop, among those that train side by side."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+
+from fittingroom.specs.pruners import Pruner
+from fittingroom.specs.search_space import sampled_value
+from workers.engines.base import CohortTrial
+
+
+class Rungs:
+    """Compares the candidates of a cohort at the rungs of its pruner.
+
+    It keeps nothing from one epoch to the next, so a resumed cohort prunes as an undisturbed one.
+    """
+
+    def __init__(self, pruner: Pruner, trials: Sequence[CohortTrial]) -> None:
+        """Args: the experiment's pruner, and the trials of the cohort."""
+        self._pruner = pruner
+        self._rungs = set(pruner.rungs(max(sampled_value(trial.spec.fit.epochs) for trial in trials)))
+        self._is_minimized = (trials[0].spec.objective.direction or "minimize") == "minimize"
+        self._candidates = {
+            trial.id: json.dumps(trial.spec.model_dump(mode="json", exclude={"seed"}), sort_keys=True)
+            for trial in trials
+        }
+
+    def pruned(self, epoch: int, reached: Mapping[str, float | None]) -> set[str]:
+        """Return the trials that stop after an epoch.
+
+        Args:
+            epoch: counted from 1.
+            reached: best objective so far of each trial that has trained in this epoch; None without a number.
+        """
+        if epoch not in self._rungs:
+            return set()
+        values: dict[str, list[float]] = {}
+        for trial_id, value in reached.items():
+            worst = math.inf if self._is_minimized else -math.inf
+            values.setdefault(self._candidates[trial_id], []).append(worst if value is None else value)
+        kept = self._pruner.kept(len(values))
+        means = {candidate: math.fsum(found) / len(found) for candidate, found in values.items()}
+        # Of equal ones the first: the order is the experiment's, whoever trains.
+        order = [candidate for candidate in dict.fromkeys(self._candidates.values()) if candidate in means]
+        best = set(sorted(order, key=means.__getitem__, reverse=not self._is_minimized)[:kept])
+        return {trial_id for trial_id in reached if self._candidates[trial_id] not in best}
