@@ -10,8 +10,6 @@ from typing import Any, NamedTuple, Protocol
 
 from pydantic import ValidationError
 
-from fittingroom.specs.keras_import.document import from_keras
-
 
 class CompiledModel(Protocol):
     """Methods of a Keras model used here."""
@@ -160,6 +158,8 @@ def _listed(given: Any) -> Sequence[Any]:  # noqa: ANN401 - JSON
 
 def _output_names(text: str) -> list[str] | None:
     """Return the names of several outputs, in the order in which a spec has them; None of one output."""
+    from fittingroom.specs.keras_import.document import from_keras  # noqa: PLC0415 - few clients send live models
+
     try:
         names: list[str] | None = from_keras({"keras": text})[0].get("outputs")
     except ValidationError:  # the service will say what it does not take

@@ -1,6 +1,7 @@
 """The base of all specs: unknown keys are refused with the nearest known one named, and numbers are numbers."""
 
 from collections.abc import Collection
+from functools import cache
 from itertools import islice
 from typing import Annotated, Any, Self, get_args
 
@@ -100,7 +101,10 @@ def refuse_early(entries: Any, max_length: int) -> BeforeValidator:  # noqa: ANN
         entries: the mapping's type.
         max_length: how many entries it may have.
     """
-    adapter: TypeAdapter[Any] = TypeAdapter(entries)
+
+    @cache
+    def adapter() -> TypeAdapter[Any]:
+        return TypeAdapter(entries)
 
     def first_wrong_ones(value: Any) -> Any:  # noqa: ANN401 - JSON
         if not isinstance(value, dict) or len(value) <= _ENTRIES_AT_ONCE:
@@ -111,7 +115,7 @@ def refuse_early(entries: Any, max_length: int) -> BeforeValidator:  # noqa: ANN
         pairs = iter(value.items())
         while some := dict(islice(pairs, _ENTRIES_AT_ONCE)):
             try:
-                adapter.validate_python(some)
+                adapter().validate_python(some)
             except ValidationError:
                 return some
         return value

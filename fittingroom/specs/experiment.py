@@ -6,7 +6,7 @@ Checks that span several fields, such as whether the last layer fits the dataset
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from fittingroom.specs.base import Bool, Int, Spec, Visible, refuse_early
@@ -92,6 +92,8 @@ Sampler = Annotated[GridSampler | RandomSampler | QuasiRandomSampler, Field(disc
 class _Training(Spec):
     """Fields shared by an experiment and its trials."""
 
+    model_config = ConfigDict(defer_build=True)  # it takes tens of milliseconds, and trials are made of few requests
+
     dataset: Annotated[Dataset, BeforeValidator(expand_name, json_schema_input_type=Name | Dataset)]
     """Training data: a dataset's name, or an object with `name` and options."""
     optimizer: Optimizer
@@ -140,6 +142,8 @@ class ExperimentSpec(_Training):
     A search space such as `{"choice": [0.1, 0.01]}` may stand in place of most numbers, names and flags of layers,
     optimizer, loss, `fit` and callbacks.
     """
+
+    model_config = ConfigDict(defer_build=False)
 
     name: Name
     """Display name."""

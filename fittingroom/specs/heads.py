@@ -1,6 +1,7 @@
 """Heads: the outputs of a network, each with the loss, weight and metrics that it is trained on."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
 from pydantic import Field, TypeAdapter, WrapValidator
@@ -51,9 +52,14 @@ else:
 
     def _one_or_each(one: Any, is_of_each: Callable[[object], bool]) -> Any:  # noqa: ANN401 - types
         """Return the type of one thing, or of one by output: chosen by form, so that faults are of that form alone."""
-        single, each = TypeAdapter(one), TypeAdapter(_by_output(one))
-        choose = WrapValidator(lambda value, _: (each if is_of_each(value) else single).validate_python(value))
-        return Annotated[one | _by_output(one), choose]
+        each = _by_output(one)
+
+        @cache
+        def adapter(*, of_each: bool) -> TypeAdapter[Any]:  # made when first needed: it takes some milliseconds
+            return TypeAdapter(each if of_each else one)
+
+        choose = WrapValidator(lambda value, _: adapter(of_each=is_of_each(value)).validate_python(value))
+        return Annotated[one | each, choose]
 
     _Metrics = Annotated[list[Metric], Field(max_length=MAX_METRICS)]
     LossOfEach = _one_or_each(Loss, _is_loss_of_each)

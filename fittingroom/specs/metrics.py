@@ -77,24 +77,26 @@ class AUC(MetricSpec):
     """Number of thresholds at which the curve is evaluated."""
 
 
-class Precision(MetricSpec):
+class _AboveThreshold(MetricSpec):
+    """Fields of metrics that count rows."""
+
+    reads_probabilities: ClassVar[bool] = True
+    thresholds: Threshold = 0.5
+    """Output above which a row is predicted positive."""
+
+
+class Precision(_AboveThreshold):
     """Precision: true positives / predicted positives (`precision`)."""
 
     name: Literal["precision"]
     is_maximized: ClassVar[bool] = True
-    reads_probabilities: ClassVar[bool] = True
-    thresholds: Threshold = 0.5
-    """Output above which a row is predicted positive."""
 
 
-class Recall(MetricSpec):
+class Recall(_AboveThreshold):
     """Recall: true positives / actual positives (`recall`)."""
 
     name: Literal["recall"]
     is_maximized: ClassVar[bool] = True
-    reads_probabilities: ClassVar[bool] = True
-    thresholds: Threshold = 0.5
-    """Output above which a row is predicted positive."""
 
 
 class MAE(MetricSpec):
@@ -183,42 +185,30 @@ class CategoricalHingeMetric(MetricSpec):
     name: Literal["categorical_hinge"]
 
 
-class TruePositives(MetricSpec):
+class TruePositives(_AboveThreshold):
     """Number of positives predicted as such (`true_positives`)."""
 
     name: Literal["true_positives"]
     is_maximized: ClassVar[bool] = True
-    reads_probabilities: ClassVar[bool] = True
-    thresholds: Threshold = 0.5
-    """Output above which a row is predicted positive."""
 
 
-class TrueNegatives(MetricSpec):
+class TrueNegatives(_AboveThreshold):
     """Number of negatives predicted as such (`true_negatives`)."""
 
     name: Literal["true_negatives"]
     is_maximized: ClassVar[bool] = True
-    reads_probabilities: ClassVar[bool] = True
-    thresholds: Threshold = 0.5
-    """Output above which a row is predicted positive."""
 
 
-class FalsePositives(MetricSpec):
+class FalsePositives(_AboveThreshold):
     """Number of negatives predicted positive (`false_positives`)."""
 
     name: Literal["false_positives"]
-    reads_probabilities: ClassVar[bool] = True
-    thresholds: Threshold = 0.5
-    """Output above which a row is predicted positive."""
 
 
-class FalseNegatives(MetricSpec):
+class FalseNegatives(_AboveThreshold):
     """Number of positives predicted negative (`false_negatives`)."""
 
     name: Literal["false_negatives"]
-    reads_probabilities: ClassVar[bool] = True
-    thresholds: Threshold = 0.5
-    """Output above which a row is predicted positive."""
 
 
 class R2Score(MetricSpec):
@@ -229,78 +219,70 @@ class R2Score(MetricSpec):
     is_maximized: ClassVar[bool] = True
 
 
-class F1Score(MetricSpec):
+class _FScore(MetricSpec):
+    """Fields of the F scores."""
+
+    is_maximized: ClassVar[bool] = True
+    reads_probabilities: ClassVar[bool] = True
+    average: Literal["micro", "macro", "weighted"] = "macro"
+    """Average over the classes; `weighted` by their rows."""
+    threshold: Annotated[Real, Field(gt=0, le=1)] | None = None
+    """Output above which a class is predicted, needed with one output. Default: the class of the largest output."""
+
+
+class F1Score(_FScore):
     """Harmonic mean of precision and recall (`f1_score`)."""
 
     name: Literal["f1_score"]
-    is_maximized: ClassVar[bool] = True
-    reads_probabilities: ClassVar[bool] = True
-    average: Literal["micro", "macro", "weighted"] = "macro"
-    """Average over the classes; `weighted` by their rows."""
-    threshold: Annotated[Real, Field(gt=0, le=1)] | None = None
-    """Output above which a class is predicted, needed with one output. Default: the class of the largest output."""
 
 
-class FBetaScore(MetricSpec):
+class FBetaScore(_FScore):
     """Weighted harmonic mean of precision and recall (`fbeta_score`)."""
 
     name: Literal["fbeta_score"]
-    is_maximized: ClassVar[bool] = True
-    reads_probabilities: ClassVar[bool] = True
-    average: Literal["micro", "macro", "weighted"] = "macro"
-    """Average over the classes; `weighted` by their rows."""
     beta: Annotated[Real, Field(gt=0, le=1_000)] = 1.0
     """Weight of the recall, where the precision has 1."""
-    threshold: Annotated[Real, Field(gt=0, le=1)] | None = None
-    """Output above which a class is predicted, needed with one output. Default: the class of the largest output."""
 
 
-class PrecisionAtRecall(MetricSpec):
+class _BestAt(MetricSpec):
+    """Fields of metrics that try thresholds."""
+
+    is_maximized: ClassVar[bool] = True
+    reads_probabilities: ClassVar[bool] = True
+    num_thresholds: _Thresholds = 200
+    """Number of thresholds that are tried."""
+
+
+class PrecisionAtRecall(_BestAt):
     """Highest precision at which the recall is at least so much (`precision_at_recall`)."""
 
     name: Literal["precision_at_recall"]
-    is_maximized: ClassVar[bool] = True
-    reads_probabilities: ClassVar[bool] = True
     recall: _Fraction
     """Recall."""
-    num_thresholds: _Thresholds = 200
-    """Number of thresholds that are tried."""
 
 
-class RecallAtPrecision(MetricSpec):
+class RecallAtPrecision(_BestAt):
     """Highest recall at which the precision is at least so much (`recall_at_precision`)."""
 
     name: Literal["recall_at_precision"]
-    is_maximized: ClassVar[bool] = True
-    reads_probabilities: ClassVar[bool] = True
     precision: _Fraction
     """Precision."""
-    num_thresholds: _Thresholds = 200
-    """Number of thresholds that are tried."""
 
 
-class SensitivityAtSpecificity(MetricSpec):
+class SensitivityAtSpecificity(_BestAt):
     """Highest sensitivity at which the specificity is at least so much (`sensitivity_at_specificity`)."""
 
     name: Literal["sensitivity_at_specificity"]
-    is_maximized: ClassVar[bool] = True
-    reads_probabilities: ClassVar[bool] = True
     specificity: _Fraction
     """Specificity."""
-    num_thresholds: _Thresholds = 200
-    """Number of thresholds that are tried."""
 
 
-class SpecificityAtSensitivity(MetricSpec):
+class SpecificityAtSensitivity(_BestAt):
     """Highest specificity at which the sensitivity is at least so much (`specificity_at_sensitivity`)."""
 
     name: Literal["specificity_at_sensitivity"]
-    is_maximized: ClassVar[bool] = True
-    reads_probabilities: ClassVar[bool] = True
     sensitivity: _Fraction
     """Sensitivity."""
-    num_thresholds: _Thresholds = 200
-    """Number of thresholds that are tried."""
 
 
 class BinaryCrossentropyMetric(MetricSpec):

@@ -8,7 +8,7 @@ from typing import Any
 from fittingroom.specs.choices import Device
 from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.limits import MAX_TRIALS
-from fittingroom.specs.optimizers import is_constant
+from fittingroom.specs.schedules import is_constant
 from fittingroom.specs.search_space import sampled_value
 from models.planning.sampling import SampledTrial
 

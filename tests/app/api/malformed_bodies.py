@@ -459,8 +459,8 @@ KERAS: dict[str, Refused] = {
     "no input": (functional(("b", ["in0"]), inputs=0), "/model/keras/config", "called with 1 inputs"),
     "two outputs": (
         functional(("b", ["in0"]), outputs=[["b", 0, 0], ["b", 0, 0]]),
-        "/model/keras/config/output_layers",
-        "expected one output",
+        "/loss",
+        "give an object with the loss of each: b, b_1",
     ),
     "an output that is none": (
         functional(("b", ["in0"]), outputs={"b": 1}),

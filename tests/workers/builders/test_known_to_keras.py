@@ -16,7 +16,8 @@ from fittingroom.specs.layers.weights import Constraint, InitializerName, Initia
 from fittingroom.specs.losses import LossSpec
 from fittingroom.specs.metrics import MetricSpec
 from fittingroom.specs.named import kinds, name_of
-from fittingroom.specs.optimizers import OptimizerSpec, Schedule
+from fittingroom.specs.optimizers import OptimizerSpec
+from fittingroom.specs.schedules import Schedule
 from fittingroom.specs.targets import TargetForm
 from workers.builders.metrics import build_metrics
 

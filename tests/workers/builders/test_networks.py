@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fittingroom.specs import optimizers as o
+from fittingroom.specs import schedules
 from fittingroom.specs.model import Model
 from fittingroom.specs.validation.graph import DoesNotConnect
 from fittingroom.specs.validation.shapes import measure
@@ -46,16 +47,20 @@ def test_an_optimizer_by_its_name_alone_has_keras_defaults(name: str) -> None:
     ("schedule", "keras_schedule"),
     [
         (
-            o.ExponentialDecay(schedule="exponential_decay", initial_learning_rate=0.1, decay_steps=7, decay_rate=0.5),
+            schedules.ExponentialDecay(
+                schedule="exponential_decay", initial_learning_rate=0.1, decay_steps=7, decay_rate=0.5
+            ),
             keras.optimizers.schedules.ExponentialDecay(0.1, 7, 0.5),
         ),
         (
-            o.CosineDecay(schedule="cosine_decay", initial_learning_rate=0.1, decay_steps=20, alpha=0.1,
+            schedules.CosineDecay(schedule="cosine_decay", initial_learning_rate=0.1, decay_steps=20, alpha=0.1,
                           warmup_target=0.3, warmup_steps=5),
             keras.optimizers.schedules.CosineDecay(0.1, 20, 0.1, warmup_target=0.3, warmup_steps=5),
         ),
         (
-            o.PiecewiseConstantDecay(schedule="piecewise_constant_decay", boundaries=[3, 9], values=[0.3, 0.2, 0.1]),
+            schedules.PiecewiseConstantDecay(
+                schedule="piecewise_constant_decay", boundaries=[3, 9], values=[0.3, 0.2, 0.1]
+            ),
             keras.optimizers.schedules.PiecewiseConstantDecay([3, 9], [0.3, 0.2, 0.1]),
         ),
     ],

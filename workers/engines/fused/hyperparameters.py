@@ -5,7 +5,8 @@ from typing import Any
 
 import keras
 
-from fittingroom.specs.optimizers import Optimizer, is_constant
+from fittingroom.specs.optimizers import Optimizer
+from fittingroom.specs.schedules import is_constant
 
 _NOT_ATTRIBUTES = frozenset({
     "learning_rate", "initial_accumulator_value", "ema_momentum", "ema_overwrite_frequency",
