@@ -208,6 +208,7 @@ class Runner:
                 row.id,
                 TrialSpec.model_validate(row.spec),
                 ended_after=None if row.state == TrialState.RUNNING else row.epochs_completed,
+                is_pruned=row.state == TrialState.PRUNED,
             )
             for row in rows
         ]

@@ -1,7 +1,7 @@
 """Grouping of trials into cohorts, which train together: pure."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +35,15 @@ def form_cohorts(trials: Sequence[SampledTrial], device: Device = "any") -> list
     alike: dict[str, list[SampledTrial]] = {}
     for trial in trials:
         alike.setdefault(_together(trial), []).append(trial)
-    chunks = [members[start : start + size] for members in alike.values() for start in range(0, len(members), size)]
+    chunks = [chunk for members in alike.values() for chunk in _cut(members, size)]
     return [FormedCohort(number, chunk, *_engine(chunk)) for number, chunk in enumerate(chunks, start=1)]
+
+
+def _cut(members: Sequence[SampledTrial], size: int) -> Iterator[list[SampledTrial]]:
+    """Yield trials by cohort; a pruner compares candidates, so their seeds then stay together."""
+    if members[0].spec.pruner is not None:
+        size -= size % len({trial.spec.seed for trial in members})
+    yield from (list(members[start : start + size]) for start in range(0, len(members), size))
 
 
 def _engine(trials: Sequence[SampledTrial]) -> tuple[str, str]:

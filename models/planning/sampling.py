@@ -126,7 +126,7 @@ def _combinations(spec: ExperimentSpec, template: _Template) -> Iterator[dict[Pa
         keys = [stream.random() for _ in listed]
         found = iter([listed[place] for place in sorted(range(len(listed)), key=keys.__getitem__)[: sampler.trials]])
     else:
-        found = _distinct(template, _POINTS[sampler.name](sampler.seed, template, sampler.trials), sampler.trials)
+        found = _distinct(template, _POINTS[sampler.name](sampler.seed, template), sampler.trials)
     for values in found:
         yield dict(zip(spaces, values, strict=True))
 
@@ -134,46 +134,53 @@ def _combinations(spec: ExperimentSpec, template: _Template) -> Iterator[dict[Pa
 def _distinct(template: _Template, points: Iterator[list[float]], wanted: int) -> Iterator[tuple[Value, ...]]:
     """Yield the values at points, each once; fewer than are wanted where a range has hardly any numbers."""
     drawn: set[tuple[Value, ...]] = set()
-    for point in itertools.islice(points, _POINTS_PER_TRIAL * wanted):
+    repeats = 0
+    for point in points:
         values = tuple(map(_draw, template.spaces.values(), point))
-        if values not in drawn:
+        repeats = repeats + 1 if values in drawn else 0
+        if not repeats:
             drawn.add(values)
             yield values
-            if len(drawn) == wanted:
-                return
+        if len(drawn) == wanted or repeats == _MAX_REPEATS:
+            return
 
 
-def _random_points(seed: int, template: _Template, wanted: int) -> Iterator[list[float]]:
+def _random_points(seed: int, template: _Template) -> Iterator[list[float]]:
     """Yield points of the unit cube, each coordinate from a stream of its own.
 
     So a further search space changes none of the others, as long as no combination comes twice.
     """
-    del wanted
     for draw in itertools.count():
         # `random()` alone: its numbers are the same in all versions of Python.
-        streams = (random.Random(f"{seed}/{template.model_name}/{draw}/{path}") for path in template.spaces)  # noqa: S311
-        yield [stream.random() for stream in streams]
+        yield [
+            random.Random(f"{seed}/{template.model_name}/{draw}/{path}").random()  # noqa: S311
+            if len(space.get("choice", ())) != 1
+            else 0.0  # nothing is drawn
+            for path, space in template.spaces.items()
+        ]
 
 
-def _quasi_random_points(seed: int, template: _Template, wanted: int) -> Iterator[list[float]]:
+def _quasi_random_points(seed: int, template: _Template) -> Iterator[list[float]]:
     """Yield points of a scrambled Sobol sequence; each network has its own."""
     from scipy.stats import qmc  # noqa: PLC0415 - takes half a second to load, and few searches need it
 
     number = int.from_bytes(f"{seed}/{template.model_name}".encode(), "big")
     sequence = qmc.Sobol(len(template.spaces), rng=number)
-    yield from sequence.random_base2(math.ceil(math.log2(_POINTS_PER_TRIAL * wanted))).tolist()
+    while True:
+        yield from sequence.random(_POINTS_AT_ONCE).tolist()
 
 
-_POINTS_PER_TRIAL = 8
-"""Maximum number of points that are drawn for a trial, where each combination may have been drawn before."""
+_MAX_REPEATS = 100
+"""Combinations drawn before, one after the other, after which no more is drawn: of others, half are new at least."""
+_POINTS_AT_ONCE = 64
 _POINTS = {"random": _random_points, "quasi_random": _quasi_random_points}
 
 
-def _size(spaces: Mapping[Path, dict[str, Any]]) -> float:
+def _size(spaces: Mapping[Path, dict[str, Any]]) -> int | float:
     """Return how many combinations there are; 1 without a space."""
-    return math.prod(
-        math.inf if "uniform" in space or "log_uniform" in space else len(_listed(space)) for space in spaces.values()
-    )
+    if any("uniform" in space or "log_uniform" in space for space in spaces.values()):
+        return math.inf
+    return math.prod(len(_listed(space)) for space in spaces.values())
 
 
 def _draw(space: dict[str, Any], part: float) -> Value:

@@ -88,12 +88,12 @@ def get_progress(session: Session, experiment_ids: Sequence[str]) -> dict[str, P
 
 
 def get_best_trial(session: Session, experiment: ExperimentTable) -> TrialTable | None:
-    """Return the trial whose best epoch is the best of all; the first of equals; None before any epoch."""
+    """Return the trial whose best epoch is the best of all, of those that were not pruned; the first of equals."""
     value = TrialTable.best_value
     order = value.asc() if experiment.objective_direction == "minimize" else value.desc()
     return session.scalars(
         select(TrialTable)
-        .where(TrialTable.experiment_id == experiment.id, value.is_not(None))
+        .where(TrialTable.experiment_id == experiment.id, value.is_not(None), TrialTable.state != TrialState.PRUNED)
         .order_by(order, TrialTable.number)
         .limit(1)
     ).first()

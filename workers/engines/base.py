@@ -55,6 +55,8 @@ class CohortTrial:
     spec: TrialSpec
     ended_after: int | None = None
     """Epochs after which the trial ended in an earlier attempt; None if unfinished."""
+    is_pruned: bool = False
+    """True if it was pruned then."""
 
 
 @dataclass(frozen=True)

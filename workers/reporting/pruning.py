@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from fittingroom.specs.pruners import Pruner
 from fittingroom.specs.search_space import sampled_value
@@ -25,22 +25,25 @@ class Rungs:
             for trial in trials
         }
 
-    def pruned(self, epoch: int, reached: Mapping[str, float | None]) -> set[str]:
+    def pruned(self, epoch: int, going: Iterable[str], reached: Mapping[str, float | None]) -> set[str]:
         """Return the trials that stop after an epoch.
 
         Args:
             epoch: counted from 1.
-            reached: best objective so far of each trial that has trained in this epoch; None without a number.
+            going: trials that have trained in this epoch and could go on.
+            reached: best objective so far of each trial that has begun; None without a number.
         """
         if epoch not in self._rungs:
             return set()
+        going = set(going)
+        compared = {self._candidates[trial_id] for trial_id in going}
+        worst = math.inf if self._is_minimized else -math.inf
         values: dict[str, list[float]] = {}
-        for trial_id, value in reached.items():
-            worst = math.inf if self._is_minimized else -math.inf
-            values.setdefault(self._candidates[trial_id], []).append(worst if value is None else value)
-        kept = self._pruner.kept(len(values))
+        for trial_id, candidate in self._candidates.items():  # of equal ones the first go on, whoever trains
+            if candidate in compared and trial_id in reached:
+                value = reached[trial_id]
+                values.setdefault(candidate, []).append(worst if value is None else value)
         means = {candidate: math.fsum(found) / len(found) for candidate, found in values.items()}
-        # Of equal ones the first: the order is the experiment's, whoever trains.
-        order = [candidate for candidate in dict.fromkeys(self._candidates.values()) if candidate in means]
-        best = set(sorted(order, key=means.__getitem__, reverse=not self._is_minimized)[:kept])
-        return {trial_id for trial_id in reached if self._candidates[trial_id] not in best}
+        order = sorted(means, key=means.__getitem__, reverse=not self._is_minimized)
+        best = set(order[: self._pruner.kept(len(order))])
+        return {trial_id for trial_id in going if self._candidates[trial_id] not in best}

@@ -95,6 +95,10 @@ class Recorder:
         """
         self._write(lambda session: mark_phase(session, self._claim, phase))
 
+    def best_value(self, trial_id: str) -> float | None:
+        """Return the best objective that an earlier attempt has written of a trial, or None."""
+        return self._best[trial_id].value if trial_id in self._best else None
+
     def add(self, trial_id: str, epoch: int, seconds: float, metrics: Metrics) -> None:
         """Take one epoch; it is written with the next flush."""
         stored = {name: to_wire(value) for name, value in metrics.items()}

@@ -66,6 +66,12 @@ class Reporter:
         self._watches = {trial.id: TrialWatch(trial.spec) for trial in cohort.trials}
         pruner = cohort.trials[0].spec.pruner
         self._rungs = None if pruner is None else Rungs(pruner, cohort.trials)
+        self._pruned_after = {trial.id: trial.ended_after for trial in cohort.trials if trial.is_pruned}
+        self._ended_after = {trial.id: trial.ended_after for trial in cohort.trials if trial.ended_after is not None}
+        self._reached: dict[str, float | None] = {
+            trial_id: recorder.best_value(trial_id) for trial_id, epochs in self._ended_after.items() if epochs > 0
+        }
+        """Best objective so far of each trial that has begun."""
         self._unended = {trial.id for trial in cohort.trials if trial.ended_after is None}
         self.time_limit = cohort.trials[0].spec.fit.time_limit_seconds
         """The same for all trials of a cohort."""
@@ -209,10 +215,11 @@ class Reporter:
         if requests.pause:
             self._is_leaving = is_due = True
         self._epoch = epoch
-        pruned: set[str] = set()
-        if self._rungs is not None:
-            trained = [*metrics, *again]
-            pruned = self._rungs.pruned(epoch, {trial_id: self._watches[trial_id].best for trial_id in trained})
+        self._reached |= {trial_id: self._watches[trial_id].best for trial_id in (*metrics, *again)}
+        going = {id_ for id_, decision in decisions.items() if decision.ended is None} - requests.cancelled
+        # Those that go on from an earlier attempt's rung, and those that it has pruned there.
+        going |= {id_ for id_ in again if self._ended_after[id_] > epoch or self._pruned_after.get(id_) == epoch}
+        pruned = set() if self._rungs is None else self._rungs.pruned(epoch, going, self._reached)
         self._ending = {
             id_: decision.ended
             for id_, decision in decisions.items()

@@ -92,9 +92,11 @@ class _Translation:
     def _outputs(self, ends: list[str], config: Mapping[str, Any], inputs: list[str], path: Path) -> list[str]:
         """Return the names of several outputs, as in Keras, each of a layer of its own, if need be an empty one."""
         own = {layer["name"] for layer in self._layers if layer["type"] != "shared"}
+        wanted_names = [name for name, _ in _outputs_by_name(config)]
+        self._names |= set(wanted_names)
         renamed: dict[str, str] = {}
         outputs: list[str] = []
-        for end, (wanted, _) in zip(ends, _outputs_by_name(config), strict=True):
+        for end, wanted in zip(ends, wanted_names, strict=True):
             name = wanted if wanted not in (*inputs, *outputs) else self._unused(wanted)
             outputs.append(name)
             if end in own and end not in renamed:

@@ -182,3 +182,29 @@ def test_plan_says_that_a_pruner_stops_nothing(
     found = [fault.detail for fault in plan.warnings if fault.pointer == "/pruner"]
     assert len(found) == (detail is not None)
     assert detail is None or found[0].startswith(detail)
+
+
+def test_spaces_of_more_combinations_than_a_float_can_say() -> None:
+    wide = [{"type": "dense", "units": {"int_uniform": [1, 65_536]}} for _ in range(80)]
+    rate = {"type": "dropout", "rate": {"uniform": [0.1, 0.5]}}
+    for model in (layers(*wide, DENSE_2), layers(*wide, rate, DENSE_2)):
+        for name in SAMPLERS:
+            assert len(sample(spec(model=model, sampler={"name": name, "trials": 3}))) == 3
+
+
+def test_values_that_are_never_drawn_cost_nothing() -> None:
+    one = {"choice": ["zeros"]}
+    many = [{"type": "dense", "units": 2, "kernel_initializer": one, "bias_initializer": one} for _ in range(95)]
+    sweep = learning_rate({"uniform": [0.1, math.nextafter(0.1, 1)]})
+    for name in SAMPLERS:
+        trials = sample(spec(model=layers(*many, DENSE_2), optimizer=sweep, sampler={"name": name, "trials": 1_000}))
+        assert len(trials) <= 2
+
+
+def test_seeds_of_a_candidate_are_in_one_cohort_of_a_pruned_sweep() -> None:
+    sweep = learning_rate({"choice": [0.1, 0.2, 0.3, 0.4]})
+    plan = plan_experiment(
+        spec(optimizer=sweep, fit={"epochs": 9}, seeds=list(range(100)), pruner={"name": "top_k", "k": 1})
+    )
+    rates = [{trial.spec.optimizer.learning_rate for trial in cohort.trials} for cohort in plan.cohorts]
+    assert rates == [{0.1, 0.2}, {0.3, 0.4}]

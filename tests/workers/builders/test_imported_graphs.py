@@ -115,6 +115,19 @@ def outputs_of_networks() -> keras.Model:
     return keras.Model(rows, [price(rows), keras.Sequential([_input(4), L.Dense(2)], name="kind")(rows)])
 
 
+def network_that_gives_two_outputs() -> keras.Model:
+    rows = _input(4)
+    tower = keras.Sequential([_input(4), L.Dense(3), L.Dense(4)], name="tower")
+    return keras.Model(rows, [tower(rows), tower(L.Dense(4, name="before")(rows))])
+
+
+def outputs_with_numbered_names() -> keras.Model:
+    rows = _input(4)
+    hidden = L.Dense(4, name="a")(rows)
+    last = L.Dense(2, name="b")(hidden)
+    return keras.Model(rows, {"a": last, "a_1": last, "b": hidden, "b_1": L.Dense(1, name="a_2")(hidden)})
+
+
 def outputs_of_one_layer() -> keras.Model:
     rows, shared = _input(4), L.Dense(4, activation="tanh")
     once = shared(rows)
@@ -124,7 +137,7 @@ def outputs_of_one_layer() -> keras.Model:
 GRAPHS = [
     siamese, nested_twice, nested_functional, masked_words, masked_series, both_directions, images_in_time,
     attention_by_names, operations, initializers, two_outputs, outputs_by_name, outputs_of_one_layer,
-    outputs_with_the_names_of_others, outputs_of_networks,
+    outputs_with_the_names_of_others, outputs_of_networks, network_that_gives_two_outputs, outputs_with_numbered_names,
 ]  # fmt: skip
 
 

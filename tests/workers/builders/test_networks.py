@@ -66,7 +66,7 @@ def test_an_optimizer_by_its_name_alone_has_keras_defaults(name: str) -> None:
     ],
     ids=["exponential", "cosine", "piecewise"],
 )  # fmt: skip
-def test_a_schedule_gives_keras_rates(schedule: o.Schedule, keras_schedule: Any) -> None:
+def test_a_schedule_gives_keras_rates(schedule: schedules.Schedule, keras_schedule: Any) -> None:
     optimizer = build_optimizer(o.SGD(name="sgd", learning_rate=schedule))
     ours = optimizer._learning_rate  # noqa: SLF001 - there is no other way to see the schedule
     assert [float(ours(step)) for step in range(25)] == [float(keras_schedule(step)) for step in range(25)]

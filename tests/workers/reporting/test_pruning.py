@@ -27,27 +27,52 @@ def test_rungs_of_successive_halving() -> None:
 def test_the_worse_candidates_stop_at_a_rung_and_at_no_other_epoch() -> None:
     found = rungs(SuccessiveHalving(name="successive_halving", min_epochs=2))
     reached = {"t1": 0.5, "t2": 0.3, "t3": 0.4, "t4": 0.2, "t5": None}
-    assert found.pruned(1, reached) == set()
-    assert found.pruned(2, reached) == {"t1", "t3", "t5"}
-    assert found.pruned(6, {"t2": 0.3, "t4": 0.2}) == {"t2"}
+    assert found.pruned(1, reached, reached) == set()
+    assert found.pruned(2, reached, reached) == {"t1", "t3", "t5"}
+    assert found.pruned(6, {"t2": 0.3, "t4": 0.2}, {"t2": 0.3, "t4": 0.2}) == {"t2"}
 
 
 def test_a_metric_that_is_maximized() -> None:
     found = rungs(TopKPruner(name="top_k", k=2), objective={"metric": "val_accuracy"}, metrics=["accuracy"])
-    assert found.pruned(1, {"t1": 0.5, "t2": 0.3, "t3": 0.4, "t4": None, "t5": 0.2}) == {"t2", "t4", "t5"}
+    assert found.pruned(
+        1,
+        {"t1": 0.5, "t2": 0.3, "t3": 0.4, "t4": None, "t5": 0.2},
+        {"t1": 0.5, "t2": 0.3, "t3": 0.4, "t4": None, "t5": 0.2},
+    ) == {"t2", "t4", "t5"}
 
 
 def test_of_equal_candidates_the_first_go_on() -> None:
     found = rungs(TopKPruner(name="top_k", k=2))
-    assert found.pruned(1, {"t5": 1.0, "t4": 1.0, "t3": 1.0, "t2": 1.0, "t1": 1.0}) == {"t3", "t4", "t5"}
+    assert found.pruned(
+        1,
+        {"t5": 1.0, "t4": 1.0, "t3": 1.0, "t2": 1.0, "t1": 1.0},
+        {"t5": 1.0, "t4": 1.0, "t3": 1.0, "t2": 1.0, "t1": 1.0},
+    ) == {"t3", "t4", "t5"}
 
 
 def test_seeds_of_a_candidate_go_on_together() -> None:
     found = rungs(TopKPruner(name="top_k", k=1), rates=2, seeds=[0, 1])
-    assert found.pruned(1, {"t1": 0.1, "t2": 0.9, "t3": 0.4, "t4": 0.5}) == {"t1", "t2"}
-    assert found.pruned(1, {"t1": None, "t2": 0.0, "t3": 0.4, "t4": 0.5}) == {"t1", "t2"}
+    assert found.pruned(
+        1, {"t1": 0.1, "t2": 0.9, "t3": 0.4, "t4": 0.5}, {"t1": 0.1, "t2": 0.9, "t3": 0.4, "t4": 0.5}
+    ) == {"t1", "t2"}
+    assert found.pruned(
+        1, {"t1": None, "t2": 0.0, "t3": 0.4, "t4": 0.5}, {"t1": None, "t2": 0.0, "t3": 0.4, "t4": 0.5}
+    ) == {"t1", "t2"}
 
 
 @pytest.mark.parametrize("reached", [{"t1": 0.5}, {}])
 def test_nothing_is_compared_with_itself(reached: dict[str, float | None]) -> None:
-    assert rungs(TopKPruner(name="top_k", k=1)).pruned(1, reached) == set()
+    assert rungs(TopKPruner(name="top_k", k=1)).pruned(1, reached, reached) == set()
+
+
+def test_seeds_that_ended_before_count_with_what_they_reached() -> None:
+    found = rungs(TopKPruner(name="top_k", k=1, epochs=4), rates=2, seeds=[0, 1])
+    going = {"t2", "t3", "t4"}
+    assert found.pruned(4, going, {"t1": None, "t2": 0.3, "t3": 0.4, "t4": 0.4}) == {"t2"}, "one has diverged"
+    assert found.pruned(4, going, {"t1": 0.1, "t2": 0.5, "t3": 0.4, "t4": 0.4}) == {"t3", "t4"}, "one stopped early"
+    assert found.pruned(4, going, {"t2": 0.3, "t3": 0.4, "t4": 0.4}) == {"t3", "t4"}, "one has not begun"
+
+
+def test_a_trial_that_ends_at_the_rung_takes_no_place() -> None:
+    found = rungs(TopKPruner(name="top_k", k=1, epochs=2), rates=3)
+    assert found.pruned(2, {"t2", "t3"}, {"t1": 0.1, "t2": 0.2, "t3": 0.3}) == {"t3"}
