@@ -65,7 +65,7 @@ def test_nothing_is_compared_with_itself(reached: dict[str, float | None]) -> No
     assert rungs(TopKPruner(name="top_k", k=1)).pruned(1, reached, reached) == set()
 
 
-def test_seeds_that_ended_before_count_with_what_they_reached() -> None:
+def test_seeds_that_ended_before_the_rung_count() -> None:
     found = rungs(TopKPruner(name="top_k", k=1, epochs=4), rates=2, seeds=[0, 1])
     going = {"t2", "t3", "t4"}
     assert found.pruned(4, going, {"t1": None, "t2": 0.3, "t3": 0.4, "t4": 0.4}) == {"t2"}, "one has diverged"
