@@ -53,6 +53,14 @@ def test_stratified_split_has_the_same_part_of_each_class() -> None:
     assert difference["stratified"] <= 1 < difference["shuffled"]
 
 
+@pytest.mark.parametrize("wanted", range(1, 10))
+def test_stratified_rows_use_no_class_up(wanted: int) -> None:
+    y = np.array([0] * 9 + [1])
+    chosen = preparation._chosen_rows(y, wanted, is_stratified=True)  # noqa: SLF001
+    assert chosen.sum() == wanted
+    assert not chosen[9] or wanted >= 6, "the one row of its class is for training while most rows are"
+
+
 @pytest.mark.parametrize("name", ["titanic", "mnist-sample"])
 def test_numbers_match_the_schema(name: str) -> None:
     schema = BUILT_IN_DATASETS[name]

@@ -103,8 +103,8 @@ def _chosen_rows(y: Floats | Labels, wanted: int, *, is_stratified: bool) -> NDA
     order = np.random.Generator(np.random.Philox(key=1)).permutation(len(y))
     if is_stratified:
         order = order[np.argsort(y[order], kind="stable")]
-    # Evenly spread over the order: of rows sorted by class, each class gives its part.
-    is_chosen = np.diff(np.arange(len(y) + 1) * wanted // len(y)) > 0
+    # Evenly spread over the order, with half a distance at both ends: of rows sorted by class, each gives its part.
+    is_chosen = np.diff((2 * np.arange(len(y) + 1) * wanted + len(y)) // (2 * len(y))) > 0
     mask = np.zeros(len(y), bool)
     mask[order[is_chosen]] = True
     return mask

@@ -152,7 +152,8 @@ class _Translation:
         refuse_other_masks(places.values())
         if len(waiting) > MAX_LAYERS:
             raise refusal((*path, "layers"), len(waiting), f"expected at most {MAX_LAYERS} calls of layers")
-        waiting.sort(key=lambda call: (call.layer, call.number) in outputs)  # they come last
+        if len(outputs) == 1:  # it comes last; all others in their order, in which Keras draws first weights
+            waiting.sort(key=lambda call: (call.layer, call.number) in outputs)
         while waiting:
             ready = [call for call in waiting if all(source in tensors for source in call.sources)]
             if not ready:

@@ -128,6 +128,12 @@ def outputs_with_numbered_names() -> keras.Model:
     return keras.Model(rows, {"a": last, "a_1": last, "b": hidden, "b_1": L.Dense(1, name="a_2")(hidden)})
 
 
+def output_that_stands_before_other_layers() -> keras.Model:
+    rows = _input(4)
+    first, second = L.Dense(4)(rows), L.Dense(4)(rows)
+    return keras.Model(rows, [first, L.Add()([first, second])])
+
+
 def outputs_of_one_layer() -> keras.Model:
     rows, shared = _input(4), L.Dense(4, activation="tanh")
     once = shared(rows)
@@ -137,7 +143,7 @@ def outputs_of_one_layer() -> keras.Model:
 GRAPHS = [
     siamese, nested_twice, nested_functional, masked_words, masked_series, both_directions, images_in_time,
     attention_by_names, operations, initializers, two_outputs, outputs_by_name, outputs_of_one_layer,
-    outputs_with_the_names_of_others, outputs_of_networks, network_that_gives_two_outputs, outputs_with_numbered_names,
+    outputs_with_the_names_of_others, outputs_of_networks, network_that_gives_two_outputs, output_that_stands_before_other_layers, outputs_with_numbered_names,
 ]  # fmt: skip
 
 
