@@ -143,15 +143,7 @@ class _Translation:
         if not outputs or len(outputs) > (1 if depth else MAX_OUTPUTS):
             expected = "one output of a network within a network" if depth else f"one to {MAX_OUTPUTS} outputs"
             raise refusal((*path, "output_layers"), len(outputs), f"expected {expected}")
-        waiting = [
-            call
-            for name, (place, layer) in places.items()
-            if layer.get("class_name") != "InputLayer" and not is_mask(layer)
-            for call in calls_of(name, layer, place)
-        ]
-        refuse_other_masks(places.values())
-        if len(waiting) > MAX_LAYERS:
-            raise refusal((*path, "layers"), len(waiting), f"expected at most {MAX_LAYERS} calls of layers")
+        waiting = _calls(places, path)
         if len(outputs) == 1:  # it comes last; all others in their order, in which Keras draws first weights
             waiting.sort(key=lambda call: (call.layer, call.number) in outputs)
         while waiting:
@@ -211,6 +203,20 @@ def _layers(config: Mapping[str, Any], path: Path) -> Iterator[tuple[Path, dict[
     for index, layer in enumerate(layers):
         place = (*path, "layers", index)
         yield place, object_at(layer, place)
+
+
+def _calls(layers: Mapping[str, tuple[Path, dict[str, Any]]], path: Path) -> list[LayerCall]:
+    """Return the calls of all layers, which are given by name, in their order."""
+    calls = [
+        call
+        for name, (place, layer) in layers.items()
+        if layer.get("class_name") != "InputLayer" and not is_mask(layer)
+        for call in calls_of(name, layer, place)
+    ]
+    refuse_other_masks(layers.values())
+    if len(calls) > MAX_LAYERS:
+        raise refusal((*path, "layers"), len(calls), f"expected at most {MAX_LAYERS} calls of layers")
+    return calls
 
 
 def _sequential_input(config: Mapping[str, Any], path: Path) -> dict[str, list[int] | None]:

@@ -143,7 +143,8 @@ def outputs_of_one_layer() -> keras.Model:
 GRAPHS = [
     siamese, nested_twice, nested_functional, masked_words, masked_series, both_directions, images_in_time,
     attention_by_names, operations, initializers, two_outputs, outputs_by_name, outputs_of_one_layer,
-    outputs_with_the_names_of_others, outputs_of_networks, network_that_gives_two_outputs, output_that_stands_before_other_layers, outputs_with_numbered_names,
+    outputs_with_the_names_of_others, outputs_of_networks, network_that_gives_two_outputs,
+    output_that_stands_before_other_layers, outputs_with_numbered_names,
 ]  # fmt: skip
 
 
