@@ -177,10 +177,13 @@ _POINTS = {"random": _random_points, "quasi_random": _quasi_random_points}
 
 
 def _size(spaces: Mapping[Path, dict[str, Any]]) -> int | float:
-    """Return how many combinations there are; 1 without a space."""
+    """Return how many combinations there are, by arithmetic; 1 without a space."""
     if any("uniform" in space or "log_uniform" in space for space in spaces.values()):
         return math.inf
-    return math.prod(len(_listed(space)) for space in spaces.values())
+    return math.prod(
+        len(space["choice"]) if "choice" in space else 1 + space["int_uniform"][1] - space["int_uniform"][0]
+        for space in spaces.values()
+    )
 
 
 def _draw(space: dict[str, Any], part: float) -> Value:
@@ -214,17 +217,13 @@ def _refuse_too_many(spec: ExperimentSpec, templates: list[_Template]) -> None:
         if not isinstance(spec.sampler, GridSampler):
             total += int(min(spec.sampler.trials, _size(spaces))) * len(spec.seeds)
             continue
-        sizes = []
         for path, space in spaces.items():
             if "uniform" in space or "log_uniform" in space:
                 place: Path = ("models", model_name, *path[1:]) if model_name and path[0] == "model" else path
                 detail = 'the grid sampler cannot list a continuous range; use {"choice": […]}, or '
                 detail += '"sampler": {"name": "random", "trials": …}'
                 raise InvalidSpec([Fault(pointer=pointer(place), detail=detail, found=str(space))])
-            sizes.append(
-                len(space["choice"]) if "choice" in space else 1 + space["int_uniform"][1] - space["int_uniform"][0]
-            )
-        total += math.prod(sizes) * len(spec.seeds)
+        total += int(_size(spaces)) * len(spec.seeds)
     if total > MAX_TRIALS:
         detail = f"this makes {total:,} trials; at most {MAX_TRIALS:,} fit one experiment; use fewer choices or seeds, "
         detail += 'or "sampler": {"name": "random", "trials": …}'

@@ -1,6 +1,7 @@
 """Sampling of trials from search spaces."""
 
 import math
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -190,6 +191,16 @@ def test_spaces_of_more_combinations_than_a_float_can_say() -> None:
     for model in (layers(*wide, DENSE_2), layers(*wide, rate, DENSE_2)):
         for name in SAMPLERS:
             assert len(sample(spec(model=model, sampler={"name": name, "trials": 3}))) == 3
+
+
+def test_integers_of_a_long_range_are_counted_and_not_listed() -> None:
+    decay = {"schedule": "exponential_decay", "initial_learning_rate": 0.1, "decay_rate": 0.5}
+    for name in SAMPLERS:
+        sweep = learning_rate(decay | {"decay_steps": {"int_uniform": [1, 10**9]}})
+        tracemalloc.start()
+        assert len(sample(spec(optimizer=sweep, sampler={"name": name, "trials": 3}))) == 3
+        assert tracemalloc.get_traced_memory()[1] < 50_000_000
+        tracemalloc.stop()
 
 
 def test_values_that_are_never_drawn_cost_nothing() -> None:
