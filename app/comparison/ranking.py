@@ -47,12 +47,19 @@ def compare(objective: ObjectiveView, trials: Sequence[TrialSummaryView]) -> Com
         for group, reached, spread in zip(groups, values, intervals, strict=True)
     ]
     sign = 1 if objective.direction == "minimize" else -1
-    candidates.sort(key=lambda found: math.inf if found.mean is None else sign * found.mean)
-    ranked = [candidate.model_copy(update={"rank": rank}) for rank, candidate in enumerate(candidates, start=1)]
+    order = sorted(range(len(groups)), key=lambda number: _standing(candidates[number], groups[number], sign))
+    ranked = [candidates[number].model_copy(update={"rank": rank}) for rank, number in enumerate(order, start=1)]
     with_values = sum(bool(candidate.values) for candidate in ranked)  # these come first
     for place, versus in enumerate(_against_leader(objective, ranked[:with_values]), start=1):
         ranked[place] = ranked[place].model_copy(update={"against_leader": versus})
     return Comparison(verdict(objective, ranked), ranked)
+
+
+def _standing(candidate: CandidateView, trials: Sequence[TrialSummaryView], sign: int) -> tuple[float, int]:
+    """Return the key by which candidates are ranked: their mean, or without one the epochs up to the last rung."""
+    if candidate.mean is not None:
+        return sign * candidate.mean, 0
+    return math.inf, -max(trial.epochs_completed for trial in trials) if candidate.pruned else 0
 
 
 def _values(objective: ObjectiveView, trials: Sequence[TrialSummaryView]) -> list[SeedValueView]:

@@ -85,9 +85,13 @@ def _of_leader(objective: ObjectiveView, found: Sequence[CandidateView]) -> str:
 
 
 def _left_out(ranked: Sequence[CandidateView]) -> str:
-    """Trials that have ended and cannot be compared: failed, cancelled, or never finite."""
-    missing = sum(max(0, candidate.trials - len(candidate.values) - candidate.unended) for candidate in ranked)
-    if missing == 0:
-        return ""
-    subject, are = ("trial has", "is") if missing == 1 else ("trials have", "are")
-    return f" {missing} {subject} no finite value, or did not complete, and {are} left out."
+    """Trials that have ended and are not compared: pruned, failed, cancelled, or never finite."""
+    pruned = sum(candidate.pruned for candidate in ranked)
+    ended = sum(candidate.trials - len(candidate.values) - candidate.unended for candidate in ranked)
+    missing, said = max(0, ended - pruned), ""
+    if pruned:
+        said = f" {pruned} {'trial was' if pruned == 1 else 'trials were'} pruned."
+    if missing:
+        subject, are = ("trial has", "is") if missing == 1 else ("trials have", "are")
+        said += f" {missing} {subject} no finite value, or did not complete, and {are} left out."
+    return said

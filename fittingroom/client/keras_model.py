@@ -76,7 +76,7 @@ def spec_of(model: CompiledModel, dataset: str | Mapping[str, Any], **training: 
         "dataset": dataset if isinstance(dataset, str) else dict(dataset),
         "model": {"keras": _with_adapted(model)},
         "optimizer": _document(config["optimizer"]),
-        **_objective(_heads_of(model, config)),
+        **_losses_and_metrics(_heads_of(model, config)),
     }
     return spec | {key: value for key, value in training.items() if value is not None}
 
@@ -125,7 +125,7 @@ def _in_full(serialized: Any, live: Any) -> Any:  # noqa: ANN401 - JSON, and wha
     return serialized
 
 
-def _objective(heads: Sequence[_CompiledHead]) -> dict[str, Any]:
+def _losses_and_metrics(heads: Sequence[_CompiledHead]) -> dict[str, Any]:
     """Return the keys of a spec for losses and metrics."""
     documents = {head.output: head.documents() for head in heads}
     if None in documents:

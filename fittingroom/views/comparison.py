@@ -54,7 +54,7 @@ class CandidateView(View):
     """A candidate: trials that differ by seed alone."""
 
     rank: int
-    """Rank from 1, by the mean over seeds; candidates without a value come last."""
+    """Rank from 1, by the mean over seeds; candidates without a value come last, the longest trained first."""
     label: str
     model: str | None
     hyperparameters: dict[str, Any]

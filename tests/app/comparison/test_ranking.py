@@ -249,6 +249,18 @@ def test_cancelled_and_failed_trials_are_not_compared() -> None:
     assert "2 trials have no finite value, or did not complete" in found.sentence
 
 
+def test_pruned_candidates_come_after_those_that_ended_the_longest_trained_first() -> None:
+    def pruned(number: int, model: str, epochs: int) -> Any:
+        changes = {"state": TrialState.PRUNED, "epochs_completed": epochs}
+        return trial(number, model, 0, {"val_loss": 0.1 * number}, **changes)
+
+    found = compare(LOSS, [pruned(1, "early", 2), pruned(2, "late", 6), trial(3, "last", 0, {"val_loss": 0.9})])
+    assert [(one.model, one.pruned, one.mean) for one in found.candidates] == [
+        ("last", 0, pytest.approx(0.9)), ("late", 1, None), ("early", 1, None),
+    ]  # fmt: skip
+    assert found.sentence.endswith(" 2 trials were pruned.")
+
+
 def test_comparison_over_http_uses_best_epochs(shared_http: httpx.Client, shared_database: Database) -> None:
     rates = {"name": "sgd", "learning_rate": {"choice": [0.01, 0.1]}}
     experiment_id = submit(shared_http, optimizer=rates, seeds=[0, 1, 2])
