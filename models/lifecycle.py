@@ -30,6 +30,15 @@ SOURCES: Mapping[TrialState, frozenset[TrialState]] = {
 """The reverse of TRANSITIONS: from where a state can be reached."""
 
 
+def with_undrawn(counts: Mapping[TrialState, int], undrawn_trials: int, *, is_cancelled: bool) -> dict[TrialState, int]:
+    """Return the trials of an experiment in each state, with those that its search has not drawn.
+
+    They are queued, or cancelled with the experiment.
+    """
+    state = TrialState.CANCELLED if is_cancelled else TrialState.QUEUED
+    return {**counts, state: counts.get(state, 0) + undrawn_trials} if undrawn_trials else dict(counts)
+
+
 def experiment_state(counts: Mapping[TrialState, int]) -> ExperimentState:
     """Return the state of an experiment with so many trials in each state.
 

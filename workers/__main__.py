@@ -8,18 +8,21 @@ import contextlib
 import socket
 import sys
 import warnings
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 
 import structlog
 from celery import Celery, signals
 from celery.exceptions import SecurityWarning, WorkerShutdown
 
-from models.errors import FittingRoomError, UsageFault
+from models.errors import BrokerUnavailableError, FittingRoomError, UsageFault
 from models.logs import configure_logs
 from models.maintenance.reaper import Reaper
-from models.messaging.broker import create_celery
+from models.messaging.broker import create_celery, publish
 from models.messaging.queues import DEVICES, queues_of
+from models.messaging.waiting import WaitingCohort
 from models.settings import Settings, read_settings
+from models.sql import worker_registry
 from models.sql.database import Database, Session
 from models.supervision import end_with_parent
 from workers.engines.executables import ExecutableFolder, compilers_folder
@@ -79,6 +82,7 @@ def run_worker(
     worker_id = registration.worker_id
     runner = Runner(settings, database, worker_id, devices, executables)
     register_tasks(celery, runner, queues)
+    runner.announce = _announcer(celery, database)
 
     def idle_queues(_: Session) -> list[str]:
         return [] if runner.claim is not None or runner.releasing.is_set() else queues
@@ -119,6 +123,16 @@ def run_worker(
     if begins_anew:
         _log.info("worker_begins_anew", worker=worker_id)
     return begins_anew
+
+
+def _announcer(celery: Celery, database: Database) -> Callable[[Sequence[WaitingCohort]], None]:
+    """Return a function that notifies the other workers of cohorts."""
+
+    def announce(cohorts: Sequence[WaitingCohort]) -> None:
+        with contextlib.suppress(BrokerUnavailableError), database.reading() as session:  # the reaper sends it later
+            publish(celery, cohorts, worker_registry.count_listeners(session))
+
+    return announce
 
 
 def _devices(asked_queues: list[str] | None, gpu: int | None) -> list[str]:

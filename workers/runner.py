@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -13,6 +13,7 @@ from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.validation.shapes import targets_of
 from fittingroom.views.states import TrialState
 from models.errors import DatabaseUnavailableError, UsageFault
+from models.messaging.waiting import WaitingCohort
 from models.settings import Settings
 from models.sql import experiments, transitions
 from models.sql.database import Database
@@ -34,6 +35,7 @@ from workers.reporting.recorder import LeaseLostError, Recorder
 from workers.reporting.reporter import LeaseStatus, ReleasedError, Reporter
 from workers.saving.artifacts import ArtifactWriter, Inputs
 from workers.saving.checkpoints import Checkpoints, SavedCohort
+from workers.search_rounds import draw_due_rounds
 
 _LOST_RACES = 5
 """Number of lost races after which the rest is left to other workers."""
@@ -90,6 +92,8 @@ class Runner:
         self.reporter: Reporter | None = None
         self.releasing = threading.Event()
         self.lost: Claim | None = None
+        self.announce: Callable[[Sequence[WaitingCohort]], None] = lambda _: None
+        """Notifies other workers of cohorts; set by the worker process."""
         self._has_put_back = False
         """True if the last cohort was requeued after a transient fault."""
 
@@ -100,10 +104,16 @@ class Runner:
         return is_lost or self._programs.misses >= self._settings.max_programs
 
     def train_waiting(self, queues: Collection[str]) -> None:
-        """Train what waits in these queues, one cohort after the other, until nothing does or the worker is to end."""
+        """Train what waits in these queues, one cohort after the other, until nothing does or the worker is to end.
+
+        The next rounds of searches are drawn on the way.
+        """
         lost = 0
         while lost < _LOST_RACES and not self.releasing.is_set() and not self.needs_restart:
             try:
+                drawn = draw_due_rounds(self._database, self._settings)
+                if drawn:
+                    self.announce(drawn)
                 with self._database.reading() as session:
                     offered = find_next_cohorts(session, queues)
             except DatabaseUnavailableError as error:  # who is idle is told again

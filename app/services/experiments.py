@@ -28,6 +28,7 @@ from models.sql import client_requests, experiments, usage, worker_registry
 from models.sql.database import Database, Session
 from models.sql.datasets import names_in
 from models.sql.experiment_list import Filters, Position, Sort, list_experiments, position_of
+from models.sql.rounds import list_rounds
 from models.sql.submissions import Accepted, Submission
 from models.sql.tables import ExperimentTable
 from models.sql.webhooks import find_webhook
@@ -139,7 +140,7 @@ class Service:
             rows = list_experiments(session, mine, limit=limit + 1, sort=sort, after=after)
             page = rows[:limit]
             ids = [row.id for row in page]
-            progress = experiments.get_progress(session, ids)
+            progress = experiments.get_progress(session, page)
             unclaimed = experiments.list_unclaimed_queues(session, ids)
         served = self.served_queues.find() if unclaimed else frozenset()
         views = [
@@ -156,12 +157,13 @@ class Service:
         """
         with self.database.reading() as session:
             row = experiments.get_experiment(session, experiment_id, self.project)
-            progress = experiments.get_progress(session, [experiment_id])[experiment_id]
+            progress = experiments.get_progress(session, [row])[experiment_id]
             unclaimed = experiments.list_unclaimed_queues(session, [experiment_id]).get(experiment_id, set())
             best = experiments.get_best_trial(session, row)
+            rounds = list_rounds(session, experiment_id) if "sampler" in row.spec else ()
         if served is None:
             served = self.served_queues.find()
-        return presentation.experiment(row, progress, unclaimed, served, best)
+        return presentation.experiment(row, progress, unclaimed, served, best, rounds)
 
     def list_trials(self, experiment_id: str) -> tuple[list[resources.TrialSummaryView], int]:
         """Return an experiment's trials and its version, or NotFoundError."""

@@ -13,11 +13,12 @@ from models.lifecycle import experiment_state
 from models.messaging.queues import parts_of, queue_of
 from models.planning.cohorts import FormedCohort
 from models.planning.plan import ExperimentPlan
-from models.planning.sampling import resolved_objective
+from models.planning.templates import resolved_objective
 from models.sql.experiments import Progress
 from models.sql.histories import EpochRow, FoundChanges, TrialPosition
+from models.sql.planned_rows import drawing_versions
 from models.sql.submissions import Accepted, Submission
-from models.sql.tables import CohortTable, ExperimentTable, TrialTable, WebhookTable, WorkerTable
+from models.sql.tables import CohortTable, ExperimentTable, SearchRoundTable, TrialTable, WebhookTable, WorkerTable
 
 
 def experiment_summary(
@@ -51,6 +52,7 @@ def experiment_summary(
             epochs_planned=progress.epochs_planned,
             trials=dict(progress.counts),
         ),
+        undrawn_trials=progress.undrawn_trials,
         waiting_for=_waiting_for(row, progress, unclaimed, served),
     )
 
@@ -61,20 +63,22 @@ def experiment(
     unclaimed: Collection[str],
     served: Collection[str],
     best: TrialTable | None,
+    rounds: Iterable[SearchRoundTable] = (),
 ) -> resources.ExperimentView:
-    """Return an experiment; see `experiment_summary`."""
+    """Return an experiment, its best trial and the rounds of its search; see `experiment_summary`."""
     summary = experiment_summary(row, progress, unclaimed, served)
     return resources.ExperimentView(
         **dict(summary),
         best_trial=None if best is None else _best_trial(best),
         warnings=[Fault.model_validate(warning) for warning in row.warnings or []],
+        rounds=[resources.RoundView.model_validate(one, from_attributes=True) for one in rounds],
         spec=row.spec,
     )
 
 
 def submitted(submission: Submission, accepted: Accepted, served: Collection[str]) -> resources.ExperimentView:
     """Return an experiment as it is stored: queued, at its first version."""
-    spec, trials = submission.spec, submission.plan.trials
+    spec, trials, undrawn_trials = submission.spec, submission.plan.trials, submission.plan.undrawn_trials
     objective = resolved_objective(spec)
     row = ExperimentTable(
         id=accepted.experiment_id,
@@ -86,14 +90,20 @@ def submitted(submission: Submission, accepted: Accepted, served: Collection[str
         objective_direction=objective.direction,
         warnings=[warning.model_dump() for warning in submission.plan.warnings],
     )
+    epochs = [sampled_value(trial.spec.fit.epochs) for trial in trials]
     progress = Progress(
-        counts={TrialState.QUEUED: len(trials)},
+        counts={TrialState.QUEUED: len(trials) + undrawn_trials},
         started_at=None,
         finished_at=None,
         epochs_completed=0,
-        epochs_planned=sum(sampled_value(trial.spec.fit.epochs) for trial in trials),
+        epochs_planned=sum(epochs) + undrawn_trials * max(epochs),
+        undrawn_trials=undrawn_trials,
     )
-    return experiment(row, progress, {queue_of(spec.device, spec.backend)}, served, None)
+    rounds = []
+    if submission.plan.is_of_rounds:
+        first = {"trials": len(trials), "versions": drawing_versions(), "drawn_at": accepted.created_at}
+        rounds.append(SearchRoundTable(number=1, **first))
+    return experiment(row, progress, {queue_of(spec.device, spec.backend)}, served, None, rounds)
 
 
 def _best_trial(row: TrialTable) -> resources.BestTrialView:
@@ -116,6 +126,7 @@ def trial_summary(row: TrialTable, cohort: CohortTable) -> resources.TrialSummar
         id=row.id,
         experiment_id=row.experiment_id,
         number=row.number,
+        round=row.round,
         label=row.label,
         model=row.model_name,
         hyperparameters=row.hyperparameters,
@@ -198,6 +209,7 @@ def plan(spec: ExperimentSpec, planned: ExperimentPlan) -> PlanView:
             )
             for trial in planned.trials
         ],
+        undrawn_trials=planned.undrawn_trials,
         cohorts=[_planned_cohort(spec, cohort) for cohort in planned.cohorts],
         warnings=planned.warnings,
     )

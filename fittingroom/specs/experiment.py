@@ -16,22 +16,20 @@ from fittingroom.specs.heads import Head, LossOfEach, LossWeights, MetricsOfEach
 from fittingroom.specs.limits import (
     MAX_MODELS,
     MAX_NAME_LENGTH,
-    MAX_SEED,
     MAX_SEEDS,
     MAX_TAG_LENGTH,
     MAX_TAGS,
-    MAX_TRIALS,
 )
 from fittingroom.specs.model import AnyModel, Model
 from fittingroom.specs.named import expand_name
 from fittingroom.specs.optimizers import Optimizer
 from fittingroom.specs.pruners import Pruner
+from fittingroom.specs.samplers import GridSampler, Sampler, Seed
 from fittingroom.specs.webhook import Webhook
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH), Visible()]
 Tag = Annotated[str, Field(min_length=1, max_length=MAX_TAG_LENGTH), Visible()]
 ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
-Seed = Annotated[Int, Field(ge=0, le=MAX_SEED)]
 Backend = Literal["tensorflow", "jax"]
 Precision = Literal["float32", "tf32", "mixed_bfloat16"]
 
@@ -56,37 +54,6 @@ class Dataset(DatasetReference):
         DatasetReference | None, BeforeValidator(expand_name, json_schema_input_type=Name | DatasetReference | None)
     ] = None
     """Another dataset used for validation, in place of `fit.validation_split`."""
-
-
-class GridSampler(Spec):
-    """Grid search: every combination of the choices."""
-
-    name: Literal["grid"]
-
-
-class _Drawing(Spec):
-    """Fields of the samplers that draw."""
-
-    name: str
-    trials: Annotated[Int, Field(ge=1, le=MAX_TRIALS)]
-    """Number of combinations per model. None is drawn twice: of a space that has no more, each is trained once."""
-    seed: Seed = 0
-    """Random seed of the sampler."""
-
-
-class RandomSampler(_Drawing):
-    """Random search: combinations drawn at random, reproducible by seed."""
-
-    name: Literal["random"]
-
-
-class QuasiRandomSampler(_Drawing):
-    """Quasi-random search: combinations that fill the space evenly, by a scrambled Sobol sequence (Owen, 1998)."""
-
-    name: Literal["quasi_random"]
-
-
-Sampler = Annotated[GridSampler | RandomSampler | QuasiRandomSampler, Field(discriminator="name")]
 
 
 class _Training(Spec):
@@ -163,7 +130,7 @@ class ExperimentSpec(_Training):
     seeds: list[Seed] = Field(default=[0], min_length=1, max_length=MAX_SEEDS)
     """Random seeds. Every trial is repeated for each; equal seeds give equal initial weights and batches."""
     sampler: Sampler = GridSampler(name="grid")
-    """Search algorithm: `grid`, `random` or `quasi_random`."""
+    """Search algorithm: `grid`, `random` or `quasi_random`; `gp` and `tpe` learn from results, round by round."""
     objective: Objective | None = None
     """Metric by which trials are compared. Default: `val_loss`, or `loss` without validation."""
     device: Device = "any"

@@ -38,14 +38,14 @@ class Choice(Spec):
 
 
 class Uniform(Spec):
-    """Uniform distribution between two numbers. Needs the `random` sampler."""
+    """Uniform distribution between two numbers. Needs a sampler that draws, such as `random`."""
 
     uniform: tuple[_Number, _Number]
     """Lowest and highest value."""
 
 
 class LogUniform(Spec):
-    """Log-uniform distribution: every order of magnitude is equally likely. Needs the `random` sampler."""
+    """Log-uniform distribution: every order of magnitude is equally likely. Needs a sampler that draws."""
 
     log_uniform: tuple[_Number, _Number]
     """Lowest and highest value, both above 0."""

@@ -94,8 +94,22 @@ class ExperimentSummaryView(View):
     device: Device
     objective: ObjectiveView
     progress: ProgressView
+    undrawn_trials: int = 0
+    """Number of trials that later rounds of the search will have; `progress` counts them as queued."""
     waiting_for: str | None
     """Reason why the experiment waits, if known, e.g. that no worker serves the requested device."""
+
+
+class RoundView(View):
+    """A round of a search: trials that were drawn together, from the results of all rounds before."""
+
+    number: int
+    """Number of the round, from 1."""
+    trials: int
+    """Number of its trials."""
+    drawn_at: dt.datetime
+    versions: dict[str, str]
+    """Versions of the libraries that drew it."""
 
 
 class ExperimentView(ExperimentSummaryView):
@@ -105,6 +119,8 @@ class ExperimentView(ExperimentSummaryView):
     """Best trial so far."""
     warnings: list[Fault]
     """Warnings: settings that can be trained and are hardly meant, such as classes without a training row."""
+    rounds: list[RoundView] = Field(default=[])
+    """Rounds of the search so far, if its sampler learns from results."""
     spec: dict[str, Any]
     """The spec as submitted."""
 
@@ -135,6 +151,8 @@ class TrialSummaryView(View):
     experiment_id: str
     number: int
     """Number within the experiment, from 1."""
+    round: int = 1
+    """Round of the search that drew the trial, from 1; 1 where all are drawn at once."""
     label: str
     """Label that distinguishes the trial within the experiment."""
     model: str | None

@@ -38,6 +38,9 @@ class PlanView(View):
 
     objective: ObjectiveView
     trials: list[PlannedTrialView]
+    """Trials; of a sampler that learns from results, those of the first round."""
+    undrawn_trials: int = 0
+    """Number of trials that later rounds of the search will have."""
     cohorts: list[PlannedCohortView]
     warnings: list[Fault]
     """Warnings: settings that can be trained and are hardly meant, such as classes without a training row."""

@@ -12,10 +12,12 @@ from celery import Celery
 
 from models.maintenance.retention import tidy
 from models.messaging.broker import publish
+from models.messaging.waiting import WaitingCohort
 from models.settings import Settings
 from models.sql import transitions, worker_registry
 from models.sql.database import Database, Session
 from models.sql.leases import has_expired_leases
+from models.sql.rounds import list_due
 from models.sql.turns import list_waiting
 from models.storage import Storage
 
@@ -68,6 +70,8 @@ class Reaper(threading.Thread):
         with self._database.reading() as session:
             queues = self._idle_queues(session)
             cohorts = list_waiting(session, queues, COHORTS_AT_ONCE) if queues else []
+            if queues and not cohorts:  # whoever looks for work draws the rounds that are due
+                cohorts = [WaitingCohort("", min(queues)) for _ in list_due(session, 1)]
             listeners = worker_registry.count_listeners(session)
         if cohorts:
             self._notified_at = time.monotonic()

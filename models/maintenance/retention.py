@@ -9,15 +9,15 @@ import datetime as dt
 import stat
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, delete, exists, func, select
+from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from models.errors import NotFoundError
-from models.lifecycle import TERMINAL
 from models.settings import Settings
 from models.sql import datasets, worker_registry
 from models.sql.client_requests import delete_experiment
 from models.sql.database import Database, clock
+from models.sql.endings import IS_UNENDED
 from models.sql.submissions import forget_idempotency_keys
 from models.sql.tables import CohortTable, DeletionTable, ExperimentTable, TrialTable
 from models.storage import Storage
@@ -125,11 +125,10 @@ def _remove_datasets(database: Database, storage: Storage) -> list[str]:
 
 def _delete_expired(database: Database, seconds: float) -> list[str]:
     """Delete experiments that ended before the retention time."""
-    unended = exists().where(TrialTable.experiment_id == ExperimentTable.id, TrialTable.state.not_in(TERMINAL))
     latest = select(func.max(TrialTable.finished_at)).where(TrialTable.experiment_id == ExperimentTable.id)
     with database.reading() as session:
         expired = list(
-            session.scalars(select(ExperimentTable.id).where(~unended, latest.scalar_subquery() < clock(-seconds)))
+            session.scalars(select(ExperimentTable.id).where(~IS_UNENDED, latest.scalar_subquery() < clock(-seconds)))
         )
     deleted = []
     for experiment_id in expired:

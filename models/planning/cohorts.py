@@ -1,7 +1,7 @@
 """Grouping of trials into cohorts, which train together: pure."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,8 @@ from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.limits import MAX_TRIALS
 from fittingroom.specs.schedules import is_constant
 from fittingroom.specs.search_space import sampled_value
-from models.planning.sampling import SampledTrial
+from models.planning.spaces import is_ordered
+from models.planning.templates import Path, SampledTrial
 
 MAX_COHORT_SIZE = 256
 """Maximum number of trials per cohort, so that several workers share large experiments."""
@@ -29,14 +30,14 @@ class FormedCohort:
     """Reason for this engine."""
 
 
-def form_cohorts(trials: Sequence[SampledTrial], device: Device = "any") -> list[FormedCohort]:
+def form_cohorts(trials: Sequence[SampledTrial], device: Device = "any", first_number: int = 1) -> list[FormedCohort]:
     """Put trials together that differ in nothing but seed, epochs and the optimizer's numbers."""
     size = MAX_TRIALS if device == "gpu" else MAX_COHORT_SIZE  # a thousand small networks are what fills a GPU
     alike: dict[str, list[SampledTrial]] = {}
     for trial in trials:
         alike.setdefault(_together(trial), []).append(trial)
     chunks = [chunk for members in alike.values() for chunk in _cut(members, size)]
-    return [FormedCohort(number, chunk, *_engine(chunk)) for number, chunk in enumerate(chunks, start=1)]
+    return [FormedCohort(number, chunk, *_engine(chunk)) for number, chunk in enumerate(chunks, first_number)]
 
 
 def _cut(members: Sequence[SampledTrial], size: int) -> Iterator[list[SampledTrial]]:
@@ -70,6 +71,24 @@ def program_document(spec: TrialSpec) -> dict[str, Any]:
         "optimizer": _without_numbers(document["optimizer"]),
         "batch_size": sampled_value(spec.fit.batch_size),
     }
+
+
+def is_structural(document: Mapping[str, Any], path: Path) -> bool:
+    """Return True if trials with different values in the place of a search space cannot train together.
+
+    Args:
+        document: of the trials, the search space in it.
+        path: of the search space.
+    """
+    if path[0] in {"early_stopping", "reduce_lr_on_plateau"} or path == ("fit", "epochs"):
+        return False
+    if path[0] != "optimizer":
+        return True
+    parent: Any = document
+    for key in path[:-1]:
+        parent = parent[key]
+    name = path[-1]
+    return not is_ordered(parent[name]) or (isinstance(name, str) and is_constant(parent, name))
 
 
 def _together(trial: SampledTrial) -> str:

@@ -6,15 +6,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
-from fittingroom.specs.experiment import ExperimentSpec, GridSampler
+from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault
 from fittingroom.specs.model import Model
+from fittingroom.specs.samplers import GridSampler, RoundSampler
 from fittingroom.specs.search_space import sampled_value
 from fittingroom.specs.validation.trainability import check_experiment, check_trial
 from fittingroom.specs.validation.trial_warnings import find_warnings
 from models.planning.cohorts import FormedCohort, form_cohorts
 from models.planning.memory import estimated_bytes, refuse_too_large
-from models.planning.sampling import SampledTrial, sample
+from models.planning.sampling import count_trials, sample
+from models.planning.spaces import count_combinations
+from models.planning.templates import SampledTrial, templates_of
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,10 @@ class ExperimentPlan:
     """Estimate of what training each trial takes, by the trial's number."""
     warnings: list[Fault] = field(default_factory=list)
     """Warnings: settings that can be trained and are hardly meant."""
+    undrawn_trials: int = 0
+    """Number of trials that later rounds of the search will have."""
+    is_of_rounds: bool = False
+    """True if these trials are a round of a search."""
 
     _documents: dict[int, dict[str, Any]] = field(default_factory=dict, init=False, compare=False, repr=False)
 
@@ -55,27 +62,61 @@ def plan_experiment(
     Raises:
         InvalidSpec: something cannot train; nothing was changed anywhere.
     """
-    schema = check_experiment(spec, datasets)
-    trials = sample(_with_content(spec, datasets))
-    networks = {
-        trial.number: check_trial(trial.spec, schema, trial.place, _given(spec, trial.model_name)) for trial in trials
-    }
-    needed = {trial.number: estimated_bytes(trial.spec, networks[trial.number], schema.rows) for trial in trials}
-    if memory_bytes is not None:
-        for trial in trials:
-            refuse_too_large(trial.spec, networks[trial.number], needed[trial.number], memory_bytes)
-    counts = {number: network.parameters for number, network in networks.items()}
+    checker = TrialChecker(spec, memory_bytes, datasets)
+    trials = sample(checker.spec)
+    for trial in trials:
+        checker.check(trial)
     cohorts = form_cohorts(trials, spec.device)
     warnings = [*_fewer_trials(spec, trials), *_unpruned(spec, cohorts)]
-    warnings += find_warnings(spec, datasets, list(counts.values()))
-    return ExperimentPlan(trials, cohorts, counts, needed, warnings)
+    warnings += find_warnings(spec, datasets, list(checker.parameter_counts.values()))
+    is_of_rounds = isinstance(spec.sampler, RoundSampler)
+    return ExperimentPlan(
+        trials, cohorts, checker.parameter_counts, checker.memory_bytes, warnings, is_of_rounds=is_of_rounds,
+        undrawn_trials=count_trials(checker.spec) - len(trials) if is_of_rounds else 0,
+    )  # fmt: skip
+
+
+class TrialChecker:
+    """Checks trials of an experiment, and measures what they take."""
+
+    def __init__(self, spec: ExperimentSpec, memory_bytes: int | None, datasets: Mapping[str, DatasetSchema]) -> None:
+        """Args: as of `plan_experiment`.
+
+        Raises:
+            InvalidSpec: something that all trials share cannot train.
+        """
+        self._schema = check_experiment(spec, datasets)
+        self._memory_limit = memory_bytes
+        self.spec = _with_content(spec, datasets)
+        """The spec with the content hash of each dataset."""
+        self.parameter_counts: dict[int, int] = {}
+        """Parameters of each checked trial's network, by the trial's number."""
+        self.memory_bytes: dict[int, int] = {}
+        """Estimate of what training each checked trial takes, by the trial's number."""
+
+    def check(self, trial: SampledTrial) -> None:
+        """Check a trial.
+
+        Raises:
+            InvalidSpec: it cannot train.
+        """
+        network = check_trial(trial.spec, self._schema, trial.place, _given(self.spec, trial.model_name))
+        needed = estimated_bytes(trial.spec, network, self._schema.rows)
+        if self._memory_limit is not None:
+            refuse_too_large(trial.spec, network, needed, self._memory_limit)
+        self.parameter_counts[trial.number] = network.parameters
+        self.memory_bytes[trial.number] = needed
 
 
 def _fewer_trials(spec: ExperimentSpec, trials: Sequence[SampledTrial]) -> Iterator[Fault]:
     """Warn of a search space that has fewer combinations than were to be drawn."""
     if isinstance(spec.sampler, GridSampler):
         return
-    drawn = Counter(trial.model_name for trial in trials if trial.spec.seed == spec.seeds[0])
+    drawn: Mapping[str | None, int | float] = Counter(
+        trial.model_name for trial in trials if trial.spec.seed == spec.seeds[0]
+    )
+    if isinstance(spec.sampler, RoundSampler):
+        drawn = {template.model_name: count_combinations(template.spaces) for template in templates_of(spec)}
     for name, count in drawn.items():
         if count < spec.sampler.trials:
             of_model = "" if name is None else f" of {name!r}"

@@ -13,6 +13,7 @@ from models.errors import ExperimentEndedError, NotFoundError
 from models.lifecycle import TERMINAL
 from models.messaging.waiting import WaitingCohort
 from models.sql.database import clock
+from models.sql.endings import HAS_UNDRAWN_TRIALS, IS_UNENDED
 from models.sql.leases import Claim, lock_experiment, set_version
 from models.sql.tables import (
     CohortTable,
@@ -21,6 +22,7 @@ from models.sql.tables import (
     ExperimentDatasetTable,
     ExperimentTable,
     ExperimentTagTable,
+    SearchRoundTable,
     TrialTable,
     WebhookTable,
 )
@@ -31,7 +33,7 @@ def request_cancel(session: Session, experiment_id: str, trial_id: str | None = 
     """Cancel what is queued, and ask what is running to stop. Of one trial, or of all; again changes nothing.
 
     Returns:
-        How many trials this call has cancelled or newly asked.
+        How many trials this call has cancelled or newly asked, those that a search has not drawn included.
 
     Raises:
         NotFoundError: the experiment is gone.
@@ -44,7 +46,11 @@ def request_cancel(session: Session, experiment_id: str, trial_id: str | None = 
     asked = session.execute(
         update(TrialTable).where(unasked).values(cancel_requested_at=clock(), version=version).returning(TrialTable.id)
     ).all()
-    if not asked:
+    undrawn = 0
+    if trial_id is None:
+        query = select(ExperimentTable.undrawn_trials).where(ExperimentTable.id == experiment_id, HAS_UNDRAWN_TRIALS)
+        undrawn = session.scalar(query) or 0
+    if not asked and not undrawn:
         return 0
     if trial_id is None:
         session.execute(
@@ -53,7 +59,7 @@ def request_cancel(session: Session, experiment_id: str, trial_id: str | None = 
     move(session, TrialState.CANCELLED, version, which & (TrialTable.state == TrialState.QUEUED), finished_at=clock())
     finish_cohorts(session, CohortTable.experiment_id == experiment_id)
     set_version(session, experiment_id, version)
-    return len(asked)
+    return len(asked) + undrawn
 
 
 def request_pause(session: Session, experiment_id: str) -> None:
@@ -64,8 +70,7 @@ def request_pause(session: Session, experiment_id: str) -> None:
         ExperimentEndedError: there is nothing left to pause.
     """
     version = _lock(session, experiment_id)
-    unended = exists().where(TrialTable.experiment_id == experiment_id, TrialTable.state.not_in(TERMINAL))
-    if not session.scalar(select(unended)):
+    if session.scalar(select(ExperimentTable.id).where(ExperimentTable.id == experiment_id, IS_UNENDED)) is None:
         raise ExperimentEndedError(experiment_id, "paused")
     session.execute(
         update(ExperimentTable)
@@ -136,7 +141,9 @@ def delete_experiment(session: Session, experiment_id: str) -> None:
         NotFoundError: the experiment is gone.
     """
     _lock(session, experiment_id)
-    for table in (EpochTable, TrialTable, CohortTable, ExperimentTagTable, ExperimentDatasetTable, WebhookTable):
+    for table in (
+        EpochTable, TrialTable, CohortTable, SearchRoundTable, ExperimentTagTable, ExperimentDatasetTable, WebhookTable,
+    ):  # fmt: skip
         session.execute(delete(table).where(table.experiment_id == experiment_id))
     session.execute(delete(ExperimentTable).where(ExperimentTable.id == experiment_id))
     session.add(DeletionTable(experiment_id=experiment_id, deleted_at=session.scalars(select(clock())).one()))

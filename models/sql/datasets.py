@@ -13,9 +13,9 @@ from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
 from fittingroom.specs.experiment import Dataset
 from models.errors import DatasetExistsError, DatasetInUseError, NotFoundError, StorageQuotaError, TooManyDatasetsError
 from models.identifiers import new_id
-from models.lifecycle import TERMINAL
 from models.sql.database import clock
-from models.sql.tables import DatasetTable, ExperimentDatasetTable, TrialTable
+from models.sql.endings import IS_UNENDED
+from models.sql.tables import DatasetTable, ExperimentDatasetTable, ExperimentTable
 from models.sql.usage import count_stored_bytes
 
 FOLDER = "datasets"
@@ -120,9 +120,7 @@ def delete_dataset(session: Session, project: str, name: str) -> None:
         raise NotFoundError("dataset", name)
     users = select(ExperimentDatasetTable.experiment_id).where(ExperimentDatasetTable.dataset_id == row.id)
     unended = session.scalars(
-        select(TrialTable.experiment_id)
-        .where(TrialTable.experiment_id.in_(users), TrialTable.state.not_in(TERMINAL))
-        .limit(1)
+        select(ExperimentTable.id).where(ExperimentTable.id.in_(users), IS_UNENDED).limit(1)
     ).first()
     if unended is not None:
         raise DatasetInUseError(name, unended)

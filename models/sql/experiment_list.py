@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, not_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from fittingroom.views.states import ExperimentState, TrialState
-from models.lifecycle import TERMINAL
+from models.sql.endings import IS_UNENDED
 from models.sql.tables import ExperimentTable, ExperimentTagTable, TrialTable
 
 Sort = Literal["created_at", "-created_at", "name", "-name"]
@@ -90,13 +90,13 @@ def in_state(state: ExperimentState) -> ColumnElement[bool]:
         return exists().where(TrialTable.experiment_id == ExperimentTable.id, condition)
 
     begun = has(TrialTable.state != TrialState.QUEUED)
-    unended = has(TrialTable.state.not_in(TERMINAL))
     failed, cancelled = (has(TrialTable.state == state) for state in (TrialState.FAILED, TrialState.CANCELLED))
+    cancelled |= (ExperimentTable.undrawn_trials > 0) & ExperimentTable.cancel_requested_at.is_not(None)
     conditions = {
         ExperimentState.QUEUED: not_(begun),
-        ExperimentState.RUNNING: and_(begun, unended),
-        ExperimentState.FAILED: and_(not_(unended), failed),
-        ExperimentState.CANCELLED: and_(not_(unended), not_(failed), cancelled),
-        ExperimentState.COMPLETED: and_(not_(unended), not_(failed), not_(cancelled)),
+        ExperimentState.RUNNING: and_(begun, IS_UNENDED),
+        ExperimentState.FAILED: and_(not_(IS_UNENDED), failed),
+        ExperimentState.CANCELLED: and_(not_(IS_UNENDED), not_(failed), cancelled),
+        ExperimentState.COMPLETED: and_(not_(IS_UNENDED), not_(failed), not_(cancelled)),
     }
     return conditions[state]

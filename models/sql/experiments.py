@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, defer
 from fittingroom.views.states import TrialState
 from models.errors import NotFoundError
 from models.identifiers import is_id
+from models.lifecycle import with_undrawn
 from models.sql.tables import CohortTable, DeletionTable, ExperimentTable, TrialTable
 
 
@@ -25,6 +26,8 @@ class Progress:
     """End time of the last trial; None while one is unfinished."""
     epochs_completed: int
     epochs_planned: int
+    undrawn_trials: int = 0
+    """Trials that the search has still to draw; they are counted as queued, or cancelled, too."""
 
 
 def get_experiment(session: Session, experiment_id: str, project: str | None = None) -> ExperimentTable:
@@ -57,8 +60,8 @@ def get_cohort(session: Session, cohort_id: str) -> CohortTable:
     return found
 
 
-def get_progress(session: Session, experiment_ids: Sequence[str]) -> dict[str, Progress]:
-    """Return the totals of each experiment, in one query."""
+def get_progress(session: Session, found: Sequence[ExperimentTable]) -> dict[str, Progress]:
+    """Return the totals of each experiment by its id, in one query."""
     rows = session.execute(
         select(
             TrialTable.experiment_id,
@@ -69,20 +72,26 @@ def get_progress(session: Session, experiment_ids: Sequence[str]) -> dict[str, P
             func.count(TrialTable.finished_at).label("finished"),
             func.sum(TrialTable.epochs_completed).label("epochs_completed"),
             func.sum(TrialTable.epochs_planned).label("epochs_planned"),
+            func.max(TrialTable.epochs_planned).label("most_epochs"),
         )
-        .where(TrialTable.experiment_id.in_(experiment_ids))
+        .where(TrialTable.experiment_id.in_([experiment.id for experiment in found]))
         .group_by(TrialTable.experiment_id, TrialTable.state)
     ).all()
     progress = {}
-    for experiment_id in experiment_ids:
-        mine = [row for row in rows if row.experiment_id == experiment_id]
-        ended = all(row.finished == row.trials for row in mine)
-        progress[experiment_id] = Progress(
-            counts={TrialState(row.state): row.trials for row in mine},
+    for experiment in found:
+        mine = [row for row in rows if row.experiment_id == experiment.id]
+        undrawn, is_cancelled = experiment.undrawn_trials, experiment.cancel_requested_at is not None
+        to_come = 0 if is_cancelled else undrawn
+        ended = all(row.finished == row.trials for row in mine) and not to_come
+        counts = {TrialState(row.state): row.trials for row in mine}
+        most_epochs = max((row.most_epochs for row in mine), default=0)
+        progress[experiment.id] = Progress(
+            counts=with_undrawn(counts, undrawn, is_cancelled=is_cancelled),
             started_at=min((row.started_at for row in mine if row.started_at is not None), default=None),
             finished_at=max((row.finished_at for row in mine), default=None) if ended else None,
             epochs_completed=sum(int(row.epochs_completed) for row in mine),
-            epochs_planned=sum(int(row.epochs_planned) for row in mine),
+            epochs_planned=sum(int(row.epochs_planned) for row in mine) + undrawn * most_epochs,
+            undrawn_trials=to_come,
         )
     return progress
 

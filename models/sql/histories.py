@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from fittingroom.views.history import WireNumber
 from fittingroom.views.states import TrialState
+from models.lifecycle import with_undrawn
 from models.sql.quick_reads import ReadRows
 from models.sql.tables import EpochTable, ExperimentTable, TrialTable
 
@@ -53,9 +54,12 @@ _EPOCHS_OF_TRIAL = (
     .where(EpochTable.epoch <= bindparam("until"))
     .order_by(EpochTable.epoch)
 )
-_OF_EXPERIMENT = select(ExperimentTable.project, ExperimentTable.version).where(
-    ExperimentTable.id == bindparam("wanted")
-)
+_OF_EXPERIMENT = select(
+    ExperimentTable.project,
+    ExperimentTable.version,
+    ExperimentTable.undrawn_trials,
+    ExperimentTable.cancel_requested_at.is_not(None),
+).where(ExperimentTable.id == bindparam("wanted"))
 _TRIALS = select(func.max(TrialTable.number)).where(TrialTable.experiment_id == bindparam("wanted"))
 _STATES = (
     select(TrialTable.state, func.count())
@@ -162,7 +166,8 @@ def find_changes(
     for trial_id, epoch, text in sorted(epochs, key=itemgetter(0, 1)):
         if trial_id in rows:
             rows[trial_id].append((epoch, from_json(text)))
-    project, version = found[0]
+    project, version, undrawn_trials, is_cancelled = found[0]
+    counts = with_undrawn(counts, undrawn_trials, is_cancelled=bool(is_cancelled))
     return FoundChanges(project, version, counts, [(position, rows[position.id]) for position in positions])
 
 

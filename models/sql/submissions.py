@@ -10,16 +10,15 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from fittingroom.specs.experiment import ExperimentSpec
-from fittingroom.specs.search_space import sampled_value
-from fittingroom.views.states import TrialState
 from models.errors import DatasetGoneError, KeyReusedError, QuotaError, StorageQuotaError
 from models.identifiers import new_id
 from models.messaging.queues import queue_of
 from models.messaging.waiting import WaitingCohort
 from models.planning.plan import ExperimentPlan
-from models.planning.sampling import resolved_objective
+from models.planning.templates import resolved_objective
 from models.sql.database import clock
 from models.sql.datasets import keep_datasets
+from models.sql.planned_rows import rows_of_plan
 from models.sql.tables import (
     ApiKeyTable,
     CohortTable,
@@ -27,6 +26,7 @@ from models.sql.tables import (
     ExperimentTable,
     ExperimentTagTable,
     IdempotencyKeyTable,
+    SearchRoundTable,
     TrialTable,
     WebhookTable,
 )
@@ -93,7 +93,7 @@ def add_experiments(session: Session, submissions: Sequence[Submission]) -> list
         table: []
         for table in (
             ExperimentTable, ExperimentTagTable, ExperimentDatasetTable, WebhookTable, CohortTable, TrialTable,
-            IdempotencyKeyTable,
+            SearchRoundTable, IdempotencyKeyTable,
         )
     }  # fmt: skip
     for submission in submissions:
@@ -144,7 +144,7 @@ def _refusal(submission: Submission, there: set[str], unended: dict[str, int]) -
     if submission.storage_fault is not None:
         return submission.storage_fault
     if submission.max_unended_trials is not None:
-        before, wanted = unended[submission.project], len(submission.plan.trials)
+        before, wanted = unended[submission.project], len(submission.plan.trials) + submission.plan.undrawn_trials
         if before + wanted > submission.max_unended_trials:
             return QuotaError(before, wanted, submission.max_unended_trials)
         unended[submission.project] += wanted
@@ -167,6 +167,7 @@ def _add_rows(rows: dict[Any, list[dict[str, Any]]], submission: Submission, now
             "version": 1,
             "created_at": now,
             "warnings": [warning.model_dump() for warning in plan.warnings] or None,
+            "undrawn_trials": plan.undrawn_trials,
         }
     )
     rows[ExperimentTagTable] += [{"experiment_id": experiment_id, "tag": tag} for tag in spec.tags]
@@ -177,42 +178,11 @@ def _add_rows(rows: dict[Any, list[dict[str, Any]]], submission: Submission, now
         secret = spec.webhook.secret.get_secret_value()
         row = {"experiment_id": experiment_id, "url": spec.webhook.url, "secret": secret, "next_attempt_at": now}
         rows[WebhookTable].append(row)
-    cohorts, queue = [], queue_of(spec.device, spec.backend)
-    for formed in plan.cohorts:
-        cohort_id = new_id("coh")
-        cohorts.append(WaitingCohort(cohort_id, queue))
-        rows[CohortTable].append(
-            {
-                "id": cohort_id,
-                "experiment_id": experiment_id,
-                "project": submission.project,
-                "number": formed.number,
-                "queue": queue,
-                "engine": formed.engine,
-                "engine_reason": formed.engine_reason,
-                "created_at": now,
-            }
-        )
-        rows[TrialTable] += [
-            {
-                "id": new_id("trl"),
-                "experiment_id": experiment_id,
-                "cohort_id": cohort_id,
-                "number": trial.number,
-                "label": trial.label,
-                "model_name": trial.model_name,
-                "seed": trial.spec.seed,
-                "hyperparameters": trial.hyperparameters,
-                "spec": plan.documents[trial.number],
-                "parameter_count": plan.parameter_counts[trial.number],
-                "version": 1,
-                "epochs_planned": sampled_value(trial.spec.fit.epochs),
-                "state": TrialState.QUEUED,
-                "created_at": now,
-            }
-            for trial in formed.trials
-        ]
-    return Accepted(experiment_id, now, cohorts)
+    planned = rows_of_plan(experiment_id, submission.project, queue_of(spec.device, spec.backend), plan, now)
+    rows[CohortTable] += planned.cohorts
+    rows[TrialTable] += planned.trials
+    rows[SearchRoundTable] += planned.rounds
+    return Accepted(experiment_id, now, planned.waiting)
 
 
 def _digest(spec: ExperimentSpec) -> str:

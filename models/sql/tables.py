@@ -42,7 +42,11 @@ class ExperimentTable(Base):
     __table_args__ = (
         Index("ix_experiments_project_created_at_id", "project", "created_at", "id"),
         Index("ix_experiments_project_name_id", "project", "name", "id"),
-    )
+        Index(
+            "ix_experiments_undrawn_trials", "undrawn_trials",
+            sqlite_where=text("undrawn_trials > 0"), postgresql_where=text("undrawn_trials > 0"),
+        ),
+    )  # fmt: skip
 
     id: Mapped[str] = mapped_column(_ID, primary_key=True)
     # The defaults are for rows of earlier versions.
@@ -57,6 +61,22 @@ class ExperimentTable(Base):
     cancel_requested_at: Mapped[dt.datetime | None]
     paused_at: Mapped[dt.datetime | None]
     warnings: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
+    undrawn_trials: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Number of trials that later rounds of the search will have."""
+
+
+class SearchRoundTable(Base):
+    """A round of a search: its row and its trials are stored in one transaction, by whoever is first."""
+
+    __tablename__ = "search_rounds"
+
+    experiment_id: Mapped[str] = mapped_column(_ID, ForeignKey("experiments.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    trials: Mapped[int]
+    """Number of its trials."""
+    versions: Mapped[dict[str, Any]]
+    """Versions of the libraries that drew it."""
+    drawn_at: Mapped[dt.datetime]
 
 
 class ExperimentTagTable(Base):
@@ -157,6 +177,8 @@ class TrialTable(Base):
     experiment_id: Mapped[str] = mapped_column(_ID, ForeignKey("experiments.id"))
     cohort_id: Mapped[str] = mapped_column(_ID, ForeignKey("cohorts.id"), index=True)
     number: Mapped[int]
+    round: Mapped[int] = mapped_column(default=1, server_default="1")
+    """Round of the search that drew it, from 1."""
     label: Mapped[str] = mapped_column(Text)
     model_name: Mapped[str | None] = mapped_column(String(64))
     seed: Mapped[int] = mapped_column(BigInteger)

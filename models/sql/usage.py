@@ -4,6 +4,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from models.lifecycle import TERMINAL
+from models.sql.endings import HAS_UNDRAWN_TRIALS
 from models.sql.tables import DatasetTable, ExperimentTable, TrialTable
 
 WEIGHT_BYTES = 4
@@ -11,14 +12,17 @@ WEIGHT_BYTES = 4
 
 
 def count_unended_trials(session: Session, project: str) -> int:
-    """Count the unfinished trials of a project."""
+    """Count the unfinished trials of a project, those that searches have still to draw included."""
     query = (
         select(func.count())
         .select_from(TrialTable)
         .join(ExperimentTable, ExperimentTable.id == TrialTable.experiment_id)
         .where(ExperimentTable.project == project, TrialTable.state.not_in(TERMINAL))
     )
-    return session.scalars(query).one()
+    undrawn = select(func.coalesce(func.sum(ExperimentTable.undrawn_trials), 0)).where(
+        ExperimentTable.project == project, HAS_UNDRAWN_TRIALS
+    )
+    return session.scalars(query).one() + int(session.scalars(undrawn).one())
 
 
 def count_stored_bytes(session: Session, project: str) -> int:

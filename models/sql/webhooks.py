@@ -7,12 +7,12 @@ one if that process dies.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from models.lifecycle import TERMINAL
 from models.sql.database import clock
-from models.sql.tables import ExperimentTable, TrialTable, WebhookTable
+from models.sql.endings import IS_UNENDED
+from models.sql.tables import ExperimentTable, WebhookTable
 
 RETRY_SECONDS = (5.0, 30.0, 120.0, 600.0, 3_600.0, 4 * 3_600.0, 12 * 3_600.0, 24 * 3_600.0)
 """Delay after each attempt, in seconds; after the last one the delivery is given up."""
@@ -41,12 +41,11 @@ def claim_deliveries(session: Session, take: Callable[[str, str], bool]) -> list
         session: an open transaction.
         take: takes a slot for a project and an address, if there is one. Unused slots are the caller's to give back.
     """
-    unended = exists().where(TrialTable.experiment_id == WebhookTable.experiment_id, TrialTable.state.not_in(TERMINAL))
     place = func.row_number().over(partition_by=ExperimentTable.project, order_by=WebhookTable.next_attempt_at)
     due = (
         select(WebhookTable.experiment_id, ExperimentTable.project, place.label("place"))
         .join(ExperimentTable, ExperimentTable.id == WebhookTable.experiment_id)
-        .where(WebhookTable.delivered_at.is_(None), WebhookTable.next_attempt_at <= clock(), ~unended)
+        .where(WebhookTable.delivered_at.is_(None), WebhookTable.next_attempt_at <= clock(), ~IS_UNENDED)
         .subquery()
     )
     rows = session.execute(

@@ -195,7 +195,7 @@ def test_divergence_is_completion_with_its_reason(runner: Runner, database: Data
 
 def test_a_trial_ends_with_the_epoch_that_reaches_its_time_limit(runner: Runner, database: Database) -> None:
     experiment_id, [message] = store_experiment(
-        database, fit={"epochs": 10_000, "validation_split": 0.3, "time_limit_seconds": 0.01}
+        database, fit={"epochs": 10_000, "validation_split": 0.3, "time_limit_seconds": 1e-6}
     )
     runner.train_cohort(message.cohort_id)
     [trial] = trials(database, experiment_id)

@@ -143,7 +143,7 @@ def find_history(
     """Find the trials that have changed after a version, and their epochs since; or raise NotFoundError."""
     with database.reading() as session:
         row = experiments.get_experiment(session, experiment_id, project)
-        progress = experiments.get_progress(session, [experiment_id])[experiment_id]
+        progress = experiments.get_progress(session, [row])[experiment_id]
         positions = list_positions(session, experiment_id, after_version=after_version)
     about = presentation.experiment_history(row, progress)
     return ExperimentHistory(project, about, TrialHistories(database, positions, after_version, thinning))

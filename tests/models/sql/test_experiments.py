@@ -113,7 +113,8 @@ def test_derived_state_in_sql_is_that_of_the_law(database: Database) -> None:
         set_states(database, experiment_id, list(pair))
         with database.reading() as session:
             in_sql = [state for state in ExperimentState if list_experiments(session, Filters(state=state), limit=1)]
-            progress = experiments.get_progress(session, [experiment_id])[experiment_id]
+            row = experiments.get_experiment(session, experiment_id)
+            progress = experiments.get_progress(session, [row])[experiment_id]
         assert in_sql == [experiment_state(progress.counts)], pair
 
 

@@ -1,0 +1,65 @@
+"""Samplers: how combinations of values are chosen from the search spaces of an experiment."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fittingroom.specs.base import Int, Spec
+from fittingroom.specs.limits import MAX_SEED, MAX_TRIALS
+
+Seed = Annotated[Int, Field(ge=0, le=MAX_SEED)]
+
+
+class GridSampler(Spec):
+    """Grid search: every combination of the choices."""
+
+    name: Literal["grid"]
+
+
+class _Drawing(Spec):
+    """Fields of the samplers that draw."""
+
+    name: str
+    trials: Annotated[Int, Field(ge=1, le=MAX_TRIALS)]
+    """Number of combinations per model. None is drawn twice: of a space that has no more, each is trained once."""
+    seed: Seed = 0
+    """Random seed of the sampler."""
+
+
+class RandomSampler(_Drawing):
+    """Random search: combinations drawn at random, reproducible by seed."""
+
+    name: Literal["random"]
+
+
+class QuasiRandomSampler(_Drawing):
+    """Quasi-random search: combinations that fill the space evenly, by a scrambled Sobol sequence (Owen, 1998)."""
+
+    name: Literal["quasi_random"]
+
+
+class RoundSampler(_Drawing):
+    """Fields of the samplers that learn from results, round by round."""
+
+    round: Annotated[Int, Field(ge=1, le=MAX_TRIALS)] = 20
+    """Number of combinations per model that are drawn together and train side by side. Each round is drawn when the
+    last one has ended, from the results of all before; the first is quasi-random. Small rounds learn more from each
+    trial, large ones train more trials per compiled program."""
+
+
+class GaussianProcessSampler(RoundSampler):
+    """Bayesian optimization with a Gaussian process and expected improvement (Jones et al., 1998), in rounds."""
+
+    name: Literal["gp"]
+
+
+class TPESampler(RoundSampler):
+    """Tree-structured Parzen estimator (Bergstra et al., 2011), multivariate, in rounds."""
+
+    name: Literal["tpe"]
+
+
+Sampler = Annotated[
+    GridSampler | RandomSampler | QuasiRandomSampler | GaussianProcessSampler | TPESampler,
+    Field(discriminator="name"),
+]

@@ -1,0 +1,169 @@
+"""Rounds of a search: what is drawn next follows from the results so far, the spec and its seed alone."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
+
+import numpy as np
+
+from fittingroom.specs.choices import Direction
+from fittingroom.specs.datasets import DatasetSchema
+from fittingroom.specs.experiment import ExperimentSpec
+from fittingroom.specs.faults import Fault, InvalidSpec
+from fittingroom.specs.limits import MAX_TRIALS
+from fittingroom.specs.samplers import RoundSampler
+from models.planning.cohorts import form_cohorts, is_structural
+from models.planning.plan import ExperimentPlan, TrialChecker
+from models.planning.results import SearchResults, TrialResult
+from models.planning.sampling import distinct_values, quasi_random_points
+from models.planning.spaces import coordinate_of, count_combinations, in_order, list_values, value_at
+from models.planning.surrogates.cube import Cube, Floats, Observations
+from models.planning.surrogates.gaussian_process import propose_by_gaussian_process
+from models.planning.surrogates.parzen import propose_by_parzen
+from models.planning.templates import SampledTrial, Template, Value, Values, dotted, resolved_objective, templates_of
+
+_PROPOSALS = {"gp": propose_by_gaussian_process, "tpe": propose_by_parzen}
+_STARTUP = 10
+"""Number of results that a surrogate needs; with fewer, points are quasi-random."""
+_TRIALS_PER_STRUCTURE = 4
+"""Number of combinations of a round for each set of structural values: each set is a program to compile."""
+_MAX_REFUSED = 1_000
+"""Number of combinations that cannot train, after which a round looks for no others."""
+
+_Key = tuple[Value, ...]
+"""Values of a combination, in the order of the search spaces."""
+
+
+def plan_round(
+    spec: ExperimentSpec, results: SearchResults, memory_bytes: int | None, datasets: Mapping[str, DatasetSchema]
+) -> ExperimentPlan:
+    """Draw the next round of a search.
+
+    Combinations that cannot train are passed over: submitting checks those of the first round alone.
+
+    Args:
+        spec: what was submitted; its sampler learns from results.
+        results: what was found so far.
+        memory_bytes: what a worker may use, if that is known.
+        datasets: those of the experiment, by name.
+
+    Returns:
+        The plan of the round alone. It has no trial if the search has ended: nothing is left that could be trained, or
+        the last round has shown that nothing can.
+    """
+    checker = TrialChecker(spec, memory_bytes, datasets)
+    trials: list[SampledTrial] = []
+    if any(trial.is_trained for trial in results.trials if trial.round == results.round):
+        for template in templates_of(checker.spec):
+            trials += _draw(checker, template, results, len(results.trials) + len(trials) + 1)
+        detail = f"the search ended after round {results.round}: no other combination can be trained"
+    else:
+        detail = f"the search ended after round {results.round}, of which no trial was trained to its end"
+    warnings = [] if trials else [Fault(pointer="/sampler", detail=detail)]
+    cohorts = form_cohorts(trials, spec.device, results.cohorts + 1)
+    return ExperimentPlan(
+        trials, cohorts, checker.parameter_counts, checker.memory_bytes, warnings, is_of_rounds=True,
+        undrawn_trials=max(0, results.undrawn_trials - len(trials)) if trials else 0,
+    )  # fmt: skip
+
+
+def _draw(checker: TrialChecker, template: Template, results: SearchResults, first_number: int) -> list[SampledTrial]:
+    """Return the trials of a model's next round."""
+    spec, sampler = checker.spec, checker.spec.sampler
+    if not isinstance(sampler, RoundSampler):
+        raise TypeError(f"expected a sampler that draws in rounds, found {sampler.name}")
+    mine = [trial for trial in results.trials if trial.model_name == template.model_name]
+    drawn = {_key(template, trial) for trial in mine}
+    wanted = int(min(sampler.round, sampler.trials - len(drawn), count_combinations(template.spaces) - len(drawn)))
+    trials: list[SampledTrial] = []
+    refused = 0
+    for values in _propose(spec, sampler, template, mine, results.round + 1):
+        if len(trials) >= wanted * len(spec.seeds) or refused > _MAX_REFUSED:
+            break
+        key = tuple(values.values())
+        if key in drawn:
+            continue
+        drawn.add(key)
+        numbers = itertools.count(first_number + len(trials))
+        try:
+            of_seeds = [
+                template.trial(next(numbers), values, seed, is_repeated=len(spec.seeds) > 1) for seed in spec.seeds
+            ]
+            for trial in of_seeds:
+                checker.check(trial)
+        except InvalidSpec:
+            refused += 1
+        else:
+            trials += of_seeds
+    return trials
+
+
+def _propose(
+    spec: ExperimentSpec, sampler: RoundSampler, template: Template, trials: Sequence[TrialResult], number: int
+) -> Iterator[Values]:
+    """Yield combinations: those of the surrogate, then quasi-random ones, then all if there are not too many.
+
+    Args:
+        spec: the experiment.
+        sampler: the experiment's.
+        template: the model's.
+        trials: the model's so far.
+        number: of the round.
+    """
+    by_key: dict[_Key, list[TrialResult]] = {}
+    for trial in trials:
+        by_key.setdefault(_key(template, trial), []).append(trial)
+    trained = {key: some for key, of_key in by_key.items() if (some := [one for one in of_key if one.is_trained])}
+    if len(trained) >= _STARTUP:
+        yield from _by_surrogate(spec, sampler, template, trained, number)
+    points = itertools.islice(quasi_random_points(sampler.seed, template), len(by_key), None)
+    yield from distinct_values(template, points, set(by_key))
+    if count_combinations(template.spaces) <= 2 * MAX_TRIALS:
+        for values in itertools.product(*map(list_values, template.spaces.values())):
+            yield dict(zip(template.spaces, values, strict=True))
+
+
+def _by_surrogate(
+    spec: ExperimentSpec,
+    sampler: RoundSampler,
+    template: Template,
+    trained: Mapping[_Key, Sequence[TrialResult]],
+    number: int,
+) -> Iterator[Values]:
+    spaces = [in_order(space) for space in template.spaces.values()]
+    cube = Cube.of(spaces, [is_structural(template.document, path) for path in template.spaces])
+    observations = Observations(
+        cube,
+        np.array([[coordinate_of(space, value) for space, value in zip(spaces, key, strict=True)] for key in trained]),
+        _ranks(list(trained.values()), resolved_objective(spec).direction or "minimize"),
+        max(1, sampler.round // _TRIALS_PER_STRUCTURE),
+        np.random.default_rng(int.from_bytes(f"{sampler.seed}/{template.model_name}/{number}".encode(), "big")),
+    )
+    for point in _PROPOSALS[sampler.name](observations):
+        values = [value_at(space, float(coordinate)) for space, coordinate in zip(spaces, point, strict=True)]
+        yield dict(zip(template.spaces, values, strict=True))
+
+
+def _key(template: Template, trial: TrialResult) -> _Key:
+    return tuple(trial.hyperparameters[dotted(path)] for path in template.spaces)
+
+
+def _ranks(candidates: Sequence[Sequence[TrialResult]], direction: Direction) -> Floats:
+    """Return the rank of each candidate, 0 for the best, equal for equals.
+
+    Completed ones come first, by their mean value over seeds; then pruned ones, those of later rungs first; then those
+    that diverged.
+    """
+    sign = 1 if direction == "minimize" else -1
+
+    def quality(trials: Sequence[TrialResult]) -> tuple[int, int, float]:
+        values = [trial.value for trial in trials if trial.value is not None]
+        if len(values) < len(trials):
+            return 2, 0, 0.0
+        mean = sign * fmean(values)
+        pruned = [trial.epochs for trial in trials if trial.is_pruned]
+        return (1, -min(pruned), mean) if pruned else (0, 0, mean)
+
+    qualities = [quality(trials) for trials in candidates]
+    ranks = {found: rank for rank, found in enumerate(sorted(set(qualities)))}
+    return np.array([ranks[found] for found in qualities], np.float64)

@@ -1,0 +1,137 @@
+"""The unit cube of a search: its dimensions, and candidates in it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from models.planning.spaces import count_values, is_ordered
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Points: TypeAlias = npt.NDArray[np.float64]
+"""float64, of shape (points, dimensions)."""
+
+_STRUCTURES = 100
+"""Number of combinations of structural values among which a round chooses."""
+_NUMBERS = 20
+"""Number of candidates that share structural values and differ in the others."""
+_LEADERS = 10
+"""Number of best points near which candidates are looked for."""
+_NEAR = 0.12
+"""Standard deviation of a step from a leader, as a part of a range."""
+
+
+@dataclass(frozen=True)
+class Cube:
+    """Dimensions of a search; each array has one entry for each of them."""
+
+    levels: npt.NDArray[np.int64]
+    """Number of values; 0 where they are continuous."""
+    is_ordered: npt.NDArray[np.bool_]
+    """True where near coordinates are alike; names and flags have no order."""
+    is_structural: npt.NDArray[np.bool_]
+    """True where another value makes another program to compile."""
+
+    @classmethod
+    def of(cls, spaces: list[dict[str, Any]], is_structural: list[bool]) -> "Cube":
+        """Return the cube of search spaces."""
+        counts = [count_values(space) for space in spaces]
+        return cls(
+            np.array([0 if count == float("inf") else count for count in counts], np.int64),
+            np.array([is_ordered(space) for space in spaces], np.bool_),
+            np.array(is_structural, np.bool_),
+        )
+
+    @property
+    def size(self) -> int:
+        """Number of dimensions."""
+        return len(self.levels)
+
+    @cached_property
+    def _divisor(self) -> Floats:
+        return np.where(self.levels > 0, self.levels, 1).astype(np.float64)
+
+    def snapped(self, points: Points) -> Points:
+        """Return points moved to the middle of the level that they are in."""
+        inside = np.minimum(points, np.nextafter(1.0, 0.0))
+        return np.where(self.levels > 0, (np.floor(inside * self._divisor) + 0.5) / self._divisor, inside)
+
+    def near(self, points: Points, rng: np.random.Generator) -> Points:
+        """Return a step from each point: some of its coordinates are changed a little, some drawn anew."""
+        shape = points.shape
+        step = reflected(points + _NEAR * rng.standard_normal(shape))
+        anywhere = rng.random(shape)
+        changed = np.where((rng.random(shape) < 0.5) & self.is_ordered, step, anywhere)
+        return np.where(rng.random(shape) < max(0.2, 1.5 / self.size), changed, points)
+
+    def candidates(self, leaders: Points, rng: np.random.Generator) -> Points:
+        """Return distinct points to choose from: half near the best ones, half anywhere, of few structures each.
+
+        Args:
+            leaders: the best points so far, the best first.
+            rng: source of randomness.
+        """
+        best = leaders[:_LEADERS]
+        drawn = best[rng.integers(len(best), size=_STRUCTURES * _NUMBERS)]
+        drawn = self.near(drawn, rng)
+        drawn[::2] = rng.random((len(drawn[::2]), self.size))
+        if self.is_structural.any() and not self.is_structural.all():
+            shared = np.repeat(drawn[:_STRUCTURES], _NUMBERS, axis=0)
+            drawn = np.where(self.is_structural, shared, drawn)
+        return np.unique(self.snapped(drawn), axis=0)
+
+    def structures(self, points: Points) -> npt.NDArray[np.int64]:
+        """Return a number for each point, equal for those of equal structural values; shape (points,)."""
+        _, found = np.unique(points[:, self.is_structural], axis=0, return_inverse=True)
+        return found.reshape(len(points)).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Results of a search so far, and how the next points are to be chosen."""
+
+    cube: Cube
+    points: Points
+    values: Floats
+    """Of shape (points,), lower is better; infinite where training diverged."""
+    max_structures: int
+    """Maximum number of combinations of structural values in a round."""
+    rng: np.random.Generator
+
+    @cached_property
+    def order(self) -> npt.NDArray[np.int64]:
+        """Indices of the points, the best first; the earlier of equals."""
+        return np.argsort(self.values, kind="stable").astype(np.int64)
+
+
+class StructureLimit:
+    """Which candidates may still be chosen, so that a round has few structures."""
+
+    def __init__(self, observations: Observations, candidates: Points) -> None:
+        """Args: observations; and the points to choose from."""
+        known = {point.tobytes() for point in observations.points}
+        self._is_left = np.array([point.tobytes() not in known for point in candidates], np.bool_)
+        self._structures = observations.cube.structures(candidates)
+        self._limit = observations.max_structures
+        self._chosen: set[int] = set()
+
+    def best(self, acquisition: Floats) -> int | None:
+        """Return the index of the best candidate that may be chosen, and mark it chosen; None if none is left."""
+        allowed = self._is_left
+        if len(self._chosen) >= self._limit:
+            of_chosen = allowed & np.isin(self._structures, list(self._chosen))
+            allowed = of_chosen if of_chosen.any() else allowed
+        if not allowed.any():
+            return None
+        index = int(np.argmax(np.where(allowed, acquisition, -np.inf)))
+        self._is_left[index] = False
+        self._chosen.add(int(self._structures[index]))
+        return index
+
+
+def reflected(coordinates: Floats) -> Floats:
+    """Return coordinates with what is beyond 0 or 1 reflected into the range."""
+    folded = np.abs(coordinates) % 2
+    return np.where(folded > 1, 2 - folded, folded)

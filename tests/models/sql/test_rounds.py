@@ -1,0 +1,239 @@
+"""Rounds of searches in SQL: when one is due, who stores it, and what an experiment is between two of them."""
+
+import threading
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from fittingroom.views.states import ExperimentState, TrialState
+from models.errors import ExperimentEndedError
+from models.lifecycle import experiment_state
+from models.planning.plan import ExperimentPlan
+from models.planning.rounds import plan_round
+from models.sql import experiments, rounds, usage
+from models.sql.client_requests import delete_experiment, request_cancel, request_pause, request_resume
+from models.sql.database import Database, clock
+from models.sql.experiment_list import Filters, list_experiments
+from models.sql.histories import find_changes
+from models.sql.quick_reads import rows_of
+from models.sql.rounds import FoundSearch
+from models.sql.tables import CohortTable, ExperimentTable, SearchRoundTable, TrialTable, WebhookTable
+from models.sql.webhooks import claim_deliveries
+from tests.factories import WEBHOOK_SECRET
+from tests.factories import store as store_experiment
+
+pytestmark = pytest.mark.stores
+
+SEARCH: dict[str, Any] = {
+    "optimizer": {"name": "sgd", "learning_rate": {"log_uniform": [0.001, 1.0]}},
+    "sampler": {"name": "gp", "trials": 30, "round": 12},
+}
+
+
+def end_trials(database: Database, experiment_id: str, state: TrialState = TrialState.COMPLETED) -> None:
+    """End all trials and cohorts, as if they had been trained."""
+    with database.writing() as session:
+        session.execute(
+            update(TrialTable)
+            .where(TrialTable.experiment_id == experiment_id, TrialTable.state == TrialState.QUEUED)
+            .values(
+                state=state, finished_at=clock(), best_value=TrialTable.number, epochs_completed=2,
+                best_epoch=1, started_at=clock(),
+            )
+        )  # fmt: skip
+        session.execute(
+            update(CohortTable).where(CohortTable.experiment_id == experiment_id).values(finished_at=clock())
+        )
+
+
+def find(database: Database, experiment_id: str) -> FoundSearch | None:
+    with database.reading() as session:
+        return rounds.find_search(session, experiment_id)
+
+
+def plan_of(found: FoundSearch) -> ExperimentPlan:
+    return plan_round(found.spec, found.results, None, found.datasets)
+
+
+def states_of(database: Database, experiment_id: str) -> tuple[ExperimentState, dict[TrialState, int], int]:
+    """Return state, counts and undrawn trials; all ways to ask for them agree."""
+    with database.reading() as session:
+        row = experiments.get_experiment(session, experiment_id)
+        progress = experiments.get_progress(session, [row])[experiment_id]
+        state = experiment_state(progress.counts)
+        listed = [one for one in ExperimentState if list_experiments(session, Filters(state=one), limit=1)]
+        found = find_changes(rows_of(session), experiment_id, 0, max_trials=1_000, max_epochs=1_000)
+    assert listed == [state]
+    assert found is not None
+    assert found.counts == progress.counts
+    assert (progress.finished_at is None) == (state in {ExperimentState.QUEUED, ExperimentState.RUNNING})
+    return state, dict(progress.counts), progress.undrawn_trials
+
+
+def test_a_search_is_unended_until_its_last_round(database: Database) -> None:
+    experiment_id, first = store_experiment(database, **SEARCH)
+    assert len(first) == 1
+    assert states_of(database, experiment_id) == ("queued", {"queued": 30}, 18)
+    assert find(database, experiment_id) is None
+    sizes = []
+    while True:
+        end_trials(database, experiment_id)
+        found = find(database, experiment_id)
+        if found is None:
+            break
+        assert states_of(database, experiment_id)[0] == "running"
+        plan = plan_of(found)
+        with database.writing() as session:
+            assert rounds.list_due(session, 5) == [experiment_id]
+            assert rounds.add_round(session, found, plan) is not None
+        sizes.append(len(plan.trials))
+    assert sizes == [12, 6]
+    assert states_of(database, experiment_id) == ("completed", {"completed": 30}, 0)
+    with database.reading() as session:
+        trials = experiments.list_trials(session, experiment_id)
+        stored = rounds.list_rounds(session, experiment_id)
+    assert [trial.round for trial in trials] == [1] * 12 + [2] * 12 + [3] * 6
+    assert [(one.number, one.trials) for one in stored] == [(1, 12), (2, 12), (3, 6)]
+    assert {*stored[2].versions} == {"numpy", "scipy"}
+    assert len({tuple(trial.hyperparameters.values()) for trial in trials}) == 30
+
+
+def test_a_round_changes_the_version(database: Database) -> None:
+    experiment_id, _ = store_experiment(database, **SEARCH)
+    end_trials(database, experiment_id)
+    found = find(database, experiment_id)
+    assert found is not None
+    with database.writing() as session:
+        before = experiments.get_experiment(session, experiment_id).version
+        rounds.add_round(session, found, plan_of(found))
+    with database.reading() as session:
+        after = experiments.get_experiment(session, experiment_id).version
+        changed = find_changes(rows_of(session), experiment_id, before, max_trials=100, max_epochs=100)
+    assert after == before + 1
+    assert changed is not None
+    assert [position.number for position, _ in changed.trials] == list(range(13, 25))
+
+
+def test_two_planners_store_one_round(database: Database) -> None:
+    experiment_id, _ = store_experiment(database, **SEARCH)
+    end_trials(database, experiment_id)
+    found = find(database, experiment_id)
+    assert found is not None
+    plan, barrier, stored = plan_of(found), threading.Barrier(4), []
+
+    def draw() -> None:
+        barrier.wait()
+        stored.append(database.write(lambda session: rounds.add_round(session, found, plan), 10))
+
+    threads = [threading.Thread(target=draw) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(result is not None for result in stored) == 1
+    with database.reading() as session:
+        assert len(experiments.list_trials(session, experiment_id)) == 24
+        assert len(rounds.list_rounds(session, experiment_id)) == 2
+
+
+def test_a_plan_without_trials_ends_the_search_and_says_why(database: Database) -> None:
+    experiment_id, _ = store_experiment(database, **SEARCH)
+    end_trials(database, experiment_id, TrialState.FAILED)
+    found = find(database, experiment_id)
+    assert found is not None
+    with database.writing() as session:
+        assert rounds.add_round(session, found, plan_of(found)) == []
+    assert states_of(database, experiment_id) == ("failed", {"failed": 12}, 0)
+    with database.reading() as session:
+        [warning] = experiments.get_experiment(session, experiment_id).warnings or []
+    assert warning["pointer"] == "/sampler"
+    assert "no trial was trained" in warning["detail"]
+
+
+def test_cancel_between_rounds_ends_the_search(database: Database) -> None:
+    experiment_id, _ = store_experiment(database, **SEARCH)
+    end_trials(database, experiment_id)
+    found = find(database, experiment_id)
+    assert found is not None
+    with database.writing() as session:
+        assert request_cancel(session, experiment_id) == 18
+    with database.writing() as session:
+        assert request_cancel(session, experiment_id) == 0
+    assert states_of(database, experiment_id) == ("cancelled", {"completed": 12, "cancelled": 18}, 0)
+    with database.writing() as session:
+        assert rounds.list_due(session, 5) == []
+        assert rounds.add_round(session, found, plan_of(found)) is None
+    with database.writing() as session, pytest.raises(ExperimentEndedError):
+        request_pause(session, experiment_id)
+
+
+def test_cancel_in_a_round_counts_what_was_not_drawn(database: Database) -> None:
+    experiment_id, _ = store_experiment(database, **SEARCH)
+    with database.writing() as session:
+        assert request_cancel(session, experiment_id) == 30
+    assert states_of(database, experiment_id) == ("cancelled", {"cancelled": 30}, 0)
+
+
+def test_pause_between_rounds_draws_nothing_until_resumed(database: Database) -> None:
+    experiment_id, _ = store_experiment(database, **SEARCH)
+    end_trials(database, experiment_id)
+    found = find(database, experiment_id)
+    assert found is not None
+    with database.writing() as session:
+        request_pause(session, experiment_id)
+    with database.writing() as session:
+        assert rounds.list_due(session, 5) == []
+        assert rounds.add_round(session, found, plan_of(found)) is None
+    with database.writing() as session:
+        request_resume(session, experiment_id)
+    assert find(database, experiment_id) is not None
+
+
+def test_deleted_search_is_drawn_no_more(database: Database) -> None:
+    experiment_id, _ = store_experiment(database, **SEARCH)
+    end_trials(database, experiment_id)
+    found = find(database, experiment_id)
+    assert found is not None
+    with database.writing() as session:
+        delete_experiment(session, experiment_id)
+    with database.writing() as session:
+        assert rounds.add_round(session, found, plan_of(found)) is None
+        assert session.scalars(select(SearchRoundTable)).all() == []
+
+
+def test_undrawn_trials_count_towards_the_quota(database: Database) -> None:
+    experiment_id, _ = store_experiment(database, **SEARCH)
+    with database.reading() as session:
+        assert usage.count_unended_trials(session, "default") == 30
+    with database.writing() as session:
+        request_cancel(session, experiment_id)
+    with database.reading() as session:
+        assert usage.count_unended_trials(session, "default") == 0
+
+
+def test_webhook_waits_for_the_last_round(database: Database) -> None:
+    webhook = {"url": "https://example.com/hook", "secret": WEBHOOK_SECRET}
+    experiment_id, _ = store_experiment(database, **SEARCH, webhook=webhook)
+    end_trials(database, experiment_id)
+
+    def claimed() -> list[str]:
+        with database.writing() as session:
+            return [one.experiment_id for one in claim_deliveries(session, lambda *_: True)]
+
+    assert claimed() == []
+    with database.writing() as session:
+        rounds.end_search(session, experiment_id, "a reason")
+    with database.writing() as session:
+        session.execute(update(WebhookTable).values(next_attempt_at=clock()))
+    assert claimed() == [experiment_id]
+
+
+def test_experiments_without_rounds_have_none(database: Database) -> None:
+    experiment_id, _ = store_experiment(database)
+    end_trials(database, experiment_id)
+    with database.reading() as session:
+        assert rounds.list_due(session, 5) == []
+        assert rounds.list_rounds(session, experiment_id) == []
+        row: Any = session.get(ExperimentTable, experiment_id)
+        assert row.undrawn_trials == 0

@@ -1,0 +1,141 @@
+"""Searches trained round by round: to their end, the same whatever dies."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import pytest
+
+import workers.search_rounds
+from fittingroom.views.states import ExperimentState
+from models.errors import DatabaseUnavailableError
+from models.lifecycle import experiment_state
+from models.messaging.queues import queues_of
+from models.settings import Settings
+from models.sql import experiments, rounds
+from models.sql.database import Database
+from models.sql.tables import ExperimentTable
+from tests.factories import store as store_experiment
+from tests.workers.engines.trials import fused_engine
+from workers.runner import Runner
+from workers.search_rounds import draw_due_rounds
+
+pytestmark = pytest.mark.stores
+
+ENGINE = fused_engine()
+QUEUES = queues_of(["any"], keras.backend.backend())
+SEARCH: dict[str, Any] = {
+    "optimizer": {"name": "sgd", "learning_rate": {"log_uniform": [0.001, 1.0]}},
+    "fit": {"epochs": 2, "validation_split": 0.3},
+    "sampler": {"name": "gp", "trials": 28, "round": 12},
+}
+
+
+def runner_on(settings: Settings, database: Database, name: str = "wrk_test") -> Runner:
+    runner = Runner(settings, database, name, ["cpu:0"])
+    runner.engines = dict.fromkeys(runner.engines, ENGINE)
+    return runner
+
+
+def found_in(database: Database, experiment_id: str) -> list[tuple[int, int, dict[str, Any], float | None]]:
+    """Return round, number, values and best value of each trial."""
+    with database.reading() as session:
+        found = experiments.list_trials(session, experiment_id)
+    return [(trial.round, trial.number, trial.hyperparameters, trial.best_value) for trial in found]
+
+
+def experiment_of(database: Database, experiment_id: str) -> tuple[ExperimentState, ExperimentTable]:
+    with database.reading() as session:
+        row = experiments.get_experiment(session, experiment_id)
+        return experiment_state(experiments.get_progress(session, [row])[experiment_id].counts), row
+
+
+@pytest.fixture
+def undisturbed(settings: Settings, database: Database) -> list[tuple[int, int, dict[str, Any], float | None]]:
+    """Return what a search finds that nothing disturbs."""
+    experiment_id, _ = store_experiment(database, **SEARCH)
+    announced: list[str] = []
+    runner = runner_on(settings, database)
+    runner.announce = lambda cohorts: announced.extend(cohort.cohort_id for cohort in cohorts)
+    runner.train_waiting(QUEUES)
+    with database.reading() as session:
+        cohorts = experiments.list_cohorts(session, experiment_id)
+    assert announced == [cohort.id for cohort in cohorts[1:]]
+    assert experiment_of(database, experiment_id)[0] == ExperimentState.COMPLETED
+    found = found_in(database, experiment_id)
+    assert [number for number, *_ in found] == [1] * 12 + [2] * 12 + [3] * 4
+    return found
+
+
+def test_a_worker_that_dies_between_any_two_steps_leaves_the_same_rounds(
+    settings: Settings, database: Database, undisturbed: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment_id, _ = store_experiment(database, **SEARCH)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    deaths: list[tuple[Any, str]] = [
+        (workers.search_rounds.rounds, "find_search"),
+        (workers.search_rounds, "plan_round"),
+        (workers.search_rounds.rounds, "add_round"),
+    ]
+    for number, (module, name) in enumerate(deaths):
+        with monkeypatch.context() as patched:
+            patched.setattr(module, name, die)
+            with pytest.raises(KeyboardInterrupt):
+                runner_on(settings, database, f"wrk_{number}").train_waiting(QUEUES)
+    runner_on(settings, database, "wrk_last").train_waiting(QUEUES)
+    assert found_in(database, experiment_id) == undisturbed
+
+
+def test_a_database_out_of_reach_while_drawing_costs_no_round(
+    settings: Settings, database: Database, undisturbed: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment_id, _ = store_experiment(database, **SEARCH)
+    add_round: Callable[..., Any] = rounds.add_round
+
+    def fail_after_writing(*given: Any) -> None:
+        add_round(*given)
+        raise DatabaseUnavailableError("connection cut")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rounds, "add_round", fail_after_writing)
+        runner_on(settings, database).train_waiting(QUEUES)
+    state, row = experiment_of(database, experiment_id)
+    assert (state, row.undrawn_trials, row.warnings) == (ExperimentState.RUNNING, 16, None)
+    runner_on(settings, database).train_waiting(QUEUES)
+    assert found_in(database, experiment_id) == undisturbed
+
+
+def test_a_search_that_cannot_be_drawn_ends_and_says_why(
+    settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment_id, _ = store_experiment(database, **SEARCH)
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("an inner secret")
+
+    monkeypatch.setattr(workers.search_rounds, "plan_round", fail)
+    runner_on(settings, database).train_waiting(QUEUES)
+    state, row = experiment_of(database, experiment_id)
+    assert state == ExperimentState.COMPLETED
+    [warning] = row.warnings or []
+    assert warning["pointer"] == "/sampler"
+    assert "the service failed (ZeroDivisionError) while it drew the next round" in warning["detail"]
+    assert "secret" not in warning["detail"]
+    assert draw_due_rounds(database, settings) == []
+
+
+def test_pruned_trials_count_below_those_that_completed(settings: Settings, database: Database) -> None:
+    experiment_id, _ = store_experiment(
+        database, **(SEARCH | {"fit": {"epochs": 4, "validation_split": 0.3}}), pruner={"name": "top_k", "k": 3}
+    )
+    runner_on(settings, database).train_waiting(QUEUES)
+    state, _ = experiment_of(database, experiment_id)
+    assert state == ExperimentState.COMPLETED
+    with database.reading() as session:
+        trials = experiments.list_trials(session, experiment_id)
+    by_round = [[trial.state for trial in trials if trial.round == number] for number in (1, 2, 3)]
+    assert [states.count("completed") for states in by_round] == [3, 3, 3]
+    assert [states.count("pruned") for states in by_round] == [9, 9, 1]
