@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 MLFLOW := $(VENV)/mlflow
 RIVALS := $(VENV)/rivals
+SEARCH := $(VENV)/search
 NEWEST := $(VENV)/newest
 JS := scripts/js
 JS_BIN := $(JS)/node_modules/.bin
@@ -13,7 +14,7 @@ JS_BIN := $(JS)/node_modules/.bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check lint lint-js docs reference conformance faults soak newest nightly bench bench-backends bench-compilers bench-six bench-cold bench-rivals bench-gpu bench-api bench-long bench-dashboard pictures client lock clean
+.PHONY: help setup demo serve test check lint lint-js docs reference conformance faults soak newest nightly bench bench-backends bench-compilers bench-six bench-cold bench-rivals bench-search bench-gpu bench-api bench-long bench-dashboard pictures client lock clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -71,7 +72,7 @@ docs: $(READY) ## Build the documentation as a site in .site/, with a search; fa
 reference: $(READY) ## Write docs/reference/ anew, after a change of a spec, a setting or a command
 	$(BIN)/python scripts/make-reference
 
-$(MLFLOW)/.ready $(RIVALS)/.ready: $(VENV)/%/.ready: locks/%.txt $(READY)
+$(MLFLOW)/.ready $(RIVALS)/.ready $(SEARCH)/.ready: $(VENV)/%/.ready: locks/%.txt $(READY)
 	@$(BIN)/python -m venv $(@D)
 	@$(BIN)/uv pip install --quiet --python $(@D)/bin/python --require-hashes -r $<
 	@touch $@
@@ -121,6 +122,9 @@ bench-cold: $(READY) ## Measure one trial of each kind of network, new to its pr
 
 bench-rivals: $(RIVALS)/.ready ## Measure a sweep over HTTP against Optuna, KerasTuner, Ray Tune and a pool, all cores (ten minutes)
 	@RIVALS=$(RIVALS)/bin/python $(BIN)/python -m benchmarks.rivals
+
+bench-search: $(SEARCH)/.ready ## Measure samplers on twelve tables of results beside Optuna's (some minutes)
+	@$(SEARCH)/bin/python -m benchmarks.search
 
 bench-backends: $(READY) ## Measure the two backends beside each other, and how soon a worker of each begins (some minutes)
 	@$(BIN)/python -m benchmarks.backends

@@ -142,7 +142,8 @@ class Service:
             ids = [row.id for row in page]
             progress = experiments.get_progress(session, page)
             unclaimed = experiments.list_unclaimed_queues(session, ids)
-        served = self.served_queues.find() if unclaimed else frozenset()
+        is_waiting = bool(unclaimed) or any(one.is_between_rounds for one in progress.values())
+        served = self.served_queues.find() if is_waiting else frozenset()
         views = [
             presentation.experiment_summary(row, progress[row.id], unclaimed.get(row.id, ()), served) for row in page
         ]

@@ -246,6 +246,8 @@ def _waiting_for(
     """Return the reason why an experiment waits, if known."""
     if row.paused_at is not None and progress.finished_at is None:
         return f"it is paused; POST /v1/experiments/{row.id}/resume lets it go on"
+    if progress.is_between_rounds:
+        unclaimed = [queue_of(row.spec.get("device", "any"), row.spec.get("backend"))]
     unserved = sorted(set(unclaimed) - set(served))
     if not unserved:
         return None

@@ -280,6 +280,8 @@ def _watch(client: "Client", experiment_id: str, *, quiet: bool = False) -> "Exp
         for event in client.stream(experiment_id):
             extend(curves, view.objective.metric, event.trials)
             newest |= {trial.trial_id: trial for trial in event.trials}
+            if not planned.keys() >= newest.keys():  # a round was drawn
+                planned = {trial.id: trial.epochs_planned for trial in client.list_trials(experiment_id)}
             view = client.get_experiment(experiment_id)
             live.update(watched(view, newest, planned, curves), refresh=console.is_terminal)
         view = client.get_experiment(experiment_id)

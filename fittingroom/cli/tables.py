@@ -160,6 +160,8 @@ def plan_table(plan: PlanView) -> RenderableType:
         )  # fmt: skip
     if len(plan.trials) > _TRIALS_AT_MOST:
         table.add_row("…", f"and {len(plan.trials) - _TRIALS_AT_MOST} more")
+    if plan.undrawn_trials:
+        table.add_row("…", f"and {plan.undrawn_trials} more in later rounds")
     lines = [f"cohort {cohort.number}: {cohort.engine.name}, {cohort.engine.reason}" for cohort in plan.cohorts]
     shown: list[RenderableType] = [table, Text("\n".join(lines[:_TRIALS_AT_MOST]))]
     shown += [Text(f"warning: {warning.pointer}: {warning.detail}", style="yellow") for warning in plan.warnings]

@@ -53,8 +53,9 @@ def refuse_several(plan: PlanView) -> None:
     Raises:
         ValueError: a search space stands somewhere.
     """
-    if len(plan.trials) != 1:
-        raise ValueError(f"fit trains one trial, and this would be {len(plan.trials)}: submit it as an experiment")
+    count = len(plan.trials) + plan.undrawn_trials
+    if count != 1:
+        raise ValueError(f"fit trains one trial, and this would be {count}: submit it as an experiment")
 
 
 def fit_view(ended: ExperimentView, trial: TrialSummaryView, history: Floats, model: CompiledModel) -> FitView:

@@ -135,7 +135,7 @@ def _values_checker(kind: str, value: CoreSchema) -> Callable[[Space], Space]:
 
 def _in_order(kind: str, values: list[Any]) -> list[Any]:
     if kind == "choice":
-        if len({repr(value) for value in values}) < len(values):
+        if len({(type(value), value) for value in values}) < len(values):
             raise ValueError("duplicate value; every value of a choice makes a trial, so list each once")
         return values
     low, high = values

@@ -9,7 +9,7 @@ import datetime as dt
 import stat
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from models.errors import NotFoundError
@@ -128,7 +128,14 @@ def _delete_expired(database: Database, seconds: float) -> list[str]:
     latest = select(func.max(TrialTable.finished_at)).where(TrialTable.experiment_id == ExperimentTable.id)
     with database.reading() as session:
         expired = list(
-            session.scalars(select(ExperimentTable.id).where(~IS_UNENDED, latest.scalar_subquery() < clock(-seconds)))
+            session.scalars(
+                select(ExperimentTable.id).where(
+                    ~IS_UNENDED,
+                    latest.scalar_subquery() < clock(-seconds),
+                    # A search that is cancelled between rounds ends then.
+                    func.coalesce(ExperimentTable.cancel_requested_at < clock(-seconds), true()),
+                )
+            )
         )
     deleted = []
     for experiment_id in expired:

@@ -1,6 +1,7 @@
 """Rounds of a search: what is drawn next follows from the results so far, the spec and its seed alone."""
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
@@ -25,8 +26,8 @@ from models.planning.templates import SampledTrial, Template, Value, Values, dot
 _PROPOSALS = {"gp": propose_by_gaussian_process, "tpe": propose_by_parzen}
 _STARTUP = 10
 """Number of results that a surrogate needs; with fewer, points are quasi-random."""
-_TRIALS_PER_STRUCTURE = 4
-"""Number of combinations of a round for each set of structural values: each set is a program to compile."""
+_TRIALS_PER_STRUCTURE, _LEAST_STRUCTURES = 3, 3
+"""Combinations of a round for each set of structural values, and least number of such sets: each is a program."""
 _MAX_REFUSED = 1_000
 """Number of combinations that cannot train, after which a round looks for no others."""
 
@@ -77,7 +78,7 @@ def _draw(checker: TrialChecker, template: Template, results: SearchResults, fir
     wanted = int(min(sampler.round, sampler.trials - len(drawn), count_combinations(template.spaces) - len(drawn)))
     trials: list[SampledTrial] = []
     refused = 0
-    for values in _propose(spec, sampler, template, mine, results.round + 1):
+    for values in propose_values(spec, sampler, template, mine, results.round + 1):
         if len(trials) >= wanted * len(spec.seeds) or refused > _MAX_REFUSED:
             break
         key = tuple(values.values())
@@ -98,7 +99,7 @@ def _draw(checker: TrialChecker, template: Template, results: SearchResults, fir
     return trials
 
 
-def _propose(
+def propose_values(
     spec: ExperimentSpec, sampler: RoundSampler, template: Template, trials: Sequence[TrialResult], number: int
 ) -> Iterator[Values]:
     """Yield combinations: those of the surrogate, then quasi-random ones, then all if there are not too many.
@@ -136,7 +137,7 @@ def _by_surrogate(
         cube,
         np.array([[coordinate_of(space, value) for space, value in zip(spaces, key, strict=True)] for key in trained]),
         _ranks(list(trained.values()), resolved_objective(spec).direction or "minimize"),
-        max(1, sampler.round // _TRIALS_PER_STRUCTURE),
+        max(_LEAST_STRUCTURES, math.ceil(sampler.round / _TRIALS_PER_STRUCTURE)),
         np.random.default_rng(int.from_bytes(f"{sampler.seed}/{template.model_name}/{number}".encode(), "big")),
     )
     for point in _PROPOSALS[sampler.name](observations):

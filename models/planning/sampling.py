@@ -68,7 +68,7 @@ def quasi_random_points(seed: int, template: Template) -> Iterator[list[float]]:
         yield from sequence.random(_POINTS_AT_ONCE).tolist()
 
 
-def _random_points(seed: int, template: Template) -> Iterator[list[float]]:
+def random_points(seed: int, template: Template) -> Iterator[list[float]]:
     """Yield points of the unit cube, each coordinate from a stream of its own.
 
     So a further search space changes none of the others, as long as no combination comes twice.
@@ -105,7 +105,7 @@ def _combinations(spec: ExperimentSpec, template: Template) -> Iterator[Values]:
         places = sorted(range(len(every)), key=keys.__getitem__)[:wanted]
         yield from (dict(zip(template.spaces, every[place], strict=True)) for place in places)
     else:
-        points = _random_points if sampler.name == "random" else quasi_random_points
+        points = random_points if sampler.name == "random" else quasi_random_points
         yield from itertools.islice(distinct_values(template, points(sampler.seed, template), set()), wanted)
 
 

@@ -48,13 +48,12 @@ def coordinate_of(space: dict[str, Any], value: Value) -> float:
     key, values = next(iter(space.items()))
     if key == "choice":
         return float((values.index(value) + 0.5) / len(values))
-    low, high = map(float, values)
-    number = float(value)
-    if key == "uniform":
-        return (number - low) / (high - low)
+    low, high, number = *map(float, values), float(value)
+    if key == "int_uniform":
+        return (number - low + 0.5) / (high - low + 1)
     if key == "log_uniform":
-        return (math.log(number) - math.log(low)) / (math.log(high) - math.log(low))
-    return (number - low + 0.5) / (high - low + 1)
+        low, high, number = math.log(low), math.log(high), math.log(number)
+    return (number - low) / (high - low) if high > low else 0.5  # two numbers may have one logarithm
 
 
 def is_ordered(space: dict[str, Any]) -> bool:

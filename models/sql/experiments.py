@@ -29,6 +29,12 @@ class Progress:
     undrawn_trials: int = 0
     """Trials that the search has still to draw; they are counted as queued, or cancelled, too."""
 
+    @property
+    def is_between_rounds(self) -> bool:
+        """True of a search whose next round is to be drawn."""
+        waiting = self.counts.get(TrialState.QUEUED, 0) + self.counts.get(TrialState.RUNNING, 0)
+        return self.undrawn_trials > 0 and waiting == self.undrawn_trials
+
 
 def get_experiment(session: Session, experiment_id: str, project: str | None = None) -> ExperimentTable:
     """Return an experiment; NotFoundError, also for other projects' experiments.
@@ -88,12 +94,18 @@ def get_progress(session: Session, found: Sequence[ExperimentTable]) -> dict[str
         progress[experiment.id] = Progress(
             counts=with_undrawn(counts, undrawn, is_cancelled=is_cancelled),
             started_at=min((row.started_at for row in mine if row.started_at is not None), default=None),
-            finished_at=max((row.finished_at for row in mine), default=None) if ended else None,
+            finished_at=_end_of(experiment, [row.finished_at for row in mine]) if ended else None,
             epochs_completed=sum(int(row.epochs_completed) for row in mine),
             epochs_planned=sum(int(row.epochs_planned) for row in mine) + undrawn * most_epochs,
             undrawn_trials=to_come,
         )
     return progress
+
+
+def _end_of(experiment: ExperimentTable, ends: Sequence[dt.datetime]) -> dt.datetime | None:
+    """Return when an experiment ended: with its last trial, or when its search was cancelled between rounds."""
+    cancelled_at = experiment.cancel_requested_at if experiment.undrawn_trials else None
+    return max([*ends, *([cancelled_at] if cancelled_at is not None else [])], default=None)
 
 
 def get_best_trial(session: Session, experiment: ExperimentTable) -> TrialTable | None:

@@ -1,7 +1,7 @@
 """Rounds of searches: which are due, what was found, and storing the next one.
 
-A round is stored by one transaction, if the search stands as it did when its results were read: any number of processes
-may draw the same round at once, and one of them stores it.
+A worker takes a lease on drawing, so that others leave it alone meanwhile. A round is stored by one transaction if the
+search stands as it did when its results were read; so even where a lease has expired, one worker stores it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,11 +35,16 @@ from models.sql.tables import (
 
 _IS_DUE = HAS_UNDRAWN_TRIALS & ~HAS_UNENDED_TRIALS & ExperimentTable.paused_at.is_(None)
 """True of a search whose last round has ended, and which goes on."""
+_IS_UNCLAIMED = ExperimentTable.drawing_expires_at.is_(None) | (ExperimentTable.drawing_expires_at < clock())
 
 
 def list_due(session: Session, limit: int) -> list[str]:
-    """Return some of the searches whose next round is to be drawn, the oldest first."""
-    query = select(ExperimentTable.id).where(_IS_DUE).order_by(ExperimentTable.created_at, ExperimentTable.id)
+    """Return some of the searches whose next round is to be drawn and which no worker draws, the oldest first."""
+    query = (
+        select(ExperimentTable.id)
+        .where(_IS_DUE, _IS_UNCLAIMED)
+        .order_by(ExperimentTable.created_at, ExperimentTable.id)
+    )
     return list(session.scalars(query.limit(limit)))
 
 
@@ -54,16 +59,45 @@ class FoundSearch:
     """A search, as it was read."""
 
     experiment_id: str
-    spec: ExperimentSpec
+    document: dict[str, Any]
+    """The spec as it was stored."""
     datasets: Mapping[str, DatasetSchema]
     results: SearchResults
 
 
-def find_search(session: Session, experiment_id: str) -> FoundSearch | None:
-    """Return a search whose next round is due, or None."""
-    row = session.scalars(select(ExperimentTable).where(ExperimentTable.id == experiment_id, _IS_DUE)).first()
-    if row is None:
+def claim_drawing(session: Session, experiment_id: str, lease_seconds: float, max_faults: int) -> FoundSearch | None:
+    """Take the lease on drawing the next round of a search, and return what was found so far.
+
+    Args:
+        session: an open transaction.
+        experiment_id: of the search.
+        lease_seconds: duration of the lease.
+        max_faults: number of attempts after which the search ends: whoever drew it died or failed.
+
+    Returns:
+        None if it is not due, another worker draws it, or it has ended now.
+    """
+    version = lock_experiment(session, experiment_id)
+    row = session.scalars(
+        select(ExperimentTable).where(ExperimentTable.id == experiment_id, _IS_DUE, _IS_UNCLAIMED)
+    ).first()
+    if version is None or row is None:
         return None
+    if row.drawing_attempts >= max_faults:
+        reason = f"the next round could not be drawn in {row.drawing_attempts} attempts; the service's log says more"
+        _change(session, row, version, 0, [Fault(pointer="/sampler", detail=reason)])
+        return None
+    session.execute(
+        update(ExperimentTable)
+        .where(ExperimentTable.id == experiment_id)
+        .values(drawing_expires_at=clock(lease_seconds), drawing_attempts=ExperimentTable.drawing_attempts + 1)
+    )
+    return _find(session, row)
+
+
+def _find(session: Session, row: ExperimentTable) -> FoundSearch:
+    """Read what was found by a search so far."""
+    experiment_id = row.id
     uploaded = session.scalars(
         select(DatasetTable)
         .join(ExperimentDatasetTable, ExperimentDatasetTable.dataset_id == DatasetTable.id)
@@ -95,24 +129,22 @@ def find_search(session: Session, experiment_id: str) -> FoundSearch | None:
         row.undrawn_trials,
     )
     datasets = {**BUILT_IN_DATASETS, **{dataset.name: schema_of(dataset) for dataset in uploaded}}
-    return FoundSearch(experiment_id, ExperimentSpec.model_validate(row.spec), datasets, results)
+    return FoundSearch(experiment_id, row.spec, datasets, results)
 
 
-def add_round(session: Session, found: FoundSearch, plan: ExperimentPlan) -> list[WaitingCohort] | None:
+def add_round(
+    session: Session, found: FoundSearch, spec: ExperimentSpec, plan: ExperimentPlan
+) -> list[WaitingCohort] | None:
     """Store the next round of a search; a plan without trials ends it.
 
     Returns:
         The cohorts to announce to workers after the commit; None if the search does not stand as it was found.
     """
-    version = lock_experiment(session, found.experiment_id)
-    undrawn = ExperimentTable.undrawn_trials == found.results.undrawn_trials
-    row = session.scalars(
-        select(ExperimentTable).where(ExperimentTable.id == found.experiment_id, undrawn, _IS_DUE)
-    ).first()
-    if version is None or row is None:
+    version, row = _lock_as_found(session, found)
+    if row is None:
         return None
     queue = session.scalars(select(CohortTable.queue).where(CohortTable.experiment_id == row.id).limit(1)).first()
-    queue = queue or queue_of(found.spec.device, found.spec.backend)
+    queue = queue or queue_of(spec.device, spec.backend)
     now = session.scalars(select(clock())).one()
     rows = rows_of_plan(row.id, row.project, queue, plan, now, found.results.round + 1)
     for trial in rows.trials:
@@ -120,23 +152,33 @@ def add_round(session: Session, found: FoundSearch, plan: ExperimentPlan) -> lis
     for table, values in ((CohortTable, rows.cohorts), (TrialTable, rows.trials), (SearchRoundTable, rows.rounds)):
         if values:
             session.connection().execute(insert(table), values)
-    _set_undrawn(session, row, plan.undrawn_trials, plan.warnings)
-    set_version(session, row.id, version)
+    _change(session, row, version, plan.undrawn_trials, plan.warnings)
     return rows.waiting
 
 
-def end_search(session: Session, experiment_id: str, reason: str) -> None:
-    """Draw nothing more of a search, and say why in a warning."""
-    version = lock_experiment(session, experiment_id)
-    row = session.get(ExperimentTable, experiment_id)
-    if version is None or row is None:
-        return
-    _set_undrawn(session, row, 0, [Fault(pointer="/sampler", detail=reason)])
-    set_version(session, experiment_id, version)
+def end_search(session: Session, found: FoundSearch, reason: str) -> bool:
+    """Draw nothing more of a search, and say why in a warning; False if it does not stand as it was found."""
+    version, row = _lock_as_found(session, found)
+    if row is None:
+        return False
+    _change(session, row, version, 0, [Fault(pointer="/sampler", detail=reason)])
+    return True
 
 
-def _set_undrawn(session: Session, row: ExperimentTable, undrawn_trials: int, warnings: Sequence[Fault]) -> None:
-    changed: dict[str, Any] = {"undrawn_trials": undrawn_trials}
+def _lock_as_found(session: Session, found: FoundSearch) -> tuple[int, ExperimentTable | None]:
+    """Lock a search; return the version that a change makes, and the row if it stands as it was found."""
+    version = lock_experiment(session, found.experiment_id)
+    undrawn = ExperimentTable.undrawn_trials == found.results.undrawn_trials
+    query = select(ExperimentTable).where(ExperimentTable.id == found.experiment_id, undrawn, _IS_DUE)
+    return version or 0, session.scalars(query).first()
+
+
+def _change(
+    session: Session, row: ExperimentTable, version: int, undrawn_trials: int, warnings: Sequence[Fault]
+) -> None:
+    """Store what a round has changed, and give the lease back."""
+    changed: dict[str, Any] = {"undrawn_trials": undrawn_trials, "drawing_expires_at": None, "drawing_attempts": 0}
     if warnings:
         changed["warnings"] = [*(row.warnings or []), *(warning.model_dump() for warning in warnings)]
     session.execute(update(ExperimentTable).where(ExperimentTable.id == row.id).values(**changed))
+    set_version(session, row.id, version)

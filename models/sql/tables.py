@@ -63,6 +63,10 @@ class ExperimentTable(Base):
     warnings: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
     undrawn_trials: Mapped[int] = mapped_column(default=0, server_default="0")
     """Number of trials that later rounds of the search will have."""
+    drawing_expires_at: Mapped[dt.datetime | None]
+    """Expiry of a worker's lease on drawing the next round."""
+    drawing_attempts: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Number of times that a worker has begun to draw the next round."""
 
 
 class SearchRoundTable(Base):

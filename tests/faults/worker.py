@@ -291,6 +291,25 @@ def claim_lost_on_the_way() -> None:
     Database.writing = writing  # type: ignore[method-assign]
 
 
+def killed_while_a_round_is_drawn() -> None:
+    from workers import search_rounds
+
+    before(search_rounds, "plan_round", die)
+
+
+def killed_before_a_round_is_stored() -> None:
+    """Die with the rows written and their transaction not committed."""
+    from models.sql import rounds
+
+    after(rounds, "add_round", die)
+
+
+def killed_after_a_round_is_stored() -> None:
+    from workers.runner import Runner
+
+    Runner.announce = property(lambda _: lambda _: die(), lambda *_: None)  # type: ignore[assignment,misc]
+
+
 def none() -> None:
     """Change nothing: a worker as it is."""
 
@@ -302,7 +321,8 @@ FAULTS = {
         killed_before_the_mark, killed_within_a_checkpoint, killed_after_a_checkpoint, disk_full_on_checkpoint,
         killed_after_an_artifact, disk_full_on_artifact,
         disk_full_for_a_while, endless_compilation, hangs_while_loading, hangs_while_saving, hangs_within_an_epoch,
-        poison, out_of_memory, clock_an_hour_ahead, endless_epoch, slow_epochs, claim_lost_on_the_way, none,
+        poison, out_of_memory, clock_an_hour_ahead, endless_epoch, slow_epochs, claim_lost_on_the_way,
+        killed_while_a_round_is_drawn, killed_before_a_round_is_stored, killed_after_a_round_is_stored, none,
     )
 }  # fmt: skip
 

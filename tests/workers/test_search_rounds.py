@@ -5,8 +5,10 @@ from typing import Any
 
 import keras
 import pytest
+from sqlalchemy import update
 
 import workers.search_rounds
+from fittingroom.specs.faults import Fault, InvalidSpec
 from fittingroom.views.states import ExperimentState
 from models.errors import DatabaseUnavailableError
 from models.lifecycle import experiment_state
@@ -15,6 +17,7 @@ from models.settings import Settings
 from models.sql import experiments, rounds
 from models.sql.database import Database
 from models.sql.tables import ExperimentTable
+from tests.e2e.service import until
 from tests.factories import store as store_experiment
 from tests.workers.engines.trials import fused_engine
 from workers.runner import Runner
@@ -50,6 +53,12 @@ def experiment_of(database: Database, experiment_id: str) -> tuple[ExperimentSta
         return experiment_state(experiments.get_progress(session, [row])[experiment_id].counts), row
 
 
+def give_leases_back(database: Database) -> None:
+    """Let the leases on drawing expire."""
+    with database.writing() as session:
+        session.execute(update(ExperimentTable).values(drawing_expires_at=None))
+
+
 @pytest.fixture
 def undisturbed(settings: Settings, database: Database) -> list[tuple[int, int, dict[str, Any], float | None]]:
     """Return what a search finds that nothing disturbs."""
@@ -76,7 +85,7 @@ def test_a_worker_that_dies_between_any_two_steps_leaves_the_same_rounds(
         raise KeyboardInterrupt
 
     deaths: list[tuple[Any, str]] = [
-        (workers.search_rounds.rounds, "find_search"),
+        (workers.search_rounds.rounds, "claim_drawing"),
         (workers.search_rounds, "plan_round"),
         (workers.search_rounds.rounds, "add_round"),
     ]
@@ -85,6 +94,7 @@ def test_a_worker_that_dies_between_any_two_steps_leaves_the_same_rounds(
             patched.setattr(module, name, die)
             with pytest.raises(KeyboardInterrupt):
                 runner_on(settings, database, f"wrk_{number}").train_waiting(QUEUES)
+        give_leases_back(database)
     runner_on(settings, database, "wrk_last").train_waiting(QUEUES)
     assert found_in(database, experiment_id) == undisturbed
 
@@ -104,6 +114,7 @@ def test_a_database_out_of_reach_while_drawing_costs_no_round(
         runner_on(settings, database).train_waiting(QUEUES)
     state, row = experiment_of(database, experiment_id)
     assert (state, row.undrawn_trials, row.warnings) == (ExperimentState.RUNNING, 16, None)
+    give_leases_back(database)
     runner_on(settings, database).train_waiting(QUEUES)
     assert found_in(database, experiment_id) == undisturbed
 
@@ -112,19 +123,40 @@ def test_a_search_that_cannot_be_drawn_ends_and_says_why(
     settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment_id, _ = store_experiment(database, **SEARCH)
+    other_id, _ = store_experiment(database)
 
     def fail(*_: object) -> None:
         raise ZeroDivisionError("an inner secret")
 
     monkeypatch.setattr(workers.search_rounds, "plan_round", fail)
+    short = settings.model_copy(update={"lease_seconds": 0.001})
+    runner_on(settings, database).train_waiting(QUEUES)
+    assert experiment_of(database, other_id)[0] == ExperimentState.COMPLETED
+    assert experiment_of(database, experiment_id)[0] == ExperimentState.RUNNING
+    give_leases_back(database)
+    until(lambda: draw_due_rounds(database, short) or experiment_of(database, experiment_id)[0] != "running")
+    state, row = experiment_of(database, experiment_id)
+    assert state == ExperimentState.COMPLETED
+    [warning] = row.warnings or []
+    assert (warning["pointer"], "secret" in warning["detail"]) == ("/sampler", False)
+    assert "the next round could not be drawn in 3 attempts" in warning["detail"]
+    assert draw_due_rounds(database, short) == []
+
+
+def test_a_search_whose_dataset_is_gone_ends_and_says_why(
+    settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment_id, _ = store_experiment(database, **SEARCH)
+
+    def refuse(*_: object) -> None:
+        raise InvalidSpec([Fault(pointer="/dataset", detail="no dataset is called so")])
+
+    monkeypatch.setattr(workers.search_rounds, "plan_round", refuse)
     runner_on(settings, database).train_waiting(QUEUES)
     state, row = experiment_of(database, experiment_id)
     assert state == ExperimentState.COMPLETED
     [warning] = row.warnings or []
-    assert warning["pointer"] == "/sampler"
-    assert "the service failed (ZeroDivisionError) while it drew the next round" in warning["detail"]
-    assert "secret" not in warning["detail"]
-    assert draw_due_rounds(database, settings) == []
+    assert warning["detail"] == "no further round can be drawn: no dataset is called so"
 
 
 def test_pruned_trials_count_below_those_that_completed(settings: Settings, database: Database) -> None:

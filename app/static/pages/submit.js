@@ -118,7 +118,8 @@ export async function showSubmit(main, _, leaving) {
       const many = (/** @type {number} */ count, /** @type {string} */ word) =>
         `${count} ${word}${count === 1 ? "" : "s"}`;
       const engines = [...new Set(found.cohorts.map((cohort) => `${cohort.engine.name}: ${cohort.engine.reason}`))];
-      const size = `${many(found.trials.length, "trial")} in ${many(found.cohorts.length, "cohort")}`;
+      const later = found.undrawn_trials ? ` and ${found.undrawn_trials} more in later rounds` : "";
+      const size = `${many(found.trials.length, "trial")} in ${many(found.cohorts.length, "cohort")}${later}`;
       planned.textContent = `${size}, compared by ${found.objective.metric}. ${engines.join("; ")}.`;
       warned.replaceChildren(warningsList(found.warnings));
     });

@@ -13,9 +13,9 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Points: TypeAlias = npt.NDArray[np.float64]
 """float64, of shape (points, dimensions)."""
 
-_STRUCTURES = 100
+_STRUCTURES = 200
 """Number of combinations of structural values among which a round chooses."""
-_NUMBERS = 20
+_NUMBERS = 10
 """Number of candidates that share structural values and differ in the others."""
 _LEADERS = 10
 """Number of best points near which candidates are looked for."""

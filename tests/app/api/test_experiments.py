@@ -6,12 +6,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import update
 
 from app.examples import example_documents
 from app.services.served_queues import SERVED_QUEUES_SECONDS
 from models.settings import Settings
 from models.sql import worker_registry
-from models.sql.database import Database
+from models.sql.database import Database, clock
+from models.sql.tables import CohortTable, ExperimentTable, TrialTable
 from tests.factories import SWEEP, document
 from tests.serving import Clock, served, submit
 from tests.training import train
@@ -54,6 +56,37 @@ def test_a_queued_experiment_says_that_no_worker_is_alive(
     assert http.get(f"/v1/experiments/{anywhere}").json()["waiting_for"] is None
     assert "serves the device gpu" in http.get(f"/v1/experiments/{on_gpu}").json()["waiting_for"]
     assert http.get("/v1/workers").json()["items"][0]["devices"] == ["cpu:0"]
+
+
+def test_a_search_is_planned_and_stored_with_its_first_round(shared_http: httpx.Client) -> None:
+    rate = {"name": "sgd", "learning_rate": {"log_uniform": [0.001, 1.0]}}
+    search = document(optimizer=rate, sampler={"name": "gp", "trials": 30, "round": 12})
+    plan = shared_http.post("/v1/experiments/plan", json=search).json()
+    assert (len(plan["trials"]), plan["undrawn_trials"]) == (12, 18)
+    answer = shared_http.post("/v1/experiments", json=search)
+    view = answer.json()
+    assert (view["undrawn_trials"], view["progress"]["trials"]) == (18, {"queued": 30})
+    assert view["progress"]["epochs_planned"] == 60
+    assert [(one["number"], one["trials"]) for one in view["rounds"]] == [(1, 12)]
+    assert {*view["rounds"][0]["versions"]} == {"numpy", "scipy"}
+    assert shared_http.get(answer.headers["location"]).json() == view
+    trials = shared_http.get(f"{answer.headers['location']}/trials").json()["items"]
+    assert [trial["round"] for trial in trials] == [1] * 12
+
+
+@pytest.mark.stores
+def test_a_search_between_rounds_says_that_no_worker_is_alive(http: httpx.Client, database: Database) -> None:
+    rate = {"name": "sgd", "learning_rate": {"log_uniform": [0.001, 1.0]}}
+    experiment_id = submit(http, optimizer=rate, sampler={"name": "gp", "trials": 30, "round": 12})
+    with database.writing() as session:
+        session.execute(update(TrialTable).values(state="completed", finished_at=clock()))
+        session.execute(update(CohortTable).values(finished_at=clock()))
+        session.execute(update(ExperimentTable).values(version=2))
+    view = http.get(f"/v1/experiments/{experiment_id}").json()
+    assert (view["state"], view["finished_at"]) == ("running", None)
+    assert "no worker is alive" in view["waiting_for"]
+    [listed] = http.get("/v1/experiments").json()["items"]
+    assert listed["waiting_for"] == view["waiting_for"]
 
 
 def test_the_backend_of_a_spec_is_planned_and_waited_for(shared_http: httpx.Client) -> None:

@@ -176,6 +176,13 @@ def test_a_plan_is_shown(run: Run, tmp_path: Path) -> None:
     assert len(json.loads(run("plan", str(file), "--json").stdout)["trials"]) == 2
 
 
+def test_a_plan_of_a_search_says_how_many_trials_come_later(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "spec.json"
+    rate = {"name": "sgd", "learning_rate": {"log_uniform": [0.001, 1.0]}}
+    file.write_text(json.dumps(document(optimizer=rate, sampler={"name": "gp", "trials": 30, "round": 12})))
+    assert "and 18 more in later rounds" in run("plan", str(file)).stdout
+
+
 def test_lists_and_one_experiment(run_alone: Run, http: httpx.Client, database: Database) -> None:
     trained = train_sweep(http, database)
     assert trained in run_alone("list").stdout

@@ -69,10 +69,18 @@ def test_rounds_come_nearer_to_the_best_values(name: str) -> None:
     medians = [sorted(map(loss, plan.trials))[10] for plan in plans]
     assert medians[2] < medians[0] / 4
     assert min(map(loss, plans[2].trials)) < 0.02
-    assert all(len({trial.hyperparameters[UNITS] for trial in plan.trials}) <= 5 for plan in plans[1:])
+    assert all(len({trial.hyperparameters[UNITS] for trial in plan.trials}) <= 7 for plan in plans[1:])
     assert run(search(name))[2] == plans[2], "equal results, spec and seed give the same round"
     other = search(name, sampler={"name": name, "trials": 60, "round": 20, "seed": 1})
     assert run(other)[2].trials[0] != plans[2].trials[0]
+
+
+@pytest.mark.parametrize("kind", ["uniform", "log_uniform"])
+def test_range_of_two_neighbouring_numbers(kind: str) -> None:
+    rate = {kind: [0.001, math.nextafter(0.001, 1)]}
+    momentum = {"choice": [number / 100 for number in range(40)]}
+    plans = run(search(optimizer={"name": "sgd", "learning_rate": rate, "momentum": momentum}))
+    assert sum(len(plan.trials) for plan in plans) == 60
 
 
 def test_seeds_and_models_share_rounds() -> None:

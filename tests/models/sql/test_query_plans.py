@@ -11,7 +11,7 @@ from models.sql.database import Database
 from models.sql.epochs import BestEpoch, EpochRecord, mark_epochs
 from models.sql.histories import find_changes, find_trial_history, last_epochs_at, list_positions, read_epochs
 from models.sql.quick_reads import rows_of
-from models.sql.rounds import find_search, list_due, list_rounds
+from models.sql.rounds import list_due, list_rounds
 from models.sql.turns import find_next_cohorts
 from models.sql.versions import find_version, find_versions
 from tests.claims import LEASE, SWEEP
@@ -71,7 +71,6 @@ def use(database: Database) -> None:
         experiments.get_best_trial(session, row)
         experiments.list_cohorts(session, experiment_id)
         list_due(session, 5)
-        find_search(session, experiment_id)
         list_rounds(session, experiment_id)
         experiments.list_unclaimed_queues(session, [experiment_id])
         list_positions(session, experiment_id, after_version=2)

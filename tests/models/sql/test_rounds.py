@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.views.states import ExperimentState, TrialState
 from models.errors import ExperimentEndedError
 from models.lifecycle import experiment_state
+from models.maintenance.retention import _delete_expired
 from models.planning.plan import ExperimentPlan
 from models.planning.rounds import plan_round
 from models.sql import experiments, rounds, usage
@@ -48,12 +50,17 @@ def end_trials(database: Database, experiment_id: str, state: TrialState = Trial
 
 
 def find(database: Database, experiment_id: str) -> FoundSearch | None:
-    with database.reading() as session:
-        return rounds.find_search(session, experiment_id)
+    """Take the lease on drawing, which expires at once."""
+    with database.writing() as session:
+        return rounds.claim_drawing(session, experiment_id, 0.0, 3)
+
+
+def spec_of(found: FoundSearch) -> ExperimentSpec:
+    return ExperimentSpec.model_validate(found.document)
 
 
 def plan_of(found: FoundSearch) -> ExperimentPlan:
-    return plan_round(found.spec, found.results, None, found.datasets)
+    return plan_round(spec_of(found), found.results, None, found.datasets)
 
 
 def states_of(database: Database, experiment_id: str) -> tuple[ExperimentState, dict[TrialState, int], int]:
@@ -86,7 +93,7 @@ def test_a_search_is_unended_until_its_last_round(database: Database) -> None:
         plan = plan_of(found)
         with database.writing() as session:
             assert rounds.list_due(session, 5) == [experiment_id]
-            assert rounds.add_round(session, found, plan) is not None
+            assert rounds.add_round(session, found, spec_of(found), plan) is not None
         sizes.append(len(plan.trials))
     assert sizes == [12, 6]
     assert states_of(database, experiment_id) == ("completed", {"completed": 30}, 0)
@@ -106,7 +113,7 @@ def test_a_round_changes_the_version(database: Database) -> None:
     assert found is not None
     with database.writing() as session:
         before = experiments.get_experiment(session, experiment_id).version
-        rounds.add_round(session, found, plan_of(found))
+        rounds.add_round(session, found, spec_of(found), plan_of(found))
     with database.reading() as session:
         after = experiments.get_experiment(session, experiment_id).version
         changed = find_changes(rows_of(session), experiment_id, before, max_trials=100, max_epochs=100)
@@ -124,7 +131,7 @@ def test_two_planners_store_one_round(database: Database) -> None:
 
     def draw() -> None:
         barrier.wait()
-        stored.append(database.write(lambda session: rounds.add_round(session, found, plan), 10))
+        stored.append(database.write(lambda session: rounds.add_round(session, found, spec_of(found), plan), 10))
 
     threads = [threading.Thread(target=draw) for _ in range(4)]
     for thread in threads:
@@ -137,13 +144,63 @@ def test_two_planners_store_one_round(database: Database) -> None:
         assert len(rounds.list_rounds(session, experiment_id)) == 2
 
 
+def test_one_worker_draws_while_its_lease_lasts(database: Database) -> None:
+    experiment_id, _ = store_experiment(database, **SEARCH)
+    end_trials(database, experiment_id)
+    with database.writing() as session:
+        assert rounds.list_due(session, 5) == [experiment_id]
+        found = rounds.claim_drawing(session, experiment_id, 60, 3)
+    assert found is not None
+    assert find(database, experiment_id) is None
+    with database.writing() as session:
+        assert rounds.list_due(session, 5) == []
+        assert rounds.add_round(session, found, spec_of(found), plan_of(found)) is not None
+    end_trials(database, experiment_id)
+    assert find(database, experiment_id) is not None, "a lease ends with its round"
+
+
+def test_a_search_ends_after_so_many_attempts_to_draw(database: Database) -> None:
+    experiment_id, _ = store_experiment(database, **SEARCH)
+    end_trials(database, experiment_id)
+    assert [find(database, experiment_id) is None for _ in range(5)] == [False, False, False, True, True]
+    assert states_of(database, experiment_id) == ("completed", {"completed": 12}, 0)
+    with database.reading() as session:
+        [warning] = experiments.get_experiment(session, experiment_id).warnings or []
+    assert "could not be drawn in 3 attempts" in warning["detail"]
+
+
+def test_search_as_it_was_found_no_more_is_not_ended(database: Database) -> None:
+    experiment_id, _ = store_experiment(database, **SEARCH)
+    end_trials(database, experiment_id)
+    found = find(database, experiment_id)
+    assert found is not None
+    with database.writing() as session:
+        rounds.add_round(session, found, spec_of(found), plan_of(found))
+        assert not rounds.end_search(session, found, "a reason")
+    assert states_of(database, experiment_id) == ("running", {"completed": 12, "queued": 18}, 6)
+
+
+def test_search_cancelled_after_a_long_pause_is_kept_as_long_as_others(database: Database) -> None:
+    experiment_id, _ = store_experiment(database, **SEARCH)
+    end_trials(database, experiment_id)
+    with database.writing() as session:
+        long_ago = clock(-40 * 86_400)
+        session.execute(update(TrialTable).values(finished_at=long_ago, started_at=long_ago))
+        request_cancel(session, experiment_id)
+    _delete_expired(database, 30 * 86_400)
+    with database.reading() as session:
+        row = experiments.get_experiment(session, experiment_id)
+        finished_at = experiments.get_progress(session, [row])[experiment_id].finished_at
+    assert finished_at == row.cancel_requested_at
+
+
 def test_a_plan_without_trials_ends_the_search_and_says_why(database: Database) -> None:
     experiment_id, _ = store_experiment(database, **SEARCH)
     end_trials(database, experiment_id, TrialState.FAILED)
     found = find(database, experiment_id)
     assert found is not None
     with database.writing() as session:
-        assert rounds.add_round(session, found, plan_of(found)) == []
+        assert rounds.add_round(session, found, spec_of(found), plan_of(found)) == []
     assert states_of(database, experiment_id) == ("failed", {"failed": 12}, 0)
     with database.reading() as session:
         [warning] = experiments.get_experiment(session, experiment_id).warnings or []
@@ -163,7 +220,8 @@ def test_cancel_between_rounds_ends_the_search(database: Database) -> None:
     assert states_of(database, experiment_id) == ("cancelled", {"completed": 12, "cancelled": 18}, 0)
     with database.writing() as session:
         assert rounds.list_due(session, 5) == []
-        assert rounds.add_round(session, found, plan_of(found)) is None
+        assert rounds.add_round(session, found, spec_of(found), plan_of(found)) is None
+        assert not rounds.end_search(session, found, "a reason")
     with database.writing() as session, pytest.raises(ExperimentEndedError):
         request_pause(session, experiment_id)
 
@@ -184,7 +242,7 @@ def test_pause_between_rounds_draws_nothing_until_resumed(database: Database) ->
         request_pause(session, experiment_id)
     with database.writing() as session:
         assert rounds.list_due(session, 5) == []
-        assert rounds.add_round(session, found, plan_of(found)) is None
+        assert rounds.add_round(session, found, spec_of(found), plan_of(found)) is None
     with database.writing() as session:
         request_resume(session, experiment_id)
     assert find(database, experiment_id) is not None
@@ -198,7 +256,7 @@ def test_deleted_search_is_drawn_no_more(database: Database) -> None:
     with database.writing() as session:
         delete_experiment(session, experiment_id)
     with database.writing() as session:
-        assert rounds.add_round(session, found, plan_of(found)) is None
+        assert rounds.add_round(session, found, spec_of(found), plan_of(found)) is None
         assert session.scalars(select(SearchRoundTable)).all() == []
 
 
@@ -222,8 +280,10 @@ def test_webhook_waits_for_the_last_round(database: Database) -> None:
             return [one.experiment_id for one in claim_deliveries(session, lambda *_: True)]
 
     assert claimed() == []
+    found = find(database, experiment_id)
+    assert found is not None
     with database.writing() as session:
-        rounds.end_search(session, experiment_id, "a reason")
+        assert rounds.end_search(session, found, "a reason")
     with database.writing() as session:
         session.execute(update(WebhookTable).values(next_attempt_at=clock()))
     assert claimed() == [experiment_id]

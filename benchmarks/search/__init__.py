@@ -1,0 +1,1 @@
+"""Samplers on tables of results, beside Optuna's; run by the Python of their own environment."""
