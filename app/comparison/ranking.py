@@ -40,26 +40,27 @@ def compare(objective: ObjectiveView, trials: Sequence[TrialSummaryView]) -> Com
         trials: all trials of an experiment, whatever their state; those without a finite value only count.
     """
     groups = candidates_of(trials)
-    values = [_values(objective, group) for group in groups]
+    confirmed = [_values(objective, [trial for trial in group if trial.is_confirming]) for group in groups]
+    values = [fresh or _values(objective, group) for group, fresh in zip(groups, confirmed, strict=True)]
     intervals = estimate([_numbers(found) for found in values])
     candidates = [
-        _candidate(objective, group, reached, _interval(spread))
-        for group, reached, spread in zip(groups, values, intervals, strict=True)
+        _candidate(objective, group, reached, _interval(spread)).model_copy(update={"is_confirmed": bool(fresh)})
+        for group, reached, spread, fresh in zip(groups, values, intervals, confirmed, strict=True)
     ]
     sign = 1 if objective.direction == "minimize" else -1
     order = sorted(range(len(groups)), key=lambda number: _standing(candidates[number], groups[number], sign))
     ranked = [candidates[number].model_copy(update={"rank": rank}) for rank, number in enumerate(order, start=1)]
-    with_values = sum(bool(candidate.values) for candidate in ranked)  # these come first
-    for place, versus in enumerate(_against_leader(objective, ranked[:with_values]), start=1):
+    compared = sum(candidate.is_confirmed for candidate in ranked) or sum(bool(one.values) for one in ranked)
+    for place, versus in enumerate(_against_leader(objective, ranked[:compared]), start=1):  # these come first
         ranked[place] = ranked[place].model_copy(update={"against_leader": versus})
     return Comparison(verdict(objective, ranked), ranked)
 
 
-def _standing(candidate: CandidateView, trials: Sequence[TrialSummaryView], sign: int) -> tuple[float, int]:
+def _standing(candidate: CandidateView, trials: Sequence[TrialSummaryView], sign: int) -> tuple[bool, float, int]:
     """Return the key by which candidates are ranked: their mean, or without one the epochs up to the last rung."""
     if candidate.mean is not None:
-        return sign * candidate.mean, 0
-    return math.inf, -max(trial.epochs_completed for trial in trials) if candidate.pruned else 0
+        return not candidate.is_confirmed, sign * candidate.mean, 0
+    return True, math.inf, -max(trial.epochs_completed for trial in trials) if candidate.pruned else 0
 
 
 def _values(objective: ObjectiveView, trials: Sequence[TrialSummaryView]) -> list[SeedValueView]:

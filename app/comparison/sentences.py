@@ -56,7 +56,8 @@ def verdict(objective: ObjectiveView, ranked: Sequence[CandidateView]) -> str:
     found = [candidate for candidate in ranked if candidate.values]
     if not found:
         return f"Nothing to compare yet: no trial has an epoch with a finite {objective.metric}."
-    return f"{_of_leader(objective, found)}{_left_out(ranked)}"
+    confirmed = [candidate for candidate in found if candidate.is_confirmed]
+    return f"{_of_leader(objective, confirmed or found)}{_confirmed(confirmed, found)}{_left_out(ranked)}"
 
 
 def _of_leader(objective: ObjectiveView, found: Sequence[CandidateView]) -> str:
@@ -84,10 +85,20 @@ def _of_leader(objective: ObjectiveView, found: Sequence[CandidateView]) -> str:
     )
 
 
+def _confirmed(confirmed: Sequence[CandidateView], found: Sequence[CandidateView]) -> str:
+    """Say on which seeds the sentence rests, if candidates were confirmed."""
+    if not confirmed:
+        return ""
+    seeds = max(len(candidate.values) for candidate in confirmed)
+    best = "The best" if len(confirmed) == 1 else f"The best {len(confirmed)}"
+    return f" {best} of {len(found)} candidates had {seeds} further seeds, of which alone these numbers are."
+
+
 def _left_out(ranked: Sequence[CandidateView]) -> str:
     """Trials that have ended and are not compared: pruned, failed, cancelled, or never finite."""
     pruned = sum(candidate.pruned for candidate in ranked)
-    ended = sum(candidate.trials - len(candidate.values) - candidate.unended for candidate in ranked)
+    others = [candidate for candidate in ranked if not candidate.is_confirmed]  # a confirmed one has values left aside
+    ended = sum(candidate.trials - len(candidate.values) - candidate.unended for candidate in others)
     missing, said = max(0, ended - pruned), ""
     if pruned:
         said = f" {pruned} {'trial was' if pruned == 1 else 'trials were'} pruned."

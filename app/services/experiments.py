@@ -161,7 +161,7 @@ class Service:
             progress = experiments.get_progress(session, [row])[experiment_id]
             unclaimed = experiments.list_unclaimed_queues(session, [experiment_id]).get(experiment_id, set())
             best = experiments.get_best_trial(session, row)
-            rounds = list_rounds(session, experiment_id) if "sampler" in row.spec else ()
+            rounds = list_rounds(session, experiment_id) if row.spec.keys() & {"sampler", "confirm"} else ()
         if served is None:
             served = self.served_queues.find()
         return presentation.experiment(row, progress, unclaimed, served, best, rounds)

@@ -127,6 +127,7 @@ def trial_summary(row: TrialTable, cohort: CohortTable) -> resources.TrialSummar
         experiment_id=row.experiment_id,
         number=row.number,
         round=row.round,
+        is_confirming=row.is_confirming,
         label=row.label,
         model=row.model_name,
         hyperparameters=row.hyperparameters,

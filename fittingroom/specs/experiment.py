@@ -24,7 +24,7 @@ from fittingroom.specs.model import AnyModel, Model
 from fittingroom.specs.named import expand_name
 from fittingroom.specs.optimizers import Optimizer
 from fittingroom.specs.pruners import Pruner
-from fittingroom.specs.samplers import GridSampler, Sampler, Seed
+from fittingroom.specs.samplers import Confirm, GridSampler, Sampler, Seed
 from fittingroom.specs.webhook import Webhook
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH), Visible()]
@@ -131,6 +131,8 @@ class ExperimentSpec(_Training):
     """Random seeds. Every trial is repeated for each; equal seeds give equal initial weights and batches."""
     sampler: Sampler = GridSampler(name="grid")
     """Search algorithm: `grid`, `random` or `quasi_random`; `gp` and `tpe` learn from results, round by round."""
+    confirm: Confirm | None = None
+    """Further seeds for the best candidates, once the others have ended. Default: none."""
     objective: Objective | None = None
     """Metric by which trials are compared. Default: `val_loss`, or `loss` without validation."""
     device: Device = "any"

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fittingroom.specs.base import Int, Spec
-from fittingroom.specs.limits import MAX_SEED, MAX_TRIALS
+from fittingroom.specs.limits import MAX_SEED, MAX_SEEDS, MAX_TRIALS
 
 Seed = Annotated[Int, Field(ge=0, le=MAX_SEED)]
 
@@ -57,6 +57,19 @@ class TPESampler(RoundSampler):
     """Tree-structured Parzen estimator (Bergstra et al., 2011), multivariate, in rounds."""
 
     name: Literal["tpe"]
+
+
+class Confirm(Spec):
+    """Further seeds for the best candidates, once the search has ended.
+
+    Who is chosen as the best of many has been lucky too. Further seeds were not chosen by, so the comparison of the
+    confirmed candidates is made of those alone.
+    """
+
+    top: Annotated[Int, Field(ge=1, le=MAX_SEEDS)] = 5
+    """Number of candidates to confirm: the best ones by their mean objective."""
+    seeds: Annotated[Int, Field(ge=2, le=MAX_SEEDS)] = 10
+    """Number of further seeds for each. They are the lowest numbers that are not in `seeds` of the experiment."""
 
 
 Sampler = Annotated[

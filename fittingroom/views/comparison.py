@@ -54,13 +54,16 @@ class CandidateView(View):
     """A candidate: trials that differ by seed alone."""
 
     rank: int
-    """Rank from 1, by the mean over seeds; candidates without a value come last, the longest trained first."""
+    """Rank from 1, by the mean over seeds: confirmed candidates, then others, then those without a value, the longest
+    trained first."""
     label: str
     model: str | None
     hyperparameters: dict[str, Any]
     parameter_count: int
     trials: int
     """Number of trials, one per seed."""
+    is_confirmed: bool = False
+    """True if it was trained with further seeds after it was among the best: `values` are of those alone."""
     unended: int
     """Number of trials queued or running."""
     pruned: int
@@ -80,7 +83,8 @@ class CandidateView(View):
     training_seconds: float
     """Mean training time per trial, in seconds."""
     against_leader: AgainstLeaderView | None
-    """Comparison with the leader; null for the leader itself, and before there is anything to compare."""
+    """Comparison with the leader; null for the leader itself, and before there is anything to compare. With confirmed
+    candidates, null for all others."""
 
 
 class ComparisonView(View):

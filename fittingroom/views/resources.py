@@ -153,6 +153,8 @@ class TrialSummaryView(View):
     """Number within the experiment, from 1."""
     round: int = 1
     """Round of the search that drew the trial, from 1; 1 where all are drawn at once."""
+    is_confirming: bool = False
+    """True if the trial confirms, with a further seed, a candidate that was among the best."""
     label: str
     """Label that distinguishes the trial within the experiment."""
     model: str | None

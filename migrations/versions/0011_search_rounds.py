@@ -27,6 +27,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("undrawn_trials > 0"), postgresql_where=sa.text("undrawn_trials > 0"),
     )  # fmt: skip
     op.add_column("trials", sa.Column("round", sa.Integer(), nullable=False, server_default="1"))
+    op.add_column("trials", sa.Column("is_confirming", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.create_table(
         "search_rounds",
         sa.Column("experiment_id", sa.String(length=40), nullable=False),
@@ -44,6 +45,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Back to the version before."""
     op.drop_table("search_rounds")
+    op.drop_column("trials", "is_confirming")
     op.drop_column("trials", "round")
     op.drop_index("ix_experiments_undrawn_trials", "experiments")
     op.drop_column("experiments", "drawing_expires_at")

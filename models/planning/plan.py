@@ -36,6 +36,8 @@ class ExperimentPlan:
     """Number of trials that later rounds of the search will have."""
     is_of_rounds: bool = False
     """True if these trials are a round of a search."""
+    is_confirming: bool = False
+    """True if these trials confirm candidates that were chosen before."""
 
     _documents: dict[int, dict[str, Any]] = field(default_factory=dict, init=False, compare=False, repr=False)
 
@@ -69,7 +71,7 @@ def plan_experiment(
     cohorts = form_cohorts(trials, spec.device)
     warnings = [*_fewer_trials(spec, trials), *_unpruned(spec, cohorts)]
     warnings += find_warnings(spec, datasets, list(checker.parameter_counts.values()))
-    is_of_rounds = isinstance(spec.sampler, RoundSampler)
+    is_of_rounds = isinstance(spec.sampler, RoundSampler) or spec.confirm is not None
     return ExperimentPlan(
         trials, cohorts, checker.parameter_counts, checker.memory_bytes, warnings, is_of_rounds=is_of_rounds,
         undrawn_trials=count_trials(checker.spec) - len(trials) if is_of_rounds else 0,

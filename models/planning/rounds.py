@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 import numpy as np
@@ -16,7 +17,7 @@ from fittingroom.specs.samplers import RoundSampler
 from models.planning.cohorts import form_cohorts, is_structural
 from models.planning.plan import ExperimentPlan, TrialChecker
 from models.planning.results import SearchResults, TrialResult
-from models.planning.sampling import distinct_values, quasi_random_points
+from models.planning.sampling import count_confirming_trials, distinct_values, quasi_random_points
 from models.planning.spaces import coordinate_of, count_combinations, in_order, list_values, value_at
 from models.planning.surrogates.cube import Cube, Floats, Observations
 from models.planning.surrogates.gaussian_process import propose_by_gaussian_process
@@ -38,34 +39,73 @@ _Key = tuple[Value, ...]
 def plan_round(
     spec: ExperimentSpec, results: SearchResults, memory_bytes: int | None, datasets: Mapping[str, DatasetSchema]
 ) -> ExperimentPlan:
-    """Draw the next round of a search.
+    """Draw the next round of a search, or the trials that confirm its best candidates.
 
     Combinations that cannot train are passed over: submitting checks those of the first round alone.
 
     Args:
-        spec: what was submitted; its sampler learns from results.
+        spec: what was submitted; its sampler learns from results, or candidates are to be confirmed.
         results: what was found so far.
         memory_bytes: what a worker may use, if that is known.
         datasets: those of the experiment, by name.
 
     Returns:
-        The plan of the round alone. It has no trial if the search has ended: nothing is left that could be trained, or
-        the last round has shown that nothing can.
+        The plan of the round alone. It has no trial if nothing is left to do: nothing else can be trained.
     """
     checker = TrialChecker(spec, memory_bytes, datasets)
-    trials: list[SampledTrial] = []
-    if any(trial.is_trained for trial in results.trials if trial.round == results.round):
-        for template in templates_of(checker.spec):
-            trials += _draw(checker, template, results, len(results.trials) + len(trials) + 1)
-        detail = f"the search ended after round {results.round}: no other combination can be trained"
-    else:
-        detail = f"the search ended after round {results.round}, of which no trial was trained to its end"
-    warnings = [] if trials else [Fault(pointer="/sampler", detail=detail)]
+    confirming, trials, warnings = count_confirming_trials(checker.spec), list[SampledTrial](), list[Fault]()
+    if results.undrawn_trials > confirming:
+        if any(trial.is_trained for trial in results.trials if trial.round == results.round):
+            for template in templates_of(checker.spec):
+                trials += _draw(checker, template, results, len(results.trials) + len(trials) + 1)
+            detail = f"the search ended after round {results.round}: no other combination can be trained"
+        else:
+            detail = f"the search ended after round {results.round}, of which no trial was trained to its end"
+        warnings = [] if trials else [Fault(pointer="/sampler", detail=detail)]
+    left = max(confirming, results.undrawn_trials - len(trials)) if trials else 0
+    is_confirming = not trials
+    if is_confirming:
+        trials = _confirm(checker, results)
+        if spec.confirm is not None and not trials:
+            detail = "no candidate is confirmed, as none was trained to its end"
+            warnings.append(Fault(pointer="/confirm", detail=detail))
     cohorts = form_cohorts(trials, spec.device, results.cohorts + 1)
     return ExperimentPlan(
-        trials, cohorts, checker.parameter_counts, checker.memory_bytes, warnings, is_of_rounds=True,
-        undrawn_trials=max(0, results.undrawn_trials - len(trials)) if trials else 0,
+        trials, cohorts, checker.parameter_counts, checker.memory_bytes, warnings, undrawn_trials=left,
+        is_of_rounds=True, is_confirming=is_confirming,
     )  # fmt: skip
+
+
+def _confirm(checker: TrialChecker, results: SearchResults) -> list[SampledTrial]:
+    """Return trials of the best candidates with further seeds; none if there is nothing to confirm."""
+    spec, confirm = checker.spec, checker.spec.confirm
+    if confirm is None:
+        return []
+    candidates: dict[tuple[str | None, _Key], list[TrialResult]] = {}
+    templates = {template.model_name: template for template in templates_of(spec)}
+    for result in results.trials:
+        if result.is_trained:
+            key = _key(templates[result.model_name], result)
+            candidates.setdefault((result.model_name, key), []).append(result)
+    kept = {
+        key: found
+        for key, found in candidates.items()
+        if all(result.value is not None and not result.is_pruned for result in found)
+    }
+    ranks = _ranks(list(kept.values()), resolved_objective(spec).direction or "minimize")
+    best = [list(kept)[place] for place in np.argsort(ranks, kind="stable")[: confirm.top]]
+    seeds = list(itertools.islice((seed for seed in itertools.count() if seed not in spec.seeds), confirm.seeds))
+    drawn: list[SampledTrial] = []
+    for model_name, values in best:
+        template = templates[model_name]
+        template = replace(template, document=template.document | {"pruner": None})
+        for seed in seeds:
+            number = len(results.trials) + len(drawn) + 1
+            named = dict(zip(template.spaces, values, strict=True))
+            drawn.append(template.trial(number, named, seed, is_repeated=True))
+    for trial in drawn:
+        checker.check(trial)
+    return drawn
 
 
 def _draw(checker: TrialChecker, template: Template, results: SearchResults, first_number: int) -> list[SampledTrial]:

@@ -33,8 +33,14 @@ def sample(spec: ExperimentSpec) -> list[SampledTrial]:
 
 
 def count_trials(spec: ExperimentSpec) -> int:
-    """Return how many trials an experiment has when its search has ended."""
-    return sum(_count_drawn(spec, template) for template in templates_of(spec)) * len(spec.seeds)
+    """Return how many trials an experiment has in the end."""
+    candidates = sum(_count_drawn(spec, template) for template in templates_of(spec))
+    return candidates * len(spec.seeds) + _count_confirming(spec, candidates)
+
+
+def count_confirming_trials(spec: ExperimentSpec) -> int:
+    """Return how many trials confirm the best candidates of an experiment, if all of those can be trained."""
+    return _count_confirming(spec, sum(_count_drawn(spec, template) for template in templates_of(spec)))
 
 
 def distinct_values(
@@ -115,12 +121,17 @@ def _count_drawn(spec: ExperimentSpec, template: Template) -> int:
     return int(size if isinstance(spec.sampler, GridSampler) else min(spec.sampler.trials, size))
 
 
+def _count_confirming(spec: ExperimentSpec, candidates: int) -> int:
+    return 0 if spec.confirm is None else min(spec.confirm.top, candidates) * spec.confirm.seeds
+
+
 def _refuse_too_many(spec: ExperimentSpec, templates: list[Template]) -> None:
     """Count the trials by arithmetic, before any is made."""
     if isinstance(spec.sampler, GridSampler):
         for template in templates:
             _refuse_continuous(template)
-    total = sum(_count_drawn(spec, template) for template in templates) * len(spec.seeds)
+    candidates = sum(_count_drawn(spec, template) for template in templates)
+    total = candidates * len(spec.seeds) + _count_confirming(spec, candidates)
     if total > MAX_TRIALS:
         detail = f"this makes {total:,} trials; at most {MAX_TRIALS:,} fit one experiment; use fewer choices or seeds, "
         detail += 'or "sampler": {"name": "random", "trials": …}'

@@ -61,6 +61,7 @@ def rows_of_plan(
                 "cohort_id": cohort_id,
                 "number": trial.number,
                 "round": round_number,
+                "is_confirming": plan.is_confirming,
                 "label": trial.label,
                 "model_name": trial.model_name,
                 "seed": trial.spec.seed,

@@ -6,7 +6,7 @@ Queries are in the other modules of `models.sql`; `models.sql.transitions` alone
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, MetaData, String, Text, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, MetaData, String, Text, UniqueConstraint, false, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from models.sql.database import UtcDateTime
@@ -183,6 +183,8 @@ class TrialTable(Base):
     number: Mapped[int]
     round: Mapped[int] = mapped_column(default=1, server_default="1")
     """Round of the search that drew it, from 1."""
+    is_confirming: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """True if it confirms a candidate that was chosen before."""
     label: Mapped[str] = mapped_column(Text)
     model_name: Mapped[str | None] = mapped_column(String(64))
     seed: Mapped[int] = mapped_column(BigInteger)

@@ -159,6 +159,19 @@ def test_a_search_whose_dataset_is_gone_ends_and_says_why(
     assert warning["detail"] == "no further round can be drawn: no dataset is called so"
 
 
+def test_the_best_candidates_are_confirmed_with_further_seeds(settings: Settings, database: Database) -> None:
+    experiment_id, _ = store_experiment(database, **SEARCH, confirm={"top": 2, "seeds": 3})
+    runner_on(settings, database).train_waiting(QUEUES)
+    state, row = experiment_of(database, experiment_id)
+    assert (state, row.undrawn_trials) == (ExperimentState.COMPLETED, 0)
+    with database.reading() as session:
+        trials = experiments.list_trials(session, experiment_id)
+    searched, confirming = [[one for one in trials if one.is_confirming == wanted] for wanted in (False, True)]
+    assert (len(searched), [one.seed for one in confirming]) == (28, [1, 2, 3] * 2)
+    best = sorted(searched, key=lambda one: one.best_value or 0.0)[:2]
+    assert [one.hyperparameters for one in confirming[::3]] == [one.hyperparameters for one in best]
+
+
 def test_pruned_trials_count_below_those_that_completed(settings: Settings, database: Database) -> None:
     experiment_id, _ = store_experiment(
         database, **(SEARCH | {"fit": {"epochs": 4, "validation_split": 0.3}}), pruner={"name": "top_k", "k": 3}

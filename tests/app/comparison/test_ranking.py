@@ -283,3 +283,50 @@ def test_comparison_over_http_uses_best_epochs(shared_http: httpx.Client, shared
     assert found["sentence"] == found["candidates"][1]["against_leader"]["sentence"]
     assert shared_http.get(path, headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
     assert shared_http.get(f"/v1/experiments/exp_{'0' * 32}/comparison").status_code == 404
+
+
+def test_confirmed_candidates_are_compared_by_their_further_seeds_alone() -> None:
+    trials = []
+    for model, (searched, further) in {
+        "lucky": (0.10, [0.52, 0.50, 0.51]), "good": (0.20, [0.30, 0.31, 0.29]), "other": (0.40, []),
+    }.items():  # fmt: skip
+        for seed, value in enumerate([searched, *further]):
+            metrics = {"val_loss": value}
+            trials.append(trial(len(trials) + 1, model, seed, metrics, is_confirming=seed > 0))
+    found = compare(LOSS, trials)
+    assert [(one.label, one.rank, one.is_confirmed) for one in found.candidates] == [
+        ("good", 1, True), ("lucky", 2, True), ("other", 3, False),
+    ]  # fmt: skip
+    assert [len(one.values) for one in found.candidates] == [3, 3, 1]
+    assert found.candidates[0].mean == pytest.approx(0.30)
+    assert [one.against_leader is None for one in found.candidates] == [True, False, True]
+    assert found.sentence.startswith("good beats lucky in 3 of 3 seeds")
+    assert found.sentence.endswith("The best 2 of 3 candidates had 3 further seeds, of which alone these numbers are.")
+
+
+def test_until_further_seeds_have_values_those_of_the_search_are_compared() -> None:
+    trials = [trial(1, "a", 0, {"val_loss": 0.1}), trial(2, "b", 0, {"val_loss": 0.2})]
+    trials += [trial(3, "a", 1, None, is_confirming=True, state=TrialState.QUEUED, finished_at=None)]
+    found = compare(LOSS, trials)
+    assert [(one.label, one.is_confirmed) for one in found.candidates] == [("a", False), ("b", False)]
+
+
+def test_confirmed_leader_of_many_keeps_the_promised_rates() -> None:
+    """Of 40 equal candidates, chosen by one seed, the best 5 get 10 further seeds."""
+    rng = np.random.default_rng(0)
+    covered, shown, biased, experiments = 0, 0, [], 200
+    for _ in range(experiments):
+        searched = rng.normal(1.0, 0.1, 40)
+        chosen = np.argsort(searched)[:5]
+        trials = [trial(number + 1, f"m{number}", 0, {"val_loss": value}) for number, value in enumerate(searched)]
+        for place in chosen:
+            for seed, value in enumerate(rng.normal(1.0, 0.1, 10), start=1):
+                metrics = {"val_loss": value}
+                trials.append(trial(len(trials) + 1, f"m{place}", seed, metrics, is_confirming=True))
+        confirmed = [one for one in compare(LOSS, trials).candidates if one.is_confirmed]
+        covered += sum(one.interval is not None and one.interval.low <= 1 <= one.interval.high for one in confirmed)
+        shown += any(one.against_leader is not None and one.against_leader.is_significant for one in confirmed)
+        biased.append(searched.min())
+    assert 0.93 <= covered / (5 * experiments) <= 0.97
+    assert shown / experiments <= 0.07
+    assert np.mean(biased) < 0.85, "without further seeds, the best of many looks better than it is"
