@@ -79,10 +79,10 @@ def _of_leader(objective: ObjectiveView, found: Sequence[CandidateView]) -> str:
     open_ = [other.label for other, against in versus if not against.is_significant]
     more = len(open_) - _SHOWN_NAMES
     names = "; ".join(open_[:_SHOWN_NAMES]) + (f"; and {more} more" if more > 0 else "")
-    return (
-        f"{leader.label} leads, and beats {beaten} of {len(versus)} others significantly, but not: {names}. "
-        f"The next: {runner_up}"
-    )
+    beats = f"and beats {beaten} of {len(versus)} others significantly, but not: {names}"
+    if not beaten:
+        beats = f"but beats none of the {len(versus)} others significantly"
+    return f"{leader.label} leads, {beats}. The next: {runner_up}"
 
 
 def _confirmed(confirmed: Sequence[CandidateView], found: Sequence[CandidateView]) -> str:

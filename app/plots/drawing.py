@@ -5,6 +5,7 @@ curves in black and white.
 """
 
 import io
+import itertools
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from app.plots.pictures import Curve, CurvesPicture, FileFormat, Picture, Scale, SweepPicture
+from app.plots.pictures import Curve, CurvesPicture, FileFormat, Picture, ProgressPicture, Scale, SweepPicture
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _STYLES = ("-", "--", "-.", ":")
@@ -34,7 +35,13 @@ mpl.rcParams.update({"svg.hashsalt": "fittingroom", "svg.fonttype": "path"})
 
 def draw(picture: Picture) -> bytes:
     """Draw a picture; returns the bytes of the file."""
-    return _draw_curves(picture) if isinstance(picture, CurvesPicture) else _draw_sweep(picture)
+    match picture:
+        case CurvesPicture():
+            return _draw_curves(picture)
+        case SweepPicture():
+            return _draw_sweep(picture)
+        case ProgressPicture():
+            return _draw_progress(picture)
 
 
 def _draw_curves(picture: CurvesPicture) -> bytes:
@@ -83,6 +90,20 @@ def _draw_sweep(picture: SweepPicture) -> bytes:
     axes.set_ylabel(f"{picture.objective} at the best epoch", parse_math=False)
     if 1 < len(series) <= _LEGEND_AT_MOST:
         _legend(axes)
+    return _saved(figure, picture.title, picture.file_format)
+
+
+def _draw_progress(picture: ProgressPicture) -> bytes:
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    efforts, values = [effort for effort, _ in picture.reached], [value for _, value in picture.reached]
+    best = list(itertools.accumulate(values, min if picture.direction == "minimize" else max))
+    axes.plot(efforts, values, linestyle="none", marker="o", markersize=4, color=_GREY, alpha=0.7, label="a trial")
+    axes.step(efforts, best, where="post", color=_COLOURS[0], linewidth=1.8, label="best so far")
+    _set_scale(axes, picture.scale, values, "no trial has a finite value")
+    axes.set_xlabel(picture.effort)
+    axes.set_ylabel(f"{picture.objective} at the best epoch", parse_math=False)
+    _legend(axes)
     return _saved(figure, picture.title, picture.file_format)
 
 

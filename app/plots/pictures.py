@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from fittingroom.specs.choices import Direction
+
 FileFormat = Literal["svg", "png"]
 Scale = Literal["auto", "linear", "log"]
 PanelLayout = Literal["together", "apart"]
@@ -73,7 +75,23 @@ class SweepPicture:
     kind: Literal["sweep"] = "sweep"
 
 
-Picture = Annotated[CurvesPicture | SweepPicture, Field(discriminator="kind")]
+@dataclass(frozen=True)
+class ProgressPicture:
+    """The best value so far of an experiment: a dot a trial, and a line that goes down, or up, in steps."""
+
+    title: str
+    effort: str
+    """Label of the x axis: what was spent until each trial had ended."""
+    objective: str
+    reached: list[tuple[float, float]]
+    """Effort and value of each trial that has one, in the order of the efforts."""
+    direction: Direction
+    scale: Scale = "auto"
+    file_format: FileFormat = "svg"
+    kind: Literal["progress"] = "progress"
+
+
+Picture = Annotated[CurvesPicture | SweepPicture | ProgressPicture, Field(discriminator="kind")]
 
 
 @cache

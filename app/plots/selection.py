@@ -11,6 +11,7 @@ from app.plots.pictures import (
     FileFormat,
     PanelLayout,
     Picture,
+    ProgressPicture,
     Reached,
     Scale,
     Seeds,
@@ -22,6 +23,7 @@ from app.services.reads.thinning import Thinning
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault, InvalidSpec
 from fittingroom.specs.heads import recorded_metrics
+from fittingroom.specs.metrics import better_direction
 from fittingroom.views.history import History
 from fittingroom.views.resources import ExperimentView, TrialHistoryView, TrialSummaryView
 
@@ -32,6 +34,8 @@ _POINTS_OF_ALL = 30_000
 
 EPOCH = "epoch"
 """Default x axis."""
+EFFORTS = {"trial": "trials", "epochs": "epochs of all trials", "seconds": "seconds since the first trial began"}
+"""Axes of the best value so far, with their labels."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Look:
     metrics: Sequence[str] = ()
     """Metrics to plot. Default: the objective's."""
     x: str = EPOCH
-    """`epoch`, or a hyperparameter."""
+    """`epoch`, a hyperparameter, or an effort: one of `EFFORTS`."""
     scale: Scale = "auto"
     layout: PanelLayout = "together"
     seeds: Seeds = "each"
@@ -64,7 +68,7 @@ def picture_experiment(service: Service, view: ExperimentView, look: Look) -> Pi
             if not allowed:
                 detail = "not supported with x set to a hyperparameter; leave this or x out"
                 raise InvalidSpec([Fault(pointer=name, detail=detail, found=found)])
-        return _picture_sweep(view, trials, metrics, look)
+        return (_picture_progress if look.x in EFFORTS else _picture_sweep)(view, trials, metrics, look)
     leader = None if view.best_trial is None else view.best_trial.trial_id
     by_id = {trial.id: trial for trial in trials}
     thinning = _thinning(len(trials), metrics, look)
@@ -149,7 +153,7 @@ def _picture_sweep(
 ) -> SweepPicture:
     swept = list(dict.fromkeys(name for trial in trials for name in trial.hyperparameters))
     if look.x not in swept:
-        known = ", ".join([EPOCH, *swept])
+        known = ", ".join([EPOCH, *EFFORTS, *swept])
         raise InvalidSpec(
             [Fault(pointer="x", detail=f"no trial has such a hyperparameter; known: {known}", found=look.x)]
         )
@@ -165,6 +169,27 @@ def _picture_sweep(
             is_number = isinstance(x, int | float) and not isinstance(x, bool)
             reached.append(Reached(float(x) if is_number else str(x), float(value), series))
     return SweepPicture(view.name, look.x, metrics[0], reached, look.scale, look.file_format)
+
+
+def _picture_progress(
+    view: ExperimentView, trials: Sequence[TrialSummaryView], metrics: Sequence[str], look: Look
+) -> ProgressPicture:
+    """Select the value of each trial over what was spent until it had ended, in the order in which they ended."""
+    searched = [trial for trial in trials if not trial.is_confirming]  # further seeds of the same are no progress
+    ended = [trial for trial in searched if trial.finished_at is not None and trial.best_epoch is not None]
+    if look.x != "trial":
+        ended.sort(key=lambda trial: (trial.finished_at or view.created_at, trial.number))
+    reached, epochs = [], 0
+    for trial in ended:
+        epochs += trial.epochs_completed
+        value = None if trial.best_epoch is None else trial.best_epoch.metrics.get(metrics[0])
+        if value is None or not math.isfinite(float(value)):
+            continue
+        seconds = ((trial.finished_at or view.created_at) - (view.started_at or view.created_at)).total_seconds()
+        effort = {"trial": trial.number, "epochs": epochs, "seconds": seconds}[look.x]
+        reached.append((float(effort), float(value)))
+    direction = view.objective.direction if metrics[0] == view.objective.metric else better_direction(metrics[0])
+    return ProgressPicture(view.name, EFFORTS[look.x], metrics[0], reached, direction, look.scale, look.file_format)
 
 
 def _points(history: History, metric: str) -> tuple[list[int], list[float]]:

@@ -184,6 +184,7 @@ class Service:
     def get_comparison(self, experiment_id: str) -> ComparisonView:
         """Compare the candidates of an experiment; NotFoundError."""
         # scipy takes as long to import as the rest of the API, and most processes never compare.
+        from app.comparison.importance import importances  # noqa: PLC0415
         from app.comparison.ranking import compare  # noqa: PLC0415
 
         view = self.get_experiment(experiment_id)
@@ -197,6 +198,7 @@ class Service:
             objective=view.objective,
             sentence=found.sentence,
             candidates=list(found.candidates),
+            importances=importances(found.candidates),
         )
 
     def get_webhook(self, experiment_id: str) -> resources.WebhookView:

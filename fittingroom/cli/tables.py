@@ -146,7 +146,14 @@ def comparison_table(found: ComparisonView) -> RenderableType:
             "-" if candidate.generalization_gap is None else f"{candidate.generalization_gap:.3g}",
             f"{candidate.parameter_count:,}",
         )  # fmt: skip
-    return Group(Text(found.sentence, style="bold"), table)
+    shown: list[RenderableType] = [Text(found.sentence, style="bold"), table]
+    if found.importances:
+        important = _table("hyperparameter", "importance", "95 % interval")
+        for one in found.importances:
+            span = f"{one.interval.low:.0%} to {one.interval.high:.0%}"
+            important.add_row(escape(one.hyperparameter), f"{one.importance:.0%}", span)
+        shown.append(important)
+    return Group(*shown)
 
 
 def plan_table(plan: PlanView) -> RenderableType:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pydantic import Field
+
 from fittingroom.views.resources import ObjectiveView, View
 from fittingroom.views.states import ExperimentState
 
@@ -87,6 +89,17 @@ class CandidateView(View):
     candidates, null for all others."""
 
 
+class ImportanceView(View):
+    """Importance of a hyperparameter: how much its values among the best candidates differ from those among all."""
+
+    hyperparameter: str
+    """Dotted path of the hyperparameter; `model` for the choice between several models."""
+    importance: float
+    """Share of the sum over all hyperparameters, from 0 to 1."""
+    interval: IntervalView
+    """Bootstrap interval of the share, over candidates."""
+
+
 class ComparisonView(View):
     """The candidates of an experiment, best first."""
 
@@ -98,3 +111,6 @@ class ComparisonView(View):
     sentence: str
     """The result as a sentence: which candidate leads, and whether the lead is significant."""
     candidates: list[CandidateView]
+    importances: list[ImportanceView] = Field(default=[])
+    """Importance of each hyperparameter, the greatest first; of experiments with at least 20 candidates that have a
+    value or were pruned. Influence that shows only in combinations is not counted."""

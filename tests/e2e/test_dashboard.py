@@ -261,6 +261,20 @@ def test_metrics_scales_and_the_hyperparameter(page: Page, service: Service) -> 
     page.get_by_label("x axis").select_option("optimizer.learning_rate")
     expect(page.locator(".chart .xtitle")).to_have_text("optimizer.learning_rate")
     curves(page, 9, 9)
+    for effort in ("trial", "epochs of all trials", "seconds"):
+        page.get_by_label("x axis").select_option(f"best so far, by {effort}")
+        expect(page.locator(".chart .xtitle")).to_have_text(effort)
+        curves(page, 10, 18)
+    expect(page.locator(".chart .legendtext")).to_have_text(["best so far"])
+
+
+def test_importances_of_hyperparameters_have_bars(page: Page, service: Service) -> None:
+    rate = {"name": "adam", "learning_rate": {"log_uniform": [1e-5, 1.0]}, "beta_1": {"uniform": [0.5, 0.99]}}
+    experiment_id = trained(service, optimizer=rate, sampler={"name": "quasi_random", "trials": 30})
+    page.goto(f"/#/experiments/{experiment_id}")
+    table = page.locator("table", has_text="among the best candidates")
+    expect(table.locator("tbody tr").first).to_contain_text("optimizer.learning_rate")
+    expect(table.locator("progress")).to_have_count(2)
 
 
 def test_warnings_stand_with_the_plan_and_the_experiment(page: Page, service: Service) -> None:

@@ -182,6 +182,46 @@ export class Chart {
   }
 
   /**
+   * The best value so far: a dot a trial, and a line in steps.
+   * @param {{ key: string, label: string, x: number, y: number }[]} dots in the order of x
+   * @param {Look & { isLess: boolean }} look isLess: the least value is the best
+   */
+  async drawProgress(dots, look) {
+    this.last = () => this.drawProgress(dots, look);
+    /** @type {number[]} */
+    const best = [];
+    for (const { y } of dots)
+      best.push(best.length ? Math[look.isLess ? "min" : "max"](best[best.length - 1] ?? y, y) : y);
+    const traces = dots.map((dot) => ({
+      type: "scatter",
+      mode: "markers",
+      name: escaped(dot.label),
+      showlegend: false,
+      x: [dot.x],
+      y: [dot.y],
+      marker: { color: css("--rest"), size: 8 },
+      hovertemplate: `${escaped(dot.label)}: %{y:.5g}<extra></extra>`,
+    }));
+    const line = {
+      type: "scatter",
+      mode: "lines",
+      name: "best so far",
+      showlegend: true,
+      x: dots.map((dot) => dot.x),
+      y: best,
+      line: { color: css("--accent"), width: 2, shape: "hv" },
+      hovertemplate: "best so far: %{y:.5g}<extra></extra>",
+    };
+    this.widths = [];
+    const isLog = look.scale === "log" || (look.scale === "auto" && spansMuch(dots.map((dot) => dot.y)));
+    await this.plot(
+      [...dots, { key: "" }],
+      [...traces, line],
+      layout(look.title, look.x, look.y, { isLog, hasLegend: true }),
+    );
+  }
+
+  /**
    * @param {{ key: string }[]} drawn
    * @param {{ x: unknown[] }[]} traces
    * @param {object} shape
@@ -204,7 +244,7 @@ export class Chart {
    * @param {string | null} key
    */
   light(key) {
-    if (!this.keys.length) return;
+    if (!this.keys.length || !this.widths.length) return;
     const lit = this.keys.map((mine, index) => (mine === key ? 5 : this.widths[index]));
     const now = this.keys.map((_, index) => index);
     window.Plotly.restyle(

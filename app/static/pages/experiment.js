@@ -2,10 +2,12 @@
 
 import { candidatesTable } from "../components/candidates.js";
 import { Chart } from "../components/charts.js";
+import { importancesTable } from "../components/importances.js";
 import { Table } from "../components/table.js";
 import { warningsList } from "../components/warnings.js";
 import { api, download, events } from "../lib/api.js";
 import { el, messageOf, number, shown, stateOf, throttled, time } from "../lib/dom.js";
+import { EFFORTS, effortsOf } from "../lib/efforts.js";
 import { Histories, thinned } from "../lib/histories.js";
 
 const ENDED = ["completed", "failed", "cancelled"];
@@ -41,6 +43,7 @@ export async function showExperiment(main, id, leaving) {
     "select",
     { onchange: draw },
     el("option", { value: "" }, "epoch"),
+    ...Object.entries(EFFORTS).map(([value, name]) => el("option", { value }, `best so far, by ${name}`)),
     ...swept.map((name) => el("option", {}, name)),
   );
   const scale = el("select", { onchange: draw }, ...["auto", "linear", "log"].map((name) => el("option", {}, name)));
@@ -56,6 +59,7 @@ export async function showExperiment(main, id, leaving) {
   const pause = action("Pause", "pause");
   const resume = action("Resume", "resume");
   const candidates = el("div");
+  const important = el("div");
 
   /** @type {Table<Trial>} */
   const table = new Table(
@@ -211,6 +215,16 @@ export async function showExperiment(main, id, leaving) {
     const name = metric.value || objective;
     const shownTrials = trials.filter((trial) => !filter.value || table.elements.has(trial.id));
     drawing.setAttribute("aria-label", `${name} of ${shownTrials.length} trials; the table below has the numbers`);
+    if (x.value in EFFORTS) {
+      const dots = effortsOf(view, shownTrials, x.value, name);
+      return chart.drawProgress(dots, {
+        title: `${name} ${x.value} ${scale.value}`,
+        x: EFFORTS[x.value] ?? "",
+        y: `${name} at the best epoch`,
+        scale: scale.value,
+        isLess: name === objective ? view.objective.direction === "minimize" : /loss|error/.test(name),
+      });
+    }
     if (x.value) {
       const dots = shownTrials.flatMap(({ id: key, label, hyperparameters, model, best_epoch: best }) =>
         best && x.value in hyperparameters
@@ -276,6 +290,7 @@ export async function showExperiment(main, id, leaving) {
       ranking = candidatesTable(comparison);
       candidates.append(el("h2", {}, "Candidates"), ranking.element);
     }
+    if (comparison.importances.length) important.replaceChildren(...importancesTable(comparison.importances));
     // What another request was refused with stays: the first refresh may end after the events were refused.
     if (problem.dataset.source === "refresh") problem.hidden = true;
   }
@@ -303,6 +318,7 @@ export async function showExperiment(main, id, leaving) {
     el("h2", {}, "Trials"),
     table.element,
     candidates,
+    important,
     el("h2", {}, "Export"),
     el(
       "p",
@@ -356,7 +372,10 @@ export async function showExperiment(main, id, leaving) {
 const shownValue = (value) => (typeof value === "number" ? String(Number(value.toPrecision(6))) : String(value ?? "–"));
 
 /** @param {Trial} trial */
-const detailOf = (trial) => trial.stop_reason ?? (trial.phase === "training" ? null : trial.phase);
+const detailOf = (trial) =>
+  trial.state === "pruned"
+    ? `after epoch ${trial.epochs_completed}`
+    : (trial.stop_reason ?? (trial.phase === "training" ? null : trial.phase));
 
 /** @param {Trial} trial */
 function why(trial) {

@@ -239,6 +239,29 @@ def test_a_thousand_trials_are_planned_and_stored(http: httpx.Client) -> None:
     assert view["progress"]["trials"] == {"queued": 1000}
 
 
+def test_plot_of_the_best_value_so_far(shared_http: httpx.Client, shared_database: Database) -> None:
+    experiment_id = submit(shared_http, **SWEEP)
+    train(shared_database, experiment_id, {1: [0.6, 0.5], 2: [0.4]})
+    path = f"/v1/experiments/{experiment_id}/plot.svg"
+    for effort in ("trial", "epochs", "seconds"):
+        assert_svg(shared_http.get(path, params={"x": effort}))
+    refused = shared_http.get(path, params={"x": "effort"})
+    assert refused.status_code == 422
+    assert "known: epoch, trial, epochs, seconds, optimizer.learning_rate" in refused.json()["errors"][0]["detail"]
+
+
+def test_comparison_of_many_candidates_has_importances(shared_http: httpx.Client, shared_database: Database) -> None:
+    rates = {"name": "sgd", "learning_rate": {"log_uniform": [0.001, 1.0]}, "momentum": {"uniform": [0.0, 0.9]}}
+    experiment_id = submit(shared_http, optimizer=rates, sampler={"name": "quasi_random", "trials": 24})
+    path = f"/v1/experiments/{experiment_id}/comparison"
+    assert shared_http.get(path).json()["importances"] == []
+    train(shared_database, experiment_id, {number: [number / 10] for number in range(1, 25)})
+    found = shared_http.get(path).json()["importances"]
+    assert len(found) == 2
+    assert {one["hyperparameter"] for one in found} == {"optimizer.learning_rate", "optimizer.momentum"}
+    assert sum(one["importance"] for one in found) in (0, pytest.approx(1))
+
+
 def test_a_rate_that_is_lowered_can_be_drawn_and_another_cannot(shared_http: httpx.Client) -> None:
     for changes, status in (({"reduce_lr_on_plateau": {}}, 200), ({}, 422)):
         path = f"/v1/experiments/{submit(shared_http, **changes)}/plot.svg"

@@ -115,6 +115,7 @@ def test_one_seed_is_not_significant_and_asks_for_more_seeds() -> None:
         ({"a": [0.5, 0.51, None], "b": [0.6, 0.63, 0.62]}, "1 trial has no finite value, or did not complete, and is"),
         ({"a": [0.1, 0.12, 0.11], "b": [0.9, 0.93, 0.91], "c": [0.8, 0.83, 0.81]}, "a beats all 2 others. The next: a"),
         ({"a": [0.1, 0.12, 0.11], "b": [0.11, 0.1, 0.13], "c": [0.8, 0.83, 0.81]}, "beats 1 of 2 others significantly"),
+        ({"a": [0.1, 0.12], "b": [0.11, 0.1], "c": [0.1, 0.13]}, "leads, but beats none of the 2 others significant"),
     ],
 )  # fmt: skip
 def test_sentences(values: dict[str, list[Any]], says: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from app.plots.drawing import draw
-from app.plots.pictures import Curve, CurvesPicture, Picture, Reached, SweepPicture
+from app.plots.pictures import Curve, CurvesPicture, Picture, ProgressPicture, Reached, SweepPicture
 from models.sql.database import Database
 from tests.serving import submit
 from tests.training import train
@@ -185,6 +185,12 @@ def examples(folder: Path) -> None:
             [Reached(name, 0.5 + random.normal(0, 0.02), "all") for name in ("relu", "tanh", "selu") for _ in range(3)],
             file_format="png",
         ),
+        "progress": ProgressPicture(
+            "A search", "trials", "val_loss",
+            [(float(number), 0.4 + 1 / number + abs(random.normal(0, 0.1))) for number in range(1, 80)],
+            "minimize", file_format="png",
+        ),
+        "no progress": ProgressPicture("A search", "trials", "val_loss", [], "minimize", file_format="png"),
     }  # fmt: skip
     for name, picture in pictures.items():
         (folder / f"{name}.png").write_bytes(draw(picture))
@@ -193,7 +199,7 @@ def examples(folder: Path) -> None:
 def test_the_pictures_to_look_at_can_be_drawn(tmp_path: Path) -> None:
     examples(tmp_path)
     assert all(file.read_bytes().startswith(PNG) for file in tmp_path.iterdir())
-    assert len(list(tmp_path.iterdir())) == 9
+    assert len(list(tmp_path.iterdir())) == 11
 
 
 if __name__ == "__main__":
