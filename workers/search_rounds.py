@@ -19,7 +19,7 @@ _log = structlog.get_logger()
 def draw_due_rounds(database: Database, settings: Settings) -> list[WaitingCohort]:
     """Draw and store the next round of each search whose last one has ended.
 
-    A round that fails is drawn again when the lease on it has expired, the same; after `max_faults` attempts the search
+    A round that fails is drawn again when the lease on it has expired, the same; after ten attempts the search
     ends, and the experiment says so in a warning.
 
     Returns:
@@ -44,7 +44,7 @@ def draw_due_rounds(database: Database, settings: Settings) -> list[WaitingCohor
 def _draw(database: Database, settings: Settings, experiment_id: str) -> list[WaitingCohort]:
     """Draw the next round of a search and store it, unless another worker does."""
     with database.writing() as session:
-        found = rounds.claim_drawing(session, experiment_id, settings.lease_seconds, settings.max_faults)
+        found = rounds.claim_drawing(session, experiment_id, settings.lease_seconds)
     if found is None:
         return []
     spec = ExperimentSpec.model_validate(found.document)

@@ -22,4 +22,6 @@ def candidates_of(trials: Sequence[TrialSummaryView]) -> list[list[TrialSummaryV
 
 def candidate_label(trial: TrialSummaryView) -> str:
     """Return a trial's label without its seed."""
-    return trial.label.removesuffix(f"seed={trial.seed}").removesuffix(", ") or "the only candidate"
+    if not trial.hyperparameters and trial.model is None:
+        return "the only candidate"
+    return trial.label.removesuffix(f"seed={trial.seed}").removesuffix(", ")

@@ -17,8 +17,8 @@ from fittingroom.views.comparison import CandidateView, ImportanceView, Interval
 Parts = NDArray[np.int64]
 LEAST_CANDIDATES = 20
 """Least number of candidates for which importances are estimated."""
-_BEST_PART, _LEAST_BEST = 0.2, 5
-_RESAMPLES = 200
+_BEST_PART, _LEAST_BEST = 0.2, 3
+_HALVES = 200
 _BINS = 5
 """Number of parts into which the ranks of a number are divided."""
 
@@ -35,13 +35,14 @@ def importances(ranked: Sequence[CandidateView]) -> list[ImportanceView]:
     columns = {name: _parts([values[name] for values in _given(compared)]) for name in _names(compared)}
     divergences = _divergences(list(columns.values()), len(compared))
     totals = divergences.sum(axis=1, keepdims=True)
-    shares = divergences / np.where(totals > 0, totals, 1)
+    shares = np.where(totals > 0, divergences / np.where(totals > 0, totals, 1), 1 / len(columns))
     tail = 50 * (1 - CONFIDENCE)
-    low, high = np.percentile(shares[1:], [tail, 100 - tail], axis=0)
+    low, high = np.percentile(shares, [tail, 100 - tail], axis=0)
+    mean = shares.mean(axis=0)
     found = [
         ImportanceView(
             hyperparameter=name,
-            importance=float(shares[0, place]),
+            importance=float(mean[place]),
             interval=IntervalView(low=float(low[place]), high=float(high[place]), confidence=CONFIDENCE),
         )
         for place, name in enumerate(columns)
@@ -73,10 +74,13 @@ def _parts(column: Sequence[Hashable]) -> Parts:
 
 
 def _divergences(columns: Sequence[Parts], count: int) -> Values:
-    """Return the divergences, of shape (1 + resamples, columns): of all candidates, then of samples of them."""
-    rng = np.random.default_rng(0)
-    samples = [np.arange(count), *rng.integers(count, size=(_RESAMPLES, count))]
-    best_count = max(_LEAST_BEST, math.ceil(_BEST_PART * count))
+    """Return the divergences in halves of the candidates, drawn at random; shape (halves, columns).
+
+    How much halves differ is how much new candidates would (delete-half jackknife; Shao & Wu, 1989).
+    """
+    rng, half = np.random.default_rng(0), count // 2
+    samples = [rng.permutation(count)[:half] for _ in range(_HALVES)]
+    best_count = max(_LEAST_BEST, math.ceil(_BEST_PART * half))
     rows = []
     for sample in samples:
         best = np.sort(sample)[:best_count]  # their places are their ranks

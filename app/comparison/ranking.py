@@ -40,18 +40,27 @@ def compare(objective: ObjectiveView, trials: Sequence[TrialSummaryView]) -> Com
         trials: all trials of an experiment, whatever their state; those without a finite value only count.
     """
     groups = candidates_of(trials)
-    confirmed = [_values(objective, [trial for trial in group if trial.is_confirming]) for group in groups]
-    values = [fresh or _values(objective, group) for group, fresh in zip(groups, confirmed, strict=True)]
+    fresh = [[trial for trial in group if trial.is_confirming] for group in groups]
+    further = [_values(objective, some) for some in fresh]
+    # Until all have ended, who leads would depend on whose trials come first.
+    is_over = all(trial.state in TERMINAL for some in fresh for trial in some) and any(further)
+    values = [
+        found if some and is_over else _values(objective, [trial for trial in group if not trial.is_confirming])
+        for group, some, found in zip(groups, fresh, further, strict=True)
+    ]
     intervals = estimate([_numbers(found) for found in values])
     candidates = [
-        _candidate(objective, group, reached, _interval(spread)).model_copy(update={"is_confirmed": bool(fresh)})
-        for group, reached, spread, fresh in zip(groups, values, intervals, confirmed, strict=True)
+        _candidate(objective, group, reached, _interval(spread)).model_copy(
+            update={"is_confirmed": bool(some) and is_over, "confirming_trials": len(some)}
+        )
+        for group, some, reached, spread in zip(groups, fresh, values, intervals, strict=True)
     ]
     sign = 1 if objective.direction == "minimize" else -1
     order = sorted(range(len(groups)), key=lambda number: _standing(candidates[number], groups[number], sign))
     ranked = [candidates[number].model_copy(update={"rank": rank}) for rank, number in enumerate(order, start=1)]
-    compared = sum(candidate.is_confirmed for candidate in ranked) or sum(bool(one.values) for one in ranked)
-    for place, versus in enumerate(_against_leader(objective, ranked[:compared]), start=1):  # these come first
+    compared = [one for one in ranked if one.values and (one.is_confirmed or not is_over)]  # these come first
+    among = sum(one.is_confirmed for one in ranked) if is_over else len(compared)
+    for place, versus in enumerate(_against_leader(objective, compared, among), start=1):
         ranked[place] = ranked[place].model_copy(update={"against_leader": versus})
     return Comparison(verdict(objective, ranked), ranked)
 
@@ -120,13 +129,13 @@ def _gap(objective: ObjectiveView, trial: TrialSummaryView) -> float | None:
     return gap if objective.direction == "minimize" else -gap
 
 
-def _against_leader(objective: ObjectiveView, ranked: Sequence[CandidateView]) -> list[AgainstLeaderView]:
-    """Return the comparison of the leader with each of the others, all of which have values."""
+def _against_leader(objective: ObjectiveView, ranked: Sequence[CandidateView], among: int) -> list[AgainstLeaderView]:
+    """Return the comparison of the leader, chosen among so many, with each of the others, all of which have values."""
     if len(ranked) < 2:
         return []
     leader, *others = ranked
     # The leader was chosen by looking, so it is as if all were compared with all (Bonferroni).
-    alpha = (1 - CONFIDENCE) / math.comb(len(ranked), 2)
+    alpha = (1 - CONFIDENCE) / math.comb(among, 2)
     advantages = [_advantages(objective, leader, other) for other in others]
     needed = pairs_needed(advantages, alpha)
     views = []
@@ -144,7 +153,7 @@ def _against_leader(objective: ObjectiveView, ranked: Sequence[CandidateView]) -
             seeds_needed=None if is_significant else pairs,
             sentence="",
         )
-        views.append(view.model_copy(update={"sentence": pair_sentence(objective, leader, other, view, len(ranked))}))
+        views.append(view.model_copy(update={"sentence": pair_sentence(objective, leader, other, view, among)}))
     return views
 
 

@@ -57,7 +57,7 @@ def verdict(objective: ObjectiveView, ranked: Sequence[CandidateView]) -> str:
     if not found:
         return f"Nothing to compare yet: no trial has an epoch with a finite {objective.metric}."
     confirmed = [candidate for candidate in found if candidate.is_confirmed]
-    return f"{_of_leader(objective, confirmed or found)}{_confirmed(confirmed, found)}{_left_out(ranked)}"
+    return f"{_of_leader(objective, confirmed or found)}{_of_further_seeds(ranked)}{_left_out(ranked)}"
 
 
 def _of_leader(objective: ObjectiveView, found: Sequence[CandidateView]) -> str:
@@ -85,20 +85,28 @@ def _of_leader(objective: ObjectiveView, found: Sequence[CandidateView]) -> str:
     return f"{leader.label} leads, {beats}. The next: {runner_up}"
 
 
-def _confirmed(confirmed: Sequence[CandidateView], found: Sequence[CandidateView]) -> str:
-    """Say on which seeds the sentence rests, if candidates were confirmed."""
-    if not confirmed:
+def _of_further_seeds(ranked: Sequence[CandidateView]) -> str:
+    """Say on which seeds the sentence rests, if candidates are confirmed."""
+    chosen = [candidate for candidate in ranked if candidate.confirming_trials]
+    if not chosen:
         return ""
-    seeds = max(len(candidate.values) for candidate in confirmed)
-    best = "The best" if len(confirmed) == 1 else f"The best {len(confirmed)}"
-    return f" {best} of {len(found)} candidates had {seeds} further seeds, of which alone these numbers are."
+    count = max(candidate.confirming_trials for candidate in chosen)
+    seeds = f"{count} further seed{'' if count == 1 else 's'}"
+    best = f"the best {len(chosen)} of {len(ranked)} candidates"
+    if len(chosen) == 1:
+        best = "the only candidate" if len(ranked) == 1 else f"the best of {len(ranked)} candidates"
+    was, judged = ("was", "it is judged") if len(chosen) == 1 else ("were", "they are judged")
+    if any(candidate.is_confirmed for candidate in chosen):
+        return f" These numbers are of {seeds} alone, with which {best} {was} trained."
+    if any(candidate.unended for candidate in chosen):
+        return f" Not all of {seeds} for {best} have ended; then {judged} by those alone."
+    return f" Of {seeds} for {best}, none has a value."
 
 
 def _left_out(ranked: Sequence[CandidateView]) -> str:
     """Trials that have ended and are not compared: pruned, failed, cancelled, or never finite."""
     pruned = sum(candidate.pruned for candidate in ranked)
-    others = [candidate for candidate in ranked if not candidate.is_confirmed]  # a confirmed one has values left aside
-    ended = sum(candidate.trials - len(candidate.values) - candidate.unended for candidate in others)
+    ended = sum(_without_value(candidate) for candidate in ranked)
     missing, said = max(0, ended - pruned), ""
     if pruned:
         said = f" {pruned} {'trial was' if pruned == 1 else 'trials were'} pruned."
@@ -106,3 +114,10 @@ def _left_out(ranked: Sequence[CandidateView]) -> str:
         subject, are = ("trial has", "is") if missing == 1 else ("trials have", "are")
         said += f" {missing} {subject} no finite value, or did not complete, and {are} left out."
     return said
+
+
+def _without_value(candidate: CandidateView) -> int:
+    """Count the ended trials that could have a value among those compared, and have none."""
+    if candidate.is_confirmed:
+        return candidate.confirming_trials - len(candidate.values)
+    return max(0, candidate.trials - candidate.confirming_trials - len(candidate.values) - candidate.unended)

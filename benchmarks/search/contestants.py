@@ -22,8 +22,8 @@ def ours(table: Table, name: str, round_size: int, trials: int, seed: int) -> Fo
     sampler = {"name": name, "trials": trials, "round": round_size, "seed": seed}
     spec = ExperimentSpec.model_validate(
         {
-            "name": "a search", "dataset": "titanic", "model": {"layers": [{"type": "flatten"}]}, "optimizer": "sgd", "loss": "mse",
-            "sampler": sampler,
+            "name": "a search", "dataset": "titanic", "model": {"layers": [{"type": "flatten"}]}, "optimizer": "sgd",
+            "loss": "mse", "sampler": sampler,
         }
     )  # fmt: skip
     # A document in which each space has its place: under `optimizer` are numbers, the others are structural.

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fittingroom.specs.datasets import DatasetSchema
-from fittingroom.views.comparison import ComparisonView
+from fittingroom.views.comparison import CandidateView, ComparisonView
 from fittingroom.views.resources import ExperimentHistoryView, ExperimentSummaryView, TrialHistoryView, TrialSummaryView
 from fittingroom.views.states import TrialState
 from fittingroom.views.submissions import PlanView
@@ -138,7 +138,7 @@ def comparison_table(found: ComparisonView) -> RenderableType:
         interval, versus = candidate.interval, candidate.against_leader
         probability = None if versus is None else versus.probability
         table.add_row(
-            str(candidate.rank), escape(candidate.label), f"{len(candidate.values)}/{candidate.trials}",
+            str(candidate.rank), escape(candidate.label), _seeds_of(candidate),
             "-" if candidate.mean is None else f"{candidate.mean:.4g}",
             "-" if interval is None else f"{interval.low:.4g} to {interval.high:.4g}",
             "-" if probability is None else f"{probability:.1%}",
@@ -154,6 +154,13 @@ def comparison_table(found: ComparisonView) -> RenderableType:
             important.add_row(escape(one.hyperparameter), f"{one.importance:.0%}", span)
         shown.append(important)
     return Group(*shown)
+
+
+def _seeds_of(candidate: CandidateView) -> str:
+    """Return how many seeds of a candidate have a value, of how many that are compared."""
+    if candidate.is_confirmed:
+        return f"{len(candidate.values)}/{candidate.confirming_trials} further"
+    return f"{len(candidate.values)}/{candidate.trials - candidate.confirming_trials}"
 
 
 def plan_table(plan: PlanView) -> RenderableType:

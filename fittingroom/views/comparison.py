@@ -65,7 +65,10 @@ class CandidateView(View):
     trials: int
     """Number of trials, one per seed."""
     is_confirmed: bool = False
-    """True if it was trained with further seeds after it was among the best: `values` are of those alone."""
+    """True if it was trained with further seeds after it was among the best, and all such trials of all candidates
+    have ended: `values` are of those alone."""
+    confirming_trials: int = 0
+    """Number of trials with further seeds."""
     unended: int
     """Number of trials queued or running."""
     pruned: int
@@ -97,7 +100,7 @@ class ImportanceView(View):
     importance: float
     """Share of the sum over all hyperparameters, from 0 to 1."""
     interval: IntervalView
-    """Bootstrap interval of the share, over candidates."""
+    """Interval of the share, from halves of the candidates (delete-half jackknife)."""
 
 
 class ComparisonView(View):

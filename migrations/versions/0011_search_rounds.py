@@ -18,10 +18,10 @@ def upgrade() -> None:
     """Upgrade to this version."""
     op.add_column("experiments", sa.Column("undrawn_trials", sa.Integer(), nullable=False, server_default="0"))
     op.add_column("experiments", sa.Column("drawing_attempts", sa.Integer(), nullable=False, server_default="0"))
-    op.add_column(
-        "experiments",
-        sa.Column("drawing_expires_at", models.sql.database.UtcDateTime(timezone=True), nullable=True),
-    )
+    for name in ("drawing_expires_at", "search_ended_at"):
+        op.add_column(
+            "experiments", sa.Column(name, models.sql.database.UtcDateTime(timezone=True), nullable=True)
+        )
     op.create_index(
         "ix_experiments_undrawn_trials", "experiments", ["undrawn_trials"],
         sqlite_where=sa.text("undrawn_trials > 0"), postgresql_where=sa.text("undrawn_trials > 0"),
@@ -48,6 +48,7 @@ def downgrade() -> None:
     op.drop_column("trials", "is_confirming")
     op.drop_column("trials", "round")
     op.drop_index("ix_experiments_undrawn_trials", "experiments")
+    op.drop_column("experiments", "search_ended_at")
     op.drop_column("experiments", "drawing_expires_at")
     op.drop_column("experiments", "drawing_attempts")
     op.drop_column("experiments", "undrawn_trials")

@@ -132,8 +132,11 @@ def _delete_expired(database: Database, seconds: float) -> list[str]:
                 select(ExperimentTable.id).where(
                     ~IS_UNENDED,
                     latest.scalar_subquery() < clock(-seconds),
-                    # A search that is cancelled between rounds ends then.
-                    func.coalesce(ExperimentTable.cancel_requested_at < clock(-seconds), true()),
+                    # A search may end long after its last trial: cancelled, or with nothing left to draw.
+                    *(
+                        func.coalesce(at < clock(-seconds), true())
+                        for at in (ExperimentTable.cancel_requested_at, ExperimentTable.search_ended_at)
+                    ),
                 )
             )
         )

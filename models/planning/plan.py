@@ -15,7 +15,7 @@ from fittingroom.specs.validation.trainability import check_experiment, check_tr
 from fittingroom.specs.validation.trial_warnings import find_warnings
 from models.planning.cohorts import FormedCohort, form_cohorts
 from models.planning.memory import estimated_bytes, refuse_too_large
-from models.planning.sampling import count_trials, sample
+from models.planning.sampling import count_undrawn, sample
 from models.planning.spaces import count_combinations
 from models.planning.templates import SampledTrial, templates_of
 
@@ -74,7 +74,7 @@ def plan_experiment(
     is_of_rounds = isinstance(spec.sampler, RoundSampler) or spec.confirm is not None
     return ExperimentPlan(
         trials, cohorts, checker.parameter_counts, checker.memory_bytes, warnings, is_of_rounds=is_of_rounds,
-        undrawn_trials=count_trials(checker.spec) - len(trials) if is_of_rounds else 0,
+        undrawn_trials=count_undrawn(checker.spec, len(trials)),
     )  # fmt: skip
 
 

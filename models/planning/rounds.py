@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from statistics import fmean
 
@@ -54,7 +55,7 @@ def plan_round(
     """
     checker = TrialChecker(spec, memory_bytes, datasets)
     confirming, trials, warnings = count_confirming_trials(checker.spec), list[SampledTrial](), list[Fault]()
-    if results.undrawn_trials > confirming:
+    if results.undrawn_trials > confirming and isinstance(spec.sampler, RoundSampler):
         if any(trial.is_trained for trial in results.trials if trial.round == results.round):
             for template in templates_of(checker.spec):
                 trials += _draw(checker, template, results, len(results.trials) + len(trials) + 1)
@@ -92,19 +93,25 @@ def _confirm(checker: TrialChecker, results: SearchResults) -> list[SampledTrial
         for key, found in candidates.items()
         if all(result.value is not None and not result.is_pruned for result in found)
     }
+    # The mean over some seeds is not to be compared with that over all.
+    whole = {key: found for key, found in kept.items() if len(found) == len(spec.seeds)}
+    kept = whole or kept
     ranks = _ranks(list(kept.values()), resolved_objective(spec).direction or "minimize")
-    best = [list(kept)[place] for place in np.argsort(ranks, kind="stable")[: confirm.top]]
+    best = [list(kept)[place] for place in np.argsort(ranks, kind="stable")]
     seeds = list(itertools.islice((seed for seed in itertools.count() if seed not in spec.seeds), confirm.seeds))
     drawn: list[SampledTrial] = []
     for model_name, values in best:
+        if len(drawn) == confirm.top * confirm.seeds:
+            break
         template = templates[model_name]
         template = replace(template, document=template.document | {"pruner": None})
-        for seed in seeds:
-            number = len(results.trials) + len(drawn) + 1
-            named = dict(zip(template.spaces, values, strict=True))
-            drawn.append(template.trial(number, named, seed, is_repeated=True))
-    for trial in drawn:
-        checker.check(trial)
+        named = dict(zip(template.spaces, values, strict=True))
+        numbers = itertools.count(len(results.trials) + len(drawn) + 1)
+        of_seeds = [template.trial(next(numbers), named, seed, is_repeated=True) for seed in seeds]
+        with suppress(InvalidSpec):  # more memory than this worker has: the next one instead
+            for trial in of_seeds:
+                checker.check(trial)
+            drawn += of_seeds
     return drawn
 
 

@@ -32,10 +32,12 @@ def sample(spec: ExperimentSpec) -> list[SampledTrial]:
     return trials
 
 
-def count_trials(spec: ExperimentSpec) -> int:
-    """Return how many trials an experiment has in the end."""
-    candidates = sum(_count_drawn(spec, template) for template in templates_of(spec))
-    return candidates * len(spec.seeds) + _count_confirming(spec, candidates)
+def count_undrawn(spec: ExperimentSpec, drawn: int) -> int:
+    """Return how many trials later rounds of an experiment will have, if its first one has so many."""
+    if isinstance(spec.sampler, RoundSampler):
+        candidates = sum(_count_drawn(spec, template) for template in templates_of(spec))
+        return candidates * len(spec.seeds) - drawn + _count_confirming(spec, candidates)
+    return _count_confirming(spec, drawn // len(spec.seeds))
 
 
 def count_confirming_trials(spec: ExperimentSpec) -> int:

@@ -92,7 +92,7 @@ def request_resume(session: Session, experiment_id: str) -> list[WaitingCohort]:
     resumed = session.scalar(
         update(ExperimentTable)
         .where(ExperimentTable.id == experiment_id, ExperimentTable.paused_at.is_not(None))
-        .values(paused_at=None, version=version)
+        .values(paused_at=None, version=version, drawing_expires_at=None, drawing_attempts=0)
         .returning(ExperimentTable.id)
     )
     if resumed is None:

@@ -103,9 +103,10 @@ def get_progress(session: Session, found: Sequence[ExperimentTable]) -> dict[str
 
 
 def _end_of(experiment: ExperimentTable, ends: Sequence[dt.datetime]) -> dt.datetime | None:
-    """Return when an experiment ended: with its last trial, or when its search was cancelled between rounds."""
+    """Return when an experiment ended: with its last trial, or when its search ended or was cancelled after that."""
     cancelled_at = experiment.cancel_requested_at if experiment.undrawn_trials else None
-    return max([*ends, *([cancelled_at] if cancelled_at is not None else [])], default=None)
+    others = [at for at in (cancelled_at, experiment.search_ended_at) if at is not None]
+    return max([*ends, *others], default=None)
 
 
 def get_best_trial(session: Session, experiment: ExperimentTable) -> TrialTable | None:

@@ -38,6 +38,10 @@ _IS_DUE = HAS_UNDRAWN_TRIALS & ~HAS_UNENDED_TRIALS & ExperimentTable.paused_at.i
 _IS_UNCLAIMED = ExperimentTable.drawing_expires_at.is_(None) | (ExperimentTable.drawing_expires_at < clock())
 
 
+MAX_ATTEMPTS = 10
+"""Number of attempts to draw a round after which a search ends: the workers that began to have died or failed."""
+
+
 def list_due(session: Session, limit: int) -> list[str]:
     """Return some of the searches whose next round is to be drawn and which no worker draws, the oldest first."""
     query = (
@@ -65,14 +69,13 @@ class FoundSearch:
     results: SearchResults
 
 
-def claim_drawing(session: Session, experiment_id: str, lease_seconds: float, max_faults: int) -> FoundSearch | None:
+def claim_drawing(session: Session, experiment_id: str, lease_seconds: float) -> FoundSearch | None:
     """Take the lease on drawing the next round of a search, and return what was found so far.
 
     Args:
         session: an open transaction.
         experiment_id: of the search.
         lease_seconds: duration of the lease.
-        max_faults: number of attempts after which the search ends: whoever drew it died or failed.
 
     Returns:
         None if it is not due, another worker draws it, or it has ended now.
@@ -83,7 +86,7 @@ def claim_drawing(session: Session, experiment_id: str, lease_seconds: float, ma
     ).first()
     if version is None or row is None:
         return None
-    if row.drawing_attempts >= max_faults:
+    if row.drawing_attempts >= MAX_ATTEMPTS:
         reason = f"the next round could not be drawn in {row.drawing_attempts} attempts; the service's log says more"
         _change(session, row, version, 0, [Fault(pointer="/sampler", detail=reason)])
         return None
@@ -178,6 +181,8 @@ def _change(
 ) -> None:
     """Store what a round has changed, and give the lease back."""
     changed: dict[str, Any] = {"undrawn_trials": undrawn_trials, "drawing_expires_at": None, "drawing_attempts": 0}
+    if not undrawn_trials:
+        changed["search_ended_at"] = clock()
     if warnings:
         changed["warnings"] = [*(row.warnings or []), *(warning.model_dump() for warning in warnings)]
     session.execute(update(ExperimentTable).where(ExperimentTable.id == row.id).values(**changed))

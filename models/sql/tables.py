@@ -63,6 +63,8 @@ class ExperimentTable(Base):
     warnings: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
     undrawn_trials: Mapped[int] = mapped_column(default=0, server_default="0")
     """Number of trials that later rounds of the search will have."""
+    search_ended_at: Mapped[dt.datetime | None]
+    """Time at which nothing was left to draw."""
     drawing_expires_at: Mapped[dt.datetime | None]
     """Expiry of a worker's lease on drawing the next round."""
     drawing_attempts: Mapped[int] = mapped_column(default=0, server_default="0")

@@ -1,11 +1,13 @@
 """The pictures of the docs: `make pictures` trains the exercises on a service of its own and draws them."""
 
+import json
 import shutil
 import tempfile
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
+from app.examples import FOLDER as EXAMPLES
 from app.examples import example_documents
 from fittingroom import Client
 from tests.e2e.service import Service
@@ -30,6 +32,13 @@ def draw_curves(client: Client) -> None:
             spec = document | {"name": "wider, ten times", "seeds": list(range(10)), "dataset": dataset}
         view = client.wait(client.submit(spec).id, timeout=300)
         (FOLDER / f"{name}.svg").write_bytes(client.get_plot(view.id, **LOOKS[name]))
+
+
+def draw_search(client: Client) -> None:
+    """Draw the best value so far of the seventh exercise's search."""
+    spec = json.loads((EXAMPLES / "digits_search.json").read_text())
+    view = client.wait(client.submit(spec).id, timeout=300)
+    (FOLDER / "digits_search.svg").write_bytes(client.get_plot(view.id, x="trial"))
 
 
 def photograph(service: Service) -> None:
@@ -57,4 +66,5 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder, Service(Path(folder), {}) as running:
         running.wait_until_ready()
         draw_curves(running.client)
+        draw_search(running.client)
         photograph(running)

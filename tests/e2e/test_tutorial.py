@@ -65,6 +65,8 @@ def test_the_tutorials_python_lines(service: Service, folder: Path) -> None:
     assert "early_stopping 4 of 30 - best at 2" in shown
     assert re.search(r"beats|No difference", shown)
     assert (folder / "digits.keras").stat().st_size > 0
+    assert "further seeds alone, with which the best 3 of 36 candidates were trained" in shown
+    assert (folder / "search.svg").read_text().startswith("<?xml")
 
 
 def test_the_readmes_and_the_apis_calls(service: Service, folder: Path) -> None:

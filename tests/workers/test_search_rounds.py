@@ -139,7 +139,7 @@ def test_a_search_that_cannot_be_drawn_ends_and_says_why(
     assert state == ExperimentState.COMPLETED
     [warning] = row.warnings or []
     assert (warning["pointer"], "secret" in warning["detail"]) == ("/sampler", False)
-    assert "the next round could not be drawn in 3 attempts" in warning["detail"]
+    assert "the next round could not be drawn in 10 attempts" in warning["detail"]
     assert draw_due_rounds(database, short) == []
 
 

@@ -22,7 +22,10 @@ export function candidatesTable(comparison, title = comparison.name) {
         title: "Seeds",
         isNumber: true,
         value: (row) => row.values.length,
-        cell: (row) => `${row.values.length}/${row.trials}`,
+        cell: (row) =>
+          row.is_confirmed
+            ? `${row.values.length}/${row.confirming_trials} further`
+            : `${row.values.length}/${row.trials - row.confirming_trials}`,
       },
       { title: `${metric}, mean`, isNumber: true, value: (row) => row.mean, cell: (row) => shown(row.mean) },
       {

@@ -302,14 +302,63 @@ def test_confirmed_candidates_are_compared_by_their_further_seeds_alone() -> Non
     assert found.candidates[0].mean == pytest.approx(0.30)
     assert [one.against_leader is None for one in found.candidates] == [True, False, True]
     assert found.sentence.startswith("good beats lucky in 3 of 3 seeds")
-    assert found.sentence.endswith("The best 2 of 3 candidates had 3 further seeds, of which alone these numbers are.")
+    assert found.sentence.endswith(
+        "These numbers are of 3 further seeds alone, with which the best 2 of 3 candidates were trained."
+    )
 
 
-def test_until_further_seeds_have_values_those_of_the_search_are_compared() -> None:
-    trials = [trial(1, "a", 0, {"val_loss": 0.1}), trial(2, "b", 0, {"val_loss": 0.2})]
-    trials += [trial(3, "a", 1, None, is_confirming=True, state=TrialState.QUEUED, finished_at=None)]
-    found = compare(LOSS, trials)
-    assert [(one.label, one.is_confirmed) for one in found.candidates] == [("a", False), ("b", False)]
+def confirmed(**further: Sequence[tuple[float | None, TrialState]]) -> Comparison:
+    """Compare candidates a, b and c, the better the earlier, with what became of further seeds of some."""
+    trials = [trial(place, name, 0, {"val_loss": place / 10}) for place, name in enumerate("abc", start=1)]
+    for name, found in further.items():
+        for seed, (value, state) in enumerate(found, start=1):
+            metrics = None if value is None else {"val_loss": value}
+            changes = {"is_confirming": True, "state": state}
+            trials.append(trial(len(trials) + 1, name, seed, metrics, **changes))
+    return compare(LOSS, trials)
+
+
+DONE, WAITS, FAILED = TrialState.COMPLETED, TrialState.QUEUED, TrialState.FAILED
+
+
+def test_until_all_further_seeds_have_ended_those_of_the_search_are_compared() -> None:
+    ended = [(0.3 + number / 100, DONE) for number in range(4)]
+    found = confirmed(a=[(None, WAITS)] * 4, b=ended)
+    assert [(one.label, one.is_confirmed, len(one.values)) for one in found.candidates] == [
+        ("a", False, 1), ("b", False, 1), ("c", False, 1),
+    ]  # fmt: skip
+    assert found.sentence.endswith(
+        "Not all of 4 further seeds for the best 2 of 3 candidates have ended; then they are judged by those alone."
+    )
+
+
+def test_further_seeds_without_a_value_are_counted() -> None:
+    values = [0.3, 0.31, 0.29, 0.3]
+    found = confirmed(a=[*((value, DONE) for value in values[:2]), (None, FAILED), (None, FAILED)],
+                      b=[(value + 0.2, DONE) for value in values])  # fmt: skip
+    assert [(one.label, one.is_confirmed, len(one.values)) for one in found.candidates] == [
+        ("a", True, 2), ("b", True, 4), ("c", False, 1),
+    ]  # fmt: skip
+    assert found.sentence.endswith("2 trials have no finite value, or did not complete, and are left out.")
+
+
+def test_candidate_whose_further_seeds_all_failed_counts_among_those_that_were_chosen() -> None:
+    values = [(0.3, 0.31), (0.29, 0.305), (0.3, 0.32), (0.31, 0.316)]
+    alone = confirmed(a=[(one, DONE) for one, _ in values], b=[(other, DONE) for _, other in values])
+    among = confirmed(
+        a=[(one, DONE) for one, _ in values], b=[(other, DONE) for _, other in values], c=[(None, FAILED)] * 4
+    )
+    for found, significant in ((alone, True), (among, False)):
+        versus = found.candidates[1].against_leader
+        assert versus is not None
+        assert versus.is_significant == significant, "the more were chosen, the more strictly is judged"
+    assert (among.candidates[2].label, among.candidates[2].mean) == ("c", None)
+
+
+def test_no_further_seed_with_a_value_leaves_those_of_the_search() -> None:
+    found = confirmed(a=[(None, FAILED)] * 3)
+    assert found.candidates[0].label == "a"
+    assert "Of 3 further seeds for the best of 3 candidates, none has a value." in found.sentence
 
 
 def test_confirmed_leader_of_many_keeps_the_promised_rates() -> None:

@@ -187,6 +187,44 @@ def test_nothing_is_confirmed_where_nothing_was_trained() -> None:
     assert (plan.trials, plan.undrawn_trials, plan.warnings[0].pointer) == ([], 0, "/confirm")
 
 
+@pytest.mark.parametrize("name", ["random", "quasi_random"])
+def test_candidates_of_a_range_with_hardly_any_numbers_are_confirmed(name: str) -> None:
+    rate = {"name": "sgd", "learning_rate": {"uniform": [0.001, math.nextafter(0.001, 1)]}}
+    experiment = spec(optimizer=rate, sampler={"name": name, "trials": 5}, confirm={"top": 3, "seeds": 3})
+    first = plan_experiment(experiment)
+    assert (len(first.trials), first.undrawn_trials) == (2, 6)
+    second = plan_round(experiment, results_of([first], value=0.5), None, BUILT_IN_DATASETS)
+    assert (len(second.trials), second.is_confirming, second.undrawn_trials) == (6, True, 0)
+
+
+def test_candidates_beyond_the_memory_are_not_confirmed() -> None:
+    experiment = search(
+        model=layers({"type": "dense", "units": {"choice": [4, 65_536]}}, DENSE_2),
+        optimizer="sgd",
+        sampler={"name": "grid"},
+        confirm={"top": 1, "seeds": 2},
+    )
+    results = [
+        TrialResult(1, None, {UNITS: units}, is_trained=True, is_pruned=False, epochs=2, value=1 / units)
+        for units in (4, 65_536)
+    ]
+    plan = plan_round(experiment, SearchResults(results, 2, 2), 5_000_000, BUILT_IN_DATASETS)
+    assert [trial.hyperparameters[UNITS] for trial in plan.trials] == [4, 4]
+
+
+def test_candidates_with_all_seeds_are_confirmed_before_those_with_some() -> None:
+    experiment = search(
+        optimizer={"name": "sgd", "learning_rate": {"choice": [0.1, 0.01]}},
+        model=layers(DENSE_2), sampler={"name": "grid"}, seeds=[0, 1], confirm={"top": 1, "seeds": 2},
+    )  # fmt: skip
+    results = [
+        TrialResult(1, None, {RATE: rate}, is_trained=value is not None, is_pruned=False, epochs=2, value=value)
+        for rate, value in ((0.1, 0.1), (0.1, None), (0.01, 0.2), (0.01, 0.05))
+    ]
+    plan = plan_round(experiment, SearchResults(results, 1, 2), None, BUILT_IN_DATASETS)
+    assert [trial.hyperparameters[RATE] for trial in plan.trials] == [0.01, 0.01]
+
+
 def test_ranks_of_candidates() -> None:
     def result(value: float | None, *, is_pruned: bool = False, epochs: int = 9) -> TrialResult:
         return TrialResult(1, None, {}, is_trained=True, is_pruned=is_pruned, epochs=epochs, value=value)

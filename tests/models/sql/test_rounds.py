@@ -50,9 +50,9 @@ def end_trials(database: Database, experiment_id: str, state: TrialState = Trial
 
 
 def find(database: Database, experiment_id: str) -> FoundSearch | None:
-    """Take the lease on drawing, which expires at once."""
+    """Take the lease on drawing, which has expired already."""
     with database.writing() as session:
-        return rounds.claim_drawing(session, experiment_id, 0.0, 3)
+        return rounds.claim_drawing(session, experiment_id, -1.0)
 
 
 def spec_of(found: FoundSearch) -> ExperimentSpec:
@@ -149,7 +149,7 @@ def test_one_worker_draws_while_its_lease_lasts(database: Database) -> None:
     end_trials(database, experiment_id)
     with database.writing() as session:
         assert rounds.list_due(session, 5) == [experiment_id]
-        found = rounds.claim_drawing(session, experiment_id, 60, 3)
+        found = rounds.claim_drawing(session, experiment_id, 60)
     assert found is not None
     assert find(database, experiment_id) is None
     with database.writing() as session:
@@ -162,11 +162,12 @@ def test_one_worker_draws_while_its_lease_lasts(database: Database) -> None:
 def test_a_search_ends_after_so_many_attempts_to_draw(database: Database) -> None:
     experiment_id, _ = store_experiment(database, **SEARCH)
     end_trials(database, experiment_id)
-    assert [find(database, experiment_id) is None for _ in range(5)] == [False, False, False, True, True]
+    attempts = rounds.MAX_ATTEMPTS
+    assert [find(database, experiment_id) is None for _ in range(attempts + 2)] == [False] * attempts + [True] * 2
     assert states_of(database, experiment_id) == ("completed", {"completed": 12}, 0)
     with database.reading() as session:
         [warning] = experiments.get_experiment(session, experiment_id).warnings or []
-    assert "could not be drawn in 3 attempts" in warning["detail"]
+    assert "could not be drawn in 10 attempts" in warning["detail"]
 
 
 def test_search_as_it_was_found_no_more_is_not_ended(database: Database) -> None:
@@ -192,6 +193,21 @@ def test_search_cancelled_after_a_long_pause_is_kept_as_long_as_others(database:
         row = experiments.get_experiment(session, experiment_id)
         finished_at = experiments.get_progress(session, [row])[experiment_id].finished_at
     assert finished_at == row.cancel_requested_at
+
+
+def test_search_that_ends_after_a_long_pause_is_kept_as_long_as_others(database: Database) -> None:
+    experiment_id, _ = store_experiment(database, **SEARCH)
+    end_trials(database, experiment_id)
+    found = find(database, experiment_id)
+    assert found is not None
+    with database.writing() as session:
+        session.execute(update(TrialTable).values(finished_at=clock(-40 * 86_400)))
+    with database.writing() as session:
+        assert rounds.end_search(session, found, "a reason")
+    _delete_expired(database, 30 * 86_400)
+    with database.reading() as session:
+        row = experiments.get_experiment(session, experiment_id)
+        assert experiments.get_progress(session, [row])[experiment_id].finished_at == row.search_ended_at
 
 
 def test_a_plan_without_trials_ends_the_search_and_says_why(database: Database) -> None:
@@ -243,9 +259,14 @@ def test_pause_between_rounds_draws_nothing_until_resumed(database: Database) ->
     with database.writing() as session:
         assert rounds.list_due(session, 5) == []
         assert rounds.add_round(session, found, spec_of(found), plan_of(found)) is None
-    with database.writing() as session:
-        request_resume(session, experiment_id)
-    assert find(database, experiment_id) is not None
+    for _ in range(rounds.MAX_ATTEMPTS + 1):
+        with database.writing() as session:
+            request_resume(session, experiment_id)
+        found = find(database, experiment_id)
+        assert found is not None, "a pause costs no attempt"
+        with database.writing() as session:
+            request_pause(session, experiment_id)
+            assert rounds.add_round(session, found, spec_of(found), plan_of(found)) is None
 
 
 def test_deleted_search_is_drawn_no_more(database: Database) -> None:
