@@ -14,7 +14,7 @@ JS_BIN := $(JS)/node_modules/.bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check lint lint-js docs reference conformance faults soak newest nightly bench bench-backends bench-compilers bench-six bench-cold bench-rivals bench-search bench-gpu bench-api bench-long bench-dashboard pictures client lock clean
+.PHONY: help setup demo serve test check lint lint-js docs reference conformance faults soak newest nightly bench bench-backends bench-compilers bench-six bench-cold bench-rivals bench-search bench-targets bench-gpu bench-api bench-long bench-dashboard pictures client lock clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -125,6 +125,9 @@ bench-rivals: $(RIVALS)/.ready ## Measure a sweep over HTTP against Optuna, Kera
 
 bench-search: $(SEARCH)/.ready ## Measure samplers on twelve tables of results beside Optuna's (some minutes)
 	@$(SEARCH)/bin/python -m benchmarks.search
+
+bench-targets: $(RIVALS)/.ready ## Measure searches until a target is reached against Optuna, KerasTuner and Ray Tune (an hour)
+	@RIVALS=$(RIVALS)/bin/python $(BIN)/python -m benchmarks.targets
 
 bench-backends: $(READY) ## Measure the two backends beside each other, and how soon a worker of each begins (some minutes)
 	@$(BIN)/python -m benchmarks.backends
