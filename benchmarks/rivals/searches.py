@@ -27,7 +27,7 @@ SECONDS = 240.0
 
 @dataclass(frozen=True)
 class Task:
-    """What is searched, and what is good enough."""
+    """Search space and target."""
 
     metric: str
     target: float

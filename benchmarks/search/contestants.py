@@ -69,7 +69,7 @@ def drawn(table: Table, name: str, trials: int, seed: int) -> Found:
 
 
 def by_optuna(table: Table, round_size: int, trials: int, seed: int) -> Found:
-    """Search with Optuna's TPE, which is told the order of numbers."""
+    """Search with Optuna's TPE, for which ordered numbers are integers."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
     points: list[Point] = []

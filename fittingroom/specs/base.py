@@ -66,6 +66,7 @@ class Spec(BaseModel):
         allow_inf_nan=False,
         use_attribute_docstrings=True,
         protected_namespaces=(),
+        defer_build=True,  # most stand within another, whose schema is made with theirs
     )
 
     @model_validator(mode="wrap")

@@ -59,8 +59,6 @@ class Dataset(DatasetReference):
 class _Training(Spec):
     """Fields shared by an experiment and its trials."""
 
-    model_config = ConfigDict(defer_build=True)  # it takes tens of milliseconds, and trials are made of few requests
-
     dataset: Annotated[Dataset, BeforeValidator(expand_name, json_schema_input_type=Name | Dataset)]
     """Training data: a dataset's name, or an object with `name` and options."""
     optimizer: Optimizer

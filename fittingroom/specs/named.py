@@ -5,7 +5,7 @@ A name alone is the short form: `"adam"` for `{"name": "adam"}`, as in `model.co
 
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from fittingroom.specs.base import Spec
 
@@ -14,8 +14,6 @@ _Kind = TypeVar("_Kind", bound="Named")
 
 class Named(Spec):
     """Base of documents of several kinds; a kind gives its `name` as a literal."""
-
-    model_config = ConfigDict(defer_build=True)  # the schema of all kinds together is made, that of one hardly ever
 
     name: str
 

@@ -120,7 +120,7 @@ class ExperimentView(ExperimentSummaryView):
     warnings: list[Fault]
     """Warnings: settings that can be trained and are hardly meant, such as classes without a training row."""
     rounds: list[RoundView] = Field(default=[])
-    """Rounds of the search so far, if its sampler learns from results or candidates are to be confirmed."""
+    """Rounds of the search so far, if its sampler learns from results or candidates are confirmed."""
     spec: dict[str, Any]
     """The spec as submitted."""
 

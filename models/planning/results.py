@@ -24,7 +24,7 @@ class TrialResult:
 
 @dataclass(frozen=True)
 class SearchResults:
-    """What a search has found so far."""
+    """Results of all rounds so far."""
 
     trials: Sequence[TrialResult]
     """Trials in the order of their numbers."""

@@ -45,7 +45,7 @@ def plan_round(
     Combinations that cannot train are passed over: submitting checks those of the first round alone.
 
     Args:
-        spec: what was submitted; its sampler learns from results, or candidates are to be confirmed.
+        spec: what was submitted; its sampler learns from results, or it has `confirm`.
         results: what was found so far.
         memory_bytes: what a worker may use, if that is known.
         datasets: those of the experiment, by name.

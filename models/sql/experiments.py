@@ -31,7 +31,7 @@ class Progress:
 
     @property
     def is_between_rounds(self) -> bool:
-        """True of a search whose next round is to be drawn."""
+        """True of a search that waits for its next round."""
         waiting = self.counts.get(TrialState.QUEUED, 0) + self.counts.get(TrialState.RUNNING, 0)
         return self.undrawn_trials > 0 and waiting == self.undrawn_trials
 

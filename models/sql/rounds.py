@@ -43,7 +43,7 @@ MAX_ATTEMPTS = 10
 
 
 def list_due(session: Session, limit: int) -> list[str]:
-    """Return some of the searches whose next round is to be drawn and which no worker draws, the oldest first."""
+    """Return some of the searches that wait for their next round while no worker draws it, the oldest first."""
     query = (
         select(ExperimentTable.id)
         .where(_IS_DUE, _IS_UNCLAIMED)

@@ -109,7 +109,7 @@ def test_cancel_between_rounds(cluster: Cluster) -> None:
     assert cluster.client.get_experiment(view.id).version == ended.version
 
 
-def test_a_search_whose_trials_all_diverge_draws_all_its_rounds(cluster: Cluster) -> None:
+def test_diverged_trials_do_not_end_a_search(cluster: Cluster) -> None:
     optimizer = {"name": "sgd", "learning_rate": {"log_uniform": [1e4, 1e6]}}
     linear = layers({"type": "dense", "units": {"choice": [3, 5]}}, {"type": "dense", "units": 2})
     spec = SEARCH | {"optimizer": optimizer, "model": linear, "loss": "mse"}

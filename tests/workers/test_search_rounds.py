@@ -143,7 +143,7 @@ def test_a_search_that_cannot_be_drawn_ends_and_says_why(
     assert draw_due_rounds(database, short) == []
 
 
-def test_a_search_whose_dataset_is_gone_ends_and_says_why(
+def test_a_search_without_its_dataset_ends_with_a_warning(
     settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment_id, _ = store_experiment(database, **SEARCH)

@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from fittingroom.specs.pruners import Pruner
 from fittingroom.specs.search_space import sampled_value
@@ -18,14 +19,16 @@ class Rungs:
     def __init__(self, pruner: Pruner, trials: Sequence[CohortTrial]) -> None:
         """Args: the experiment's pruner, and the trials of the cohort."""
         self._pruner = pruner
-        self._rungs = set(pruner.rungs(max(sampled_value(trial.spec.fit.epochs) for trial in trials)))
         self._is_minimized = (trials[0].spec.objective.direction or "minimize") == "minimize"
         self._candidates = {
             trial.id: json.dumps(trial.spec.model_dump(mode="json", exclude={"seed"}), sort_keys=True)
             for trial in trials
         }
+        distinct = list(dict.fromkeys(self._candidates.values()))
+        epochs = max(sampled_value(trial.spec.fit.epochs) for trial in trials)
+        self._rungs = dict(zip(distinct, pruner.rungs_of(len(distinct), epochs), strict=True))
 
-    def pruned(self, epoch: int, going: Iterable[str], reached: Mapping[str, float | None]) -> set[str]:
+    def pruned(self, epoch: int, going: Collection[str], reached: Mapping[str, float | None]) -> set[str]:
         """Return the trials that stop after an epoch.
 
         Args:
@@ -33,10 +36,16 @@ class Rungs:
             going: trials that have trained in this epoch and could go on.
             reached: best objective so far of each trial that has begun; None without a number.
         """
-        if epoch not in self._rungs:
-            return set()
-        going = set(going)
-        compared = {self._candidates[trial_id] for trial_id in going}
+        brackets: dict[tuple[int, ...], set[str]] = {}
+        for trial_id in going:
+            candidate = self._candidates[trial_id]
+            if epoch in self._rungs[candidate]:
+                brackets.setdefault(tuple(self._rungs[candidate]), set()).add(candidate)
+        stopped = {candidate for compared in brackets.values() for candidate in self._worse(compared, reached)}
+        return {trial_id for trial_id in going if self._candidates[trial_id] in stopped}
+
+    def _worse(self, compared: AbstractSet[str], reached: Mapping[str, float | None]) -> set[str]:
+        """Return the candidates of a bracket that stop."""
         worst = math.inf if self._is_minimized else -math.inf
         values: dict[str, list[float]] = {}
         for trial_id, candidate in self._candidates.items():  # of equal ones the first go on, whoever trains
@@ -45,5 +54,4 @@ class Rungs:
                 values.setdefault(candidate, []).append(worst if value is None else value)
         means = {candidate: math.fsum(found) / len(found) for candidate, found in values.items()}
         order = sorted(means, key=means.__getitem__, reverse=not self._is_minimized)
-        best = set(order[: self._pruner.kept(len(order))])
-        return {trial_id for trial_id in going if self._candidates[trial_id] not in best}
+        return set(order[self._pruner.kept(len(order)) :])

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, get_args
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from fittingroom.specs.base import Bool, Spec
 from fittingroom.specs.limits import MAX_LAYERS
@@ -35,8 +35,6 @@ LAYER_TYPES: dict[str, "type[LayerSpec]"] = {}
 
 class LayerSpec(Spec):
     """Fields of all layers."""
-
-    model_config = ConfigDict(defer_build=True)  # there are a hundred of them, and a process needs a few
 
     inputs_taken: ClassVar[tuple[int, int]] = (1, 1)
     """Minimum and maximum number of inputs."""

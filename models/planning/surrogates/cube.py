@@ -90,12 +90,12 @@ class Cube:
 
 @dataclass(frozen=True)
 class Observations:
-    """Results of a search so far, and how the next points are to be chosen."""
+    """Results of a search so far, and the options of choosing the next points."""
 
     cube: Cube
     points: Points
     values: Floats
-    """Of shape (points,), lower is better; infinite where training diverged."""
+    """Objective of each point, of shape (points,); lower is better."""
     max_structures: int
     """Maximum number of combinations of structural values in a round."""
     rng: np.random.Generator
@@ -107,7 +107,7 @@ class Observations:
 
 
 class StructureLimit:
-    """Which candidates may still be chosen, so that a round has few structures."""
+    """Choice among candidates that keeps the number of structures of a round small."""
 
     def __init__(self, observations: Observations, candidates: Points) -> None:
         """Args: observations; and the points to choose from."""

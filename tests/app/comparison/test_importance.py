@@ -15,7 +15,7 @@ ACCURACY = ObjectiveView(metric="val_accuracy", direction="maximize")
 
 
 def found(objective: ObjectiveView, count: int, seed: int = 0) -> list[ImportanceView]:
-    """Of candidates in which the rate decides most, the activation some, and the momentum nothing."""
+    """Return the importances of candidates on which rate and activation have influence, and momentum has none."""
     rng = np.random.default_rng(seed)
     trials = []
     for number in range(count):
@@ -29,7 +29,7 @@ def found(objective: ObjectiveView, count: int, seed: int = 0) -> list[Importanc
 
 
 @pytest.mark.parametrize("objective", [LOSS, ACCURACY], ids=lambda one: one.metric)
-def test_hyperparameters_that_decide_are_told_from_those_that_do_not(objective: ObjectiveView) -> None:
+def test_hyperparameters_with_influence_come_before_one_without(objective: ObjectiveView) -> None:
     views = found(objective, 200)
     assert {view.hyperparameter for view in views[:2]} == {"rate", "activation"}
     assert [view.importance for view in views] == sorted((view.importance for view in views), reverse=True)

@@ -342,7 +342,7 @@ def test_further_seeds_without_a_value_are_counted() -> None:
     assert found.sentence.endswith("2 trials have no finite value, or did not complete, and are left out.")
 
 
-def test_candidate_whose_further_seeds_all_failed_counts_among_those_that_were_chosen() -> None:
+def test_failed_further_seeds_count_their_candidate_among_the_chosen() -> None:
     values = [(0.3, 0.31), (0.29, 0.305), (0.3, 0.32), (0.31, 0.316)]
     alone = confirmed(a=[(one, DONE) for one, _ in values], b=[(other, DONE) for _, other in values])
     among = confirmed(
@@ -362,7 +362,7 @@ def test_no_further_seed_with_a_value_leaves_those_of_the_search() -> None:
 
 
 def test_confirmed_leader_of_many_keeps_the_promised_rates() -> None:
-    """Of 40 equal candidates, chosen by one seed, the best 5 get 10 further seeds."""
+    """The best 5 of 40 equal candidates, chosen by one seed, get 10 further seeds."""
     rng = np.random.default_rng(0)
     covered, shown, biased, experiments = 0, 0, [], 200
     for _ in range(experiments):

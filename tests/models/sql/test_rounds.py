@@ -170,7 +170,7 @@ def test_a_search_ends_after_so_many_attempts_to_draw(database: Database) -> Non
     assert "could not be drawn in 10 attempts" in warning["detail"]
 
 
-def test_search_as_it_was_found_no_more_is_not_ended(database: Database) -> None:
+def test_search_that_has_changed_since_is_not_ended(database: Database) -> None:
     experiment_id, _ = store_experiment(database, **SEARCH)
     end_trials(database, experiment_id)
     found = find(database, experiment_id)
@@ -242,7 +242,7 @@ def test_cancel_between_rounds_ends_the_search(database: Database) -> None:
         request_pause(session, experiment_id)
 
 
-def test_cancel_in_a_round_counts_what_was_not_drawn(database: Database) -> None:
+def test_cancel_in_a_round_counts_undrawn_trials(database: Database) -> None:
     experiment_id, _ = store_experiment(database, **SEARCH)
     with database.writing() as session:
         assert request_cancel(session, experiment_id) == 30

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from fittingroom.specs.pruners import SuccessiveHalving, TopKPruner
+from fittingroom.specs.pruners import Hyperband, Pruner, SuccessiveHalving, TopKPruner
 from tests.factories import document
 from tests.workers.engines.trials import cohort_of, trial_specs
 from workers.reporting.pruning import Rungs
 
 
-def rungs(pruner: SuccessiveHalving | TopKPruner, rates: int = 5, **changes: Any) -> Rungs:
+def rungs(pruner: Pruner, rates: int = 5, **changes: Any) -> Rungs:
     sweep = {"name": "sgd", "learning_rate": {"choice": [0.1 / number for number in range(1, rates + 1)]}}
     specs = trial_specs(document(optimizer=sweep, fit={"epochs": 10, "validation_split": 0.3}) | changes)
     return Rungs(pruner, cohort_of(specs).trials)
@@ -76,3 +76,29 @@ def test_seeds_that_ended_before_the_rung_count() -> None:
 def test_a_trial_that_ends_at_the_rung_takes_no_place() -> None:
     found = rungs(TopKPruner(name="top_k", k=1, epochs=2), rates=3)
     assert found.pruned(2, {"t2", "t3"}, {"t1": 0.1, "t2": 0.2, "t3": 0.3}) == {"t3"}
+
+
+def test_brackets_of_hyperband_begin_later_and_have_fewer_candidates() -> None:
+    pruner = Hyperband(name="hyperband")
+    found = [tuple(rungs) for rungs in pruner.rungs_of(40, 27)]
+    counts = {rungs: found.count(rungs) for rungs in dict.fromkeys(found)}
+    # Weights 27/4, 9/3, 3/2 and 1/1, of 12.25.
+    assert counts == {(1, 3, 9): 22, (3, 9): 10, (9,): 5, (): 3}
+    assert found[:20] == [tuple(rungs) for rungs in pruner.rungs_of(20, 27)], "who is dealt to where does not change"
+    assert pruner.rungs_of(3, 1) == [[], [], []]
+
+
+def test_candidates_of_hyperband_are_compared_within_their_bracket() -> None:
+    found = rungs(Hyperband(name="hyperband", min_epochs=2), rates=8)  # rungs at 2 and 6
+    brackets = [tuple(one) for one in Hyperband(name="hyperband", min_epochs=2).rungs_of(8, 10)]
+    reached: dict[str, float | None] = {f"t{number}": number / 10 for number in range(1, 9)}
+    early = [f"t{number}" for number, bracket in enumerate(brackets, start=1) if bracket == (2, 6)]
+    assert 3 <= len(early) < 8
+    assert found.pruned(1, reached, reached) == set()
+    pruned = found.pruned(2, reached, reached)
+    assert pruned == set(early[-(len(early) - -(-len(early) // 3)) :])
+    left = {trial_id: value for trial_id, value in reached.items() if trial_id not in pruned}
+    never = {f"t{number}" for number, bracket in enumerate(brackets, start=1) if bracket == ()}
+    later = found.pruned(6, left, left)
+    assert later
+    assert not later & never
