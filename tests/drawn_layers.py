@@ -9,11 +9,13 @@ from pydantic import ValidationError
 from fittingroom.specs.layers.layer_spec import LayerSpec, Shape
 from fittingroom.specs.layers.registry import LAYER_TYPES
 from fittingroom.specs.model import Model
+from fittingroom.specs.search_space import SPACES
 from fittingroom.specs.validation.graph import DoesNotConnect
 from fittingroom.specs.validation.shapes import measure
 
 SHAPES: tuple[Shape, ...] = ((12,), (6, 4), (8, 8, 3), (4, 4, 4, 2), (3, 4, 4, 2), (2, 4, 4, 4, 1))
 """Shapes that some layer takes, the first that fits is taken."""
+_SPACES = {space.__name__ for space in SPACES.values()}
 _LSTM = {"type": "lstm", "units": 3}
 _DENSE = {"type": "dense", "units": 3}
 GIVEN: dict[str, dict[str, Any]] = {
@@ -97,7 +99,7 @@ def _branches(part: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, An
     """Return what a value may be, without search spaces."""
     if "$ref" in part:
         name = part["$ref"].rpartition("/")[2]
-        return [] if name in {"Choice", "Uniform", "LogUniform", "IntUniform"} else [schema["$defs"][name]]
+        return [] if name in _SPACES else [schema["$defs"][name]]
     return [one for key in ("anyOf", "oneOf") for branch in part.get(key, ()) for one in _branches(branch, schema)] or [
         part
     ]

@@ -8,10 +8,13 @@ import optuna
 
 from benchmarks.search.tables import Point, Table
 from fittingroom.specs.experiment import ExperimentSpec
+from models.planning.combinations import Combinations
+from models.planning.options import SearchSpaces
+from models.planning.paths import dotted
 from models.planning.results import TrialResult
 from models.planning.rounds import propose_values
 from models.planning.sampling import distinct_values, quasi_random_points, random_points
-from models.planning.templates import Template, dotted
+from models.planning.templates import Template
 
 Found = tuple[list[Point], float]
 """Points in their order, and the mean seconds of drawing a round."""
@@ -30,7 +33,8 @@ def ours(table: Table, name: str, round_size: int, trials: int, seed: int) -> Fo
     document: dict[str, Any] = {"optimizer": {"name": "sgd"}, "model": {}}
     for (part, key), space in table.spaces.items():
         document[part][key] = space
-    template = Template(None, document, dict(table.spaces))
+    combinations = Combinations(dict(table.spaces))
+    template = Template(None, document, SearchSpaces(combinations, {}))
     results: list[TrialResult] = []
     points: list[Point] = []
     seconds: list[float] = []
@@ -39,7 +43,7 @@ def ours(table: Table, name: str, round_size: int, trials: int, seed: int) -> Fo
         number += 1
         began = time.perf_counter()
         if number == 1:
-            drawn = distinct_values(template, quasi_random_points(seed, template), set())
+            drawn = distinct_values(combinations, quasi_random_points(seed, template), set())
         else:
             known = {tuple(one.hyperparameters.values()) for one in results}
             proposed = propose_values(spec, spec.sampler, template, results, number)  # type: ignore[arg-type]
@@ -61,10 +65,10 @@ def ours(table: Table, name: str, round_size: int, trials: int, seed: int) -> Fo
 
 def drawn(table: Table, name: str, trials: int, seed: int) -> Found:
     """Draw all at once, at random or quasi-random."""
-    template = Template(None, {}, dict(table.spaces))
+    template = Template(None, {}, SearchSpaces(Combinations(dict(table.spaces)), {}))
     stream = (random_points if name == "random" else quasi_random_points)(seed, template)
     began = time.perf_counter()
-    values = list(itertools.islice(distinct_values(template, stream, set()), trials))
+    values = list(itertools.islice(distinct_values(template.combinations, stream, set()), trials))
     return [table.point_of(list(one.values())) for one in values], time.perf_counter() - began
 
 

@@ -20,11 +20,15 @@ from fittingroom.specs.limits import (
     MAX_TAG_LENGTH,
     MAX_TAGS,
 )
-from fittingroom.specs.model import AnyModel, Model
+from fittingroom.specs.losses import Loss
+from fittingroom.specs.model import Model
+from fittingroom.specs.model_space import AnyModel
 from fittingroom.specs.named import expand_name
 from fittingroom.specs.optimizers import Optimizer
 from fittingroom.specs.pruners import Pruner
 from fittingroom.specs.samplers import Confirm, GridSampler, Sampler, Seed
+from fittingroom.specs.search_space import Choice
+from fittingroom.specs.searchable import SearchableDocument
 from fittingroom.specs.webhook import Webhook
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH), Visible()]
@@ -116,6 +120,11 @@ class ExperimentSpec(_Training):
     """Labels to filter experiments by."""
     model: AnyModel | None = None
     """The network. Give either `model` or `models`."""
+    optimizer: SearchableDocument[Optimizer, Optimizer]  # type: ignore[assignment]
+    """Optimizer: a Keras name, an object with `name` and hyperparameters, or a choice of such."""
+    loss: SearchableDocument[LossOfEach, Loss]  # type: ignore[assignment]
+    """Loss function: a Keras name, an object with `name` and options, or a choice of such. Of a network with several
+    `outputs`, an object with the loss of each by name."""
     models: (
         Annotated[
             dict[ModelName, AnyModel],
@@ -140,6 +149,21 @@ class ExperimentSpec(_Training):
     backend of the first worker; all trials of the experiment then use it."""
     webhook: Webhook | None = None
     """Webhook called when the experiment has ended. Default: none."""
+
+    @property
+    def heads(self) -> list[Head]:
+        """Outputs with what each is trained on, in the order of `loss`; with the first one of a choice of losses."""
+        return self.by_loss()[0].heads if isinstance(self.loss, Choice) else super().heads
+
+    def by_loss(self) -> list[Self]:
+        """Return the experiment with each of its losses in turn."""
+        losses = self.loss.choice if isinstance(self.loss, Choice) else [self.loss]
+        return [self.model_copy(update={"loss": loss}) for loss in losses]
+
+    @property
+    def optimizers(self) -> list[Optimizer]:
+        """The optimizers to choose from, or the one that there is."""
+        return self.optimizer.choice if isinstance(self.optimizer, Choice) else [self.optimizer]
 
     def public_dump(self) -> dict[str, Any]:
         """Return the submitted document as it is stored and shown: without the webhook, which has a secret."""

@@ -7,7 +7,7 @@ from pydantic import Discriminator, Field, Tag
 from fittingroom.specs.base import Bool, Int, Real, Spec, Visible, refuse_early
 from fittingroom.specs.choices import Direction
 from fittingroom.specs.limits import MAX_BATCH_SIZE, MAX_CLASSES, MAX_EPOCHS, MAX_NAME_LENGTH, MAX_TIME_LIMIT_SECONDS
-from fittingroom.specs.search_space import SearchableInt, SearchableName
+from fittingroom.specs.searchable import SearchableInt, SearchableName
 
 _ClassName = Annotated[str, Field(min_length=1, max_length=200), Visible()]
 _Weights = dict[_ClassName, Annotated[Real, Field(ge=0, le=1e6)]]

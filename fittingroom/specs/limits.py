@@ -28,6 +28,8 @@ MAX_SEED = 2**32 - 1
 """Largest seed that `keras.utils.set_random_seed` accepts."""
 MAX_CHOICES = 1_000
 MAX_BOUNDARIES = 100
+MAX_POINTER_LENGTH = 1_000
+"""Characters of a JSON Pointer within a spec."""
 MAX_TRIALS = 1_000
 """Trials per experiment, after expanding the search space."""
 MAX_FAULTS = 100

@@ -1,24 +1,23 @@
-"""A network as a client gives it: layers, inputs and outputs, or Keras's own JSON."""
+"""A network: layers, inputs and outputs."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Self
 
-from pydantic import Field, PrivateAttr, ValidatorFunctionWrapHandler, WrapValidator, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from fittingroom.specs.base import Int, Spec, refuse_early
-from fittingroom.specs.keras_import.document import from_keras
 from fittingroom.specs.layers.any_layer import Layer
 from fittingroom.specs.layers.core import Shared
 from fittingroom.specs.layers.layer_spec import LayerName, LayerSpec
 from fittingroom.specs.limits import MAX_AXIS_LENGTH, MAX_LAYERS, MAX_OUTPUTS, MAX_RESHAPE_RANK
-from fittingroom.specs.search_space import search_space_kind
+from fittingroom.specs.search_space import SPACES, search_space_kind
 
 InputShape = Annotated[
     list[Annotated[Int, Field(ge=1, le=MAX_AXIS_LENGTH)]], Field(min_length=1, max_length=MAX_RESHAPE_RANK)
 ]
 
 
-_KEYS_OF_A_LOSS = {"name", "choice", "uniform", "log_uniform", "int_uniform"}
+_KEYS_OF_A_LOSS = {*SPACES, "name"}
 
 
 class Model(Spec):
@@ -44,6 +43,10 @@ class Model(Spec):
     """Layers in order. The input of each is the output of the one before, unless it has `inputs`."""
 
     _places: list[tuple[str | int, ...]] = PrivateAttr(default_factory=list)
+
+    def read_from(self, places: list[tuple[str | int, ...]]) -> None:
+        """Keep where each layer stands in the document from which the network was read, Keras's own."""
+        self._places = places
 
     def place_of(self, position: int, *field: str) -> tuple[str | int, ...]:
         """Return where a layer, or a field of it, stands in the document from which the network was read."""
@@ -98,24 +101,3 @@ class Model(Spec):
         if any(part.regularizes_activity or not part.keeps_rows_apart for part in called):
             return "a layer that is called again has state or a penalty of its outputs, which only Keras's fit adds up"
         return None
-
-
-class KerasModel(Spec):
-    """A network as Keras 3 writes it with `model.to_json()`: Sequential or Functional, of supported layers.
-
-    It is stored and shown as `layers`.
-    """
-
-    keras: dict[str, Any] | str
-    """The JSON document, as an object or as a string."""
-
-
-def _read_model(value: Any, handler: ValidatorFunctionWrapHandler) -> Model:  # noqa: ANN401 - JSON
-    document, places = from_keras(value)
-    model: Model = handler(document)
-    if places:
-        model._places = places  # noqa: SLF001 - of the same module
-    return model
-
-
-AnyModel = Annotated[Model, WrapValidator(_read_model, json_schema_input_type=Model | KerasModel)]

@@ -10,8 +10,9 @@ from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.limits import MAX_TRIALS
 from fittingroom.specs.schedules import is_constant
 from fittingroom.specs.search_space import sampled_value
+from models.planning.paths import Path
 from models.planning.spaces import is_ordered
-from models.planning.templates import Path, SampledTrial
+from models.planning.templates import SampledTrial
 
 MAX_COHORT_SIZE = 256
 """Maximum number of trials per cohort, so that several workers share large experiments."""

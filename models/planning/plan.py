@@ -7,8 +7,9 @@ from typing import Any
 
 from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
 from fittingroom.specs.experiment import ExperimentSpec
-from fittingroom.specs.faults import Fault
+from fittingroom.specs.faults import Fault, InvalidSpec
 from fittingroom.specs.model import Model
+from fittingroom.specs.model_space import ModelSpace
 from fittingroom.specs.samplers import GridSampler, RoundSampler
 from fittingroom.specs.search_space import sampled_value
 from fittingroom.specs.validation.trainability import check_experiment, check_trial
@@ -16,7 +17,6 @@ from fittingroom.specs.validation.trial_warnings import find_warnings
 from models.planning.cohorts import FormedCohort, form_cohorts
 from models.planning.memory import estimated_bytes, refuse_too_large
 from models.planning.sampling import count_undrawn, sample
-from models.planning.spaces import count_combinations
 from models.planning.templates import SampledTrial, templates_of
 
 
@@ -102,7 +102,10 @@ class TrialChecker:
         Raises:
             InvalidSpec: it cannot train.
         """
-        network = check_trial(trial.spec, self._schema, trial.place, _given(self.spec, trial.model_name))
+        try:
+            network = check_trial(trial.spec, self._schema, ("model",), _given(self.spec, trial.model_name))
+        except InvalidSpec as refused:
+            raise trial.refuse(refused) from None
         needed = estimated_bytes(trial.spec, network, self._schema.rows)
         if self._memory_limit is not None:
             refuse_too_large(trial.spec, network, needed, self._memory_limit)
@@ -118,7 +121,7 @@ def _fewer_trials(spec: ExperimentSpec, trials: Sequence[SampledTrial]) -> Itera
         trial.model_name for trial in trials if trial.spec.seed == spec.seeds[0]
     )
     if isinstance(spec.sampler, RoundSampler):
-        drawn = {template.model_name: count_combinations(template.spaces) for template in templates_of(spec)}
+        drawn = {template.model_name: template.combinations.count for template in templates_of(spec)}
     for name, count in drawn.items():
         if count < spec.sampler.trials:
             of_model = "" if name is None else f" of {name!r}"
@@ -151,8 +154,9 @@ def _unpruned(spec: ExperimentSpec, cohorts: Sequence[FormedCohort]) -> Iterator
 
 
 def _given(spec: ExperimentSpec, model_name: str | None) -> Model | None:
-    """Return a network as the client gave it."""
-    return spec.model if spec.models is None or model_name is None else spec.models[model_name]
+    """Return a network as the client gave it; none if layers are chosen in it, as the trial's are others."""
+    given = spec.model if spec.models is None or model_name is None else spec.models[model_name]
+    return None if isinstance(given, ModelSpace) else given
 
 
 def _with_content(spec: ExperimentSpec, datasets: Mapping[str, DatasetSchema]) -> ExperimentSpec:

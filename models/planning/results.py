@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from models.planning.templates import Value
+from models.planning.paths import Value
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,16 @@ from fittingroom.specs.faults import Fault, InvalidSpec
 from fittingroom.specs.limits import MAX_TRIALS
 from fittingroom.specs.samplers import RoundSampler
 from models.planning.cohorts import form_cohorts, is_structural
+from models.planning.combinations import Combinations
+from models.planning.paths import Key, Values
 from models.planning.plan import ExperimentPlan, TrialChecker
 from models.planning.results import SearchResults, TrialResult
 from models.planning.sampling import count_confirming_trials, distinct_values, quasi_random_points
-from models.planning.spaces import coordinate_of, count_combinations, in_order, list_values, value_at
+from models.planning.spaces import in_order
 from models.planning.surrogates.cube import Cube, Floats, Observations
 from models.planning.surrogates.gaussian_process import propose_by_gaussian_process
 from models.planning.surrogates.parzen import propose_by_parzen
-from models.planning.templates import SampledTrial, Template, Value, Values, dotted, resolved_objective, templates_of
+from models.planning.templates import SampledTrial, Template, resolved_objective, templates_of
 
 _PROPOSALS = {"gp": propose_by_gaussian_process, "tpe": propose_by_parzen}
 _STARTUP = 10
@@ -32,9 +34,6 @@ _TRIALS_PER_STRUCTURE, _LEAST_STRUCTURES = 3, 3
 """Combinations of a round for each set of structural values, and least number of such sets: each is a program."""
 _MAX_REFUSED = 1_000
 """Number of combinations that cannot train, after which a round looks for no others."""
-
-_Key = tuple[Value, ...]
-"""Values of a combination, in the order of the search spaces."""
 
 
 def plan_round(
@@ -82,7 +81,7 @@ def _confirm(checker: TrialChecker, results: SearchResults) -> list[SampledTrial
     spec, confirm = checker.spec, checker.spec.confirm
     if confirm is None:
         return []
-    candidates: dict[tuple[str | None, _Key], list[TrialResult]] = {}
+    candidates: dict[tuple[str | None, Key], list[TrialResult]] = {}
     templates = {template.model_name: template for template in templates_of(spec)}
     for result in results.trials:
         if result.is_trained:
@@ -100,14 +99,14 @@ def _confirm(checker: TrialChecker, results: SearchResults) -> list[SampledTrial
     best = [list(kept)[place] for place in np.argsort(ranks, kind="stable")]
     seeds = list(itertools.islice((seed for seed in itertools.count() if seed not in spec.seeds), confirm.seeds))
     drawn: list[SampledTrial] = []
-    for model_name, values in best:
+    for model_name, key in best:
         if len(drawn) == confirm.top * confirm.seeds:
             break
         template = templates[model_name]
         template = replace(template, document=template.document | {"pruner": None})
-        named = dict(zip(template.spaces, values, strict=True))
+        values = template.combinations.of_key(key)
         numbers = itertools.count(len(results.trials) + len(drawn) + 1)
-        of_seeds = [template.trial(next(numbers), named, seed, is_repeated=True) for seed in seeds]
+        of_seeds = [template.trial(next(numbers), values, seed, is_repeated=True) for seed in seeds]
         with suppress(InvalidSpec):  # more memory than this worker has: the next one instead
             for trial in of_seeds:
                 checker.check(trial)
@@ -122,13 +121,13 @@ def _draw(checker: TrialChecker, template: Template, results: SearchResults, fir
         raise TypeError(f"expected a sampler that draws in rounds, found {sampler.name}")
     mine = [trial for trial in results.trials if trial.model_name == template.model_name]
     drawn = {_key(template, trial) for trial in mine}
-    wanted = int(min(sampler.round, sampler.trials - len(drawn), count_combinations(template.spaces) - len(drawn)))
+    wanted = int(min(sampler.round, sampler.trials - len(drawn), template.combinations.count - len(drawn)))
     trials: list[SampledTrial] = []
     refused = 0
     for values in propose_values(spec, sampler, template, mine, results.round + 1):
         if len(trials) >= wanted * len(spec.seeds) or refused > _MAX_REFUSED:
             break
-        key = tuple(values.values())
+        key = template.combinations.key(values)
         if key in drawn:
             continue
         drawn.add(key)
@@ -158,42 +157,41 @@ def propose_values(
         trials: the model's so far.
         number: of the round.
     """
-    by_key: dict[_Key, list[TrialResult]] = {}
+    by_key: dict[Key, list[TrialResult]] = {}
     for trial in trials:
         by_key.setdefault(_key(template, trial), []).append(trial)
     trained = {key: some for key, of_key in by_key.items() if (some := [one for one in of_key if one.is_trained])}
     if len(trained) >= _STARTUP:
         yield from _by_surrogate(spec, sampler, template, trained, number)
     points = itertools.islice(quasi_random_points(sampler.seed, template), len(by_key), None)
-    yield from distinct_values(template, points, set(by_key))
-    if count_combinations(template.spaces) <= 2 * MAX_TRIALS:
-        for values in itertools.product(*map(list_values, template.spaces.values())):
-            yield dict(zip(template.spaces, values, strict=True))
+    yield from distinct_values(template.combinations, points, set(by_key))
+    if template.combinations.count <= 2 * MAX_TRIALS:
+        yield from template.combinations.every_one()
 
 
 def _by_surrogate(
     spec: ExperimentSpec,
     sampler: RoundSampler,
     template: Template,
-    trained: Mapping[_Key, Sequence[TrialResult]],
+    trained: Mapping[Key, Sequence[TrialResult]],
     number: int,
 ) -> Iterator[Values]:
-    spaces = [in_order(space) for space in template.spaces.values()]
-    cube = Cube.of(spaces, [is_structural(template.document, path) for path in template.spaces])
+    given = template.combinations
+    combinations = Combinations({path: in_order(space) for path, space in given.spaces.items()}, given.conditions)
+    cube = Cube.of(combinations, [is_structural(template.document, path) for path in combinations.spaces])
     observations = Observations(
         cube,
-        np.array([[coordinate_of(space, value) for space, value in zip(spaces, key, strict=True)] for key in trained]),
+        cube.snapped(np.array([combinations.point(key) for key in trained])),
         _ranks(list(trained.values()), resolved_objective(spec).direction or "minimize"),
         max(_LEAST_STRUCTURES, math.ceil(sampler.round / _TRIALS_PER_STRUCTURE)),
         np.random.default_rng(int.from_bytes(f"{sampler.seed}/{template.model_name}/{number}".encode(), "big")),
     )
     for point in _PROPOSALS[sampler.name](observations):
-        values = [value_at(space, float(coordinate)) for space, coordinate in zip(spaces, point, strict=True)]
-        yield dict(zip(template.spaces, values, strict=True))
+        yield combinations.at(point.tolist())
 
 
-def _key(template: Template, trial: TrialResult) -> _Key:
-    return tuple(trial.hyperparameters[dotted(path)] for path in template.spaces)
+def _key(template: Template, trial: TrialResult) -> Key:
+    return template.combinations.key(template.combinations.of_names(trial.hyperparameters))
 
 
 def _ranks(candidates: Sequence[Sequence[TrialResult]], direction: Direction) -> Floats:

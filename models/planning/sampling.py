@@ -12,8 +12,11 @@ from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault, InvalidSpec, pointer
 from fittingroom.specs.limits import MAX_TRIALS
 from fittingroom.specs.samplers import GridSampler, RoundSampler
-from models.planning.spaces import count_combinations, count_values, list_values, value_at
-from models.planning.templates import Path, SampledTrial, Template, Value, Values, templates_of
+from models.planning.combinations import Combinations
+from models.planning.options import in_experiment
+from models.planning.paths import Key, Values
+from models.planning.spaces import count_values
+from models.planning.templates import SampledTrial, Template, templates_of
 
 
 def sample(spec: ExperimentSpec) -> list[SampledTrial]:
@@ -45,23 +48,22 @@ def count_confirming_trials(spec: ExperimentSpec) -> int:
     return _count_confirming(spec, sum(_count_drawn(spec, template) for template in templates_of(spec)))
 
 
-def distinct_values(
-    template: Template, points: Iterator[list[float]], drawn: set[tuple[Value, ...]]
-) -> Iterator[Values]:
+def distinct_values(combinations: Combinations, points: Iterator[list[float]], drawn: set[Key]) -> Iterator[Values]:
     """Yield the values at points that were not drawn yet; none is left where a range has hardly any numbers.
 
     Args:
-        template: with the spaces.
+        combinations: those there are.
         points: coordinates of each space, from 0 to below 1.
         drawn: the combinations that were drawn before; those yielded are added.
     """
     repeats = 0
     for point in points:
-        values = tuple(map(value_at, template.spaces.values(), point))
-        repeats = repeats + 1 if values in drawn else 0
+        values = combinations.at(point)
+        key = combinations.key(values)
+        repeats = repeats + 1 if key in drawn else 0
         if not repeats:
-            drawn.add(values)
-            yield dict(zip(template.spaces, values, strict=True))
+            drawn.add(key)
+            yield values
         if repeats == _MAX_REPEATS:
             return
 
@@ -71,7 +73,7 @@ def quasi_random_points(seed: int, template: Template) -> Iterator[list[float]]:
     from scipy.stats import qmc  # noqa: PLC0415 - takes half a second to load, and few searches need it
 
     number = int.from_bytes(f"{seed}/{template.model_name}".encode(), "big")
-    sequence = qmc.Sobol(len(template.spaces), rng=number)
+    sequence = qmc.Sobol(len(template.combinations.spaces), rng=number)
     while True:
         yield from sequence.random(_POINTS_AT_ONCE).tolist()
 
@@ -87,7 +89,7 @@ def random_points(seed: int, template: Template) -> Iterator[list[float]]:
             random.Random(f"{seed}/{template.model_name}/{draw}/{path}").random()  # noqa: S311
             if len(space.get("choice", ())) != 1
             else 0.0  # nothing is drawn
-            for path, space in template.spaces.items()
+            for path, space in template.combinations.spaces.items()
         ]
 
 
@@ -98,28 +100,29 @@ _POINTS_AT_ONCE = 64
 
 def _combinations(spec: ExperimentSpec, template: Template) -> Iterator[Values]:
     """Yield the values of each space: those of a grid, or as many as are drawn, none twice."""
-    sampler, size = spec.sampler, count_combinations(template.spaces)
-    listed = itertools.product(*map(list_values, template.spaces.values())) if size <= MAX_TRIALS * 2 else iter(())
+    sampler, combinations = spec.sampler, template.combinations
+    size = combinations.count
+    listed = combinations.every_one() if size <= MAX_TRIALS * 2 else iter(())
     if isinstance(sampler, GridSampler):
-        yield from (dict(zip(template.spaces, values, strict=True)) for values in listed)
+        yield from listed
         return
     wanted = min(sampler.trials, sampler.round) if isinstance(sampler, RoundSampler) else sampler.trials
     if wanted >= size:
-        yield from (dict(zip(template.spaces, values, strict=True)) for values in listed)
+        yield from listed
     elif 2 * wanted > size:  # drawing would often find what was drawn before
         every = list(listed)
         stream = random.Random(f"{sampler.seed}/{template.model_name}")  # noqa: S311
         keys = [stream.random() for _ in every]
         places = sorted(range(len(every)), key=keys.__getitem__)[:wanted]
-        yield from (dict(zip(template.spaces, every[place], strict=True)) for place in places)
+        yield from (every[place] for place in places)
     else:
         points = random_points if sampler.name == "random" else quasi_random_points
-        yield from itertools.islice(distinct_values(template, points(sampler.seed, template), set()), wanted)
+        yield from itertools.islice(distinct_values(combinations, points(sampler.seed, template), set()), wanted)
 
 
 def _count_drawn(spec: ExperimentSpec, template: Template) -> int:
     """Return how many combinations of a template are trained in the end."""
-    size = count_combinations(template.spaces)
+    size = template.combinations.count
     return int(size if isinstance(spec.sampler, GridSampler) else min(spec.sampler.trials, size))
 
 
@@ -142,10 +145,9 @@ def _refuse_too_many(spec: ExperimentSpec, templates: list[Template]) -> None:
 
 def _refuse_continuous(template: Template) -> None:
     """Refuse a range that a grid cannot list."""
-    model_name = template.model_name
-    for path, space in template.spaces.items():
+    for path, space in template.combinations.spaces.items():
         if count_values(space) == float("inf"):
-            place: Path = ("models", model_name, *path[1:]) if model_name and path[0] == "model" else path
-            detail = 'the grid sampler cannot list a continuous range; use {"choice": […]}, or '
+            place = in_experiment(path, template.model_name)
+            detail = 'the grid sampler cannot list a continuous range; use {"choice": […]}, a "step", or '
             detail += '"sampler": {"name": "random", "trials": …}'
             raise InvalidSpec([Fault(pointer=pointer(place), detail=detail, found=str(space))])

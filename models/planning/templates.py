@@ -1,21 +1,18 @@
 """Templates of trials: the document of a network's trials, search spaces still in it, and trials made of it."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
 from fittingroom.specs.experiment import ExperimentSpec, TrialSpec
-from fittingroom.specs.faults import InvalidSpec, faults_in
+from fittingroom.specs.faults import Fault, InvalidSpec, faults_in
 from fittingroom.specs.fit import Objective
 from fittingroom.specs.metrics import better_direction
-from fittingroom.specs.search_space import search_space_kind
-
-Path = tuple[str | int, ...]
-Value = float | int | str | bool
-Values = Mapping[Path, Value]
-"""A combination: the value in the place of each search space."""
+from models.planning.combinations import Combinations
+from models.planning.options import Chosen, SearchSpaces, find_spaces, in_experiment, moved
+from models.planning.paths import Path, Value, Values, dotted
 
 _SHARED = [name for name in TrialSpec.model_fields if name in {*ExperimentSpec.model_fields} - {"model", "objective"}]
 """Fields that a trial takes from its experiment, with sampled values in place of search spaces."""
@@ -34,11 +31,12 @@ class SampledTrial:
     label: str
     """Short label that distinguishes the trial."""
     spec: TrialSpec
+    origins: Mapping[Path, Path] = field(default_factory=dict, compare=False, repr=False)
+    """Paths of parts of its document, and where these stand in the client's document, if elsewhere."""
 
-    @property
-    def place(self) -> tuple[str, ...]:
-        """Path of its network in the client's document."""
-        return ("model",) if self.model_name is None else ("models", self.model_name)
+    def refuse(self, refused: InvalidSpec) -> InvalidSpec:
+        """Return what refuses this trial with pointers into the client's document."""
+        return _in_experiment(refused.faults, self.origins)
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,12 @@ class Template:
 
     model_name: str | None
     document: dict[str, Any]
-    spaces: dict[Path, dict[str, Any]]
+    spaces: SearchSpaces
+
+    @property
+    def combinations(self) -> Combinations:
+        """Combinations of values of the search spaces."""
+        return self.spaces.combinations
 
     def trial(self, number: int, values: Values, seed: int, *, is_repeated: bool) -> SampledTrial:
         """Return a trial.
@@ -61,16 +64,21 @@ class Template:
         Raises:
             InvalidSpec: the values do not go together.
         """
-        document = (_with_values(self.document, values) if values else self.document) | {"seed": seed}
+        chosen = Chosen(self.document, self.spaces, values)
+        document = chosen.document | {"seed": seed}
+        origins = {place: in_experiment(origin, self.model_name) for place, origin in chosen.origins.items()}
+        origins[("model",)] = in_experiment(("model",), self.model_name)
         try:
             spec = TrialSpec.model_validate(document)
         except ValidationError as error:
-            raise InvalidSpec(faults_in(error, document)) from None
+            raise _in_experiment(faults_in(error, document), origins) from None
         named = {dotted(path): value for path, value in values.items()}
-        return SampledTrial(number, self.model_name, named, self._label(named, seed if is_repeated else None), spec)
+        label = self._label(named, seed if is_repeated else None)
+        return SampledTrial(number, self.model_name, named, label, spec, origins)
 
     def _label(self, values: Mapping[str, Value], seed: int | None) -> str:
-        last_words = [name.rpartition(".")[2] for name in values]
+        # A layer that is chosen has its number for a name: "layers.1=dropout".
+        last_words = [".".join(name.split(".")[-2 if name[-1].isdigit() else -1 :]) for name in values]
         parts = [self.model_name] if self.model_name else []
         for name, word in zip(values, last_words, strict=True):
             short = word if last_words.count(word) == 1 else name.removeprefix("model.")
@@ -88,7 +96,7 @@ def templates_of(spec: ExperimentSpec) -> list[Template]:
     templates = []
     for name, model in models.items():
         document = shared | {"model": model}
-        templates.append(Template(name, document, dict(_spaces(document))))
+        templates.append(Template(name, document, find_spaces(document, name)))
     return templates
 
 
@@ -101,32 +109,5 @@ def resolved_objective(spec: ExperimentSpec) -> Objective:
     return Objective(metric=metric, direction=direction or better_direction(metric))
 
 
-def _spaces(document: Any, path: Path = ()) -> Iterator[tuple[Path, dict[str, Any]]]:  # noqa: ANN401 - JSON
-    """Every search space in a document, by its path."""
-    if isinstance(document, dict):
-        if search_space_kind(document) is not None:
-            yield path, document
-            return
-        for key, value in document.items():
-            if isinstance(value, dict | list):
-                yield from _spaces(value, (*path, key))
-    elif isinstance(document, list):
-        for index, value in enumerate(document):
-            if isinstance(value, dict | list):
-                yield from _spaces(value, (*path, index))
-
-
-def dotted(path: Path) -> str:
-    """Return a path as the name of a hyperparameter, such as `optimizer.learning_rate`."""
-    return ".".join(map(str, path))
-
-
-def _with_values(document: Any, values: Values, path: Path = ()) -> Any:  # noqa: ANN401 - JSON
-    """Return the document with a plain value in the place of each space."""
-    if path in values:
-        return values[path]
-    if isinstance(document, dict):
-        return {key: _with_values(value, values, (*path, key)) for key, value in document.items()}
-    if isinstance(document, list):
-        return [_with_values(value, values, (*path, index)) for index, value in enumerate(document)]
-    return document
+def _in_experiment(faults: Sequence[Fault], origins: Mapping[Path, Path]) -> InvalidSpec:
+    return InvalidSpec([moved(fault, origins) for fault in faults])

@@ -124,18 +124,18 @@ export class SpecForm {
    */
   field(given, path, isRequired = false) {
     const schema = this.resolve(given);
-    const members = (schema.anyOf ?? schema.oneOf ?? [schema]).map((member) => this.resolve(member));
+    const members = this.alternatives(schema);
     if (members.some((member) => member.patternProperties))
       return this.oneOrByOutput(schema, members, path, isRequired);
     const some = members.filter((member) => member.type !== "null");
     const [first = {}] = some;
     const isOptional = members.length > some.length;
-    const spaces = some.filter((member) => /^(Choice|Uniform|LogUniform|IntUniform)$/.test(member.title ?? ""));
+    const spaces = some.filter(isSpace);
     if (path.at(-1) === "name" && path[0] === "dataset") return this.choice(schema, path, this.datasets, true);
     if (["model", "models", "sampler", "pruner"].includes(path[0] ?? "") || path.at(-1) === "class_weight")
       return this.json(schema, path);
     const union = some.find((member) => member.discriminator?.propertyName === "name")?.discriminator;
-    if (union) return this.named(schema, path, union);
+    if (union) return isChoice(this.get(path)) ? this.json(schema, path) : this.named(schema, path, union);
     if (schema.type === "array") {
       const { anyOf, oneOf, type } = schema.items ?? {};
       const members = anyOf ?? oneOf;
@@ -152,6 +152,17 @@ export class SpecForm {
   }
 
   /**
+   * The schemas one of which a value has, those within others included.
+   * @param {JsonSchema} given
+   * @returns {JsonSchema[]}
+   */
+  alternatives(given) {
+    const schema = this.resolve(given);
+    const nested = schema.discriminator ? undefined : (schema.anyOf ?? schema.oneOf);
+    return nested ? nested.flatMap((member) => this.alternatives(member)) : [schema];
+  }
+
+  /**
    * What stands once, or by the names of a network's outputs, which are written as JSON.
    * @param {JsonSchema} schema
    * @param {JsonSchema[]} members
@@ -160,7 +171,7 @@ export class SpecForm {
    */
   oneOrByOutput(schema, members, path, isRequired) {
     const now = this.get(path);
-    const once = members.filter((member) => !member.patternProperties && member.type !== "null");
+    const once = members.filter((member) => !member.patternProperties && member.type !== "null" && !isSpace(member));
     const [first = {}] = once;
     if (!once.length || (isObject(now) && !("name" in now))) return this.json(schema, path);
     const { description } = schema;
@@ -483,9 +494,18 @@ const wordsOf = (text) =>
 function written(value) {
   if (value === undefined || value === null) return "";
   if (!isObject(value)) return String(value);
-  const isChoice = Array.isArray(value.choice) && Object.keys(value).length === 1;
-  return isChoice ? listed(value.choice).join(", ") : JSON.stringify(value);
+  const isOfWords = isChoice(value) && !listed(value.choice).some((option) => typeof option === "object");
+  return isOfWords ? listed(value.choice).join(", ") : JSON.stringify(value);
 }
+
+/**
+ * @param {unknown} value
+ * @returns {value is { choice: unknown[] }}
+ */
+const isChoice = (value) => isObject(value) && Array.isArray(value.choice) && Object.keys(value).length === 1;
+
+/** @param {JsonSchema} schema */
+const isSpace = (schema) => /^(Choice|((Int)?(Log)?Uniform)|SameAs)$/.test(schema.title ?? "");
 
 /**
  * @param {string} text

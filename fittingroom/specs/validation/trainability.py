@@ -7,6 +7,7 @@ from fittingroom.specs.experiment import ExperimentSpec, TrialSpec
 from fittingroom.specs.faults import Fault, InvalidSpec, pointer
 from fittingroom.specs.heads import recorded_metrics
 from fittingroom.specs.model import Model
+from fittingroom.specs.search_space import Choice
 from fittingroom.specs.validation.dataset_checks import dataset_faults, find_dataset
 from fittingroom.specs.validation.graph import DoesNotConnect
 from fittingroom.specs.validation.head_checks import head_misfit, target_faults
@@ -27,9 +28,12 @@ def check_experiment(spec: ExperimentSpec, known: Mapping[str, DatasetSchema] = 
         InvalidSpec: with everything that was found.
     """
     schema, unknown = find_dataset(spec.dataset, known, "/dataset")
-    faults = [*_output_faults(spec), *_metric_name_faults(spec), *_learning_rate_faults(spec), *unknown]
+    faults = [*_output_faults(spec), *_metric_name_faults(spec), *_objective_faults(spec)]
+    faults += [*_learning_rate_faults(spec), *unknown]
     if schema is not None:
-        faults += [*dataset_faults(spec, schema, known), *target_faults(spec, schema)]
+        faults += dataset_faults(spec, schema, known)
+        of_losses = [list(target_faults(one, schema)) for one in spec.by_loss()]
+        faults += next((found for found in of_losses if found), [])
     if faults or schema is None:
         raise InvalidSpec(faults)
     return schema
@@ -104,8 +108,19 @@ def _metric_name_faults(spec: ExperimentSpec) -> Iterator[Fault]:
         yield Fault(pointer=place, detail=detail, found=repr(name))
 
 
+def _objective_faults(spec: ExperimentSpec) -> Iterator[Fault]:
+    """Yield a fault for trials with several losses that would be compared by these."""
+    metric = "val_loss" if spec.objective is None else spec.objective.metric
+    if isinstance(spec.loss, Choice) and metric in {"loss", "val_loss"}:
+        detail = "different losses are no measure of which is better; give a metric that all trials record"
+        yield Fault(pointer="/objective", detail=detail, found=repr(metric))
+
+
 def _learning_rate_faults(spec: ExperimentSpec) -> Iterator[Fault]:
-    if spec.reduce_lr_on_plateau is not None and hasattr(spec.optimizer.learning_rate, "schedule"):
+    if spec.reduce_lr_on_plateau is None:
+        return
+    rates = [rate for one in spec.optimizers for rate in getattr(one.learning_rate, "choice", [one.learning_rate])]
+    if any(hasattr(rate, "schedule") for rate in rates):
         yield Fault(
             pointer="/reduce_lr_on_plateau",
             detail="the learning rate follows a schedule, so nothing else can lower it; give a number or a search "

@@ -33,7 +33,7 @@ def find_warnings(
         *_class_numbers(spec, schema),
         *_features(spec, schema.columns),
         *_size(spec, schema, parameter_counts),
-        *(fault for head in spec.heads for fault in _metrics_of_other_outputs(head, schema)),
+        *_metrics(spec, schema),
     ]
 
 
@@ -111,6 +111,11 @@ def _size(spec: ExperimentSpec, schema: DatasetSchema, parameter_counts: Sequenc
     if most > _MANY_PARAMETERS * rows:
         detail = f"a network has {most:,} parameters for {rows:,} training rows; it can learn them by heart"
         yield Fault(pointer="/model" if spec.model is not None else "/models", detail=detail)
+
+
+def _metrics(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
+    found = [fault for one in spec.by_loss() for head in one.heads for fault in _metrics_of_other_outputs(head, schema)]
+    yield from dict.fromkeys(found)  # several losses may have the same
 
 
 def _metrics_of_other_outputs(head: Head, schema: DatasetSchema) -> Iterator[Fault]:

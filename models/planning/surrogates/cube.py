@@ -1,13 +1,15 @@
 """The unit cube of a search: its dimensions, and candidates in it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from models.planning.spaces import count_values, is_ordered
+from models.planning.combinations import UNCOUNTED, Combinations
+from models.planning.spaces import count_levels, is_ordered, list_values, logarithms
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Points: TypeAlias = npt.NDArray[np.float64]
@@ -28,20 +30,30 @@ class Cube:
     """Dimensions of a search; each array has one entry for each of them."""
 
     levels: npt.NDArray[np.int64]
-    """Number of values; 0 where they are continuous."""
+    """Number of values at equal distances; 0 where they are continuous, or integers on a logarithmic scale."""
     is_ordered: npt.NDArray[np.bool_]
     """True where near coordinates are alike; names and flags have no order."""
     is_structural: npt.NDArray[np.bool_]
     """True where another value makes another program to compile."""
 
+    logarithms: Mapping[int, tuple[float, float]] = field(default_factory=dict)
+    """Logarithms of the ends of a range of integers on a logarithmic scale, by the number of its dimension."""
+    conditions: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    """The dimension of a choice on which a dimension depends, and the level at which it counts."""
+
     @classmethod
-    def of(cls, spaces: list[dict[str, Any]], is_structural: list[bool]) -> "Cube":
+    def of(cls, combinations: Combinations, is_structural: list[bool]) -> "Cube":
         """Return the cube of search spaces."""
-        counts = [count_values(space) for space in spaces]
+        spaces, places = list(combinations.spaces.values()), {path: n for n, path in enumerate(combinations.spaces)}
         return cls(
-            np.array([0 if count == float("inf") else count for count in counts], np.int64),
+            np.array([count_levels(space) for space in spaces], np.int64),
             np.array([is_ordered(space) for space in spaces], np.bool_),
             np.array(is_structural, np.bool_),
+            {number: logarithms(space) for number, space in enumerate(spaces) if "int_log_uniform" in space},
+            {
+                places[path]: (places[choice], list_values(combinations.spaces[choice]).index(option))
+                for path, (choice, option) in combinations.conditions.items()
+            },
         )
 
     @property
@@ -54,9 +66,18 @@ class Cube:
         return np.where(self.levels > 0, self.levels, 1).astype(np.float64)
 
     def snapped(self, points: Points) -> Points:
-        """Return points moved to the middle of the level that they are in."""
+        """Return points moved to the middle of the level that they are in, or to the integer that they stand for."""
         inside = np.minimum(points, np.nextafter(1.0, 0.0))
-        return np.where(self.levels > 0, (np.floor(inside * self._divisor) + 0.5) / self._divisor, inside)
+        levels = np.floor(inside * self._divisor)
+        inside = np.where(self.levels > 0, (levels + 0.5) / self._divisor, inside)
+        for number, (low, high) in self.logarithms.items():
+            integers = np.round(np.exp(low + inside[:, number] * (high - low)))
+            ends = np.round(np.exp(low) + 0.5), np.round(np.exp(high) - 0.5)
+            inside[:, number] = (np.log(np.clip(integers, *ends)) - low) / (high - low)
+        counted = np.ones(points.shape, np.bool_)
+        for number, (choice, level) in sorted(self.conditions.items()):
+            counted[:, number] = counted[:, choice] & (levels[:, choice] == level)
+        return np.where(counted, inside, UNCOUNTED)
 
     def near(self, points: Points, rng: np.random.Generator) -> Points:
         """Return a step from each point: some of its coordinates are changed a little, some drawn anew."""

@@ -56,6 +56,10 @@ BAD_SPECS: list[tuple[str, Any, str]] = [
     ("unknown device", document(device="tpu"), "/device"),
     ("unknown backend", document(backend="torch"), "/backend"),
     ("unknown precision", document(precision="float16"), "/precision"),
+    ("unknown optimizer in a choice", document(optimizer={"choice": ["adam", {"name": "adan"}]}), "/optimizer/choice/1/name"),
+    ("losses compared by themselves", document(loss={"choice": ["mse", "huber"]}), "/objective"),
+    ("a layer that fits in one option alone", model({"choice": [[], {"type": "conv1d", "filters": 2, "kernel_size": 3}]}, DENSE_2), "/model/layers/0/choice/1"),
+    ("the value of no space", model(DENSE | {"units": {"same_as": "/model"}}, DENSE_2), "/model/layers/0/units"),
     # dataset
     ("unknown dataset", document(dataset={"name": "titanik"}), "/dataset/name"),
     ("more rows than there are", document(dataset={"name": "titanic", "rows": 892}), "/dataset/rows"),

@@ -269,7 +269,7 @@ def test_ranks_of_candidates() -> None:
 def test_structural_values_are_those_that_make_cohorts_of_their_own(changes: dict[str, Any], path: str) -> None:
     experiment = spec(**changes)
     [template] = templates_of(experiment)
-    [found] = template.spaces
+    [found] = template.combinations.spaces
     assert ".".join(map(str, found)) == path
     cohorts = form_cohorts(plan_experiment(experiment).trials)
     assert is_structural(template.document, found) == (len(cohorts) == 2)
