@@ -68,7 +68,7 @@ def arrays_of(document: Mapping[str, Any]) -> Arrays:
     """Return the training arrays of an experiment on a built-in dataset."""
     spec = plan_experiment(ExperimentSpec.model_validate(document)).trials[0].spec
     features = BUILT_IN_DATASETS[spec.dataset.name].features
-    return prepare(spec.dataset, spec.fit, targets_of(spec, features))[0]
+    return prepare(spec.dataset, spec.fit, targets_of(spec, features), fold=spec.fold)[0]
 
 
 def _rates(trials: int) -> list[float]:

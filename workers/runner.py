@@ -225,7 +225,7 @@ class Runner:
         first = trials[0].spec
         numbers = load(first.dataset, self._storage)
         features = numbers.x.shape[1]
-        arrays, scaling = prepare(first.dataset, first.fit, targets_of(first, features), self._storage)
+        arrays, scaling = prepare(first.dataset, first.fit, targets_of(first, features), self._storage, first.fold)
         adapted = measure_adapted(first.model, arrays.x)
         trials = [
             replace(one, spec=one.spec.model_copy(update={"model": with_adapted(one.spec.model, adapted)}))

@@ -48,7 +48,8 @@ def compare(objective: ObjectiveView, trials: Sequence[TrialSummaryView]) -> Com
         found if some and is_over else _values(objective, [trial for trial in group if not trial.is_confirming])
         for group, some, found in zip(groups, fresh, further, strict=True)
     ]
-    intervals = estimate([_numbers(found) for found in values])
+    folds = max((trial.fold or 1 for trial in trials), default=1)
+    intervals = estimate([_numbers(found) for found in values], folds)
     candidates = [
         _candidate(objective, group, reached, _interval(spread)).model_copy(
             update={"is_confirmed": bool(some) and is_over, "confirming_trials": len(some)}
@@ -60,7 +61,7 @@ def compare(objective: ObjectiveView, trials: Sequence[TrialSummaryView]) -> Com
     ranked = [candidates[number].model_copy(update={"rank": rank}) for rank, number in enumerate(order, start=1)]
     compared = [one for one in ranked if one.values and (one.is_confirmed or not is_over)]  # these come first
     among = sum(one.is_confirmed for one in ranked) if is_over else len(compared)
-    for place, versus in enumerate(_against_leader(objective, compared, among), start=1):
+    for place, versus in enumerate(_against_leader(objective, compared, among, folds), start=1):
         ranked[place] = ranked[place].model_copy(update={"against_leader": versus})
     return Comparison(verdict(objective, ranked), ranked)
 
@@ -80,7 +81,8 @@ def _values(objective: ObjectiveView, trials: Sequence[TrialSummaryView]) -> lis
             continue
         value = float(best.metrics[objective.metric])
         if math.isfinite(value):
-            found.append(SeedValueView(trial_id=trial.id, seed=trial.seed, epoch=best.epoch, value=value))
+            repeat = {"seed": trial.seed, "fold": trial.fold}
+            found.append(SeedValueView(trial_id=trial.id, **repeat, epoch=best.epoch, value=value))
     return found
 
 
@@ -129,7 +131,9 @@ def _gap(objective: ObjectiveView, trial: TrialSummaryView) -> float | None:
     return gap if objective.direction == "minimize" else -gap
 
 
-def _against_leader(objective: ObjectiveView, ranked: Sequence[CandidateView], among: int) -> list[AgainstLeaderView]:
+def _against_leader(
+    objective: ObjectiveView, ranked: Sequence[CandidateView], among: int, folds: int
+) -> list[AgainstLeaderView]:
     """Return the comparison of the leader, chosen among so many, with each of the others, all of which have values."""
     if len(ranked) < 2:
         return []
@@ -137,9 +141,9 @@ def _against_leader(objective: ObjectiveView, ranked: Sequence[CandidateView], a
     # The leader was chosen by looking, so it is as if all were compared with all (Bonferroni).
     alpha = (1 - CONFIDENCE) / math.comb(among, 2)
     advantages = [_advantages(objective, leader, other) for other in others]
-    needed = pairs_needed(advantages, alpha)
+    needed = pairs_needed(advantages, alpha) if folds == 1 else [None] * len(others)
     views = []
-    for other, mine, found, pairs in zip(others, advantages, estimate(advantages), needed, strict=True):
+    for other, mine, found, pairs in zip(others, advantages, estimate(advantages, folds), needed, strict=True):
         is_over = leader.unended == other.unended == 0
         is_significant = found is not None and is_over and found.p_value < alpha
         view = AgainstLeaderView(
@@ -158,8 +162,8 @@ def _against_leader(objective: ObjectiveView, ranked: Sequence[CandidateView], a
 
 
 def _advantages(objective: ObjectiveView, leader: CandidateView, other: CandidateView) -> Values:
-    """Return the leader's advantage for each seed that both have."""
-    theirs = {found.seed: found.value for found in other.values}
+    """Return the leader's advantage for each seed and fold that both have."""
+    theirs = {(found.seed, found.fold): found.value for found in other.values}
     sign = -1 if objective.direction == "minimize" else 1
-    pairs = [sign * (found.value - theirs[found.seed]) for found in leader.values if found.seed in theirs]
-    return np.array(pairs, np.float64)
+    mine = [(found.value, theirs.get((found.seed, found.fold))) for found in leader.values]
+    return np.array([sign * (value - other) for value, other in mine if other is not None], np.float64)

@@ -19,21 +19,40 @@ def pair_sentence(
     if versus.interval is None:
         return _without_interval(leader, other, versus, amount)
     span = f"95 % interval {versus.interval.low:.3g} to {versus.interval.high:.3g}"
+    pairs = _counted(leader, versus.pairs)
     if versus.is_significant:
-        return f"{leader.label} beats {other.label} in {versus.wins} of {versus.pairs} seeds; {amount} ({span})."
+        return f"{leader.label} beats {other.label} in {versus.wins} of {pairs}; {amount} ({span})."
     if leader.unended or other.unended:
         return f"So far {leader.label} leads {other.label}: {amount} ({span}); not all of their trials have ended."
-    needed = "more than 10,000" if versus.seeds_needed is None else f"about {versus.seeds_needed:,}"
-    if versus.seeds_needed is not None and versus.seeds_needed <= versus.pairs:
-        needed = "a few more"  # so many would do in most cases; in this one they did not
+    needed = "" if _has_folds(leader) else f"; {_seeds_needed(versus)}"
     if versus.interval.low > 0:  # significant, had the leader been named beforehand
         return (
-            f"{leader.label} leads {other.label} in {versus.wins} of {versus.pairs} seeds: {amount} ({span}). This "
-            f"is not significant for the best of {among} candidates; {needed} seeds would be needed."
+            f"{leader.label} leads {other.label} in {versus.wins} of {pairs}: {amount} ({span}). This "
+            f"is not significant for the best of {among} candidates{needed and f'{needed} seeds would be needed'}."
         )
     return (
-        f"No significant difference between {leader.label} and {other.label} over {versus.pairs} seeds: {amount} "
-        f"({span}); {needed} would be needed."
+        f"No significant difference between {leader.label} and {other.label} over {pairs}: {amount} ({span})"
+        f"{needed and f'{needed} would be needed'}."
+    )
+
+
+def _seeds_needed(versus: AgainstLeaderView) -> str:
+    if versus.seeds_needed is None:
+        return "more than 10,000"
+    # So many would do in most cases; in this one they did not.
+    return "a few more" if versus.seeds_needed <= versus.pairs else f"about {versus.seeds_needed:,}"
+
+
+def _has_folds(candidate: CandidateView) -> bool:
+    return any(found.fold is not None for found in candidate.values)
+
+
+def _counted(candidate: CandidateView, count: int) -> str:
+    """Return a number of pairs or values in words: so many seeds, folds, or folds with several seeds."""
+    if not _has_folds(candidate):
+        return f"{count} seeds"
+    return (
+        f"{count} folds" if len({found.seed for found in candidate.values}) == 1 else f"{count} pairs of seed and fold"
     )
 
 
@@ -44,10 +63,10 @@ def _without_interval(leader: CandidateView, other: CandidateView, versus: Again
             'significant: "seeds": [0, 1, 2, 3, 4].'
         )
     if versus.ties == versus.pairs:
-        return f"{leader.label} and {other.label} are equal in each of {versus.pairs} seeds."
+        return f"{leader.label} and {other.label} are equal in each of {_counted(leader, versus.pairs)}."
     return (
-        f"{leader.label} leads {other.label}: {amount} in each of {versus.pairs} seeds, by the very same amount; "
-        "without spread there is no test of significance; use more seeds."
+        f"{leader.label} leads {other.label}: {amount} in each of {_counted(leader, versus.pairs)}, by the very same "
+        "amount; without spread there is no test of significance; use more seeds."
     )
 
 
@@ -66,7 +85,7 @@ def _of_leader(objective: ObjectiveView, found: Sequence[CandidateView]) -> str:
     if not versus:
         span, count = leader.interval, len(leader.values)
         spread = "" if span is None else f" (95 % interval {span.low:.3g} to {span.high:.3g})"
-        over = f" in the mean of {count} seeds" if count > 1 else ""
+        over = f" in the mean of {_counted(leader, count)}" if count > 1 else ""
         return f"{leader.label}: {objective.metric} {leader.mean:.4g} at its best epoch{over}{spread}."
     runner_up = versus[0][1].sentence
     if len(versus) == 1:
@@ -90,7 +109,8 @@ def _of_further_seeds(ranked: Sequence[CandidateView]) -> str:
     chosen = [candidate for candidate in ranked if candidate.confirming_trials]
     if not chosen:
         return ""
-    count = max(candidate.confirming_trials for candidate in chosen)
+    folds = max((found.fold or 1 for candidate in ranked for found in candidate.values), default=1)
+    count = max(candidate.confirming_trials for candidate in chosen) // folds
     seeds = f"{count} further seed{'' if count == 1 else 's'}"
     best = f"the best {len(chosen)} of {len(ranked)} candidates"
     if len(chosen) == 1:

@@ -123,10 +123,11 @@ def history_table(view: ExperimentHistoryView) -> Table:
 def comparison_table(found: ComparisonView) -> RenderableType:
     """Render a comparison: its sentence, and the candidates, best first."""
     metric = found.objective.metric
+    has_folds = any(value.fold is not None for candidate in found.candidates for value in candidate.values)
     table = _table(
         "",
         "candidate",
-        "seeds",
+        "folds" if has_folds else "seeds",
         f"{metric}, mean",
         "95 % interval",
         "leader better",
@@ -157,7 +158,7 @@ def comparison_table(found: ComparisonView) -> RenderableType:
 
 
 def _seeds_of(candidate: CandidateView) -> str:
-    """Return how many seeds of a candidate have a value, of how many that are compared."""
+    """Return how many seeds, or folds with each of these, have a value, of how many that are compared."""
     if candidate.is_confirmed:
         return f"{len(candidate.values)}/{candidate.confirming_trials} further"
     return f"{len(candidate.values)}/{candidate.trials - candidate.confirming_trials}"

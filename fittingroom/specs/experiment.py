@@ -4,6 +4,8 @@ Checks that span several fields, such as whether the last layer fits the dataset
 `fittingroom.specs.validation.trainability`.
 """
 
+import itertools
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -14,6 +16,7 @@ from fittingroom.specs.choices import Device
 from fittingroom.specs.fit import EarlyStopping, Fit, Objective, ReduceLROnPlateau
 from fittingroom.specs.heads import Head, LossOfEach, LossWeights, MetricsOfEach, heads_of, refuse_other_outputs
 from fittingroom.specs.limits import (
+    MAX_FOLDS,
     MAX_MODELS,
     MAX_NAME_LENGTH,
     MAX_SEEDS,
@@ -92,7 +95,7 @@ class _Training(Spec):
     @property
     def is_validated(self) -> bool:
         """True if there are validation rows."""
-        return self.fit.validation_split > 0 or self.dataset.validation is not None
+        return self.fit.validation_split > 0 or self.fit.folds is not None or self.dataset.validation is not None
 
     @property
     def heads(self) -> list[Head]:
@@ -161,6 +164,16 @@ class ExperimentSpec(_Training):
         return [self.model_copy(update={"loss": loss}) for loss in losses]
 
     @property
+    def repeats(self) -> list[tuple[int, int | None]]:
+        """Seed and fold of each trial of a candidate."""
+        return self.repeats_of(self.seeds)
+
+    def repeats_of(self, seeds: Iterable[int]) -> list[tuple[int, int | None]]:
+        """Return the trials of a candidate with other seeds, each with its fold, counted from 1; None without folds."""
+        folds = [None] if self.fit.folds is None else range(1, self.fit.folds + 1)
+        return list(itertools.product(seeds, folds))
+
+    @property
     def optimizers(self) -> list[Optimizer]:
         """The optimizers to choose from, or the one that there is."""
         return self.optimizer.choice if isinstance(self.optimizer, Choice) else [self.optimizer]
@@ -203,6 +216,8 @@ class TrialSpec(_Training):
     """The network."""
     seed: Seed
     """Seed of weight initialisation and batch shuffling."""
+    fold: Annotated[Int, Field(ge=1, le=MAX_FOLDS)] | None = None
+    """Fold whose rows are for validation, from 1; null without folds."""
     objective: Objective
     """Metric that selects the best epoch."""
 

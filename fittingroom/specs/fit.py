@@ -6,7 +6,14 @@ from pydantic import Discriminator, Field, Tag
 
 from fittingroom.specs.base import Bool, Int, Real, Spec, Visible, refuse_early
 from fittingroom.specs.choices import Direction
-from fittingroom.specs.limits import MAX_BATCH_SIZE, MAX_CLASSES, MAX_EPOCHS, MAX_NAME_LENGTH, MAX_TIME_LIMIT_SECONDS
+from fittingroom.specs.limits import (
+    MAX_BATCH_SIZE,
+    MAX_CLASSES,
+    MAX_EPOCHS,
+    MAX_FOLDS,
+    MAX_NAME_LENGTH,
+    MAX_TIME_LIMIT_SECONDS,
+)
 from fittingroom.specs.searchable import SearchableInt, SearchableName
 
 _ClassName = Annotated[str, Field(min_length=1, max_length=200), Visible()]
@@ -34,9 +41,13 @@ class Fit(Spec):
     """Number of rows per optimizer step."""
     validation_split: Annotated[Real, Field(ge=0, lt=1)] = 0.0
     """Fraction of the rows used for validation: the last ones, unless `split` says otherwise."""
+    folds: Annotated[Int, Field(ge=2, le=MAX_FOLDS)] | None = None
+    """Number of folds of cross-validation, in place of `validation_split`: every trial is repeated for each, with
+    another part of the rows for validation. Default: none."""
     split: Split = "last"
     """Choice of the validation rows: `last`, as in Keras; `shuffled`, at random; or `stratified`, at random with the
-    same fraction of each class. It is the same for all trials and seeds."""
+    same fraction of each class. It is the same for all candidates and seeds. Folds that are `last` are consecutive
+    parts."""
     shuffle: SearchableName[Bool] = True
     """True to shuffle the training rows before each epoch, by the seed."""
     class_weight: ClassWeight | None = None

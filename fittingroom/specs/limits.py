@@ -24,6 +24,7 @@ MAX_TIME_LIMIT_SECONDS = 30 * 86_400
 MAX_BATCH_SIZE = 65_536
 MAX_CLASSES = 10_000
 MAX_SEEDS = 100
+MAX_FOLDS = 20
 MAX_SEED = 2**32 - 1
 """Largest seed that `keras.utils.set_random_seed` accepts."""
 MAX_CHOICES = 1_000

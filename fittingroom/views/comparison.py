@@ -9,7 +9,7 @@ from fittingroom.views.states import ExperimentState
 
 
 class IntervalView(View):
-    """Confidence interval of a mean (Student's t)."""
+    """Confidence interval of a mean (Student's t); over folds with the correction of Nadeau & Bengio (2003)."""
 
     low: float
     high: float
@@ -22,6 +22,8 @@ class SeedValueView(View):
 
     trial_id: str
     seed: int
+    fold: int | None = None
+    """Fold whose rows were for validation; null without folds."""
     epoch: int
     """Best epoch by the objective, not the last."""
     value: float
@@ -29,10 +31,13 @@ class SeedValueView(View):
 
 
 class AgainstLeaderView(View):
-    """Paired comparison of the leader with this candidate: equal seeds give equal initial weights and batches."""
+    """Paired comparison of the leader with this candidate.
+
+    Equal seeds give equal initial weights and batches, and equal folds the same rows.
+    """
 
     pairs: int
-    """Number of seeds that both were trained with."""
+    """Number of seeds that both were trained with; with folds, of pairs of a seed and a fold."""
     wins: int
     """Number of pairs in which the leader is better."""
     ties: int
@@ -47,13 +52,14 @@ class AgainstLeaderView(View):
     False until all trials of both have ended."""
     seeds_needed: int | None
     """Number of seeds needed to detect a difference of this size with 80 % power at the same level; null if it is
-    significant already, if more than 10,000 would be needed, or if it is unknown."""
+    significant already, if more than 10,000 would be needed, or if it is unknown. Null with folds, which more seeds do
+    not make more independent."""
     sentence: str
     """The result as a sentence."""
 
 
 class CandidateView(View):
-    """A candidate: trials that differ by seed alone."""
+    """A candidate: trials that differ by seed and fold alone."""
 
     rank: int
     """Rank from 1, by the mean over seeds: confirmed candidates, then others, then those without a value, the longest
@@ -63,7 +69,7 @@ class CandidateView(View):
     hyperparameters: dict[str, Any]
     parameter_count: int
     trials: int
-    """Number of trials, one per seed."""
+    """Number of trials, one per seed, or one per seed and fold."""
     is_confirmed: bool = False
     """True if it was trained with further seeds after it was among the best, and all such trials of all candidates
     have ended: `values` are of those alone."""
@@ -77,7 +83,7 @@ class CandidateView(View):
     """Best value of each trial, except those that failed, were cancelled or pruned, or never had a finite value."""
     mean: float | None
     standard_deviation: float | None
-    """Standard deviation over seeds; null with fewer than two."""
+    """Standard deviation over seeds and folds; null with fewer than two."""
     interval: IntervalView | None
     """Confidence interval of the mean."""
     generalization_gap: float | None

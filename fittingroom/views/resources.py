@@ -162,6 +162,8 @@ class TrialSummaryView(View):
     hyperparameters: dict[str, Any]
     """Sampled hyperparameters, by dotted path."""
     seed: int
+    fold: int | None = None
+    """Fold whose rows are for validation, from 1; null without `fit.folds`."""
     state: TrialState
     phase: TrialPhase | None = None
     """Phase of a running trial: `loading` its data, `tracing` its network and `compiling` the program, then `training`,

@@ -16,6 +16,8 @@ class PlannedTrialView(View):
     model: str | None
     hyperparameters: dict[str, Any]
     seed: int
+    fold: int | None = None
+    """Fold whose rows are for validation, from 1; null without `fit.folds`."""
     parameter_count: int
     epochs: int
     memory_bytes: int | None = None

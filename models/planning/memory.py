@@ -34,9 +34,7 @@ def estimated_bytes(trial: TrialSpec, network: Network, rows: int) -> int:
         network: its network, measured.
         rows: of its dataset.
     """
-    batch = min(
-        sampled_value(trial.fit.batch_size), training_rows(trial.dataset.rows or rows, trial.fit.validation_split)
-    )
+    batch = min(sampled_value(trial.fit.batch_size), training_rows(trial.dataset.rows or rows, trial.fit))
     of_weights = COPIES_OF_WEIGHTS + COPIES_OF_SLOTS * slots_per_weight(trial.optimizer)
     of_activations = COPIES_OF_ACTIVATIONS * batch * network.numbers_per_row
     return round(_FLOAT_BYTES * (of_weights * network.parameters + of_activations))

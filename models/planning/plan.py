@@ -118,7 +118,7 @@ def _fewer_trials(spec: ExperimentSpec, trials: Sequence[SampledTrial]) -> Itera
     if isinstance(spec.sampler, GridSampler):
         return
     drawn: Mapping[str | None, int | float] = Counter(
-        trial.model_name for trial in trials if trial.spec.seed == spec.seeds[0]
+        trial.model_name for trial in trials if (trial.spec.seed, trial.spec.fold) == spec.repeats[0]
     )
     if isinstance(spec.sampler, RoundSampler):
         drawn = {template.model_name: template.combinations.count for template in templates_of(spec)}

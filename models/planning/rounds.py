@@ -92,21 +92,22 @@ def _confirm(checker: TrialChecker, results: SearchResults) -> list[SampledTrial
         for key, found in candidates.items()
         if all(result.value is not None and not result.is_pruned for result in found)
     }
-    # The mean over some seeds is not to be compared with that over all.
-    whole = {key: found for key, found in kept.items() if len(found) == len(spec.seeds)}
+    # The mean over some seeds or folds is not to be compared with that over all.
+    whole = {key: found for key, found in kept.items() if len(found) == len(spec.repeats)}
     kept = whole or kept
     ranks = _ranks(list(kept.values()), resolved_objective(spec).direction or "minimize")
     best = [list(kept)[place] for place in np.argsort(ranks, kind="stable")]
     seeds = list(itertools.islice((seed for seed in itertools.count() if seed not in spec.seeds), confirm.seeds))
+    repeats = spec.repeats_of(seeds)
     drawn: list[SampledTrial] = []
     for model_name, key in best:
-        if len(drawn) == confirm.top * confirm.seeds:
+        if len(drawn) == confirm.top * len(repeats):
             break
         template = templates[model_name]
         template = replace(template, document=template.document | {"pruner": None})
         values = template.combinations.of_key(key)
         numbers = itertools.count(len(results.trials) + len(drawn) + 1)
-        of_seeds = [template.trial(next(numbers), values, seed, is_repeated=True) for seed in seeds]
+        of_seeds = [template.trial(next(numbers), values, repeat, is_repeated=True) for repeat in repeats]
         with suppress(InvalidSpec):  # more memory than this worker has: the next one instead
             for trial in of_seeds:
                 checker.check(trial)
@@ -125,7 +126,7 @@ def _draw(checker: TrialChecker, template: Template, results: SearchResults, fir
     trials: list[SampledTrial] = []
     refused = 0
     for values in propose_values(spec, sampler, template, mine, results.round + 1):
-        if len(trials) >= wanted * len(spec.seeds) or refused > _MAX_REFUSED:
+        if len(trials) >= wanted * len(spec.repeats) or refused > _MAX_REFUSED:
             break
         key = template.combinations.key(values)
         if key in drawn:
@@ -134,7 +135,8 @@ def _draw(checker: TrialChecker, template: Template, results: SearchResults, fir
         numbers = itertools.count(first_number + len(trials))
         try:
             of_seeds = [
-                template.trial(next(numbers), values, seed, is_repeated=len(spec.seeds) > 1) for seed in spec.seeds
+                template.trial(next(numbers), values, repeat, is_repeated=len(spec.seeds) > 1)
+                for repeat in spec.repeats
             ]
             for trial in of_seeds:
                 checker.check(trial)

@@ -20,7 +20,7 @@ from models.planning.templates import SampledTrial, Template, templates_of
 
 
 def sample(spec: ExperimentSpec) -> list[SampledTrial]:
-    """Expand an experiment into its trials: models, then combinations of values, then seeds.
+    """Expand an experiment into its trials: models, then combinations of values, then seeds, then folds.
 
     Raises:
         InvalidSpec: too many trials, or a space that the sampler cannot draw from.
@@ -30,8 +30,8 @@ def sample(spec: ExperimentSpec) -> list[SampledTrial]:
     trials: list[SampledTrial] = []
     for template in templates:
         for values in _combinations(spec, template):
-            for seed in spec.seeds:
-                trials.append(template.trial(len(trials) + 1, values, seed, is_repeated=len(spec.seeds) > 1))
+            for repeat in spec.repeats:
+                trials.append(template.trial(len(trials) + 1, values, repeat, is_repeated=len(spec.seeds) > 1))
     return trials
 
 
@@ -39,8 +39,8 @@ def count_undrawn(spec: ExperimentSpec, drawn: int) -> int:
     """Return how many trials later rounds of an experiment will have, if its first one has so many."""
     if isinstance(spec.sampler, RoundSampler):
         candidates = sum(_count_drawn(spec, template) for template in templates_of(spec))
-        return candidates * len(spec.seeds) - drawn + _count_confirming(spec, candidates)
-    return _count_confirming(spec, drawn // len(spec.seeds))
+        return candidates * len(spec.repeats) - drawn + _count_confirming(spec, candidates)
+    return _count_confirming(spec, drawn // len(spec.repeats))
 
 
 def count_confirming_trials(spec: ExperimentSpec) -> int:
@@ -127,7 +127,9 @@ def _count_drawn(spec: ExperimentSpec, template: Template) -> int:
 
 
 def _count_confirming(spec: ExperimentSpec, candidates: int) -> int:
-    return 0 if spec.confirm is None else min(spec.confirm.top, candidates) * spec.confirm.seeds
+    if spec.confirm is None:
+        return 0
+    return min(spec.confirm.top, candidates) * len(spec.repeats_of(range(spec.confirm.seeds)))
 
 
 def _refuse_too_many(spec: ExperimentSpec, templates: list[Template]) -> None:
@@ -136,7 +138,7 @@ def _refuse_too_many(spec: ExperimentSpec, templates: list[Template]) -> None:
         for template in templates:
             _refuse_continuous(template)
     candidates = sum(_count_drawn(spec, template) for template in templates)
-    total = candidates * len(spec.seeds) + _count_confirming(spec, candidates)
+    total = candidates * len(spec.repeats) + _count_confirming(spec, candidates)
     if total > MAX_TRIALS:
         detail = f"this makes {total:,} trials; at most {MAX_TRIALS:,} fit one experiment; use fewer choices or seeds, "
         detail += 'or "sampler": {"name": "random", "trials": …}'

@@ -52,20 +52,21 @@ class Template:
         """Combinations of values of the search spaces."""
         return self.spaces.combinations
 
-    def trial(self, number: int, values: Values, seed: int, *, is_repeated: bool) -> SampledTrial:
+    def trial(self, number: int, values: Values, repeat: tuple[int, int | None], *, is_repeated: bool) -> SampledTrial:
         """Return a trial.
 
         Args:
             number: within the experiment.
             values: the value of each space.
-            seed: the trial's.
+            repeat: the trial's seed and fold.
             is_repeated: True if the same values are trained with other seeds too.
 
         Raises:
             InvalidSpec: the values do not go together.
         """
         chosen = Chosen(self.document, self.spaces, values)
-        document = chosen.document | {"seed": seed}
+        seed, fold = repeat
+        document = chosen.document | {"seed": seed, "fold": fold}
         origins = {place: in_experiment(origin, self.model_name) for place, origin in chosen.origins.items()}
         origins[("model",)] = in_experiment(("model",), self.model_name)
         try:
@@ -73,18 +74,17 @@ class Template:
         except ValidationError as error:
             raise _in_experiment(faults_in(error, document), origins) from None
         named = {dotted(path): value for path, value in values.items()}
-        label = self._label(named, seed if is_repeated else None)
+        label = self._label(named, {"seed": seed if is_repeated else None, "fold": fold})
         return SampledTrial(number, self.model_name, named, label, spec, origins)
 
-    def _label(self, values: Mapping[str, Value], seed: int | None) -> str:
+    def _label(self, values: Mapping[str, Value], repeat: Mapping[str, int | None]) -> str:
         # A layer that is chosen has its number for a name: "layers.1=dropout".
         last_words = [".".join(name.split(".")[-2 if name[-1].isdigit() else -1 :]) for name in values]
         parts = [self.model_name] if self.model_name else []
         for name, word in zip(values, last_words, strict=True):
             short = word if last_words.count(word) == 1 else name.removeprefix("model.")
             parts.append(f"{short}={values[name]:g}" if isinstance(values[name], float) else f"{short}={values[name]}")
-        if seed is not None:
-            parts.append(f"seed={seed}")
+        parts += [f"{word}={number}" for word, number in repeat.items() if number is not None]
         return ", ".join(parts) or "trial 1"
 
 

@@ -65,6 +65,7 @@ def rows_of_plan(
                 "label": trial.label,
                 "model_name": trial.model_name,
                 "seed": trial.spec.seed,
+                "fold": trial.spec.fold,
                 "hyperparameters": trial.hyperparameters,
                 "spec": plan.documents[trial.number],
                 "parameter_count": plan.parameter_counts[trial.number],

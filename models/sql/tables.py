@@ -190,6 +190,7 @@ class TrialTable(Base):
     label: Mapped[str] = mapped_column(Text)
     model_name: Mapped[str | None] = mapped_column(String(64))
     seed: Mapped[int] = mapped_column(BigInteger)
+    fold: Mapped[int | None]
     hyperparameters: Mapped[dict[str, Any]]
     spec: Mapped[dict[str, Any]]
     parameter_count: Mapped[int] = mapped_column(BigInteger)

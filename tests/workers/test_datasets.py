@@ -1,6 +1,6 @@
 """The numbers of the datasets, and how they are cut."""
 
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
@@ -51,6 +51,38 @@ def test_stratified_split_has_the_same_part_of_each_class() -> None:
         assert arrays.y_validation is not None
         difference[split] = np.abs(np.bincount(arrays.y_validation[:, 0], minlength=10) - 0.1 * trained).max()
     assert difference["stratified"] <= 1 < difference["shuffled"]
+
+
+@pytest.mark.parametrize("split", get_args(Split))
+@pytest.mark.parametrize("folds", [2, 5, 7])
+def test_folds_validate_every_row_once(split: Split, folds: int) -> None:
+    dataset, target, fit = Dataset(name="titanic"), [Target("index", 2)], Fit(folds=folds, split=split)
+    whole, _ = prepare(dataset, Fit(), target)
+    validated, keys = [], set()
+    for fold in range(1, folds + 1):
+        arrays, _ = prepare(dataset, fit, target, fold=fold)
+        assert arrays.x_validation is not None
+        assert arrays.y_validation is not None
+        keys.add(arrays.key)
+        assert abs(len(arrays.x_validation) - 891 / folds) < 1
+        assert sorted(row.tobytes() for row in (*arrays.x, *arrays.x_validation)) == sorted(
+            row.tobytes() for row in whole.x
+        )
+        validated += [row.tobytes() for row in arrays.x_validation]
+        if split == "stratified":
+            survived = arrays.y_validation.mean() * len(arrays.y_validation)
+            assert abs(survived - whole.y.sum() / folds) <= 1
+    assert len(keys) == folds
+    assert sorted(validated) == sorted(row.tobytes() for row in whole.x)
+    if split == "last":
+        assert validated == [row.tobytes() for row in whole.x], "consecutive parts"
+
+
+def test_folds_are_scaled_by_their_own_training_rows() -> None:
+    dataset, fit = Dataset(name="titanic", standardize=True), Fit(folds=3)
+    for fold in (1, 2, 3):
+        arrays, _ = prepare(dataset, fit, [Target("index", 2)], fold=fold)
+        assert np.abs(arrays.x.mean(axis=0)).max() < 1e-6
 
 
 @pytest.mark.parametrize("wanted", range(1, 10))

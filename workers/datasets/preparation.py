@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.specs.experiment import Dataset
-from fittingroom.specs.fit import Fit
+from fittingroom.specs.fit import Fit, Split
 from fittingroom.specs.targets import Target, TargetForm, columns_of
 from fittingroom.specs.validation.dataset_checks import class_number, training_rows
 from models.errors import UsageFault
@@ -53,7 +53,7 @@ def measure_scaling(x: Rows, *, standardize: bool) -> Scaling:
 
 
 def prepare(
-    dataset: Dataset, fit: Fit, targets: Sequence[Target], storage: Storage | None = None
+    dataset: Dataset, fit: Fit, targets: Sequence[Target], storage: Storage | None = None, fold: int | None = None
 ) -> tuple[Arrays, Scaling]:
     """Load, cut and scale.
 
@@ -62,6 +62,7 @@ def prepare(
         fit: which rows are kept for validation; what classes weigh.
         targets: what each output is compared with.
         storage: where uploaded datasets are.
+        fold: the fold whose rows are kept for validation, from 1; None without folds.
 
     Returns:
         Features as float32 (rows, features); targets as float32 (rows, classes) for `one_hot` and (rows, 1) for
@@ -81,15 +82,19 @@ def prepare(
         other = like(numbers, load(dataset.validation, storage))
         x_validation, y_validation = other.x, other.y
     else:
-        cut = training_rows(len(x), fit.validation_split)
+        cut = training_rows(len(x), fit)
         training: slice | NDArray[np.bool_] = slice(cut)
         validating: slice | NDArray[np.bool_] = slice(cut, None)
-        if fit.split != "last":
+        if fold is not None and fit.folds is not None:
+            validating = _rows_of_fold(y, fold, fit.folds, fit.split)
+            training = ~validating
+        elif fit.split != "last":
             validating = _chosen_rows(y, len(x) - cut, is_stratified=fit.split == "stratified")
             training = ~validating
         x, x_validation, y, y_validation = x[training], x[validating], y[training], y[validating]
     scaling = measure_scaling(x, standardize=dataset.standardize)
-    key = f"{dataset.model_dump_json()} {fit.validation_split} {fit.split} {fit.class_weight} {targets}"
+    split = f"{fit.validation_split} {fit.split} {fold}/{fit.folds}"
+    key = f"{dataset.model_dump_json()} {split} {fit.class_weight} {targets}"
     weight = None if fit.class_weight is None else _weights(y, fit.class_weight, numbers.class_names)
     encoded = _encoded(y, targets, numbers.classes)
     if not len(x_validation):
@@ -100,14 +105,28 @@ def prepare(
 
 def _chosen_rows(y: Floats | Labels, wanted: int, *, is_stratified: bool) -> NDArray[np.bool_]:
     """Return a mask of so many rows, drawn at random; stratified, with the same part of each class."""
-    order = np.random.Generator(np.random.Philox(key=1)).permutation(len(y))
-    if is_stratified:
-        order = order[np.argsort(y[order], kind="stable")]
+    order = _shuffled(y, is_stratified=is_stratified)
     # Evenly spread over the order, with half a distance at both ends: of rows sorted by class, each gives its part.
     is_chosen = np.diff((2 * np.arange(len(y) + 1) * wanted + len(y)) // (2 * len(y))) > 0
     mask = np.zeros(len(y), bool)
     mask[order[is_chosen]] = True
     return mask
+
+
+def _rows_of_fold(y: Floats | Labels, fold: int, folds: int, split: Split) -> NDArray[np.bool_]:
+    """Return a mask of the rows of a fold: of consecutive ones, or every so manyth of them at random or by class."""
+    mask = np.zeros(len(y), bool)
+    if split == "last":
+        mask[np.array_split(np.arange(len(y)), folds)[fold - 1]] = True
+    else:
+        mask[_shuffled(y, is_stratified=split == "stratified")[fold - 1 :: folds]] = True
+    return mask
+
+
+def _shuffled(y: Floats | Labels, *, is_stratified: bool) -> NDArray[np.int64]:
+    """Return the numbers of all rows in random order; stratified, class after class."""
+    order = np.random.Generator(np.random.Philox(key=1)).permutation(len(y))
+    return order[np.argsort(y[order], kind="stable")] if is_stratified else order
 
 
 def _encoded(y: Floats | Labels, targets: Sequence[Target], classes: int | None) -> Floats | Labels:

@@ -13,13 +13,14 @@ const per = (part) => (part === null || part === undefined ? "–" : `${(100 * p
  */
 export function candidatesTable(comparison, title = comparison.name) {
   const metric = comparison.objective.metric;
+  const hasFolds = comparison.candidates.some((row) => row.values.some((value) => value.fold));
   /** @type {Table<Schemas["CandidateView"]>} */
   const table = new Table(
     [
       { title: "Rank", isNumber: true, value: (row) => row.rank },
       { title: "Candidate", value: (row) => row.label },
       {
-        title: "Seeds",
+        title: hasFolds ? "Folds" : "Seeds",
         isNumber: true,
         value: (row) => row.values.length,
         cell: (row) =>
@@ -65,7 +66,7 @@ export function candidatesTable(comparison, title = comparison.name) {
         cell: (row) => shown(row.parameter_count),
       },
       {
-        title: "What the seeds show",
+        title: `What the ${hasFolds ? "folds" : "seeds"} show`,
         isText: true,
         value: (row) => row.against_leader?.sentence ?? (row.rank === 1 ? "it leads" : "–"),
       },

@@ -64,7 +64,7 @@ export class Histories {
     const part = metric.startsWith("val_") ? "validation" : "training";
     return {
       key: trial.id,
-      group: label.replace(/(, )?seed=\d+$/, "") || label,
+      group: label.replace(/(, )?(seed=\d+)?(, )?(fold=\d+)?$/, "") || label,
       name: isNamed ? `${label}: ${metric}` : label,
       part: isNamed ? part : null,
       x: mine.epoch,

@@ -6,14 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from fittingroom.specs.datasets import DatasetSchema
 from fittingroom.specs.experiment import DatasetReference, ExperimentSpec
 from fittingroom.specs.faults import Fault, pointer
+from fittingroom.specs.fit import Fit
 from fittingroom.specs.hints import nearest_hint
 
 _VALIDATION = "/dataset/validation"
 
 
-def training_rows(rows: int, validation_split: float) -> int:
-    """Return the number of training rows, the first ones; same arithmetic as `model.fit`."""
-    return math.floor(rows * (1.0 - validation_split)) if validation_split else rows
+def training_rows(rows: int, fit: Fit) -> int:
+    """Return the number of training rows, by the arithmetic of `model.fit`; with folds, of the fold that has fewest."""
+    if fit.folds is not None:
+        return rows - math.ceil(rows / fit.folds)
+    return math.floor(rows * (1.0 - fit.validation_split)) if fit.validation_split else rows
 
 
 def find_dataset(
@@ -53,8 +56,11 @@ def _row_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
             found=str(rows),
         )
         return
+    if spec.fit.folds is not None:
+        yield from _fold_faults(spec, schema, rows)
+        return
     split = spec.fit.validation_split
-    trained = training_rows(rows, split)
+    trained = training_rows(rows, spec.fit)
     if trained < 1 or (split and trained == rows):
         yield Fault(
             pointer="/fit/validation_split",
@@ -64,10 +70,23 @@ def _row_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
     yield from _split_faults(spec, schema)
 
 
+def _fold_faults(spec: ExperimentSpec, schema: DatasetSchema, rows: int) -> Iterator[Fault]:
+    folds = spec.fit.folds or 1
+    if spec.fit.validation_split:
+        detail = "rows for validation come from the folds or from validation_split; leave one of them out"
+        yield Fault(pointer="/fit/folds", detail=detail, found=str(folds))
+    if folds > rows:
+        yield Fault(pointer="/fit/folds", detail=f"{rows} rows make at most so many folds", found=str(folds))
+    if spec.pruner is not None:
+        detail = "a pruner compares trials that train side by side, and folds train apart; leave one of them out"
+        yield Fault(pointer="/pruner", detail=detail)
+    yield from _split_faults(spec, schema)
+
+
 def _split_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
     if spec.fit.split == "last":
         return
-    if not spec.fit.validation_split:
+    if not spec.fit.validation_split and spec.fit.folds is None:
         detail = "no rows are split off for validation; set validation_split above 0, or leave this out"
         yield Fault(pointer="/fit/split", detail=detail, found=spec.fit.split)
     elif spec.fit.split == "stratified" and schema.classes is None:
@@ -82,6 +101,9 @@ def _validation_faults(
         return
     if spec.fit.validation_split > 0:
         detail = "rows for validation come from dataset.validation or from fit.validation_split; leave one of them out"
+        yield Fault(pointer=_VALIDATION, detail=detail)
+    if spec.fit.folds is not None:
+        detail = "rows for validation come from dataset.validation or from fit.folds; leave one of them out"
         yield Fault(pointer=_VALIDATION, detail=detail)
     other, faults = find_dataset(spec.dataset.validation, known, _VALIDATION)
     yield from faults

@@ -1,5 +1,6 @@
 """Warnings: what a spec and its dataset allow, and hardly anybody means."""
 
+from bisect import bisect
 from collections.abc import Iterator, Mapping, Sequence
 
 from fittingroom.specs.datasets import DatasetColumn, DatasetSchema
@@ -48,12 +49,17 @@ def _absent_classes(
             )
         return
     # `rows` shuffles: then the extents say nothing.
-    if not schema.class_extents or spec.dataset.rows is not None or not spec.fit.validation_split:
+    if not schema.class_extents or spec.dataset.rows is not None or spec.fit.split != "last":
         return
-    if spec.fit.split != "last":
-        return
-    cut = training_rows(schema.rows, spec.fit.validation_split)
     extents = list(zip(schema.class_names, schema.class_extents, strict=True))
+    if spec.fit.folds is not None:
+        ends = [schema.rows * fold // spec.fit.folds for fold in range(1, spec.fit.folds)]
+        if within := [name for name, (first, last) in extents if bisect(ends, first) == bisect(ends, last)]:
+            detail = f'classes whose rows are all in one fold: {_listed(within)}; give "split": "stratified" in fit'
+            yield Fault(pointer="/fit/folds", detail=detail)
+    if not spec.fit.validation_split:
+        return
+    cut = training_rows(schema.rows, spec.fit)
     untrained = [name for name, (first, _) in extents if first >= cut]
     unseen = [name for name, (_, last) in extents if last < cut]
     for part, absent in (("training", untrained), ("validation", unseen)):
@@ -106,7 +112,7 @@ def _is_constant(column: DatasetColumn) -> bool:
 
 
 def _size(spec: ExperimentSpec, schema: DatasetSchema, parameter_counts: Sequence[int]) -> Iterator[Fault]:
-    rows = training_rows(spec.dataset.rows or schema.rows, spec.fit.validation_split)
+    rows = training_rows(spec.dataset.rows or schema.rows, spec.fit)
     most = max(parameter_counts)
     if most > _MANY_PARAMETERS * rows:
         detail = f"a network has {most:,} parameters for {rows:,} training rows; it can learn them by heart"

@@ -380,3 +380,54 @@ def test_confirmed_leader_of_many_keeps_the_promised_rates() -> None:
     assert 0.93 <= covered / (5 * experiments) <= 0.97
     assert shown / experiments <= 0.07
     assert np.mean(biased) < 0.85, "without further seeds, the best of many looks better than it is"
+
+
+def folded(objective: ObjectiveView = LOSS, **values: Sequence[Sequence[float | None]]) -> Comparison:
+    """Candidates by name, each with a value for each fold from 1 of each seed from 0."""
+    trials = []
+    for model, of_seeds in values.items():
+        for seed, found in enumerate(of_seeds):
+            for fold, value in enumerate(found, start=1):
+                metrics = None if value is None else {objective.metric: value}
+                label = f"{model}, seed={seed}, fold={fold}"
+                trials.append(trial(len(trials) + 1, model, seed, metrics, fold=fold, label=label))
+    return compare(objective, trials)
+
+
+def test_folds_are_paired_and_their_interval_is_corrected() -> None:
+    """The differences of the hand-worked pair, but of folds: the variance is (1/3 + 1/2) of a sample's, not 1/3."""
+    found = folded(b=[[0.55, 0.56, 0.53]], a=[[0.50, 0.52, 0.51]])
+    leader, other = found.candidates
+    assert (leader.label, other.label, leader.trials) == ("a", "b", 3)
+    versus = other.against_leader
+    assert versus is not None
+    assert versus.interval is not None
+    half = 4.302653 * 0.015275 * np.sqrt(1 / 3 + 1 / 2)
+    assert (versus.interval.low, versus.interval.high) == pytest.approx((0.036667 - half, 0.036667 + half), abs=1e-5)
+    assert (versus.pairs, versus.wins, versus.seeds_needed) == (3, 3, None)
+    assert found.sentence == (
+        "No significant difference between a and b over 3 folds: val_loss lower by 0.0367 "
+        "(95 % interval -0.0233 to 0.0967)."
+    )
+
+
+def test_seeds_and_folds_are_paired_together() -> None:
+    found = folded(b=[[0.5, 0.6, 0.7], [0.5, 0.7, None]], a=[[0.1, 0.2, 0.3], [0.2, 0.3, 0.3]])
+    versus = found.candidates[1].against_leader
+    assert versus is not None
+    assert (versus.pairs, versus.wins) == (5, 5)
+    assert versus.advantage == pytest.approx(0.38)
+    assert "5 pairs of seed and fold" in found.sentence
+
+
+def test_corrected_intervals_of_folds_keep_their_coverage() -> None:
+    """Differences of equal candidates over k folds, correlated by 1/k as the correction assumes."""
+    rng = np.random.default_rng(0)
+    for folds in (3, 5, 10):
+        shared = rng.standard_normal((4_000, 1)) * np.sqrt(1 / folds)
+        values = shared + rng.standard_normal((4_000, folds)) * np.sqrt(1 - 1 / folds)
+        found = [one for one in estimate(list(values), folds) if one is not None]
+        covered = np.mean([one.low <= 0 <= one.high for one in found])
+        assert 0.94 <= covered <= 0.96, (folds, covered)
+        without = np.mean([one.low <= 0 <= one.high for one in estimate(list(values)) if one is not None])
+        assert without < 0.90, "what the correction is for"

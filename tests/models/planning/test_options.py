@@ -134,7 +134,7 @@ def test_counts_agree_with_lists_and_points_with_both(changes: dict[str, Any]) -
         key = combinations.key(values)
         assert combinations.of_key(key) == values
         assert combinations.at(combinations.point(key)) == values
-        named = template.trial(1, values, 0, is_repeated=False).hyperparameters
+        named = template.trial(1, values, (0, None), is_repeated=False).hyperparameters
         assert combinations.of_names(named) == values
 
 
@@ -169,7 +169,7 @@ def test_rounds_learn_which_option_is_best(name: str) -> None:
         results.append(_result(trial.hyperparameters, number))
     for round_number in range(2, 6):
         proposed = propose_values(experiment, experiment.sampler, template, results, round_number)  # type: ignore[arg-type]
-        drawn = [template.trial(1, values, 0, is_repeated=False) for values in itertools.islice(proposed, 10)]
+        drawn = [template.trial(1, values, (0, None), is_repeated=False) for values in itertools.islice(proposed, 10)]
         results += [_result(trial.hyperparameters, round_number) for trial in drawn]
     late = [one.hyperparameters for one in results[-20:]]
     assert sum(one["optimizer"] == "sgd" for one in late) >= 14, "of 20; sgd is better everywhere"

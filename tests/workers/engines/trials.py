@@ -48,7 +48,7 @@ def trial_spec(**changes: Any) -> TrialSpec:
 def arrays_of(spec: TrialSpec) -> Arrays:
     """Return the arrays of a spec on a built-in dataset."""
     features = BUILT_IN_DATASETS[spec.dataset.name].features
-    arrays, _ = prepare(spec.dataset, spec.fit, targets_of(spec, features))
+    arrays, _ = prepare(spec.dataset, spec.fit, targets_of(spec, features), fold=spec.fold)
     return arrays
 
 
