@@ -28,6 +28,12 @@ MAX_FOLDS = 20
 MAX_SEED = 2**32 - 1
 """Largest seed that `keras.utils.set_random_seed` accepts."""
 MAX_CHOICES = 1_000
+MAX_SPACES = 200
+"""Search spaces of a network and its training."""
+MAX_STEPS = 1_000_000
+"""Values of a range with a step."""
+MAX_NESTING = 5
+"""Choices and repetitions of layers within each other."""
 MAX_BOUNDARIES = 100
 MAX_POINTER_LENGTH = 1_000
 """Characters of a JSON Pointer within a spec."""

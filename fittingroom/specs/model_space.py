@@ -1,6 +1,5 @@
 """A network as a client gives it: layers with choices and repetitions among them, or Keras's own JSON."""
 
-from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias
 
@@ -19,7 +18,7 @@ from pydantic_core import CoreSchema, core_schema
 from fittingroom.specs.base import Int, Path, Spec, refusal
 from fittingroom.specs.keras_import.document import from_keras
 from fittingroom.specs.layers.any_layer import AnyLayer
-from fittingroom.specs.limits import MAX_LAYERS
+from fittingroom.specs.limits import MAX_LAYERS, MAX_NESTING
 from fittingroom.specs.model import Model
 from fittingroom.specs.search_space import Choice
 from fittingroom.specs.searchable import SearchableInt, searchable_layer
@@ -59,14 +58,7 @@ class ModelSpace(Model):
 
     @model_validator(mode="after")
     def _outputs_are_layers(self) -> Self:
-        return self  # known of each trial's network alone
-
-    @model_validator(mode="after")
-    def _repeats_once(self) -> Self:
-        for place, times in _repeats(self.layers, ("layers",)):
-            if times > 1:
-                detail = "layers are repeated within layers that are repeated; write the outer or the inner ones out"
-                raise refusal(place, "repeat", detail)
+        """Leave the check of `Model` to the network of each trial: which layers there are is not known before."""
         return self
 
 
@@ -80,33 +72,43 @@ class KerasModel(Spec):
     """The JSON document, as an object or as a string."""
 
 
-def _repeats(document: Any, path: Path, depth: int = 0) -> Iterator[tuple[Path, int]]:  # noqa: ANN401 - layers
-    """Yield the place of each repetition, and how many it stands in, itself included."""
-    below: Any = ()
-    if isinstance(document, Repeat):
-        yield path, depth + 1
-        below, depth = [("repeat", document.repeat)], depth + 1
-    elif isinstance(document, Choice):
-        below = [("choice", document.choice)]
-    elif isinstance(document, list):
-        below = enumerate(document)
-    for key, value in below:
-        yield from _repeats(value, (*path, key), depth)
+def _refuse_nesting(document: Any, path: Path, nested: tuple[str, ...] = ()) -> None:  # noqa: ANN401 - JSON
+    """Refuse layers that are repeated within others that are, and options that are nested too deep.
+
+    Raises:
+        pydantic.ValidationError: it says where.
+    """
+    if isinstance(document, list):
+        for number, part in enumerate(document):
+            _refuse_nesting(part, (*path, number), nested)
+        return
+    key = next((key for key in ("choice", "repeat") if key in document), "") if isinstance(document, dict) else ""
+    if not key or "type" in document:
+        return
+    if key == "repeat" and "repeat" in nested:
+        detail = "layers are repeated within layers that are repeated; write the outer or the inner ones out"
+        raise refusal(path, "repeat", detail)
+    if len(nested) == MAX_NESTING:
+        raise refusal(path, key, f"at most {MAX_NESTING} choices and repetitions may stand within each other")
+    if {"choice", "repeat"} <= document.keys():
+        raise refusal(path, "choice, repeat", "give either 'choice' or 'repeat'")
+    _refuse_nesting(document[key], (*path, key), (*nested, key))
 
 
 def _has_options(document: Any) -> bool:  # noqa: ANN401 - JSON
     """Return True if a choice or a repetition stands among the layers of a network."""
     layers = document.get("layers") if isinstance(document, dict) else None
     return isinstance(layers, list) and any(
-        isinstance(layer, Choice | Repeat)
-        or (isinstance(layer, dict) and "type" not in layer and ("choice" in layer or "repeat" in layer))
-        for layer in layers
+        isinstance(layer, dict) and "type" not in layer and ("choice" in layer or "repeat" in layer) for layer in layers
     )
 
 
 def _read_model(value: Any, handler: ValidatorFunctionWrapHandler) -> Model:  # noqa: ANN401 - JSON
+    if isinstance(value, ModelSpace):
+        return value
     document, places = from_keras(value)
     if _has_options(document):
+        _refuse_nesting(document["layers"], ("layers",))
         return ModelSpace.model_validate(document)
     model: Model = handler(document)
     if places:

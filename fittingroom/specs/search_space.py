@@ -53,7 +53,7 @@ class IntUniform(Spec):
 
     int_uniform: tuple[_Integer, _Integer]
     """Lowest and highest value."""
-    step: Annotated[Int, Field(ge=1)] | None = None
+    step: Annotated[Int, Field(ge=1, le=10**9)] | None = None
     """Distance of neighbouring values, counted from the lowest. Default: 1."""
 
 

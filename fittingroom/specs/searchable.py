@@ -1,6 +1,7 @@
 """Types of fields in whose place a search space may stand."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
@@ -8,7 +9,8 @@ from pydantic import ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, Typ
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, SchemaValidator, core_schema
 
-from fittingroom.specs.base import refusal
+from fittingroom.specs.base import Spec, refusal
+from fittingroom.specs.limits import MAX_STEPS
 from fittingroom.specs.search_space import (
     PLAIN_TYPES,
     SPACES,
@@ -110,7 +112,7 @@ class _Searchable:
                 detail = "an option cannot be a search space itself; give its values as options"
                 raise refusal(("choice", number), option, detail)
         options = self._options.validate_python({"choice": space.choice})["choice"]
-        if len(set(map(repr, options))) < len(options):
+        if len(set(map(_identity, options))) < len(options):
             raise refusal(("choice",), space.choice, _REPEATED)
         return space.model_copy(update={"choice": options})
 
@@ -132,8 +134,11 @@ class _PlainValues:
         given = getattr(space, kind)
         step = getattr(space, "step", None)
         values = self._validator(kind).validate_python({kind: list(given)})[kind]
-        if step is not None and step > values[1] - values[0]:
-            raise ValueError(f"expected a step of at most {values[1] - values[0]:g}, the range; found {step:g}")
+        if step is not None:
+            # As decimal numbers: 0.3 - 0.1 is less than 0.2 otherwise.
+            steps = (Decimal(repr(values[1])) - Decimal(repr(values[0]))) / Decimal(repr(step))
+            if not 1 <= steps <= MAX_STEPS:
+                raise ValueError(f"expected a step that makes 2 to {MAX_STEPS:,} values of the range, found {step}")
         return space.model_copy(update={kind: type(given)(values)})
 
     def _validator(self, kind: str) -> SchemaValidator:
@@ -147,6 +152,15 @@ class _PlainValues:
                 )
             )
         return self._validators[kind]
+
+
+def _identity(option: Any) -> str:  # noqa: ANN401 - JSON, or documents
+    """Return a text that is equal for options that mean the same."""
+    if isinstance(option, list) and len(option) == 1:
+        [option] = option
+    if isinstance(option, Spec) and option.model_fields_set == {"name"}:
+        option = getattr(option, "name", None)  # a name is short for a document that has nothing else
+    return repr(option)
 
 
 def _in_order(kind: str, values: list[Any]) -> list[Any]:

@@ -1,17 +1,23 @@
 """Search spaces in the document of a network's trials, and documents with a value in the place of each."""
 
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice, repeat
 from typing import Any, NamedTuple
 
 from fittingroom.specs.faults import Fault, InvalidSpec, pointer
-from fittingroom.specs.limits import MAX_LAYERS
+from fittingroom.specs.limits import MAX_LAYERS, MAX_SPACES
 from fittingroom.specs.search_space import search_space_kind
 from models.planning.combinations import Combinations
 from models.planning.paths import Path, Value, Values
 
-_KINDS = ("type", "schedule", "name")
-"""Keys by whose value an option is called."""
+_KINDS = ("schedule", "name")
+"""Keys by whose value an option is called that is no layer."""
+_LABELS = "\0labels"
+_CLASS_WEIGHT = ("fit", "class_weight")
+"""Path of an object whose keys may be any names."""
+_Condition = tuple[Path, Value]
+_Found = tuple[Path, dict[str, Any], _Condition | None]
 _MAX_LABEL_LENGTH = 60
 _LISTED = 5
 
@@ -32,26 +38,40 @@ def find_spaces(document: Mapping[str, Any], model_name: str | None) -> SearchSp
         model_name: of the network under `models`, for pointers.
 
     Raises:
-        InvalidSpec: a place has the value of a space that is not there, or not always when that place is.
+        InvalidSpec: there are too many spaces; or a place has the value of a space that is not there, or not always
+            when that place is.
     """
     spaces: dict[Path, dict[str, Any]] = {}
-    conditions: dict[Path, tuple[Path, Value]] = {}
+    conditions: dict[Path, _Condition] = {}
     pointers: dict[Path, str] = {}
     by_pointer: dict[str, Path] = {}
+    of_documents: set[str] = set()
     for path, found, condition in _found(document, (), None):
+        place = pointer(in_experiment(path, model_name))
         if "same_as" in found:
             pointers[path] = found["same_as"]
             continue
-        spaces[path] = {"choice": _labels(found["choice"])} if _is_of_documents(found) else found
+        spaces[path] = found
         if condition is not None:
             conditions[path] = condition
-        if not _is_of_documents(found):
-            by_pointer[pointer(in_experiment(path, model_name))] = path
+        if _LABELS in found:
+            spaces[path] = {"choice": found[_LABELS]}
+            of_documents.add(place)
+        else:
+            by_pointer[place] = path
+    if len(spaces) > MAX_SPACES:
+        detail = f"{len(spaces):,} search spaces; at most {MAX_SPACES} fit one network and its training"
+        raise InvalidSpec([Fault(pointer=pointer(in_experiment(("model",), model_name)), detail=detail)])
     same_as: dict[Path, Path] = {}
     for path, wanted in pointers.items():
         target = by_pointer.get(wanted)
         if target is None or not set(_options_of(target)) <= set(_options_of(path)):
-            detail = _no_target(wanted, by_pointer, is_there=target is not None)
+            if target is not None:
+                detail = "that search space stands in an option of a choice, and this place not within the same option"
+            elif wanted in of_documents:
+                detail = "the options of that choice are documents, which have no value"
+            else:
+                detail = _no_target(wanted, by_pointer)
             raise InvalidSpec([Fault(pointer=pointer(in_experiment(path, model_name)), detail=detail, found=wanted)])
         same_as[path] = target
     return SearchSpaces(Combinations(spaces, conditions), same_as)
@@ -70,8 +90,21 @@ class Chosen:
         origins: where parts of it stand in the document with the search spaces, if elsewhere; paths of both.
     """
 
-    def __init__(self, document: Mapping[str, Any], spaces: SearchSpaces, values: Values) -> None:
-        """Args: document with search spaces; these; and the value of each."""
+    def __init__(
+        self, document: Mapping[str, Any], spaces: SearchSpaces, values: Values, model_name: str | None
+    ) -> None:
+        """Put values into a document.
+
+        Args:
+            document: with search spaces.
+            spaces: of the document.
+            values: of the spaces.
+            model_name: of the network under `models`, for pointers.
+
+        Raises:
+            InvalidSpec: layers are repeated by another value than an integer.
+        """
+        self._model_name = model_name
         self._combinations, self._same_as = spaces
         self._values = values
         self.origins: dict[Path, Path] = {}
@@ -121,10 +154,20 @@ class Chosen:
             number = self._option(path) or 0
             yield from self._layers(block["choice"][number], (*path, "choice", number))
         elif "repeat" in block:
-            for _ in range(self._of(block["times"], (*path, "times"), ())):
-                yield from self._layers(block["repeat"], (*path, "repeat"))
+            # One more than a network may have is enough to refuse it.
+            layers = list(islice(self._layers(block["repeat"], (*path, "repeat")), MAX_LAYERS + 1))
+            yield from chain.from_iterable(repeat(layers, self._times(block, path) if layers else 0))
         else:
             yield block, path
+
+    def _times(self, block: Mapping[str, Any], path: Path) -> int:
+        place = (*path, "times")
+        times = self._of(block["times"], place, ())
+        if type(times) is not int or not 1 <= times <= MAX_LAYERS:  # the value of another space may be anything
+            place = in_experiment(place, self._model_name)
+            detail = f"expected a number of repetitions from 1 to {MAX_LAYERS}"
+            raise InvalidSpec([Fault(pointer=pointer(place), detail=detail, found=repr(times)[:80])])
+        return times
 
     def _option(self, path: Path) -> int | None:
         """Return the number of the option that was chosen, from 0; None for a space that is no choice."""
@@ -148,46 +191,41 @@ def moved(fault: Fault, origins: Mapping[Path, Path]) -> Fault:
     return fault
 
 
-def _found(
-    document: Any,  # noqa: ANN401 - JSON
-    path: Path,
-    condition: tuple[Path, Value] | None,
-) -> Iterator[tuple[Path, dict[str, Any], tuple[Path, Value] | None]]:
-    """Yield every search space in a document, with its path and the option of a choice in which it stands."""
+def _found(document: Any, path: Path, condition: _Condition | None) -> Iterator[_Found]:  # noqa: ANN401 - JSON
+    """Yield every search space in a document, with its path and the option of a choice in which it stands.
+
+    A choice of documents has its `_LABELS` too.
+    """
+    parts: Iterable[tuple[str | int, Any]] = ()
     if isinstance(document, list):
-        for index, value in enumerate(document):
-            if isinstance(value, dict | list):
-                yield from _found(value, (*path, index), condition)
-    elif search_space_kind(document) is None:
-        for key, value in document.items():
-            if isinstance(value, dict | list):
-                yield from _found(value, (*path, key), condition)
+        parts = enumerate(document)
+    elif search_space_kind(document) is None or path == _CLASS_WEIGHT:
+        parts = document.items()
+    elif any(isinstance(option, dict | list) for option in document.get("choice", ())):
+        labels = _labels(document["choice"])
+        yield path, document | {_LABELS: labels}, condition
+        for number, option in enumerate(document["choice"]):
+            if isinstance(option, dict | list):
+                yield from _found(option, (*path, "choice", number), (path, labels[number]))
     else:
         yield path, document, condition
-        if _is_of_documents(document):
-            for number, (label, option) in enumerate(zip(_labels(document["choice"]), document["choice"], strict=True)):
-                if isinstance(option, dict | list):
-                    yield from _found(option, (*path, "choice", number), (path, label))
-
-
-def _is_of_documents(space: Mapping[str, Any]) -> bool:
-    return any(isinstance(option, dict | list) for option in space.get("choice", ()))
+    for key, value in parts:
+        if isinstance(value, dict | list):
+            yield from _found(value, (*path, key), condition)
 
 
 def _labels(options: list[Any]) -> list[Value]:
     """Return what the options of a choice are called in results: distinct, and plain values by themselves."""
-    taken: set[Value] = {option for option in options if not isinstance(option, dict | list)}
+    plain = {option for option in options if not isinstance(option, dict | list)}
+    numbers = Counter(str(option) for option in plain)
     labels: list[Value] = []
     for option in options:
-        label: Value = option
         if isinstance(option, dict | list):
-            name, number = _label(option), 1
-            label = name
-            while label in taken:
-                number += 1
-                label = f"{name} {number}"
-            taken.add(label)
-        labels.append(label)
+            name = _label(option)
+            numbers[name] += 1
+            labels.append(name if numbers[name] == 1 else f"{name} {numbers[name]}")
+        else:
+            labels.append(option)
     return labels
 
 
@@ -198,6 +236,8 @@ def _label(option: dict[str, Any] | list[Any]) -> str:
         label = f"repeat({_label(option['repeat'])})"
     elif "choice" in option:
         label = "choice"
+    elif "type" in option:
+        label = option["name"] or option["type"]
     else:
         label = next(str(option[key]) for key in _KINDS if key in option)
     return label if len(label) <= _MAX_LABEL_LENGTH else label[:_MAX_LABEL_LENGTH] + "…"
@@ -210,9 +250,7 @@ def _options_of(path: Path) -> Iterator[Path]:
             yield path[: length + 2]
 
 
-def _no_target(wanted: str, by_pointer: Mapping[str, Path], *, is_there: bool) -> str:
-    if is_there:
-        return "that search space stands in an option of a choice, and this place is not within the same option"
+def _no_target(wanted: str, by_pointer: Mapping[str, Path]) -> str:
     listed = ", ".join(islice(by_pointer, _LISTED)) or "none"
     more = f" and {len(by_pointer) - _LISTED} more" if len(by_pointer) > _LISTED else ""
     return f"no search space of the network or the training has the pointer {wanted[:200]!r}; there are: {listed}{more}"

@@ -96,6 +96,7 @@ def random_points(seed: int, template: Template) -> Iterator[list[float]]:
 _MAX_REPEATS = 100
 """Combinations drawn before, one after the other, after which no more is drawn: of others, half are new at least."""
 _POINTS_AT_ONCE = 64
+_COUNTED = 10**12
 
 
 def _combinations(spec: ExperimentSpec, template: Template) -> Iterator[Values]:
@@ -140,7 +141,9 @@ def _refuse_too_many(spec: ExperimentSpec, templates: list[Template]) -> None:
     candidates = sum(_count_drawn(spec, template) for template in templates)
     total = candidates * len(spec.repeats) + _count_confirming(spec, candidates)
     if total > MAX_TRIALS:
-        detail = f"this makes {total:,} trials; at most {MAX_TRIALS:,} fit one experiment; use fewer choices or seeds, "
+        # Beyond that, the number alone would be thousands of digits.
+        found = f"{total:,}" if total <= _COUNTED else f"more than {_COUNTED:,}"
+        detail = f"this makes {found} trials; at most {MAX_TRIALS:,} fit one experiment; use fewer choices or seeds, "
         detail += 'or "sampler": {"name": "random", "trials": …}'
         raise InvalidSpec([Fault(pointer="", detail=detail)])
 

@@ -64,7 +64,7 @@ class Template:
         Raises:
             InvalidSpec: the values do not go together.
         """
-        chosen = Chosen(self.document, self.spaces, values)
+        chosen = Chosen(self.document, self.spaces, values, self.model_name)
         seed, fold = repeat
         document = chosen.document | {"seed": seed, "fold": fold}
         origins = {place: in_experiment(origin, self.model_name) for place, origin in chosen.origins.items()}

@@ -396,3 +396,18 @@ def test_interrupted_cohort_prunes_the_same_trials(
         for one in (experiment_id, undisturbed)
     )
     assert found == expected
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_last_fold_trains_as_the_same_rows_split_off(runner: Runner, database: Database) -> None:
+    """The last of three consecutive folds of 891 rows is the last third of them."""
+    of_folds, cohorts = store_experiment(database, seeds=[0, 1], fit={"epochs": 3, "folds": 3})
+    split, others = store_experiment(database, seeds=[0, 1], fit={"epochs": 3, "validation_split": 1 / 3})
+    for message in (*cohorts, *others):
+        runner.train_cohort(message.cohort_id)
+    folds = {trial.number: (trial.seed, trial.fold) for trial in trials(database, of_folds)}
+    assert sorted(folds.values()) == [(seed, fold) for seed in (0, 1) for fold in (1, 2, 3)]
+    found = {(*folds[number], epoch): metrics for number, epoch, metrics in epochs(database, of_folds)}
+    for number, epoch, metrics in epochs(database, split):
+        assert found[number - 1, 3, epoch] == metrics, "bit for bit"
+        assert found[number - 1, 1, epoch] != metrics

@@ -7,7 +7,6 @@ from fittingroom.specs.experiment import ExperimentSpec, TrialSpec
 from fittingroom.specs.faults import Fault, InvalidSpec, pointer
 from fittingroom.specs.heads import recorded_metrics
 from fittingroom.specs.model import Model
-from fittingroom.specs.search_space import Choice
 from fittingroom.specs.validation.dataset_checks import dataset_faults, find_dataset
 from fittingroom.specs.validation.graph import DoesNotConnect
 from fittingroom.specs.validation.head_checks import head_misfit, target_faults
@@ -111,7 +110,7 @@ def _metric_name_faults(spec: ExperimentSpec) -> Iterator[Fault]:
 def _objective_faults(spec: ExperimentSpec) -> Iterator[Fault]:
     """Yield a fault for trials with several losses that would be compared by these."""
     metric = "val_loss" if spec.objective is None else spec.objective.metric
-    if isinstance(spec.loss, Choice) and metric in {"loss", "val_loss"}:
+    if len(spec.by_loss()) > 1 and metric in {"loss", "val_loss"}:
         detail = "different losses are no measure of which is better; give a metric that all trials record"
         yield Fault(pointer="/objective", detail=detail, found=repr(metric))
 

@@ -18,6 +18,8 @@ from models.planning.surrogates.cube import Floats, Observations, Points, Struct
 
 _MAX_POINTS = 256
 """Maximum number of observations that are used: the best half, and others at random."""
+_NUMBERS_AT_ONCE = 20_000_000
+"""Number of squared differences that are in memory at a time."""
 _MAX_FITTED = 128
 """Maximum number of observations that the kernel's parameters are fitted to."""
 _PRIOR_RATE, _PRIOR_NOISE = math.log(2.0), math.log(0.02)
@@ -58,7 +60,9 @@ def propose_by_gaussian_process(observations: Observations) -> Iterator[Points]:
     covariance = kernel(_squares(observations, points, points))
     lower = np.linalg.cholesky(covariance + (kernel.noise + 1e-8) * np.eye(len(points)))
     weights = solve_triangular(lower, targets, lower=True)
-    across = solve_triangular(lower, kernel(_squares(observations, points, candidates)), lower=True)
+    parts = np.array_split(candidates, -(-candidates.size * len(points) // _NUMBERS_AT_ONCE))
+    covariances = [kernel(_squares(observations, points, part)) for part in parts]
+    across = solve_triangular(lower, np.concatenate(covariances, axis=1), lower=True)
     mean = across.T @ weights
     variance = kernel.variance - np.sum(across**2, axis=0)
     best = float(np.min(solve_triangular(lower, covariance, lower=True).T @ weights))

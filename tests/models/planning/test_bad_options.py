@@ -11,6 +11,19 @@ from models.planning.plan import plan_experiment
 from tests.factories import DENSE_2, document, layers
 
 DENSE = {"type": "dense", "units": 4}
+UNITS = {"type": "dense", "units": {"int_uniform": [1, 65536]}}
+RATES = {"name": "sgd", "learning_rate": {"choice": [0.1, 0.2]}}
+LONG = {
+    "name": "sgd",
+    "learning_rate": {
+        "schedule": "cosine_decay",
+        "initial_learning_rate": 0.1,
+        "decay_steps": {"choice": [1_000_000_000]},
+    },
+}
+NESTED: dict[str, Any] = {"choice": [[]]}
+for _ in range(5):
+    NESTED = {"choice": [[NESTED]]}
 
 FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"optimizer": {"choice": []}}, "/optimizer/choice"),
@@ -45,6 +58,16 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"model": layers(DENSE | {"units": {"int_uniform": [1, 5], "step": 0}}, DENSE_2)}, "/model/layers/0/units/step"),
     ({"model": layers(DENSE | {"units": {"int_log_uniform": [0, 5]}}, DENSE_2)}, "/model/layers/0/units/int_log_uniform/0"),
     ({"reduce_lr_on_plateau": {}, "optimizer": {"choice": ["adam", {"name": "sgd", "learning_rate": {"schedule": "cosine_decay", "initial_learning_rate": 0.1, "decay_steps": 9}}]}}, "/reduce_lr_on_plateau"),
+    ({"model": layers({"repeat": [DENSE], "times": {"same_as": "/optimizer/learning_rate"}}, DENSE_2), "optimizer": RATES}, "/model/layers/0/times"),
+    ({"model": layers({"repeat": [{"choice": [[], DENSE]}], "times": {"same_as": "/optimizer/learning_rate/decay_steps"}}, DENSE_2), "optimizer": LONG}, "/model/layers/0/times"),
+    ({"model": layers({"repeat": [DENSE], "times": 2, "choice": [[]]}, DENSE_2)}, "/model/layers/0"),
+    ({"model": layers(NESTED, DENSE_2)}, "/model/layers/0/choice/0/0/choice/0/0/choice/0/0/choice/0/0/choice/0/0"),
+    ({"model": layers({"choice": [DENSE, [DENSE]]}, DENSE_2)}, "/model/layers/0/choice"),
+    ({"model": layers(DENSE_2 | {"kernel_initializer": {"choice": ["zeros", "random_normal", {"name": "random_normal"}]}})}, "/model/layers/0/kernel_initializer/choice"),
+    ({"model": layers(*[{"choice": [[UNITS] * 99, []]}] * 3, DENSE_2)}, "/model"),
+    ({"model": layers(*[UNITS] * 99, DENSE_2)}, ""),
+    ({"model": layers(DENSE | {"units": {"int_uniform": [1, 3], "step": 10**400}}, DENSE_2)}, "/model/layers/0/units/step"),
+    ({"model": layers({"type": "dropout", "rate": {"uniform": [0.1, 0.3], "step": 5e-324}}, DENSE_2)}, "/model/layers/0/rate"),
 ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fittingroom.specs.datasets import BUILT_IN_DATASETS
 from models.planning.cohorts import form_cohorts, is_structural
 from models.planning.combinations import UNCOUNTED
 from models.planning.plan import plan_experiment
@@ -120,6 +121,24 @@ def test_options_of_one_kind_are_numbered() -> None:
     assert [trial.hyperparameters["optimizer"] for trial in trials] == ["adam", "sgd", "sgd 2"]
 
 
+def test_named_layers_are_labelled_by_name() -> None:
+    wide = DENSE | {"units": 8, "name": "wide"}
+    trials = sample(spec(model=layers({"choice": [DENSE, wide, [DENSE | {"units": 16}], [wide, DENSE]]}, DENSE_2)))
+    found = [trial.hyperparameters["model.layers.0"] for trial in trials]
+    assert found == ["dense", "wide", "dense 2", "wide+dense"]
+
+
+def test_class_may_be_called_like_a_search_space() -> None:
+    names = ["same_as", "int_log_uniform"]
+    titanic = BUILT_IN_DATASETS["titanic"].model_copy(update={"class_names": names})
+    experiment = spec(fit={"epochs": 1, "class_weight": dict.fromkeys(names, 2.0)})
+    assert len(plan_experiment(experiment, datasets={"titanic": titanic}).trials) == 1
+
+
+def test_one_loss_in_a_choice_is_compared_by_itself() -> None:
+    assert len(plan_experiment(spec(loss={"choice": ["mse"]})).trials) == 1
+
+
 @pytest.mark.parametrize("changes", CONDITIONAL.values(), ids=CONDITIONAL)
 def test_counts_agree_with_lists_and_points_with_both(changes: dict[str, Any]) -> None:
     [template] = templates_of(spec(**changes))
@@ -214,6 +233,7 @@ def units(space: dict[str, Any]) -> dict[str, Any]:
     [
         (dropout({"uniform": [0.1, 0.5], "step": 0.1}), [0.1, 0.2, 0.3, 0.4, 0.5]),
         (dropout({"uniform": [0.0, 0.5], "step": 0.2}), [0.0, 0.2, 0.4]),
+        (dropout({"uniform": [0.1, 0.3], "step": 0.2}), [0.1, 0.3]),
         (units({"int_uniform": [8, 30], "step": 8}), [8, 16, 24]),
         (units({"int_log_uniform": [3, 6]}), [3, 4, 5, 6]),
     ],
