@@ -3,9 +3,9 @@
 Messages are sent after the commit.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import structlog
 from anyio import to_thread
@@ -18,16 +18,19 @@ from app.services.kept_bytes import KeptBytes
 from app.services.plans import Plans
 from app.services.served_queues import ServedQueues
 from app.services.submission_writer import SubmissionWriter
-from fittingroom.specs.datasets import BUILT_IN_DATASETS
+from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
 from fittingroom.specs.experiment import ExperimentSpec
+from fittingroom.specs.samplers import RoundSampler
 from fittingroom.views import resources
 from fittingroom.views.comparison import ComparisonView
 from fittingroom.views.submissions import PlanView
 from models.errors import NotFoundError
+from models.planning.plan import ExperimentPlan
 from models.sql import client_requests, experiments, usage, worker_registry
 from models.sql.database import Database, Session
 from models.sql.datasets import names_in
 from models.sql.experiment_list import Filters, Position, Sort, list_experiments, position_of
+from models.sql.prior_results import find_prior
 from models.sql.rounds import list_rounds
 from models.sql.submissions import Accepted, Submission
 from models.sql.tables import ExperimentTable
@@ -77,7 +80,16 @@ class Service:
             InvalidSpec: it cannot train.
         """
         known, _ = self.datasets.named_in(spec.dataset)
-        return presentation.plan(spec, self.plans.plan(spec, spec.public_dump(), known))
+        return presentation.plan(spec, self._plan(spec, spec.public_dump(), known))
+
+    def _plan(
+        self, spec: ExperimentSpec, document: Mapping[str, Any], datasets: Mapping[str, DatasetSchema]
+    ) -> ExperimentPlan:
+        if not (isinstance(spec.sampler, RoundSampler) and spec.sampler.prior):
+            return self.plans.plan(spec, document, datasets)
+        with self.database.reading() as session:
+            prior = find_prior(session, spec, self.project, datasets)
+        return self.plans.plan_with(spec, prior, datasets)
 
     def submission(self, spec: ExperimentSpec, idempotency_key: str | None = None) -> Submission:
         """Return an experiment as it would be stored.
@@ -87,7 +99,7 @@ class Service:
         """
         known, dataset_ids = self.datasets.named_in(spec.dataset)
         document = spec.public_dump()
-        plan, fault = self.plans.plan(spec, document, known), self.kept_bytes.find_fault(self.project)
+        plan, fault = self._plan(spec, document, known), self.kept_bytes.find_fault(self.project)
         return Submission(
             self.project, spec, plan, idempotency_key, dataset_ids, self.max_unended_trials, fault, document
         )

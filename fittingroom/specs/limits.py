@@ -37,6 +37,8 @@ MAX_NESTING = 5
 MAX_BOUNDARIES = 100
 MAX_POINTER_LENGTH = 1_000
 """Characters of a JSON Pointer within a spec."""
+MAX_PRIOR = 10
+"""Experiments whose results a search begins with."""
 MAX_TRIALS = 1_000
 """Trials per experiment, after expanding the search space."""
 MAX_FAULTS = 100

@@ -2,11 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from fittingroom.specs.base import Int, Spec
-from fittingroom.specs.limits import MAX_SEED, MAX_SEEDS, MAX_TRIALS
+from fittingroom.specs.limits import MAX_PRIOR, MAX_SEED, MAX_SEEDS, MAX_TRIALS
 
+ExperimentId = Annotated[str, Field(pattern=r"^exp_[0-9a-f]{32}$")]
 Seed = Annotated[Int, Field(ge=0, le=MAX_SEED)]
 
 
@@ -45,6 +46,17 @@ class RoundSampler(_Drawing):
     """Number of combinations per model that are drawn together and train side by side. Each round is drawn when the
     last one has ended, from the results of all before; the first is quasi-random. Small rounds learn more from each
     trial, large ones train more trials per compiled program."""
+    prior: list[ExperimentId] = Field(default=[], max_length=MAX_PRIOR)
+    """Earlier experiments whose results the search begins with, by id: on the same rows, with the same objective.
+    Counted are trials whose hyperparameters are those of this search, and within its spaces; none of them is trained
+    again. Default: none."""
+
+    @field_validator("prior")
+    @classmethod
+    def _no_repeats(cls, prior: list[str]) -> list[str]:
+        if len(set(prior)) < len(prior):
+            raise ValueError(f"duplicate value in {prior}; list each once")
+        return prior
 
 
 class GaussianProcessSampler(RoundSampler):

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from models.planning.paths import Key, Path, Value, Values, dotted
-from models.planning.spaces import coordinate_of, count_values, list_values, value_at
+from models.planning.spaces import coordinate_of, count_values, has_value, list_values, value_at
 
 UNCOUNTED = 0.5
 """Coordinate of a space that does not count for a combination, so that it makes no difference."""
@@ -80,6 +80,17 @@ class Combinations:
             UNCOUNTED if value is None else coordinate_of(space, value)
             for space, value in zip(self.spaces.values(), key, strict=True)
         ]
+
+    def holds(self, hyperparameters: Mapping[str, Value]) -> bool:
+        """Return True if there is a combination with these values by name, and no others."""
+        values: dict[Path, Value] = {}
+        for path, space in self.spaces.items():
+            if self.counts_for(path, values):
+                value = hyperparameters.get(dotted(path))
+                if value is None or not has_value(space, value):
+                    return False
+                values[path] = value
+        return len(values) == len(hyperparameters)
 
     def of_names(self, hyperparameters: Mapping[str, Value]) -> Values:
         """Return a combination by the names of its values."""

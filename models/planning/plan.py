@@ -16,6 +16,7 @@ from fittingroom.specs.validation.trainability import check_experiment, check_tr
 from fittingroom.specs.validation.trial_warnings import find_warnings
 from models.planning.cohorts import FormedCohort, form_cohorts
 from models.planning.memory import estimated_bytes, refuse_too_large
+from models.planning.results import TrialResult
 from models.planning.sampling import count_undrawn, sample
 from models.planning.templates import SampledTrial, templates_of
 
@@ -38,6 +39,8 @@ class ExperimentPlan:
     """True if these trials are a round of a search."""
     is_confirming: bool = False
     """True if these trials confirm candidates that were chosen before."""
+    prior: Sequence[TrialResult] = ()
+    """Results of earlier experiments, with which the search begins."""
 
     _documents: dict[int, dict[str, Any]] = field(default_factory=dict, init=False, compare=False, repr=False)
 
@@ -89,7 +92,7 @@ class TrialChecker:
         """
         self._schema = check_experiment(spec, datasets)
         self._memory_limit = memory_bytes
-        self.spec = _with_content(spec, datasets)
+        self.spec = with_content(spec, datasets)
         """The spec with the content hash of each dataset."""
         self.parameter_counts: dict[int, int] = {}
         """Parameters of each checked trial's network, by the trial's number."""
@@ -159,7 +162,7 @@ def _given(spec: ExperimentSpec, model_name: str | None) -> Model | None:
     return None if isinstance(given, ModelSpace) else given
 
 
-def _with_content(spec: ExperimentSpec, datasets: Mapping[str, DatasetSchema]) -> ExperimentSpec:
+def with_content(spec: ExperimentSpec, datasets: Mapping[str, DatasetSchema]) -> ExperimentSpec:
     """Return the spec with the content hash of each uploaded dataset: its name may mean other content later."""
     dataset = spec.dataset
     if dataset.validation is not None:

@@ -32,8 +32,10 @@ class SearchResults:
     """Number of cohorts so far."""
     undrawn_trials: int
     """Number of trials that are still to be drawn."""
+    prior: Sequence[TrialResult] = ()
+    """Results of earlier experiments, with which the search began."""
 
     @property
     def round(self) -> int:
         """Number of the last round, from 1."""
-        return max(trial.round for trial in self.trials)
+        return max((trial.round for trial in self.trials), default=0)

@@ -18,7 +18,7 @@ from fittingroom.specs.samplers import RoundSampler
 from models.planning.cohorts import form_cohorts, is_structural
 from models.planning.combinations import Combinations
 from models.planning.paths import Key, Values
-from models.planning.plan import ExperimentPlan, TrialChecker
+from models.planning.plan import ExperimentPlan, TrialChecker, plan_experiment
 from models.planning.results import SearchResults, TrialResult
 from models.planning.sampling import count_confirming_trials, distinct_values, quasi_random_points
 from models.planning.spaces import in_order
@@ -55,7 +55,7 @@ def plan_round(
     checker = TrialChecker(spec, memory_bytes, datasets)
     confirming, trials, warnings = count_confirming_trials(checker.spec), list[SampledTrial](), list[Fault]()
     if results.undrawn_trials > confirming and isinstance(spec.sampler, RoundSampler):
-        if any(trial.is_trained for trial in results.trials if trial.round == results.round):
+        if not results.trials or any(one.is_trained for one in results.trials if one.round == results.round):
             for template in templates_of(checker.spec):
                 trials += _draw(checker, template, results, len(results.trials) + len(trials) + 1)
             detail = f"the search ended after round {results.round}: no other combination can be trained"
@@ -74,6 +74,43 @@ def plan_round(
         trials, cohorts, checker.parameter_counts, checker.memory_bytes, warnings, undrawn_trials=left,
         is_of_rounds=True, is_confirming=is_confirming,
     )  # fmt: skip
+
+
+def plan_search(
+    spec: ExperimentSpec,
+    prior: Sequence[TrialResult],
+    memory_bytes: int | None,
+    datasets: Mapping[str, DatasetSchema],
+) -> ExperimentPlan:
+    """Plan an experiment whose search begins with results of earlier ones: the first round is drawn from these.
+
+    Args:
+        spec: what was submitted.
+        prior: results of earlier experiments; those that are no combination of this one's values are left out.
+        memory_bytes: what a worker may use, if that is known.
+        datasets: those there are, by name.
+
+    Raises:
+        InvalidSpec: something cannot train, or nothing is left to train.
+    """
+    plan = plan_experiment(spec, memory_bytes, datasets)
+    templates = {template.model_name: template for template in templates_of(spec)}
+    known = [
+        replace(trial, round=0)
+        for trial in prior
+        if trial.model_name in templates and templates[trial.model_name].combinations.holds(trial.hyperparameters)
+    ]
+    drawn = {(trial.model_name, _key(templates[trial.model_name], trial)) for trial in known}
+    total = len(plan.trials) + plan.undrawn_trials
+    first = plan_round(spec, SearchResults([], 0, total, known), memory_bytes, datasets)
+    if not first.trials or first.is_confirming:
+        detail = "the earlier experiments have trained all combinations that can be trained"
+        raise InvalidSpec([Fault(pointer="/sampler/prior", detail=detail)])
+    detail = f"the search begins with {len(drawn):,} candidates of earlier experiments"
+    if len(known) < len(prior):
+        detail += f"; {len(prior) - len(known):,} of their {len(prior):,} trials have other hyperparameters"
+    found = Fault(pointer="/sampler/prior", detail=detail)
+    return replace(first, warnings=[*plan.warnings, found], prior=known)
 
 
 def _confirm(checker: TrialChecker, results: SearchResults) -> list[SampledTrial]:
@@ -120,9 +157,10 @@ def _draw(checker: TrialChecker, template: Template, results: SearchResults, fir
     spec, sampler = checker.spec, checker.spec.sampler
     if not isinstance(sampler, RoundSampler):
         raise TypeError(f"expected a sampler that draws in rounds, found {sampler.name}")
-    mine = [trial for trial in results.trials if trial.model_name == template.model_name]
+    mine = [trial for trial in (*results.prior, *results.trials) if trial.model_name == template.model_name]
     drawn = {_key(template, trial) for trial in mine}
-    wanted = int(min(sampler.round, sampler.trials - len(drawn), template.combinations.count - len(drawn)))
+    own = len({_key(template, trial) for trial in results.trials if trial.model_name == template.model_name})
+    wanted = int(min(sampler.round, sampler.trials - own, template.combinations.count - len(drawn)))
     trials: list[SampledTrial] = []
     refused = 0
     for values in propose_values(spec, sampler, template, mine, results.round + 1):

@@ -68,6 +68,16 @@ def coordinate_of(space: dict[str, Any], value: Value) -> float:
     return (number - low) / (high - low) if high > low else 0.5  # two numbers may have one logarithm
 
 
+def has_value(space: dict[str, Any], value: Value) -> bool:
+    """Return True if a space has a value."""
+    if "choice" in space:
+        return any(type(one) is type(value) and one == value for one in space["choice"])
+    low, high = _range(space)
+    if isinstance(value, bool | str) or not low <= value <= high:
+        return False
+    return value_at(space, coordinate_of(space, value)) == value if count_values(space) != math.inf else True
+
+
 def logarithms(space: dict[str, Any]) -> tuple[float, float]:
     """Return the logarithms of the ends of a range; of integers, of those of what is rounded to them."""
     low, high = _range(space)

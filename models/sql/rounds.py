@@ -14,16 +14,16 @@ from sqlalchemy.orm import Session
 from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault
-from fittingroom.views.states import TrialState
 from models.messaging.queues import queue_of
 from models.messaging.waiting import WaitingCohort
 from models.planning.plan import ExperimentPlan
-from models.planning.results import SearchResults, TrialResult
+from models.planning.results import SearchResults
 from models.sql.database import clock
 from models.sql.datasets import schema_of
 from models.sql.endings import HAS_UNDRAWN_TRIALS, HAS_UNENDED_TRIALS
 from models.sql.leases import lock_experiment, set_version
 from models.sql.planned_rows import rows_of_plan
+from models.sql.prior_results import from_rows, list_results
 from models.sql.tables import (
     CohortTable,
     DatasetTable,
@@ -106,30 +106,12 @@ def _find(session: Session, row: ExperimentTable) -> FoundSearch:
         .join(ExperimentDatasetTable, ExperimentDatasetTable.dataset_id == DatasetTable.id)
         .where(ExperimentDatasetTable.experiment_id == experiment_id)
     )
-    trials = session.execute(
-        select(
-            TrialTable.round, TrialTable.model_name, TrialTable.hyperparameters, TrialTable.state,
-            TrialTable.epochs_completed, TrialTable.best_value,
-        )
-        .where(TrialTable.experiment_id == experiment_id)
-        .order_by(TrialTable.number)
-    )  # fmt: skip
     cohorts = select(func.max(CohortTable.number)).where(CohortTable.experiment_id == experiment_id)
     results = SearchResults(
-        [
-            TrialResult(
-                number,
-                name,
-                values,
-                is_trained=state in (TrialState.COMPLETED, TrialState.PRUNED),
-                is_pruned=state == TrialState.PRUNED,
-                epochs=epochs,
-                value=value,
-            )
-            for number, name, values, state, epochs, value in trials
-        ],
+        list_results(session, experiment_id),
         session.scalar(cohorts) or 0,
         row.undrawn_trials,
+        from_rows(row.prior_results),
     )
     datasets = {**BUILT_IN_DATASETS, **{dataset.name: schema_of(dataset) for dataset in uploaded}}
     return FoundSearch(experiment_id, row.spec, datasets, results)

@@ -19,6 +19,7 @@ from models.planning.templates import resolved_objective
 from models.sql.database import clock
 from models.sql.datasets import keep_datasets
 from models.sql.planned_rows import rows_of_plan
+from models.sql.prior_results import to_rows
 from models.sql.tables import (
     ApiKeyTable,
     CohortTable,
@@ -168,6 +169,7 @@ def _add_rows(rows: dict[Any, list[dict[str, Any]]], submission: Submission, now
             "created_at": now,
             "warnings": [warning.model_dump() for warning in plan.warnings] or None,
             "undrawn_trials": plan.undrawn_trials,
+            "prior_results": to_rows(plan.prior),
         }
     )
     rows[ExperimentTagTable] += [{"experiment_id": experiment_id, "tag": tag} for tag in spec.tags]

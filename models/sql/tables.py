@@ -65,6 +65,8 @@ class ExperimentTable(Base):
     """Number of trials that later rounds of the search will have."""
     search_ended_at: Mapped[dt.datetime | None]
     """Time at which nothing was left to draw."""
+    prior_results: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True), deferred=True)
+    """Results of earlier experiments, with which the search began."""
     drawing_expires_at: Mapped[dt.datetime | None]
     """Expiry of a worker's lease on drawing the next round."""
     drawing_attempts: Mapped[int] = mapped_column(default=0, server_default="0")

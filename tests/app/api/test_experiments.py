@@ -297,3 +297,27 @@ def test_delete(http: httpx.Client) -> None:
         assert http.get(place).status_code == 404
     assert http.delete(f"/v1/experiments/{made['id']}").status_code == 404
     assert http.get("/v1/experiments").json()["items"] == []
+
+
+def test_search_begins_with_the_results_of_another(shared_http: httpx.Client, shared_database: Database) -> None:
+    space = {"name": "sgd", "learning_rate": {"log_uniform": [0.001, 1.0]}}
+    earlier = submit(shared_http, optimizer=space, sampler={"name": "random", "trials": 12})
+    train(shared_database, earlier, {number: [number / 10] for number in range(1, 13)})
+    sampler = {"name": "tpe", "trials": 8, "round": 5, "prior": [earlier]}
+    given = document(optimizer=space, sampler=sampler)
+    plan = shared_http.post("/v1/experiments/plan", json=given).json()
+    assert [len(plan["trials"]), plan["undrawn_trials"]] == [5, 3]
+    assert plan["warnings"][0]["detail"] == "the search begins with 12 candidates of earlier experiments"
+    answer = shared_http.post("/v1/experiments", json=given)
+    assert answer.status_code == 202
+    assert answer.json()["undrawn_trials"] == 3
+    bad = {
+        "/sampler/prior/0": ["exp_" + "0" * 32],
+        "/sampler/prior/1": [earlier, "exp_1"],
+        "/sampler/prior": [earlier] * 2,
+    }
+    for pointer, prior in bad.items():
+        given["sampler"] = sampler | {"prior": prior}
+        refused = shared_http.post("/v1/experiments", json=given)
+        assert refused.status_code == 422
+        assert refused.json()["errors"][0]["pointer"] == pointer
