@@ -49,7 +49,7 @@ def compare(objective: ObjectiveView, trials: Sequence[TrialSummaryView]) -> Com
         for group, some, found in zip(groups, fresh, further, strict=True)
     ]
     folds = max((trial.fold or 1 for trial in trials), default=1)
-    intervals = estimate([_numbers(found) for found in values], folds)
+    intervals = estimate([_by_fold(found) for found in values], folds)
     candidates = [
         _candidate(objective, group, reached, _interval(spread)).model_copy(
             update={"is_confirmed": bool(some) and is_over, "confirming_trials": len(some)}
@@ -57,20 +57,26 @@ def compare(objective: ObjectiveView, trials: Sequence[TrialSummaryView]) -> Com
         for group, some, reached, spread in zip(groups, fresh, values, intervals, strict=True)
     ]
     sign = 1 if objective.direction == "minimize" else -1
-    order = sorted(range(len(groups)), key=lambda number: _standing(candidates[number], groups[number], sign))
+    order = sorted(range(len(groups)), key=lambda number: _standing(candidates[number], groups[number], sign, folds))
     ranked = [candidates[number].model_copy(update={"rank": rank}) for rank, number in enumerate(order, start=1)]
     compared = [one for one in ranked if one.values and (one.is_confirmed or not is_over)]  # these come first
     among = sum(one.is_confirmed for one in ranked) if is_over else len(compared)
     for place, versus in enumerate(_against_leader(objective, compared, among, folds), start=1):
         ranked[place] = ranked[place].model_copy(update={"against_leader": versus})
-    return Comparison(verdict(objective, ranked), ranked)
+    return Comparison(verdict(objective, ranked, folds), ranked)
 
 
-def _standing(candidate: CandidateView, trials: Sequence[TrialSummaryView], sign: int) -> tuple[bool, float, int]:
-    """Return the key by which candidates are ranked: their mean, or without one the epochs up to the last rung."""
+def _standing(
+    candidate: CandidateView, trials: Sequence[TrialSummaryView], sign: int, folds: int
+) -> tuple[bool, bool, float, int]:
+    """Return the key by which candidates are ranked: their mean, or without one the epochs up to the last rung.
+
+    Folds are not equally hard, so a mean over some of them stands behind those over all.
+    """
     if candidate.mean is not None:
-        return not candidate.is_confirmed, sign * candidate.mean, 0
-    return True, math.inf, -max(trial.epochs_completed for trial in trials) if candidate.pruned else 0
+        lacks_folds = folds > 1 and len({found.fold for found in candidate.values}) < folds
+        return not candidate.is_confirmed, lacks_folds, sign * candidate.mean, 0
+    return True, True, math.inf, -max(trial.epochs_completed for trial in trials) if candidate.pruned else 0
 
 
 def _values(objective: ObjectiveView, trials: Sequence[TrialSummaryView]) -> list[SeedValueView]:
@@ -86,8 +92,17 @@ def _values(objective: ObjectiveView, trials: Sequence[TrialSummaryView]) -> lis
     return found
 
 
-def _numbers(values: Sequence[SeedValueView]) -> Values:
-    return np.array([found.value for found in values], np.float64)
+def _by_fold(values: Sequence[SeedValueView]) -> Values:
+    """Return the values, or with folds the mean over seeds of each fold."""
+    return _means_of_folds([(found.fold, found.value) for found in values])
+
+
+def _means_of_folds(values: Sequence[tuple[int | None, float]]) -> Values:
+    folds: dict[int | None, list[float]] = {}
+    for fold, value in values:
+        folds.setdefault(fold, []).append(value)
+    found = folds[None] if set(folds) == {None} else [math.fsum(some) / len(some) for some in folds.values()]
+    return np.array(found, np.float64)
 
 
 def _interval(found: Estimate | None) -> IntervalView | None:
@@ -98,7 +113,7 @@ def _candidate(
     objective: ObjectiveView, trials: Sequence[TrialSummaryView], values: Sequence[SeedValueView],
     interval: IntervalView | None,
 ) -> CandidateView:  # fmt: skip
-    first, numbers = trials[0], _numbers(values)
+    first, numbers = trials[0], np.array([found.value for found in values], np.float64)
     compared = {found.trial_id for found in values}
     gaps = [gap for trial in trials if trial.id in compared and (gap := _gap(objective, trial)) is not None]
     return CandidateView(
@@ -111,7 +126,7 @@ def _candidate(
         unended=sum(trial.state not in TERMINAL for trial in trials),
         pruned=sum(trial.state == TrialState.PRUNED for trial in trials),
         values=list(values),
-        mean=float(numbers.mean()) if values else None,
+        mean=float(_by_fold(values).mean()) if values else None,
         standard_deviation=float(numbers.std(ddof=1)) if len(values) > 1 else None,
         interval=interval,
         generalization_gap=float(np.mean(gaps)) if gaps and np.isfinite(gaps).all() else None,
@@ -140,30 +155,39 @@ def _against_leader(
     leader, *others = ranked
     # The leader was chosen by looking, so it is as if all were compared with all (Bonferroni).
     alpha = (1 - CONFIDENCE) / math.comb(among, 2)
-    advantages = [_advantages(objective, leader, other) for other in others]
+    paired = [_advantages(objective, leader, other) for other in others]
+    advantages = [_means_of_folds(pairs) if pairs else np.array([]) for pairs in paired]
     needed = pairs_needed(advantages, alpha) if folds == 1 else [None] * len(others)
     views = []
-    for other, mine, found, pairs in zip(others, advantages, estimate(advantages, folds), needed, strict=True):
+    for other, pairs, mine, found, seeds in zip(
+        others, paired, advantages, estimate(advantages, folds), needed, strict=True
+    ):
         is_over = leader.unended == other.unended == 0
-        is_significant = found is not None and is_over and found.p_value < alpha
+        # The leader is so by its mean: over what both have it may be behind.
+        is_significant = found is not None and is_over and found.p_value < alpha and float(mine.mean()) > 0
         view = AgainstLeaderView(
-            pairs=len(mine),
-            wins=int((mine > 0).sum()),
-            ties=int((mine == 0).sum()),
+            pairs=len(pairs),
+            wins=sum(value > 0 for _, value in pairs),
+            ties=sum(value == 0 for _, value in pairs),
             advantage=float(mine.mean()) if len(mine) else None,
             interval=_interval(found),
             probability=None if found is None else found.probability,
             is_significant=is_significant,
-            seeds_needed=None if is_significant else pairs,
+            seeds_needed=None if is_significant else seeds,
             sentence="",
         )
         views.append(view.model_copy(update={"sentence": pair_sentence(objective, leader, other, view, among)}))
     return views
 
 
-def _advantages(objective: ObjectiveView, leader: CandidateView, other: CandidateView) -> Values:
-    """Return the leader's advantage for each seed and fold that both have."""
+def _advantages(
+    objective: ObjectiveView, leader: CandidateView, other: CandidateView
+) -> list[tuple[int | None, float]]:
+    """Return the leader's advantage for each seed and fold that both have, with the fold."""
     theirs = {(found.seed, found.fold): found.value for found in other.values}
     sign = -1 if objective.direction == "minimize" else 1
-    mine = [(found.value, theirs.get((found.seed, found.fold))) for found in leader.values]
-    return np.array([sign * (value - other) for value, other in mine if other is not None], np.float64)
+    return [
+        (found.fold, sign * (found.value - theirs[found.seed, found.fold]))
+        for found in leader.values
+        if (found.seed, found.fold) in theirs
+    ]

@@ -13,7 +13,8 @@ def pair_sentence(
 ) -> str:
     """Return a sentence on the leader and another candidate, among so many."""
     if versus.advantage is None:
-        return f"{leader.label} and {other.label} have no seed in common, so they cannot be compared seed by seed."
+        shared = "fold of a seed" if _has_folds(leader) else "seed"
+        return f"{leader.label} and {other.label} have no {shared} in common, so they cannot be compared in pairs."
     better = "lower" if objective.direction == "minimize" else "higher"
     amount = f"{objective.metric} {better} by {versus.advantage:.3g}"
     if versus.interval is None:
@@ -22,18 +23,21 @@ def pair_sentence(
     pairs = _counted(leader, versus.pairs)
     if versus.is_significant:
         return f"{leader.label} beats {other.label} in {versus.wins} of {pairs}; {amount} ({span})."
+    if versus.advantage < 0:
+        amount = f"over the {pairs} that both have, {amount} ({span})"
+        return f"{leader.label} leads {other.label} by its mean; {amount}, so it is behind there."
     if leader.unended or other.unended:
         return f"So far {leader.label} leads {other.label}: {amount} ({span}); not all of their trials have ended."
     needed = "" if _has_folds(leader) else f"; {_seeds_needed(versus)}"
     if versus.interval.low > 0:  # significant, had the leader been named beforehand
-        return (
-            f"{leader.label} leads {other.label} in {versus.wins} of {pairs}: {amount} ({span}). This "
-            f"is not significant for the best of {among} candidates{needed and f'{needed} seeds would be needed'}."
+        led = f"{leader.label} leads {other.label} in {versus.wins} of {pairs}: {amount} ({span}). This is not "
+        sentence = f"{led}significant for the best of {among} candidates{needed and f'{needed} seeds would be needed'}."
+    else:
+        sentence = (
+            f"No significant difference between {leader.label} and {other.label} over {pairs}: {amount} ({span})"
+            f"{needed and f'{needed} would be needed'}."
         )
-    return (
-        f"No significant difference between {leader.label} and {other.label} over {pairs}: {amount} ({span})"
-        f"{needed and f'{needed} would be needed'}."
-    )
+    return sentence
 
 
 def _seeds_needed(versus: AgainstLeaderView) -> str:
@@ -51,12 +55,12 @@ def _counted(candidate: CandidateView, count: int) -> str:
     """Return a number of pairs or values in words: so many seeds, folds, or folds with several seeds."""
     if not _has_folds(candidate):
         return f"{count} seeds"
-    return (
-        f"{count} folds" if len({found.seed for found in candidate.values}) == 1 else f"{count} pairs of seed and fold"
-    )
+    return f"{count} folds" if len({found.seed for found in candidate.values}) == 1 else f"{count} folds of seeds"
 
 
 def _without_interval(leader: CandidateView, other: CandidateView, versus: AgainstLeaderView, amount: str) -> str:
+    if versus.pairs == 1 and _has_folds(leader):
+        return f"{leader.label} leads {other.label}: {amount}, by the only fold that both have."
     if versus.pairs == 1:
         return (
             f"{leader.label} leads {other.label}: {amount}, by one seed. More seeds would tell whether it is "
@@ -66,17 +70,23 @@ def _without_interval(leader: CandidateView, other: CandidateView, versus: Again
         return f"{leader.label} and {other.label} are equal in each of {_counted(leader, versus.pairs)}."
     return (
         f"{leader.label} leads {other.label}: {amount} in each of {_counted(leader, versus.pairs)}, by the very same "
-        "amount; without spread there is no test of significance; use more seeds."
+        f"amount; without spread there is no test of significance{'' if _has_folds(leader) else '; use more seeds'}."
     )
 
 
-def verdict(objective: ObjectiveView, ranked: Sequence[CandidateView]) -> str:
-    """Return the comparison in a few sentences."""
+def verdict(objective: ObjectiveView, ranked: Sequence[CandidateView], folds: int) -> str:
+    """Return the comparison in a few sentences.
+
+    Args:
+        objective: what is compared.
+        ranked: the candidates, best first.
+        folds: number of folds; 1 without folds.
+    """
     found = [candidate for candidate in ranked if candidate.values]
     if not found:
         return f"Nothing to compare yet: no trial has an epoch with a finite {objective.metric}."
     confirmed = [candidate for candidate in found if candidate.is_confirmed]
-    return f"{_of_leader(objective, confirmed or found)}{_of_further_seeds(ranked)}{_left_out(ranked)}"
+    return f"{_of_leader(objective, confirmed or found)}{_of_further_seeds(ranked, folds)}{_left_out(ranked)}"
 
 
 def _of_leader(objective: ObjectiveView, found: Sequence[CandidateView]) -> str:
@@ -104,12 +114,11 @@ def _of_leader(objective: ObjectiveView, found: Sequence[CandidateView]) -> str:
     return f"{leader.label} leads, {beats}. The next: {runner_up}"
 
 
-def _of_further_seeds(ranked: Sequence[CandidateView]) -> str:
+def _of_further_seeds(ranked: Sequence[CandidateView], folds: int) -> str:
     """Say on which seeds the sentence rests, if candidates are confirmed."""
     chosen = [candidate for candidate in ranked if candidate.confirming_trials]
     if not chosen:
         return ""
-    folds = max((found.fold or 1 for candidate in ranked for found in candidate.values), default=1)
     count = max(candidate.confirming_trials for candidate in chosen) // folds
     seeds = f"{count} further seed{'' if count == 1 else 's'}"
     best = f"the best {len(chosen)} of {len(ranked)} candidates"

@@ -2,8 +2,8 @@
 
 Student, "The probable error of a mean", Biometrika 6, 1908. Folds share most of their training rows, so their results
 are not independent: the variance of a mean over them is larger by a term that more trials do not make smaller (Nadeau &
-Bengio, "Inference for the generalization error", Machine Learning 52, 2003, section 4; over seeds and folds together
-Bouckaert & Frank, 2004).
+Bengio, "Inference for the generalization error", Machine Learning 52, 2003, section 4). All seeds have the same folds:
+a sample then is the mean over seeds of each fold.
 """
 
 import math
@@ -39,8 +39,8 @@ def estimate(samples: Sequence[Values], folds: int = 1) -> list[Estimate | None]
     """Return an estimate per sample; None with fewer than two values, or without spread.
 
     Args:
-        samples: values, or differences, of trials.
-        folds: number of folds among them; 1 without folds.
+        samples: values, or differences, of trials; with folds their means over seeds, one for each fold.
+        folds: number of folds; 1 without folds.
     """
     found: list[Estimate | None] = [None] * len(samples)
     for places in _of_one_length(samples):

@@ -91,7 +91,28 @@ class ProgressPicture:
     kind: Literal["progress"] = "progress"
 
 
-Picture = Annotated[CurvesPicture | SweepPicture | ProgressPicture, Field(discriminator="kind")]
+@dataclass(frozen=True)
+class ParallelAxis:
+    """An axis of parallel coordinates: a hyperparameter, or the objective."""
+
+    name: str
+    values: list[float | str | None]
+    """Value of each trial; None if it has none."""
+
+
+@dataclass(frozen=True)
+class ParallelPicture:
+    """Parallel coordinates: a line for each trial, through its hyperparameters and its objective."""
+
+    title: str
+    axes: list[ParallelAxis]
+    ranks: list[int]
+    """Rank of each trial by the objective, 0 for the best."""
+    file_format: FileFormat = "svg"
+    kind: Literal["parallel"] = "parallel"
+
+
+Picture = Annotated[CurvesPicture | SweepPicture | ProgressPicture | ParallelPicture, Field(discriminator="kind")]
 
 
 @cache

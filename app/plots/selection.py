@@ -10,6 +10,8 @@ from app.plots.pictures import (
     CurvesPicture,
     FileFormat,
     PanelLayout,
+    ParallelAxis,
+    ParallelPicture,
     Picture,
     ProgressPicture,
     Reached,
@@ -20,6 +22,7 @@ from app.plots.pictures import (
 from app.services.experiments import Service
 from app.services.reads.histories import find_history, find_trial_histories
 from app.services.reads.thinning import Thinning
+from fittingroom.specs.choices import Direction
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault, InvalidSpec
 from fittingroom.specs.heads import recorded_metrics
@@ -34,6 +37,9 @@ _POINTS_OF_ALL = 30_000
 
 EPOCH = "epoch"
 """Default x axis."""
+PARALLEL = "hyperparameters"
+"""The x axis of parallel coordinates: one for each hyperparameter."""
+_MAX_AXES = 16
 EFFORTS = {"trial": "trials", "epochs": "epochs of all trials", "seconds": "seconds since the first trial began"}
 """Axes of the best value so far, with their labels."""
 
@@ -45,7 +51,7 @@ class Look:
     metrics: Sequence[str] = ()
     """Metrics to plot. Default: the objective's."""
     x: str = EPOCH
-    """`epoch`, a hyperparameter, or an effort: one of `EFFORTS`."""
+    """`epoch`, a hyperparameter, `hyperparameters` for all of them, or an effort: one of `EFFORTS`."""
     scale: Scale = "auto"
     layout: PanelLayout = "together"
     seeds: Seeds = "each"
@@ -64,10 +70,13 @@ def picture_experiment(service: Service, view: ExperimentView, look: Look) -> Pi
         for name, found, allowed in (
             ("metric", ",".join(metrics), len(metrics) == 1), ("seeds", look.seeds, look.seeds == "each"),
             ("layout", look.layout, look.layout == "together"),
+            ("scale", look.scale, look.scale == "auto" or look.x != PARALLEL),
         ):  # fmt: skip
             if not allowed:
                 detail = "not supported with x set to a hyperparameter; leave this or x out"
                 raise InvalidSpec([Fault(pointer=name, detail=detail, found=found)])
+        if look.x == PARALLEL:
+            return select_parallel(view, trials, metrics, look)
         return (_picture_progress if look.x in EFFORTS else _picture_sweep)(view, trials, metrics, look)
     leader = None if view.best_trial is None else view.best_trial.trial_id
     by_id = {trial.id: trial for trial in trials}
@@ -153,22 +162,51 @@ def _picture_sweep(
 ) -> SweepPicture:
     swept = list(dict.fromkeys(name for trial in trials for name in trial.hyperparameters))
     if look.x not in swept:
-        known = ", ".join([EPOCH, *EFFORTS, *swept])
+        known = ", ".join([EPOCH, *EFFORTS, PARALLEL, *swept])
         raise InvalidSpec(
             [Fault(pointer="x", detail=f"no trial has such a hyperparameter; known: {known}", found=look.x)]
         )
     reached = []
     for trial in trials:
-        if trial.best_epoch is None or look.x not in trial.hyperparameters:
+        value = _best_value(trial, metrics[0])
+        if value is None or look.x not in trial.hyperparameters:
             continue
-        value = trial.best_epoch.metrics.get(metrics[0])
         rest = [f"{name.rpartition('.')[2]}={found}" for name, found in trial.hyperparameters.items() if name != look.x]
         series = ", ".join([*([trial.model] if trial.model else []), *rest])
-        if value is not None and math.isfinite(float(value)):
-            x = trial.hyperparameters[look.x]
-            is_number = isinstance(x, int | float) and not isinstance(x, bool)
-            reached.append(Reached(float(x) if is_number else str(x), float(value), series))
+        x = trial.hyperparameters[look.x]
+        is_number = isinstance(x, int | float) and not isinstance(x, bool)
+        reached.append(Reached(float(x) if is_number else str(x), value, series))
     return SweepPicture(view.name, look.x, metrics[0], reached, look.scale, look.file_format)
+
+
+def select_parallel(
+    view: ExperimentView, trials: Sequence[TrialSummaryView], metrics: Sequence[str], look: Look
+) -> ParallelPicture:
+    """Select the hyperparameters that differ, and the objective, of all trials that have a value."""
+    found = [(trial, value) for trial in trials if (value := _best_value(trial, metrics[0])) is not None]
+    columns: dict[str, list[float | str | None]] = {}
+    if len({trial.model for trial, _ in found}) > 1:
+        columns["model"] = [trial.model for trial, _ in found]
+    for name in dict.fromkeys(name for trial, _ in found for name in trial.hyperparameters):
+        values = [trial.hyperparameters.get(name) for trial, _ in found]
+        columns[name] = [str(value) if isinstance(value, bool) else value for value in values]
+    varying = {name: values for name, values in columns.items() if len(set(values)) > 1}
+    axes = [ParallelAxis(name, values) for name, values in list(varying.items())[:_MAX_AXES]]
+    axes.append(ParallelAxis(metrics[0], [value for _, value in found]))
+    sign = 1 if _direction(view, metrics[0]) == "minimize" else -1
+    order = sorted(range(len(found)), key=lambda place: sign * found[place][1])
+    ranks = dict(zip(order, range(len(order)), strict=True))
+    return ParallelPicture(view.name, axes, [ranks[place] for place in range(len(found))], look.file_format)
+
+
+def _best_value(trial: TrialSummaryView, metric: str) -> float | None:
+    """Return a metric at a trial's best epoch, if it is finite."""
+    value = None if trial.best_epoch is None else trial.best_epoch.metrics.get(metric)
+    return None if value is None or not math.isfinite(float(value)) else float(value)
+
+
+def _direction(view: ExperimentView, metric: str) -> Direction:
+    return view.objective.direction if metric == view.objective.metric else better_direction(metric)
 
 
 def _picture_progress(
@@ -182,13 +220,13 @@ def _picture_progress(
     reached, epochs = [], 0
     for trial in ended:
         epochs += trial.epochs_completed
-        value = None if trial.best_epoch is None else trial.best_epoch.metrics.get(metrics[0])
-        if value is None or not math.isfinite(float(value)):
+        value = _best_value(trial, metrics[0])
+        if value is None:
             continue
         seconds = ((trial.finished_at or view.created_at) - (view.started_at or view.created_at)).total_seconds()
         effort = {"trial": trial.number, "epochs": epochs, "seconds": seconds}[look.x]
-        reached.append((float(effort), float(value)))
-    direction = view.objective.direction if metrics[0] == view.objective.metric else better_direction(metrics[0])
+        reached.append((float(effort), value))
+    direction = _direction(view, metrics[0])
     return ProgressPicture(view.name, EFFORTS[look.x], metrics[0], reached, direction, look.scale, look.file_format)
 
 

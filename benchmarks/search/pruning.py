@@ -6,6 +6,7 @@ experiment, in each the trials of one network side by side. What is pruned is de
 
 import argparse
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +17,18 @@ from fittingroom.specs.pruners import Pruner
 from workers.engines.base import CohortTrial
 from workers.reporting.pruning import Rungs
 
-_PRUNERS = {
+_PRUNERS: dict[str, dict[str, Any] | None] = {
     "none, one after the other": None,
     "successive_halving, by 3 from epoch 1": {"name": "successive_halving"},
+    "successive_halving, by 3 from epoch 2": {"name": "successive_halving", "min_epochs": 2},
     "successive_halving, by 3 from epoch 3": {"name": "successive_halving", "min_epochs": 3},
-    "successive_halving, by 4 from epoch 1": {"name": "successive_halving", "reduction_factor": 4},
+    "successive_halving, by 4 from epoch 3": {"name": "successive_halving", "min_epochs": 3, "reduction_factor": 4},
+    "successive_halving, by 5 from epoch 4": {"name": "successive_halving", "min_epochs": 4, "reduction_factor": 5},
     "hyperband, by 3": {"name": "hyperband"},
+    "hyperband, by 3 from epoch 3": {"name": "hyperband", "min_epochs": 3},
     "top_k, 5 after epoch 1": {"name": "top_k", "k": 5},
-    "top_k, 5 after epoch 3": {"name": "top_k", "k": 5, "epochs": 3},
+    "top_k, 5 after epoch 5": {"name": "top_k", "k": 5, "epochs": 5},
+    "top_k, 25 after epoch 3": {"name": "top_k", "k": 25, "epochs": 3},
 }
 _TRIALS = 500
 """Trials of an experiment; those of a network are a cohort."""

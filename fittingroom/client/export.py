@@ -168,7 +168,8 @@ def _log_run(http: httpx.Client, target: str, trial: TrialSummaryView, history: 
     body = {"experiment_id": target, "start_time": started, "run_name": trial.label, "tags": _pairs(tags)}
     # What was logged before is logged again: MLflow keeps the same value of the same step once.
     run = _part(_part(known[0] if known else _asked(http, "runs/create", body, "run"), "info"), "run_id")
-    parameters = _pairs({"seed": trial.seed, "model": trial.model or "", **trial.hyperparameters})
+    fold = {} if trial.fold is None else {"fold": trial.fold}
+    parameters = _pairs({"seed": trial.seed, **fold, "model": trial.model or "", **trial.hyperparameters})
     for first in range(0, len(parameters), _PARAMETERS_AT_ONCE):
         _asked(http, "runs/log-batch", {"run_id": run, "params": parameters[first : first + _PARAMETERS_AT_ONCE]})
     columns = dict(history.history)

@@ -275,6 +275,8 @@ def test_importances_of_hyperparameters_have_bars(page: Page, service: Service) 
     table = page.locator("table", has_text="among the best candidates")
     expect(table.locator("tbody tr").first).to_contain_text("optimizer.learning_rate")
     expect(table.locator("progress")).to_have_count(2)
+    page.get_by_text("All hyperparameters side by side").click()
+    expect(page.locator(".sheet svg")).to_be_visible()
 
 
 def test_warnings_stand_with_the_plan_and_the_experiment(page: Page, service: Service) -> None:

@@ -11,7 +11,7 @@ from fittingroom.specs.experiment import Dataset
 from fittingroom.specs.fit import Fit, Split
 from fittingroom.specs.model import Model
 from fittingroom.specs.targets import Target, TargetForm
-from fittingroom.specs.validation.dataset_checks import class_number
+from fittingroom.specs.validation.dataset_checks import class_number, ends_of_folds
 from models.errors import UsageFault
 from tests.workers.engines.trials import trial_spec
 from workers.builders.networks import build_network
@@ -76,6 +76,12 @@ def test_folds_validate_every_row_once(split: Split, folds: int) -> None:
     assert sorted(validated) == sorted(row.tobytes() for row in whole.x)
     if split == "last":
         assert validated == [row.tobytes() for row in whole.x], "consecutive parts"
+
+
+@pytest.mark.parametrize(("rows", "folds"), [(10, 3), (891, 5), (7, 7), (20, 2)])
+def test_ends_of_consecutive_folds(rows: int, folds: int) -> None:
+    parts = np.array_split(np.arange(rows), folds)
+    assert ends_of_folds(rows, folds) == [part[-1] + 1 for part in parts]
 
 
 def test_folds_are_scaled_by_their_own_training_rows() -> None:

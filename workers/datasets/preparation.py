@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fittingroom.specs.experiment import Dataset
 from fittingroom.specs.fit import Fit, Split
 from fittingroom.specs.targets import Target, TargetForm, columns_of
-from fittingroom.specs.validation.dataset_checks import class_number, training_rows
+from fittingroom.specs.validation.dataset_checks import class_number, ends_of_folds, training_rows
 from models.errors import UsageFault
 from models.storage import Storage
 from workers.datasets.numbers import Floats, Labels, Rows, like, load
@@ -117,7 +117,8 @@ def _rows_of_fold(y: Floats | Labels, fold: int, folds: int, split: Split) -> ND
     """Return a mask of the rows of a fold: of consecutive ones, or every so manyth of them at random or by class."""
     mask = np.zeros(len(y), bool)
     if split == "last":
-        mask[np.array_split(np.arange(len(y)), folds)[fold - 1]] = True
+        ends = [0, *ends_of_folds(len(y), folds)]
+        mask[ends[fold - 1] : ends[fold]] = True
     else:
         mask[_shuffled(y, is_stratified=split == "stratified")[fold - 1 :: folds]] = True
     return mask

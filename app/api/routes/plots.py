@@ -35,8 +35,9 @@ Metrics = Annotated[
 X = Annotated[
     Annotated[str, Field(max_length=MAX_NAME_LENGTH), Visible()],
     Query( examples=["optimizer.learning_rate"],
-        description="x axis: `epoch`; a hyperparameter, over which the best value of each trial is drawn; or `trial`, "
-        "`epochs` or `seconds`, over which the best value so far is drawn.",
+        description="x axis: `epoch`; a hyperparameter, over which the best value of each trial is drawn; "
+        "`hyperparameters`, all of them side by side (parallel coordinates); or `trial`, `epochs` or `seconds`, over "
+        "which the best value so far is drawn.",
     ),
 ]  # fmt: skip
 Scale = Annotated[
@@ -66,7 +67,7 @@ async def plot_experiment(  # noqa: PLR0913 - a query's parameters
     experiment_id: ExperimentId, service: ReadService, request: Request, *,
     metric: Metrics = None, x: X = "epoch", scale: Scale = "auto", layout: Layout = "together", seeds: Seeds = "each",
 ) -> Response:  # fmt: skip
-    """Plot all trials of an experiment: metrics over epochs, best values over a hyperparameter, or the best so far.
+    """Plot all trials of an experiment: metrics over epochs, best values over hyperparameters, or the best so far.
 
     The best epoch of each trial is marked. With more than twelve trials, only the leading one is coloured.
     """

@@ -99,6 +99,16 @@ export async function download(path, name) {
 }
 
 /**
+ * A picture that the service draws, as an element.
+ * @param {string} path of an SVG file
+ */
+export async function picture(path) {
+  const response = await request(path);
+  if (!response.ok) throw await problemOf(response);
+  return new DOMParser().parseFromString(await response.text(), "image/svg+xml").documentElement;
+}
+
+/**
  * An experiment's history so far, then its events until it has ended; goes on where a connection was lost.
  * @param {string} experimentId
  * @param {`?points=${number}`} thinned the query for the history so far

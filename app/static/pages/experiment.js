@@ -3,6 +3,7 @@
 import { candidatesTable } from "../components/candidates.js";
 import { Chart } from "../components/charts.js";
 import { importancesTable } from "../components/importances.js";
+import { parallelDetails } from "../components/parallel.js";
 import { Table } from "../components/table.js";
 import { warningsList } from "../components/warnings.js";
 import { api, download, events } from "../lib/api.js";
@@ -319,6 +320,7 @@ export async function showExperiment(main, id, leaving) {
     table.element,
     candidates,
     important,
+    swept.length ? parallelDetails(path, say) : "",
     el("h2", {}, "Export"),
     el(
       "p",

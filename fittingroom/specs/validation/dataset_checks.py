@@ -19,6 +19,11 @@ def training_rows(rows: int, fit: Fit) -> int:
     return math.floor(rows * (1.0 - fit.validation_split)) if fit.validation_split else rows
 
 
+def ends_of_folds(rows: int, folds: int) -> list[int]:
+    """Return after how many rows each of consecutive folds ends; the first ones are longer by a row if need be."""
+    return [fold * (rows // folds) + min(fold, rows % folds) for fold in range(1, folds + 1)]
+
+
 def find_dataset(
     reference: DatasetReference, known: Mapping[str, DatasetSchema], place: str
 ) -> tuple[DatasetSchema | None, list[Fault]]:
@@ -76,7 +81,7 @@ def _fold_faults(spec: ExperimentSpec, schema: DatasetSchema, rows: int) -> Iter
         detail = "rows for validation come from the folds or from validation_split; leave one of them out"
         yield Fault(pointer="/fit/folds", detail=detail, found=str(folds))
     if folds > rows:
-        yield Fault(pointer="/fit/folds", detail=f"{rows} rows make at most so many folds", found=str(folds))
+        yield Fault(pointer="/fit/folds", detail=f"expected at most {rows}, one for each row", found=str(folds))
     if spec.pruner is not None:
         detail = "a pruner compares trials that train side by side, and folds train apart; leave one of them out"
         yield Fault(pointer="/pruner", detail=detail)

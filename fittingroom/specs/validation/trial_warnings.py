@@ -7,7 +7,7 @@ from fittingroom.specs.datasets import DatasetColumn, DatasetSchema
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault, pointer
 from fittingroom.specs.heads import Head
-from fittingroom.specs.validation.dataset_checks import training_rows
+from fittingroom.specs.validation.dataset_checks import ends_of_folds, training_rows
 
 _LARGE = 1_000.0
 """Absolute value of a feature above which it should be standardized: first weights suit numbers around 1."""
@@ -53,7 +53,7 @@ def _absent_classes(
         return
     extents = list(zip(schema.class_names, schema.class_extents, strict=True))
     if spec.fit.folds is not None:
-        ends = [schema.rows * fold // spec.fit.folds for fold in range(1, spec.fit.folds)]
+        ends = ends_of_folds(schema.rows, spec.fit.folds)
         if within := [name for name, (first, last) in extents if bisect(ends, first) == bisect(ends, last)]:
             detail = f'classes whose rows are all in one fold: {_listed(within)}; give "split": "stratified" in fit'
             yield Fault(pointer="/fit/folds", detail=detail)

@@ -416,18 +416,34 @@ def test_seeds_and_folds_are_paired_together() -> None:
     versus = found.candidates[1].against_leader
     assert versus is not None
     assert (versus.pairs, versus.wins) == (5, 5)
-    assert versus.advantage == pytest.approx(0.38)
-    assert "5 pairs of seed and fold" in found.sentence
+    assert versus.advantage == pytest.approx((0.35 + 0.4 + 0.4) / 3), "the mean over seeds of each fold"
+    assert "5 folds of seeds" in found.sentence
 
 
-def test_corrected_intervals_of_folds_keep_their_coverage() -> None:
-    """Differences of equal candidates over k folds, correlated by 1/k as the correction assumes."""
+def test_candidate_that_lacks_a_hard_fold_does_not_lead() -> None:
+    found = folded(good=[[0.10, 0.12, 0.11, 0.13, 0.9]], lucky=[[0.20, 0.225, 0.208, 0.231, None]])
+    assert [one.label for one in found.candidates] == ["good", "lucky"]
+    assert found.sentence.startswith("good beats lucky in 4 of 4 folds")
+
+
+def test_leader_by_its_mean_that_is_behind_in_pairs_is_not_significant() -> None:
+    found = compared(good=[0.10, 0.11, 0.12, 0.9], lucky=[0.20, 0.215, 0.22, None])
+    versus = found.candidates[1].against_leader
+    assert versus is not None
+    assert (found.candidates[0].label, versus.is_significant, versus.wins) == ("lucky", False, 0)
+    assert "lucky leads good by its mean; over the 3 seeds that both have" in found.sentence
+
+
+@pytest.mark.parametrize("folds", [3, 5, 10])
+@pytest.mark.parametrize("seeds", [1, 3, 10])
+def test_corrected_intervals_of_folds_keep_their_coverage(folds: int, seeds: int) -> None:
+    """Differences of equal candidates, correlated between folds by 1/k as the correction assumes; seeds share rows."""
     rng = np.random.default_rng(0)
-    for folds in (3, 5, 10):
-        shared = rng.standard_normal((4_000, 1)) * np.sqrt(1 / folds)
-        values = shared + rng.standard_normal((4_000, folds)) * np.sqrt(1 - 1 / folds)
-        found = [one for one in estimate(list(values), folds) if one is not None]
-        covered = np.mean([one.low <= 0 <= one.high for one in found])
-        assert 0.94 <= covered <= 0.96, (folds, covered)
-        without = np.mean([one.low <= 0 <= one.high for one in estimate(list(values)) if one is not None])
-        assert without < 0.90, "what the correction is for"
+    of_rows = rng.standard_normal((3_000, 1)) * np.sqrt(1 / folds)
+    of_rows = of_rows + rng.standard_normal((3_000, folds)) * np.sqrt(1 - 1 / folds)
+    values = of_rows[:, None, :] + 0.1 * rng.standard_normal((3_000, seeds, folds))
+    found = [one for one in estimate(list(values.mean(axis=1)), folds) if one is not None]
+    covered = np.mean([one.low <= 0 <= one.high for one in found])
+    assert 0.94 <= covered <= 0.965
+    without = [one for one in estimate(list(values.reshape(3_000, -1))) if one is not None]
+    assert np.mean([one.low <= 0 <= one.high for one in without]) < 0.90, "what the correction is for"

@@ -9,7 +9,18 @@ import numpy as np
 import pytest
 
 from app.plots.drawing import draw
-from app.plots.pictures import Curve, CurvesPicture, Picture, ProgressPicture, Reached, SweepPicture
+from app.plots.pictures import (
+    Curve,
+    CurvesPicture,
+    ParallelAxis,
+    ParallelPicture,
+    Picture,
+    ProgressPicture,
+    Reached,
+    SweepPicture,
+)
+from app.plots.selection import Look, select_parallel
+from fittingroom.views.resources import BestEpochView, ExperimentView, TrialSummaryView
 from models.sql.database import Database
 from tests.serving import submit
 from tests.training import train
@@ -43,6 +54,7 @@ def plain(shared_http: httpx.Client, trained: str) -> bytes:
         {"seeds": "band", "scale": "log"},
         {"x": "optimizer.learning_rate"},
         {"x": "optimizer.learning_rate", "scale": "linear"},
+        {"x": "hyperparameters"},
     ],
     ids=str,
 )
@@ -76,6 +88,8 @@ def test_each_look_is_a_picture_of_its_own(
         ({"x": "optimizer.learning_rate", "metric": "loss,val_loss"}, "metric"),
         ({"x": "optimizer.learning_rate", "seeds": "band"}, "seeds"),
         ({"x": "optimizer.learning_rate", "layout": "apart"}, "layout"),
+        ({"x": "hyperparameters", "scale": "log"}, "scale"),
+        ({"x": "hyperparameters", "metric": "loss,val_loss"}, "metric"),
         ({"scale": "cubic"}, "scale"),
         ({"layout": "beside"}, "layout"),
         ({"seeds": "none"}, "seeds"),
@@ -88,6 +102,24 @@ def test_draw_with_unsupported_options_is_refused(
     answer = shared_http.get(f"/v1/experiments/{trained}/plot.svg", params=query)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == names
+
+
+def test_parallel_coordinates_of_options_before_and_after_training(shared_http: httpx.Client) -> None:
+    """Momentum is a hyperparameter of one optimizer alone."""
+    optimizers = [{"name": "sgd", "momentum": {"choice": [0.5, 0.9]}}, "adam"]
+    experiment_id = submit(shared_http, optimizer={"choice": optimizers})
+    path, query = f"/v1/experiments/{experiment_id}/plot.svg", {"x": "hyperparameters"}
+    assert shared_http.get(path, params=query).status_code == 200, "nothing has a value yet"
+    view = shared_http.get(f"/v1/experiments/{experiment_id}").json()
+    trials = [TrialSummaryView.model_validate(one) for one in shared_http.get(f"{path[:-9]}/trials").json()["items"]]
+    best = [BestEpochView(epoch=1, metrics={"val_loss": value}) for value in (0.3, 0.1, 0.2)]
+    ended = [trial.model_copy(update={"best_epoch": one}) for trial, one in zip(trials, best, strict=True)]
+    picture = select_parallel(ExperimentView.model_validate(view), ended, ["val_loss"], Look(x="hyperparameters"))
+    assert [(axis.name, axis.values) for axis in picture.axes] == [
+        ("optimizer", ["sgd", "sgd", "adam"]), ("optimizer.momentum", [0.5, 0.9, None]), ("val_loss", [0.3, 0.1, 0.2]),
+    ]  # fmt: skip
+    assert picture.ranks == [2, 0, 1]
+    assert draw(picture).startswith(b"<?xml")
 
 
 def test_trials_of_several_experiments_stand_in_one_picture(
@@ -190,6 +222,19 @@ def examples(folder: Path) -> None:
             [(float(number), 0.4 + 1 / number + abs(random.normal(0, 0.1))) for number in range(1, 80)],
             "minimize", file_format="png",
         ),
+        "parallel": ParallelPicture(
+            "A search of everything",
+            [
+                ParallelAxis("optimizer", ["adam", "sgd"] * 20),
+                ParallelAxis("optimizer.learning_rate", [10 ** -random.uniform(0, 5) for _ in range(40)]),
+                ParallelAxis("optimizer.momentum", [None, 0.5, None, 0.9] * 10),
+                ParallelAxis("model.layers.1", ["none", "dense+dropout+batch_normalization"] * 20),
+                ParallelAxis("model.layers.0.times", [1, 2, 3, 4] * 10),
+                ParallelAxis("val_loss", [float(value) for value in random.normal(0.5, 0.1, 40)]),
+            ],
+            list(range(40)), file_format="png",
+        ),
+        "no parallel": ParallelPicture("A search", [ParallelAxis("val_loss", [])], [], file_format="png"),
         "no progress": ProgressPicture("A search", "trials", "val_loss", [], "minimize", file_format="png"),
     }  # fmt: skip
     for name, picture in pictures.items():
@@ -199,7 +244,7 @@ def examples(folder: Path) -> None:
 def test_the_pictures_to_look_at_can_be_drawn(tmp_path: Path) -> None:
     examples(tmp_path)
     assert all(file.read_bytes().startswith(PNG) for file in tmp_path.iterdir())
-    assert len(list(tmp_path.iterdir())) == 11
+    assert len(list(tmp_path.iterdir())) == 13
 
 
 if __name__ == "__main__":
