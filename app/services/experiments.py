@@ -20,6 +20,7 @@ from app.services.served_queues import ServedQueues
 from app.services.submission_writer import SubmissionWriter
 from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
 from fittingroom.specs.experiment import ExperimentSpec
+from fittingroom.specs.faults import InvalidSpec
 from fittingroom.specs.samplers import RoundSampler
 from fittingroom.views import resources
 from fittingroom.views.comparison import ComparisonView
@@ -32,7 +33,7 @@ from models.sql.datasets import names_in
 from models.sql.experiment_list import Filters, Position, Sort, list_experiments, position_of
 from models.sql.prior_results import find_prior
 from models.sql.rounds import list_rounds
-from models.sql.submissions import Accepted, Submission
+from models.sql.submissions import Accepted, Submission, has_key
 from models.sql.tables import ExperimentTable
 from models.sql.webhooks import find_webhook
 from models.storage import Storage
@@ -85,11 +86,12 @@ class Service:
     def _plan(
         self, spec: ExperimentSpec, document: Mapping[str, Any], datasets: Mapping[str, DatasetSchema]
     ) -> ExperimentPlan:
-        if not (isinstance(spec.sampler, RoundSampler) and spec.sampler.prior):
-            return self.plans.plan(spec, document, datasets)
+        plan = self.plans.plan(spec, document, datasets)
+        if not _has_prior(spec):
+            return plan
         with self.database.reading() as session:
-            prior = find_prior(session, spec, self.project, datasets)
-        return self.plans.plan_with(spec, prior, datasets)
+            earlier = find_prior(session, spec, self.project)
+        return self.plans.with_earlier(spec, plan, earlier, datasets)
 
     def submission(self, spec: ExperimentSpec, idempotency_key: str | None = None) -> Submission:
         """Return an experiment as it would be stored.
@@ -99,7 +101,16 @@ class Service:
         """
         known, dataset_ids = self.datasets.named_in(spec.dataset)
         document = spec.public_dump()
-        plan, fault = self._plan(spec, document, known), self.kept_bytes.find_fault(self.project)
+        try:
+            plan = self._plan(spec, document, known)
+        except InvalidSpec:
+            # Sent again: it is answered as before, though an experiment of its `prior` may be gone.
+            with self.database.reading() as session:
+                is_known = idempotency_key is not None and has_key(session, self.project, idempotency_key)
+            if not is_known:
+                raise
+            plan = self.plans.plan(spec, document, known)
+        fault = self.kept_bytes.find_fault(self.project)
         return Submission(
             self.project, spec, plan, idempotency_key, dataset_ids, self.max_unended_trials, fault, document
         )
@@ -107,7 +118,11 @@ class Service:
     def _submission_at_once(self, spec: ExperimentSpec, idempotency_key: str | None) -> Submission | None:
         """Return the same where it is made of what is in memory, in less time than a thread takes to begin."""
         stored_bytes = self.kept_bytes.known_bytes(self.project)
-        if stored_bytes is None or not all(name in BUILT_IN_DATASETS for name in names_in(spec.dataset)):
+        if (
+            _has_prior(spec)
+            or stored_bytes is None
+            or not all(name in BUILT_IN_DATASETS for name in names_in(spec.dataset))
+        ):
             return None
         document, fault = spec.public_dump(), self.kept_bytes.fault_of(stored_bytes)
         plan = self.plans.find(spec, document, BUILT_IN_DATASETS)
@@ -283,3 +298,8 @@ class Service:
             rows = worker_registry.list_workers(session)
             own = experiments.list_own_cohorts(session, self.project, [row.cohort_id for row in rows if row.cohort_id])
         return [presentation.worker(row, own) for row in rows]
+
+
+def _has_prior(spec: ExperimentSpec) -> bool:
+    """Return True for a search whose plan depends on other experiments too."""
+    return isinstance(spec.sampler, RoundSampler) and bool(spec.sampler.prior)

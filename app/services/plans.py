@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
 from fittingroom.specs.experiment import ExperimentSpec
 from models.planning.plan import ExperimentPlan, plan_experiment
-from models.planning.results import TrialResult
+from models.planning.prior import EarlierTrial
 from models.sql.datasets import names_in
 
 _UNPLANNED = {"name", "tags"}
@@ -52,13 +52,17 @@ class Plans:
                     self._kept[_digest(text)] = found, size
         return found
 
-    def plan_with(
-        self, spec: ExperimentSpec, prior: Sequence[TrialResult], datasets: Mapping[str, DatasetSchema]
+    def with_earlier(
+        self,
+        spec: ExperimentSpec,
+        plan: ExperimentPlan,
+        earlier: Sequence[Sequence[EarlierTrial]],
+        datasets: Mapping[str, DatasetSchema],
     ) -> ExperimentPlan:
         """Return the plan of a search that begins with earlier results; see `plan_search`."""
         from models.planning.rounds import plan_search  # noqa: PLC0415 - SciPy takes half a second to load
 
-        return plan_search(spec, prior, self._memory_bytes, datasets)
+        return plan_search(spec, plan, earlier, self._memory_bytes, datasets)
 
     def find(
         self, spec: ExperimentSpec, document: Mapping[str, Any], datasets: Mapping[str, DatasetSchema]

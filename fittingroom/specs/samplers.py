@@ -47,9 +47,9 @@ class RoundSampler(_Drawing):
     last one has ended, from the results of all before; the first is quasi-random. Small rounds learn more from each
     trial, large ones train more trials per compiled program."""
     prior: list[ExperimentId] = Field(default=[], max_length=MAX_PRIOR)
-    """Earlier experiments whose results the search begins with, by id: on the same rows, with the same objective.
-    Counted are trials whose hyperparameters are those of this search, and within its spaces; none of them is trained
-    again. Default: none."""
+    """Earlier experiments whose results the search begins with, by id. Counted are candidates that this search could
+    have drawn itself: values within its spaces, and all else the same. None of them is trained again. At most 2,000
+    trials are read. Default: none."""
 
     @field_validator("prior")
     @classmethod

@@ -86,7 +86,7 @@ class Combinations:
         values: dict[Path, Value] = {}
         for path, space in self.spaces.items():
             if self.counts_for(path, values):
-                value = hyperparameters.get(dotted(path))
+                value = hyperparameters.get(self._names[path])
                 if value is None or not has_value(space, value):
                     return False
                 values[path] = value
@@ -97,8 +97,12 @@ class Combinations:
         values: dict[Path, Value] = {}
         for path in self.spaces:
             if self.counts_for(path, values):
-                values[path] = hyperparameters[dotted(path)]
+                values[path] = hyperparameters[self._names[path]]
         return values
+
+    @cached_property
+    def _names(self) -> dict[Path, str]:
+        return {path: dotted(path) for path in self.spaces}
 
     @cached_property
     def _choices_of_documents(self) -> list[Path]:

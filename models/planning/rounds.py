@@ -18,9 +18,10 @@ from fittingroom.specs.samplers import RoundSampler
 from models.planning.cohorts import form_cohorts, is_structural
 from models.planning.combinations import Combinations
 from models.planning.paths import Key, Values
-from models.planning.plan import ExperimentPlan, TrialChecker, plan_experiment
+from models.planning.plan import ExperimentPlan, TrialChecker, with_content
+from models.planning.prior import EarlierTrial, select_results
 from models.planning.results import SearchResults, TrialResult
-from models.planning.sampling import count_confirming_trials, distinct_values, quasi_random_points
+from models.planning.sampling import count_confirming_trials, count_trials, distinct_values, quasi_random_points
 from models.planning.spaces import in_order
 from models.planning.surrogates.cube import Cube, Floats, Observations
 from models.planning.surrogates.gaussian_process import propose_by_gaussian_process
@@ -77,40 +78,36 @@ def plan_round(
 
 
 def plan_search(
-    spec: ExperimentSpec,
-    prior: Sequence[TrialResult],
-    memory_bytes: int | None,
+    spec: ExperimentSpec, plan: ExperimentPlan, earlier: Sequence[Sequence[EarlierTrial]], memory_bytes: int | None,
     datasets: Mapping[str, DatasetSchema],
-) -> ExperimentPlan:
+) -> ExperimentPlan:  # fmt: skip
     """Plan an experiment whose search begins with results of earlier ones: the first round is drawn from these.
 
     Args:
         spec: what was submitted.
-        prior: results of earlier experiments; those that are no combination of this one's values are left out.
+        plan: of the same without these results.
+        earlier: trained trials of each earlier experiment.
         memory_bytes: what a worker may use, if that is known.
         datasets: those there are, by name.
 
     Raises:
-        InvalidSpec: something cannot train, or nothing is left to train.
+        InvalidSpec: results of an experiment do not count, or nothing is left to train.
     """
-    plan = plan_experiment(spec, memory_bytes, datasets)
-    templates = {template.model_name: template for template in templates_of(spec)}
-    known = [
-        replace(trial, round=0)
-        for trial in prior
-        if trial.model_name in templates and templates[trial.model_name].combinations.holds(trial.hyperparameters)
-    ]
-    drawn = {(trial.model_name, _key(templates[trial.model_name], trial)) for trial in known}
-    total = len(plan.trials) + plan.undrawn_trials
-    first = plan_round(spec, SearchResults([], 0, total, known), memory_bytes, datasets)
+    templates = templates_of(with_content(spec, datasets))
+    prior = select_results(with_content(spec, datasets), earlier)
+    known: dict[str | None, set[Key]] = {template.model_name: set() for template in templates}
+    for template in templates:
+        known[template.model_name] = {_key(template, one) for one in prior if one.model_name == template.model_name}
+    counts = {name: len(keys) for name, keys in known.items()}
+    first = plan_round(spec, SearchResults([], 0, count_trials(spec, counts), prior), memory_bytes, datasets)
     if not first.trials or first.is_confirming:
         detail = "the earlier experiments have trained all combinations that can be trained"
         raise InvalidSpec([Fault(pointer="/sampler/prior", detail=detail)])
-    detail = f"the search begins with {len(drawn):,} candidates of earlier experiments"
-    if len(known) < len(prior):
-        detail += f"; {len(prior) - len(known):,} of their {len(prior):,} trials have other hyperparameters"
-    found = Fault(pointer="/sampler/prior", detail=detail)
-    return replace(first, warnings=[*plan.warnings, found], prior=known)
+    detail = f"the search begins with {sum(counts.values()):,} candidates of earlier experiments"
+    if len(prior) < sum(map(len, earlier)):
+        detail += f"; {len(prior):,} of {sum(map(len, earlier)):,} trials that were trained there count"
+    warnings = [fault for fault in plan.warnings if fault.pointer != "/sampler/trials"]
+    return replace(first, warnings=[*warnings, Fault(pointer="/sampler/prior", detail=detail)], prior=prior)
 
 
 def _confirm(checker: TrialChecker, results: SearchResults) -> list[SampledTrial]:
@@ -201,6 +198,9 @@ def propose_values(
     for trial in trials:
         by_key.setdefault(_key(template, trial), []).append(trial)
     trained = {key: some for key, of_key in by_key.items() if (some := [one for one in of_key if one.is_trained])}
+    # The mean over some seeds or folds is not to be compared with that over all; earlier ones were selected.
+    whole = {key: some for key, some in trained.items() if not some[0].round or len(some) == len(spec.repeats)}
+    trained = whole if len(whole) >= _STARTUP else trained
     if len(trained) >= _STARTUP:
         yield from _by_surrogate(spec, sampler, template, trained, number)
     points = itertools.islice(quasi_random_points(sampler.seed, template), len(by_key), None)

@@ -6,7 +6,7 @@ validated in `fittingroom.specs.validation.trainability`.
 
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault, InvalidSpec, pointer
@@ -41,6 +41,12 @@ def count_undrawn(spec: ExperimentSpec, drawn: int) -> int:
         candidates = sum(_count_drawn(spec, template) for template in templates_of(spec))
         return candidates * len(spec.repeats) - drawn + _count_confirming(spec, candidates)
     return _count_confirming(spec, drawn // len(spec.repeats))
+
+
+def count_trials(spec: ExperimentSpec, known: Mapping[str | None, int]) -> int:
+    """Return how many trials a search in rounds has, if so many combinations of each network are known beforehand."""
+    candidates = sum(_count_drawn(spec, template, known[template.model_name]) for template in templates_of(spec))
+    return candidates * len(spec.repeats) + _count_confirming(spec, candidates)
 
 
 def count_confirming_trials(spec: ExperimentSpec) -> int:
@@ -121,9 +127,9 @@ def _combinations(spec: ExperimentSpec, template: Template) -> Iterator[Values]:
         yield from itertools.islice(distinct_values(combinations, points(sampler.seed, template), set()), wanted)
 
 
-def _count_drawn(spec: ExperimentSpec, template: Template) -> int:
-    """Return how many combinations of a template are trained in the end."""
-    size = template.combinations.count
+def _count_drawn(spec: ExperimentSpec, template: Template, known: int = 0) -> int:
+    """Return how many combinations of a template are trained in the end, beside known ones."""
+    size = template.combinations.count - known
     return int(size if isinstance(spec.sampler, GridSampler) else min(spec.sampler.trials, size))
 
 

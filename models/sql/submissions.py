@@ -129,6 +129,15 @@ def forget_idempotency_keys(session: Session) -> None:
     session.execute(delete(IdempotencyKeyTable).where(over))
 
 
+def has_key(session: Session, project: str, key: str) -> bool:
+    """Return True if an experiment was stored with an idempotency key that has not expired."""
+    query = select(IdempotencyKeyTable.key).where(
+        IdempotencyKeyTable.project == project, IdempotencyKeyTable.key == key,
+        IdempotencyKeyTable.created_at >= clock(-IDEMPOTENCY_SECONDS),
+    )  # fmt: skip
+    return session.scalars(query).first() is not None
+
+
 def _count_unended(session: Session, submissions: Sequence[Submission]) -> dict[str, int]:
     """Count unfinished trials of projects with a quota, and lock out concurrent submits of the same projects."""
     projects = sorted({one.project for one in submissions if one.max_unended_trials is not None})

@@ -247,7 +247,10 @@ def test_plot_of_the_best_value_so_far(shared_http: httpx.Client, shared_databas
         assert_svg(shared_http.get(path, params={"x": effort}))
     refused = shared_http.get(path, params={"x": "effort"})
     assert refused.status_code == 422
-    assert "known: epoch, trial, epochs, seconds, optimizer.learning_rate" in refused.json()["errors"][0]["detail"]
+    assert (
+        "known: epoch, trial, epochs, seconds, hyperparameters, optimizer.learning_rate"
+        in refused.json()["errors"][0]["detail"]
+    )
 
 
 def test_comparison_of_many_candidates_has_importances(shared_http: httpx.Client, shared_database: Database) -> None:
@@ -311,13 +314,22 @@ def test_search_begins_with_the_results_of_another(shared_http: httpx.Client, sh
     answer = shared_http.post("/v1/experiments", json=given)
     assert answer.status_code == 202
     assert answer.json()["undrawn_trials"] == 3
+    trials = shared_http.get(f"/v1/experiments/{answer.json()['id']}/trials").json()["items"]
+    assert [one["hyperparameters"] for one in trials] == [one["hyperparameters"] for one in plan["trials"]]
+    keyed = {"Idempotency-Key": "search-after-search"}
+    first = shared_http.post("/v1/experiments", json=given, headers=keyed)
+    assert first.is_success
     bad = {
         "/sampler/prior/0": ["exp_" + "0" * 32],
         "/sampler/prior/1": [earlier, "exp_1"],
         "/sampler/prior": [earlier] * 2,
     }
     for pointer, prior in bad.items():
-        given["sampler"] = sampler | {"prior": prior}
-        refused = shared_http.post("/v1/experiments", json=given)
+        refused = shared_http.post("/v1/experiments", json=given | {"sampler": sampler | {"prior": prior}})
         assert refused.status_code == 422
         assert refused.json()["errors"][0]["pointer"] == pointer
+    assert shared_http.delete(f"/v1/experiments/{earlier}").is_success
+    again = shared_http.post("/v1/experiments", json=given, headers=keyed)
+    assert again.is_success
+    assert again.json()["id"] == first.json()["id"], "as before"
+    assert shared_http.post("/v1/experiments", json=given).json()["errors"][0]["pointer"] == "/sampler/prior/0"
