@@ -123,8 +123,9 @@ bench-cold: $(READY) ## Measure one trial of each kind of network, new to its pr
 bench-rivals: $(RIVALS)/.ready ## Measure a sweep over HTTP against Optuna, KerasTuner, Ray Tune and a pool, all cores (ten minutes)
 	@RIVALS=$(RIVALS)/bin/python $(BIN)/python -m benchmarks.rivals
 
-bench-search: $(SEARCH)/.ready ## Measure samplers on twelve tables of results beside Optuna's (some minutes)
+bench-search: $(SEARCH)/.ready ## Measure samplers on twelve tables of results beside Optuna's, and pruners on learning curves (some minutes)
 	@$(SEARCH)/bin/python -m benchmarks.search
+	@.venv/bin/python -m benchmarks.search.pruning 2>/dev/null
 
 bench-targets: $(RIVALS)/.ready ## Measure searches until a target is reached against Optuna, KerasTuner and Ray Tune (an hour)
 	@RIVALS=$(RIVALS)/bin/python $(BIN)/python -m benchmarks.targets
@@ -155,4 +156,4 @@ lock: $(READY) ## Write the lock files anew, after a change of pyproject.toml
 	scripts/lock $(BIN)/uv
 
 clean: ## Remove the virtual environment and the tools for JavaScript; data in .fittingroom stays
-	rm -rf $(VENV) $(JS)/node_modules $(JS)/api.d.ts .site .cache
+	rm -rf $(VENV) $(JS)/node_modules $(JS)/api.d.ts .site .cache .benchmarks

@@ -20,7 +20,7 @@ class Curve:
 
     label: str
     candidate: str
-    """The label without its seed, shared by trials that differ by their seed alone."""
+    """The label without seed and fold, shared by trials that differ by these alone."""
     metric: str
     epochs: list[int]
     """Epoch numbers, from 1."""

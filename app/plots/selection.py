@@ -77,7 +77,7 @@ def picture_experiment(service: Service, view: ExperimentView, look: Look) -> Pi
                 raise InvalidSpec([Fault(pointer=name, detail=detail, found=found)])
         if look.x == PARALLEL:
             return select_parallel(view, trials, metrics, look)
-        return (_picture_progress if look.x in EFFORTS else _picture_sweep)(view, trials, metrics, look)
+        return (select_progress if look.x in EFFORTS else _picture_sweep)(view, trials, metrics, look)
     leader = None if view.best_trial is None else view.best_trial.trial_id
     by_id = {trial.id: trial for trial in trials}
     thinning = _thinning(len(trials), metrics, look)
@@ -209,23 +209,32 @@ def _direction(view: ExperimentView, metric: str) -> Direction:
     return view.objective.direction if metric == view.objective.metric else better_direction(metric)
 
 
-def _picture_progress(
+def select_progress(
     view: ExperimentView, trials: Sequence[TrialSummaryView], metrics: Sequence[str], look: Look
 ) -> ProgressPicture:
-    """Select the value of each trial over what was spent until it had ended, in the order in which they ended."""
+    """Select the value of each trial over what was spent until it had ended, in the order in which they ended.
+
+    With folds, which are not equally hard, the mean over those of a seed counts, once all have ended.
+    """
     searched = [trial for trial in trials if not trial.is_confirming]  # further seeds of the same are no progress
     ended = [trial for trial in searched if trial.finished_at is not None and trial.best_epoch is not None]
     if look.x != "trial":
         ended.sort(key=lambda trial: (trial.finished_at or view.created_at, trial.number))
+    folds = max((trial.fold or 1 for trial in trials), default=1)
+    of_folds: dict[str, list[float]] = {}
     reached, epochs = [], 0
     for trial in ended:
         epochs += trial.epochs_completed
         value = _best_value(trial, metrics[0])
         if value is None:
             continue
+        found = of_folds.setdefault(trial.id if folds == 1 else trial.label.rpartition("fold=")[0], [])
+        found.append(value)
+        if len(found) < folds:
+            continue
         seconds = ((trial.finished_at or view.created_at) - (view.started_at or view.created_at)).total_seconds()
         effort = {"trial": trial.number, "epochs": epochs, "seconds": seconds}[look.x]
-        reached.append((float(effort), value))
+        reached.append((float(effort), math.fsum(found) / folds))
     direction = _direction(view, metrics[0])
     return ProgressPicture(view.name, EFFORTS[look.x], metrics[0], reached, direction, look.scale, look.file_format)
 

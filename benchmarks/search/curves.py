@@ -1,4 +1,4 @@
-"""Learning curves of 2,000 random configurations, trained once by the fused engine and kept in `.cache`.
+"""Learning curves of 2,000 random configurations, trained once by the fused engine and kept in `.benchmarks`.
 
 A table is 2,000 configurations by 81 epochs of the best objective so far, of a small network on Titanic or on digits.
 """
@@ -23,7 +23,7 @@ from workers.engines.base import Cohort, CohortTrial
 from workers.engines.fused.engine import FusedEngine
 
 CONFIGURATIONS, EPOCHS = 2_000, 81
-_FOLDER = Path(__file__).parents[2] / ".cache" / "curves"
+_FOLDER = Path(__file__).parents[2] / ".benchmarks" / "curves"
 _PER_EXPERIMENT, _PER_COHORT = 1_000, 250
 
 

@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=S
 async def compare(experiment_id: ExperimentId, caller: ReadingKey, request: Request) -> Response:
     """Compare the candidates of an experiment, ranked by the objective at each trial's best epoch.
 
-    A candidate is the trials that differ by seed alone. The leader is compared with every other candidate by a paired
-    t test over seeds: equal seeds give equal initial weights and batches.
+    A candidate is the trials that differ by seed and fold alone. The leader is compared with every other candidate by a
+    paired t test over seeds, or folds: equal seeds give equal initial weights and batches, equal folds the same rows.
     """
     return answered(request, await reading_of(request).comparison(caller.project, experiment_id))

@@ -19,9 +19,10 @@ from app.plots.pictures import (
     Reached,
     SweepPicture,
 )
-from app.plots.selection import Look, select_parallel
+from app.plots.selection import Look, select_parallel, select_progress
 from fittingroom.views.resources import BestEpochView, ExperimentView, TrialSummaryView
 from models.sql.database import Database
+from tests.factories import SWEEP
 from tests.serving import submit
 from tests.training import train
 
@@ -120,6 +121,19 @@ def test_parallel_coordinates_of_options_before_and_after_training(shared_http: 
     ]  # fmt: skip
     assert picture.ranks == [2, 0, 1]
     assert draw(picture).startswith(b"<?xml")
+
+
+def test_best_so_far_is_of_means_over_folds(shared_http: httpx.Client) -> None:
+    experiment_id = submit(shared_http, **SWEEP, fit={"epochs": 1, "folds": 2})
+    items = shared_http.get(f"/v1/experiments/{experiment_id}/trials").json()["items"]
+    view = ExperimentView.model_validate(shared_http.get(f"/v1/experiments/{experiment_id}").json())
+    trials = []
+    for item, value in zip(items, (0.1, 0.9, 0.3, 0.3), strict=True):
+        ended = {"best_epoch": BestEpochView(epoch=1, metrics={"val_loss": value}), "finished_at": view.created_at}
+        trials.append(TrialSummaryView.model_validate(item).model_copy(update=ended | {"epochs_completed": 1}))
+    picture = select_progress(view, trials, ["val_loss"], Look(x="trial"))
+    assert picture.reached == [(2.0, 0.5), (4.0, 0.3)]
+    assert select_progress(view, trials[:3], ["val_loss"], Look(x="epochs")).reached == [(2.0, 0.5)]
 
 
 def test_trials_of_several_experiments_stand_in_one_picture(
