@@ -74,7 +74,7 @@ def _first_claim(backend: str) -> float:
     from models.settings import Settings  # noqa: PLC0415
     from models.sql.database import Database  # noqa: PLC0415
     from models.sql.experiments import get_cohort  # noqa: PLC0415
-    from models.sql.submissions import Submission, add_experiments  # noqa: PLC0415
+    from models.sql.plans.submissions import Submission, add_experiments  # noqa: PLC0415
 
     spec = ExperimentSpec.model_validate(example_documents()["validation"])
     with tempfile.TemporaryDirectory() as folder:

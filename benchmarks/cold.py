@@ -16,7 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 from fittingroom.specs.experiment import TrialSpec
-from fittingroom.specs.search_space import sampled_value
+from fittingroom.specs.search.search_space import sampled_value
 from tests.workers.engines.cases import KINDS
 from tests.workers.engines.trials import arrays_of, cohort_of, trained, trial_specs
 from workers.builders.heads import build_heads, compile_arguments, units_of

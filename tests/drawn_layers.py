@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from fittingroom.specs.layers.layer_spec import LayerSpec, Shape
 from fittingroom.specs.layers.registry import LAYER_TYPES
 from fittingroom.specs.model import Model
-from fittingroom.specs.search_space import SPACES
+from fittingroom.specs.search.search_space import SPACES
 from fittingroom.specs.validation.graph import DoesNotConnect
 from fittingroom.specs.validation.shapes import measure
 

@@ -7,7 +7,7 @@ from fittingroom.specs.experiment import ExperimentSpec
 from models.messaging.waiting import WaitingCohort
 from models.planning.plan import plan_experiment
 from models.sql.database import Database
-from models.sql.submissions import Accepted, Submission, add_experiments
+from models.sql.plans.submissions import Accepted, Submission, add_experiments
 
 WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, ok").decode()
 SWEEP = {"optimizer": {"name": "sgd", "learning_rate": {"choice": [0.1, 0.01]}}}

@@ -8,8 +8,8 @@ from models.errors import DatabaseUnavailableError
 from models.messaging.waiting import WaitingCohort
 from models.planning.rounds import plan_round
 from models.settings import Settings
-from models.sql import rounds
 from models.sql.database import Database
+from models.sql.plans import rounds
 
 _SEARCHES_AT_ONCE = 10
 

@@ -24,7 +24,7 @@ from models.errors import (
     KeyReusedError,
     UnforeseenError,
 )
-from models.sql.submissions import Accepted, Submission
+from models.sql.plans.submissions import Accepted, Submission
 
 CHUNK = 100
 _CHUNK_TRIALS = 1_000

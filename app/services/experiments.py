@@ -21,7 +21,7 @@ from app.services.submission_writer import SubmissionWriter
 from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import InvalidSpec
-from fittingroom.specs.samplers import RoundSampler
+from fittingroom.specs.search.samplers import RoundSampler
 from fittingroom.views import resources
 from fittingroom.views.comparison import ComparisonView
 from fittingroom.views.submissions import PlanView
@@ -31,9 +31,9 @@ from models.sql import client_requests, experiments, usage, worker_registry
 from models.sql.database import Database, Session
 from models.sql.datasets import names_in
 from models.sql.experiment_list import Filters, Position, Sort, list_experiments, position_of
-from models.sql.prior_results import find_prior
-from models.sql.rounds import list_rounds
-from models.sql.submissions import Accepted, Submission, has_key
+from models.sql.plans.prior_results import find_prior
+from models.sql.plans.rounds import list_rounds
+from models.sql.plans.submissions import Accepted, Submission, has_key
 from models.sql.tables import ExperimentTable
 from models.sql.webhooks import find_webhook
 from models.storage import Storage

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault
-from fittingroom.specs.search_space import sampled_value
+from fittingroom.specs.search.search_space import sampled_value
 from fittingroom.views import resources
 from fittingroom.views.history import to_history
 from fittingroom.views.states import StopReason, TrialPhase, TrialState
@@ -16,8 +16,8 @@ from models.planning.plan import ExperimentPlan
 from models.planning.templates import resolved_objective
 from models.sql.experiments import Progress
 from models.sql.histories import EpochRow, FoundChanges, TrialPosition
-from models.sql.planned_rows import drawing_versions
-from models.sql.submissions import Accepted, Submission
+from models.sql.plans.planned_rows import drawing_versions
+from models.sql.plans.submissions import Accepted, Submission
 from models.sql.tables import CohortTable, ExperimentTable, SearchRoundTable, TrialTable, WebhookTable, WorkerTable
 
 

@@ -17,7 +17,7 @@ from models.messaging.broker import publish
 from models.messaging.waiting import WaitingCohort
 from models.sql import worker_registry
 from models.sql.database import Database
-from models.sql.submissions import Accepted, Refused, Submission, add_experiments
+from models.sql.plans.submissions import Accepted, Refused, Submission, add_experiments
 
 _MAX_GROUP = 100
 _MAX_PUBLISHED = 100

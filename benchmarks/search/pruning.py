@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from benchmarks.search.curves import EPOCHS, Curves, load_curves
-from fittingroom.specs.pruners import Pruner
+from fittingroom.specs.search.pruners import Pruner
 from workers.engines.base import CohortTrial
 from workers.reporting.pruning import Rungs
 

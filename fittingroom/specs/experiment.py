@@ -28,10 +28,10 @@ from fittingroom.specs.model import Model
 from fittingroom.specs.model_space import AnyModel
 from fittingroom.specs.named import expand_name
 from fittingroom.specs.optimizers import Optimizer
-from fittingroom.specs.pruners import Pruner
-from fittingroom.specs.samplers import Confirm, GridSampler, Sampler, Seed
-from fittingroom.specs.search_space import Choice
-from fittingroom.specs.searchable import SearchableDocument
+from fittingroom.specs.search.pruners import Pruner
+from fittingroom.specs.search.samplers import Confirm, GridSampler, Sampler, Seed
+from fittingroom.specs.search.search_space import Choice
+from fittingroom.specs.search.searchable import SearchableDocument
 from fittingroom.specs.webhook import Webhook
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH), Visible()]

@@ -14,7 +14,7 @@ from fittingroom.specs.limits import (
     MAX_NAME_LENGTH,
     MAX_TIME_LIMIT_SECONDS,
 )
-from fittingroom.specs.searchable import SearchableInt, SearchableName
+from fittingroom.specs.search.searchable import SearchableInt, SearchableName
 
 _ClassName = Annotated[str, Field(min_length=1, max_length=200), Visible()]
 _Weights = dict[_ClassName, Annotated[Real, Field(ge=0, le=1e6)]]

@@ -11,7 +11,7 @@ from fittingroom.specs.layers.layer_spec import LayerName
 from fittingroom.specs.limits import MAX_METRICS, MAX_OUTPUTS
 from fittingroom.specs.losses import Loss, LossSpec
 from fittingroom.specs.metrics import Metric, MetricSpec
-from fittingroom.specs.search_space import search_space_kind
+from fittingroom.specs.search.search_space import search_space_kind
 
 
 class Head(NamedTuple):

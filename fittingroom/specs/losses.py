@@ -6,7 +6,7 @@ from pydantic import Field
 
 from fittingroom.specs.base import Bool, Real
 from fittingroom.specs.named import Named, by_name
-from fittingroom.specs.searchable import SearchableReal
+from fittingroom.specs.search.searchable import SearchableReal
 from fittingroom.specs.targets import Smoothing, Target
 
 OutputKind = Literal["numbers", "probabilities", "signs", "positive"]

@@ -10,7 +10,7 @@ from fittingroom.specs.layers.any_layer import Layer
 from fittingroom.specs.layers.core import Shared
 from fittingroom.specs.layers.layer_spec import LayerName, LayerSpec
 from fittingroom.specs.limits import MAX_AXIS_LENGTH, MAX_LAYERS, MAX_OUTPUTS, MAX_RESHAPE_RANK
-from fittingroom.specs.search_space import SPACES, search_space_kind
+from fittingroom.specs.search.search_space import SPACES, search_space_kind
 
 InputShape = Annotated[
     list[Annotated[Int, Field(ge=1, le=MAX_AXIS_LENGTH)]], Field(min_length=1, max_length=MAX_RESHAPE_RANK)

@@ -20,8 +20,8 @@ from fittingroom.specs.keras_import.document import from_keras
 from fittingroom.specs.layers.any_layer import AnyLayer
 from fittingroom.specs.limits import MAX_LAYERS, MAX_NESTING
 from fittingroom.specs.model import Model
-from fittingroom.specs.search_space import Choice
-from fittingroom.specs.searchable import SearchableInt, searchable_layer
+from fittingroom.specs.search.search_space import Choice
+from fittingroom.specs.search.searchable import SearchableInt, searchable_layer
 
 
 class Repeat(Spec):

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from fittingroom.specs.base import Bool, Int, Real
 from fittingroom.specs.named import Named, by_name
 from fittingroom.specs.schedules import LearningRate, NotNegative, Positive, Steps
-from fittingroom.specs.searchable import SearchableInt, SearchableName, SearchableReal
+from fittingroom.specs.search.searchable import SearchableInt, SearchableName, SearchableReal
 
 Fraction = Annotated[Real, Field(ge=0, lt=1)]
 

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from fittingroom.specs.base import Bool, Int, Real, Spec
 from fittingroom.specs.limits import MAX_BOUNDARIES
-from fittingroom.specs.searchable import SearchableInt, SearchableName, SearchableReal, SearchableRealOr
+from fittingroom.specs.search.searchable import SearchableInt, SearchableName, SearchableReal, SearchableRealOr
 
 Positive = Annotated[Real, Field(gt=0, le=1e6)]
 NotNegative = Annotated[Real, Field(ge=0, le=1e6)]

@@ -17,7 +17,7 @@ from models.settings import Settings
 from models.sql import transitions, worker_registry
 from models.sql.database import Database, Session
 from models.sql.leases import has_expired_leases
-from models.sql.rounds import list_due
+from models.sql.plans.rounds import list_due
 from models.sql.turns import list_waiting
 from models.storage import Storage
 

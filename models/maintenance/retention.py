@@ -18,7 +18,7 @@ from models.sql import datasets, worker_registry
 from models.sql.client_requests import delete_experiment
 from models.sql.database import Database, clock
 from models.sql.endings import IS_UNENDED
-from models.sql.submissions import forget_idempotency_keys
+from models.sql.plans.submissions import forget_idempotency_keys
 from models.sql.tables import CohortTable, DeletionTable, ExperimentTable, TrialTable
 from models.storage import Storage
 

@@ -9,7 +9,7 @@ from fittingroom.specs.choices import Device
 from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.limits import MAX_TRIALS
 from fittingroom.specs.schedules import is_constant
-from fittingroom.specs.search_space import sampled_value
+from fittingroom.specs.search.search_space import sampled_value
 from models.planning.paths import Path
 from models.planning.spaces import is_ordered
 from models.planning.templates import SampledTrial

@@ -6,7 +6,7 @@ The factors were fitted to measured peaks; `tests/workers/test_memory_estimate.p
 from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.faults import Fault, InvalidSpec
 from fittingroom.specs.optimizers import Optimizer
-from fittingroom.specs.search_space import sampled_value
+from fittingroom.specs.search.search_space import sampled_value
 from fittingroom.specs.validation.dataset_checks import training_rows
 from fittingroom.specs.validation.shapes import Network
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from fittingroom.specs.faults import Fault, InvalidSpec, pointer
 from fittingroom.specs.limits import MAX_LAYERS, MAX_SPACES
-from fittingroom.specs.search_space import search_space_kind
+from fittingroom.specs.search.search_space import search_space_kind
 from models.planning.combinations import Combinations
 from models.planning.paths import Path, Value, Values
 

@@ -10,8 +10,8 @@ from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault, InvalidSpec
 from fittingroom.specs.model import Model
 from fittingroom.specs.model_space import ModelSpace
-from fittingroom.specs.samplers import GridSampler, RoundSampler
-from fittingroom.specs.search_space import sampled_value
+from fittingroom.specs.search.samplers import GridSampler, RoundSampler
+from fittingroom.specs.search.search_space import sampled_value
 from fittingroom.specs.validation.trainability import check_experiment, check_trial
 from fittingroom.specs.validation.trial_warnings import find_warnings
 from models.planning.cohorts import FormedCohort, form_cohorts

@@ -14,7 +14,7 @@ from fittingroom.specs.datasets import DatasetSchema
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault, InvalidSpec
 from fittingroom.specs.limits import MAX_TRIALS
-from fittingroom.specs.samplers import RoundSampler
+from fittingroom.specs.search.samplers import RoundSampler
 from models.planning.cohorts import form_cohorts, is_structural
 from models.planning.combinations import Combinations
 from models.planning.paths import Key, Values

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault, InvalidSpec, pointer
 from fittingroom.specs.limits import MAX_TRIALS
-from fittingroom.specs.samplers import GridSampler, RoundSampler
+from fittingroom.specs.search.samplers import GridSampler, RoundSampler
 from models.planning.combinations import Combinations
 from models.planning.options import in_experiment
 from models.planning.paths import Key, Values

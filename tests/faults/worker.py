@@ -299,7 +299,7 @@ def killed_while_a_round_is_drawn() -> None:
 
 def killed_before_a_round_is_stored() -> None:
     """Die with the rows written and their transaction not committed."""
-    from models.sql import rounds
+    from models.sql.plans import rounds
 
     after(rounds, "add_round", die)
 

@@ -14,8 +14,9 @@ from models.errors import DatabaseUnavailableError
 from models.lifecycle import experiment_state
 from models.messaging.queues import queues_of
 from models.settings import Settings
-from models.sql import experiments, rounds
+from models.sql import experiments
 from models.sql.database import Database
+from models.sql.plans import rounds
 from models.sql.tables import ExperimentTable
 from tests.e2e.service import until
 from tests.factories import store as store_experiment

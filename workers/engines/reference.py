@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.specs.experiment import TrialSpec
-from fittingroom.specs.search_space import sampled_value
+from fittingroom.specs.search.search_space import sampled_value
 from fittingroom.specs.validation.shapes import measure
 from workers.builders.heads import BuiltHead, build_heads, divided, units_of
 from workers.builders.networks import build_compiled

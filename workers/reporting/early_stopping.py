@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fittingroom.specs.fit import EarlyStopping
-from fittingroom.specs.search_space import sampled_value
+from fittingroom.specs.search.search_space import sampled_value
 from workers.engines.base import Metrics
 from workers.reporting.monitor import Monitor
 

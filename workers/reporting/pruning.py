@@ -5,8 +5,8 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
-from fittingroom.specs.pruners import Pruner
-from fittingroom.specs.search_space import sampled_value
+from fittingroom.specs.search.pruners import Pruner
+from fittingroom.specs.search.search_space import sampled_value
 from workers.engines.base import CohortTrial
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fittingroom.specs.fit import ReduceLROnPlateau
-from fittingroom.specs.search_space import sampled_value
+from fittingroom.specs.search.search_space import sampled_value
 from workers.engines.base import Metrics
 from workers.reporting.monitor import Monitor
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.metrics import is_better
-from fittingroom.specs.search_space import sampled_value
+from fittingroom.specs.search.search_space import sampled_value
 from fittingroom.views.states import StopReason
 from workers.engines.base import Metrics
 from workers.reporting.early_stopping import Patience

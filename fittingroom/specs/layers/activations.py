@@ -10,7 +10,7 @@ from fittingroom.specs.base import Int, Real, Spec
 from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape
 from fittingroom.specs.layers.shape_rules import axis_of
 from fittingroom.specs.layers.weights import ActivityRegularizer, AnyRegularizer, Constraint, Initializer
-from fittingroom.specs.searchable import SearchableName, SearchableReal
+from fittingroom.specs.search.searchable import SearchableName, SearchableReal
 
 ActivationName = Literal[
     "linear", "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "sigmoid", "hard_sigmoid",

@@ -10,8 +10,8 @@ from fittingroom.specs.layers.core import Units
 from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, type_of
 from fittingroom.specs.layers.shape_rules import axis_of, show_all, sides
 from fittingroom.specs.layers.weights import ActivityRegularizer, Bias, Kernel
-from fittingroom.specs.search_space import sampled_value
-from fittingroom.specs.searchable import SearchableInt, SearchableName, SearchableReal
+from fittingroom.specs.search.search_space import sampled_value
+from fittingroom.specs.search.searchable import SearchableInt, SearchableName, SearchableReal
 
 _Heads = Annotated[Int, Field(ge=1, le=1024)]
 

@@ -11,7 +11,7 @@ from fittingroom.specs.base import Int, Real
 from fittingroom.specs.layers.images import ImageLayer, Pixel, PixelRange
 from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, type_of
 from fittingroom.specs.layers.shape_rules import show, spatial
-from fittingroom.specs.searchable import SearchableReal
+from fittingroom.specs.search.searchable import SearchableReal
 
 
 def _odd(number: int) -> int:

@@ -11,8 +11,8 @@ from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, type
 from fittingroom.specs.layers.shape_rules import sides, slide, spatial
 from fittingroom.specs.layers.weights import Bias, Kernel
 from fittingroom.specs.limits import MAX_FILTERS, MAX_KERNEL_SIZE
-from fittingroom.specs.search_space import sampled_value
-from fittingroom.specs.searchable import SearchableInt, SearchableName
+from fittingroom.specs.search.search_space import sampled_value
+from fittingroom.specs.search.searchable import SearchableInt, SearchableName
 
 Size = Annotated[Int, Field(ge=1, le=MAX_KERNEL_SIZE)]
 Sides1: TypeAlias = SearchableInt[Size] | tuple[Size]

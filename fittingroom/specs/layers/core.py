@@ -11,8 +11,8 @@ from fittingroom.specs.layers.einsum import EinsumShapes, einsum_shapes
 from fittingroom.specs.layers.layer_spec import LayerName, LayerSpec, Measured, Shape
 from fittingroom.specs.layers.weights import AnyRegularizer, Bias, Constraint, Initializer, Kernel, Penalty
 from fittingroom.specs.limits import MAX_AXIS_LENGTH, MAX_LAYERS, MAX_UNITS
-from fittingroom.specs.search_space import sampled_value
-from fittingroom.specs.searchable import SearchableInt, SearchableName, SearchableReal
+from fittingroom.specs.search.search_space import sampled_value
+from fittingroom.specs.search.searchable import SearchableInt, SearchableName, SearchableReal
 
 Units = Annotated[Int, Field(ge=1, le=MAX_UNITS)]
 

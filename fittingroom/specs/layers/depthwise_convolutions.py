@@ -7,8 +7,8 @@ from fittingroom.specs.layers.activations import Activated
 from fittingroom.specs.layers.convolutions import Convolution, Filters, Sides1, Sides2
 from fittingroom.specs.layers.layer_spec import Measured, Shape
 from fittingroom.specs.layers.weights import AnyRegularizer, Bias, Constraint, Initializer
-from fittingroom.specs.search_space import sampled_value
-from fittingroom.specs.searchable import SearchableInt
+from fittingroom.specs.search.search_space import sampled_value
+from fittingroom.specs.search.searchable import SearchableInt
 
 
 class _Depthwise(Activated, Bias, Convolution):

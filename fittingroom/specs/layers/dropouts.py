@@ -7,7 +7,7 @@ from pydantic import Field
 from fittingroom.specs.base import Real
 from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape
 from fittingroom.specs.layers.shape_rules import spatial
-from fittingroom.specs.searchable import SearchableReal
+from fittingroom.specs.search.searchable import SearchableReal
 
 Rate = Annotated[Real, Field(ge=0, lt=1)]
 

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from fittingroom.specs.base import Bool, Spec
 from fittingroom.specs.limits import MAX_LAYERS
-from fittingroom.specs.searchable import SearchableName
+from fittingroom.specs.search.searchable import SearchableName
 
 Shape = tuple[int, ...]
 """Without the batch axis."""

@@ -8,7 +8,7 @@ from fittingroom.specs.base import Bool, Int
 from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, type_of
 from fittingroom.specs.layers.shape_rules import axis_of, show_all
 from fittingroom.specs.limits import MAX_LAYERS
-from fittingroom.specs.searchable import SearchableName
+from fittingroom.specs.search.searchable import SearchableName
 
 _Axis = Annotated[Int, Field(ge=-8, le=8)]
 

@@ -11,8 +11,8 @@ from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, type
 from fittingroom.specs.layers.shape_rules import axis_of, show
 from fittingroom.specs.layers.weights import GammaBeta, Initializer
 from fittingroom.specs.limits import MAX_UNITS
-from fittingroom.specs.search_space import sampled_value
-from fittingroom.specs.searchable import SearchableInt, SearchableReal
+from fittingroom.specs.search.search_space import sampled_value
+from fittingroom.specs.search.searchable import SearchableInt, SearchableReal
 
 _Rate = Annotated[Real, Field(ge=0, lt=1)]
 _Epsilon = Annotated[Real, Field(gt=0, le=1)]

@@ -9,8 +9,8 @@ from fittingroom.specs.layers.convolutions import Padding, Sides1, Sides2, Sides
 from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape
 from fittingroom.specs.layers.shape_rules import show, sides, slide, spatial
 from fittingroom.specs.limits import MAX_AXIS_LENGTH
-from fittingroom.specs.search_space import sampled_value
-from fittingroom.specs.searchable import SearchableInt, SearchableName
+from fittingroom.specs.search.search_space import sampled_value
+from fittingroom.specs.search.searchable import SearchableInt, SearchableName
 
 _Length = Annotated[Int, Field(ge=1, le=MAX_AXIS_LENGTH)]
 

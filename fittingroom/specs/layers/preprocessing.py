@@ -10,7 +10,7 @@ from fittingroom.specs.layers.activations import Axes
 from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape
 from fittingroom.specs.layers.shape_rules import axis_of, show, slide, spatial
 from fittingroom.specs.limits import MAX_AXIS_LENGTH
-from fittingroom.specs.searchable import SearchableName, SearchableReal
+from fittingroom.specs.search.searchable import SearchableName, SearchableReal
 
 _MAX_NUMBERS = 10_000
 _Number = Annotated[Real, Field(ge=-1e9, le=1e9)]

@@ -12,8 +12,8 @@ from fittingroom.specs.layers.core import Units
 from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape
 from fittingroom.specs.layers.shape_rules import spatial
 from fittingroom.specs.layers.weights import AnyRegularizer, Bias, Constraint, Initializer, Kernel
-from fittingroom.specs.search_space import sampled_value
-from fittingroom.specs.searchable import SearchableInt, SearchableName, SearchableReal
+from fittingroom.specs.search.search_space import sampled_value
+from fittingroom.specs.search.searchable import SearchableInt, SearchableName, SearchableReal
 
 _Rate = Annotated[Real, Field(ge=0, lt=1)]
 

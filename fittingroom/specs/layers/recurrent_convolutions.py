@@ -11,8 +11,8 @@ from fittingroom.specs.layers.layer_spec import Measured, Shape, type_of
 from fittingroom.specs.layers.recurrent import SequenceLayer
 from fittingroom.specs.layers.shape_rules import show, sides, slide
 from fittingroom.specs.layers.weights import AnyRegularizer, Bias, Constraint, Initializer, Kernel
-from fittingroom.specs.search_space import sampled_value
-from fittingroom.specs.searchable import SearchableInt, SearchableName, SearchableReal
+from fittingroom.specs.search.search_space import sampled_value
+from fittingroom.specs.search.searchable import SearchableInt, SearchableName, SearchableReal
 
 
 class _ConvLSTM(Activated, Kernel, Bias, Windowed, SequenceLayer):

@@ -10,7 +10,7 @@ from fittingroom.specs.layers.convolutions import Sides2, Sides3
 from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, type_of
 from fittingroom.specs.layers.shape_rules import show, sides, spatial
 from fittingroom.specs.limits import MAX_AXIS_LENGTH, MAX_RESHAPE_RANK
-from fittingroom.specs.searchable import SearchableInt, SearchableName
+from fittingroom.specs.search.searchable import SearchableInt, SearchableName
 
 _Length = Annotated[Int, Field(ge=1, le=MAX_AXIS_LENGTH)]
 _Margin = Annotated[Int, Field(ge=0, le=MAX_AXIS_LENGTH)]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fittingroom.specs.layers.layer_spec import LayerSpec, Shape, type_of
-from fittingroom.specs.search_space import sampled_value
+from fittingroom.specs.search.search_space import sampled_value
 
 AXES = {1: "steps, channels", 2: "height, width, channels", 3: "depth, height, width, channels"}
 """Axes of what a layer with one, two or three spatial axes takes."""

@@ -7,7 +7,7 @@ from typing_extensions import TypeAliasType
 
 from fittingroom.specs.base import Bool, Int, Real, Spec
 from fittingroom.specs.named import expand_name
-from fittingroom.specs.searchable import SearchableName, SearchableNameOr, SearchableReal
+from fittingroom.specs.search.searchable import SearchableName, SearchableNameOr, SearchableReal
 
 InitializerName = Literal[
     "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal",

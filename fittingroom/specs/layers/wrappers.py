@@ -12,8 +12,8 @@ from fittingroom.specs.layers.layer_spec import LayerSpec, Measured, Shape, type
 from fittingroom.specs.layers.preprocessing import Normalization
 from fittingroom.specs.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
 from fittingroom.specs.layers.shape_rules import show
-from fittingroom.specs.search_space import sampled_value
-from fittingroom.specs.searchable import SearchableInt, SearchableName
+from fittingroom.specs.search.search_space import sampled_value
+from fittingroom.specs.search.searchable import SearchableInt, SearchableName
 
 _MAX_DEPTH = 3
 """Maximum number of layers around a layer."""

@@ -22,7 +22,7 @@ from fittingroom.specs.metrics import (
     SparseCategoricalCrossentropyMetric,
     TopK,
 )
-from fittingroom.specs.search_space import sampled_value
+from fittingroom.specs.search.search_space import sampled_value
 from fittingroom.specs.validation.graph import wire
 from fittingroom.specs.validation.shapes import Network
 

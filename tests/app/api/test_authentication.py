@@ -20,7 +20,7 @@ from models.planning.plan import plan_experiment
 from models.sql.api_keys import ApiKey, Scope, revoke_key
 from models.sql.database import Database
 from models.sql.database import clock as database_clock
-from models.sql.submissions import Accepted, Submission, add_experiments
+from models.sql.plans.submissions import Accepted, Submission, add_experiments
 from models.sql.tables import ApiKeyTable, CohortTable
 from models.sql.worker_registry import add_worker, update_worker
 from tests.factories import document, spec

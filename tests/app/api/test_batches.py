@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.services import batches, experiments, submission_writer
 from fittingroom.specs.experiment import ExperimentSpec
 from models.errors import DatabaseFullError, DatasetGoneError, KeyReusedError, QuotaError
-from models.sql.submissions import Submission, add_experiments
+from models.sql.plans.submissions import Submission, add_experiments
 from tests.app.api.malformed_bodies import keras_json
 from tests.factories import document
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from models.sql.database import Database
-from models.sql.submissions import IDEMPOTENCY_SECONDS
+from models.sql.plans.submissions import IDEMPOTENCY_SECONDS
 from models.sql.tables import IdempotencyKeyTable
 from tests.factories import document
 

@@ -10,8 +10,8 @@ from models.sql import experiments, transitions
 from models.sql.database import Database
 from models.sql.epochs import BestEpoch, EpochRecord, mark_epochs
 from models.sql.histories import find_changes, find_trial_history, last_epochs_at, list_positions, read_epochs
+from models.sql.plans.rounds import list_due, list_rounds
 from models.sql.quick_reads import rows_of
-from models.sql.rounds import list_due, list_rounds
 from models.sql.turns import find_next_cohorts
 from models.sql.versions import find_version, find_versions
 from tests.claims import LEASE, SWEEP

@@ -11,7 +11,7 @@ from models.planning.plan import plan_experiment
 from models.sql import client_requests, transitions
 from models.sql.database import Database, clock
 from models.sql.leases import Claim
-from models.sql.submissions import Accepted, Submission, add_experiments
+from models.sql.plans.submissions import Accepted, Submission, add_experiments
 from models.sql.tables import CohortTable, ExperimentTable
 from models.sql.turns import find_next_cohorts, list_waiting
 from tests.factories import spec

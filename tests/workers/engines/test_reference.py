@@ -8,7 +8,7 @@ import pytest
 
 from app.examples import example_documents
 from fittingroom.specs.experiment import ExperimentSpec
-from fittingroom.specs.search_space import sampled_value
+from fittingroom.specs.search.search_space import sampled_value
 from models.planning.plan import plan_experiment
 from tests.factories import DENSE_2, document, layers
 from tests.workers.engines.trials import (

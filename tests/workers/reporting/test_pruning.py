@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fittingroom.specs.pruners import Hyperband, Pruner, SuccessiveHalving, TopKPruner
+from fittingroom.specs.search.pruners import Hyperband, Pruner, SuccessiveHalving, TopKPruner
 from tests.factories import document
 from tests.workers.engines.trials import cohort_of, trial_specs
 from workers.reporting.pruning import Rungs

@@ -14,7 +14,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from fittingroom.specs.experiment import TrialSpec
-from fittingroom.specs.search_space import sampled_value
+from fittingroom.specs.search.search_space import sampled_value
 from fittingroom.specs.validation.shapes import measure
 from workers.builders.heads import units_of
 from workers.builders.networks import build_network

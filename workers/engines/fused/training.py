@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.specs.heads import recorded_metrics
-from fittingroom.specs.search_space import sampled_value
+from fittingroom.specs.search.search_space import sampled_value
 from workers.engines.backends.chosen import backend
 from workers.engines.backends.seam import CannotCompileError, CannotMapError, Capacity
 from workers.engines.base import CannotTrainError, Checkpoint, Cohort, EpochDecision, Metrics, Report

@@ -15,15 +15,16 @@ from models.lifecycle import experiment_state
 from models.maintenance.retention import _delete_expired
 from models.planning.plan import ExperimentPlan, plan_experiment
 from models.planning.rounds import plan_round, plan_search
-from models.sql import experiments, rounds, usage
+from models.sql import experiments, usage
 from models.sql.client_requests import delete_experiment, request_cancel, request_pause, request_resume
 from models.sql.database import Database, clock
 from models.sql.experiment_list import Filters, list_experiments
 from models.sql.histories import find_changes
-from models.sql.prior_results import find_prior
+from models.sql.plans import rounds
+from models.sql.plans.prior_results import find_prior
+from models.sql.plans.rounds import FoundSearch
+from models.sql.plans.submissions import Accepted, Submission, add_experiments
 from models.sql.quick_reads import rows_of
-from models.sql.rounds import FoundSearch
-from models.sql.submissions import Accepted, Submission, add_experiments
 from models.sql.tables import CohortTable, ExperimentTable, SearchRoundTable, TrialTable, WebhookTable
 from models.sql.webhooks import claim_deliveries
 from tests.factories import WEBHOOK_SECRET

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault, InvalidSpec, pointer
-from fittingroom.specs.samplers import RoundSampler
+from fittingroom.specs.search.samplers import RoundSampler
 from fittingroom.views.states import TrialState
 from models.errors import NotFoundError
 from models.planning.prior import EarlierTrial

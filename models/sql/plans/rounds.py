@@ -22,8 +22,8 @@ from models.sql.database import clock
 from models.sql.datasets import schema_of
 from models.sql.endings import HAS_UNDRAWN_TRIALS, HAS_UNENDED_TRIALS
 from models.sql.leases import lock_experiment, set_version
-from models.sql.planned_rows import rows_of_plan
-from models.sql.prior_results import from_rows, list_results
+from models.sql.plans.planned_rows import rows_of_plan
+from models.sql.plans.prior_results import from_rows, list_results
 from models.sql.tables import (
     CohortTable,
     DatasetTable,

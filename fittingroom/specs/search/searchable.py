@@ -11,7 +11,7 @@ from pydantic_core import CoreSchema, SchemaValidator, core_schema
 
 from fittingroom.specs.base import Spec, refusal
 from fittingroom.specs.limits import MAX_STEPS
-from fittingroom.specs.search_space import (
+from fittingroom.specs.search.search_space import (
     PLAIN_TYPES,
     SPACES,
     Choice,

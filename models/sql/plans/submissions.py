@@ -18,8 +18,8 @@ from models.planning.plan import ExperimentPlan
 from models.planning.templates import resolved_objective
 from models.sql.database import clock
 from models.sql.datasets import keep_datasets
-from models.sql.planned_rows import rows_of_plan
-from models.sql.prior_results import to_rows
+from models.sql.plans.planned_rows import rows_of_plan
+from models.sql.plans.prior_results import to_rows
 from models.sql.tables import (
     ApiKeyTable,
     CohortTable,

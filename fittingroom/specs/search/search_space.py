@@ -1,6 +1,6 @@
 """Search spaces, which may stand in place of a value or a document.
 
-Where they may stand is said in `fittingroom.specs.searchable`; values are sampled in `models.planning.sampling`.
+Where they may stand is said in `fittingroom.specs.search.searchable`; values are sampled in `models.planning.sampling`.
 """
 
 from types import NoneType

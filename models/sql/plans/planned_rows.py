@@ -6,7 +6,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from fittingroom.specs.search_space import sampled_value
+from fittingroom.specs.search.search_space import sampled_value
 from fittingroom.views.states import TrialState
 from models.identifiers import new_id
 from models.messaging.waiting import WaitingCohort

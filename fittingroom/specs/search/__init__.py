@@ -1,0 +1,1 @@
+"""Searches: spaces of values, where these may stand, samplers and pruners."""

@@ -1,0 +1,1 @@
+"""Plans of experiments as rows: submits, rounds of searches, results that these begin with."""
