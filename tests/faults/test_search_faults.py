@@ -64,15 +64,42 @@ def test_sigkill_between_rounds(cluster: Cluster, undisturbed: Found, fault: str
         assert_found(cluster, view.id, undisturbed)
 
 
-def test_killed_five_times(cluster: Cluster, undisturbed: Found) -> None:
-    view = cluster.client.submit(SEARCH)
+def kill_five_times(cluster: Cluster) -> None:
     for fault in (
         "killed_while_a_round_is_drawn", "killed_after_a_round_is_stored", "killed_before_a_round_is_stored",
         "killed_after_the_claim", "killed_before_the_mark",
     ):  # fmt: skip
-        assert cluster.worker(fault).wait(90) == -signal.SIGKILL
+        assert cluster.worker(fault).wait(180) == -signal.SIGKILL
+
+
+def test_killed_five_times(cluster: Cluster, undisturbed: Found) -> None:
+    view = cluster.client.submit(SEARCH)
+    kill_five_times(cluster)
     with cluster.rescued():
         assert_found(cluster, view.id, undisturbed)
+
+
+@pytest.mark.nightly
+def test_thousand_trials_killed_five_times(cluster: Cluster) -> None:
+    """A search with options: the optimizers have hyperparameters of their own."""
+    rate = {"log_uniform": [0.001, 0.1]}
+    sgd = {"name": "sgd", "learning_rate": rate, "momentum": {"uniform": [0.1, 0.9]}}
+    search = SEARCH | {
+        "optimizer": {"choice": [{"name": "adam", "learning_rate": rate}, sgd]},
+        "sampler": {"name": "tpe", "trials": 1_000, "round": 100},
+        "fit": {"epochs": 5, "validation_split": 0.3},
+    }
+    with cluster.rescued():
+        view = cluster.client.wait(cluster.client.submit(search).id, timeout=600)
+    expected = found_in(cluster, view)
+    assert [one.trials for one in view.rounds] == [100] * 10
+    disturbed = cluster.client.submit(search)
+    kill_five_times(cluster)
+    with cluster.rescued():
+        ended = cluster.client.wait(disturbed.id, timeout=600)
+    assert ended.state.value == "completed"
+    assert [one.trials for one in ended.rounds] == [100] * 10
+    assert found_in(cluster, ended) == expected
 
 
 def test_two_workers_draw_one_round(cluster: Cluster, undisturbed: Found) -> None:

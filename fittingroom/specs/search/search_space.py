@@ -12,10 +12,8 @@ from fittingroom.specs.base import Int, Real, Spec
 from fittingroom.specs.limits import MAX_CHOICES, MAX_POINTER_LENGTH
 
 T = TypeVar("T")
-_Value = Annotated[
-    Any,
-    Field(json_schema_extra={"anyOf": [{"type": kind} for kind in ("number", "string", "boolean", "object", "array")]}),
-]
+_OPTIONS = [{"type": "number"}, {"type": "string"}, {"type": "boolean"}, {"type": "object"}]
+_Value = Annotated[Any, Field(json_schema_extra={"anyOf": [*_OPTIONS, {"type": "array", "items": {"type": "object"}}]})]
 _Number = Annotated[Any, Field(json_schema_extra={"type": "number"})]
 _Integer = Annotated[Any, Field(json_schema_extra={"type": "integer"})]
 
