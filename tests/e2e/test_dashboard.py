@@ -176,6 +176,18 @@ def test_form_shows_a_dataset_given_by_its_name(page: Page) -> None:
     assert json.loads(spec.input_value())["dataset"] == {"name": "titanic", "rows": 100}
 
 
+def test_form_shows_options_of_a_choice_as_json_and_listed_metrics_as_names(page: Page) -> None:
+    page.goto("/#/submit")
+    options = {"choice": ["adam", {"name": "sgd", "momentum": {"uniform": [0.1, 0.9]}}]}
+    rate = {"choice": [0.1, {"schedule": "cosine_decay", "initial_learning_rate": 0.1, "decay_steps": 9}]}
+    spec = page.get_by_label("The spec, as it is sent")
+    spec.fill(json.dumps({"name": "typed", "optimizer": options, "metrics": [{"name": "accuracy"}, "auc"]}))
+    expect(page.get_by_label("metrics", exact=True)).to_have_value("accuracy, auc")
+    expect(page.get_by_label("optimizer", exact=True)).to_have_value(json.dumps(options, indent=1))
+    spec.fill(json.dumps({"name": "typed", "optimizer": {"name": "sgd", "learning_rate": rate}}))
+    expect(page.get_by_label("learning rate", exact=True)).to_have_value(json.dumps(rate, separators=(",", ":")))
+
+
 def test_spec_form_optimizer_named_like_a_member_of_every_object_has_no_options(page: Page) -> None:
     page.goto("/#/submit")
     page.get_by_label("The spec, as it is sent").fill('{"name": "typed", "optimizer": "constructor"}')

@@ -173,7 +173,7 @@ export class SpecForm {
     const now = this.get(path);
     const once = members.filter((member) => !member.patternProperties && member.type !== "null" && !isSpace(member));
     const [first = {}] = once;
-    if (!once.length || (isObject(now) && !("name" in now))) return this.json(schema, path);
+    if (!once.length || (isObject(now) && !Array.isArray(now) && !("name" in now))) return this.json(schema, path);
     const { description } = schema;
     return this.field(once.length === 1 ? { ...first, description } : { ...schema, anyOf: once }, path, isRequired);
   }
