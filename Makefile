@@ -125,7 +125,7 @@ bench-rivals: $(RIVALS)/.ready ## Measure a sweep over HTTP against Optuna, Kera
 
 bench-search: $(SEARCH)/.ready ## Measure samplers on twelve tables of results beside Optuna's, and pruners on learning curves (some minutes)
 	@$(SEARCH)/bin/python -m benchmarks.search
-	@.venv/bin/python -m benchmarks.search.pruning 2>/dev/null
+	@$(BIN)/python -m benchmarks.search.pruning
 
 bench-targets: $(RIVALS)/.ready ## Measure searches until a target is reached against Optuna, KerasTuner and Ray Tune (an hour)
 	@RIVALS=$(RIVALS)/bin/python $(BIN)/python -m benchmarks.targets

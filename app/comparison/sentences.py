@@ -17,15 +17,14 @@ def pair_sentence(
         return f"{leader.label} and {other.label} have no {shared} in common, so they cannot be compared in pairs."
     better = "lower" if objective.direction == "minimize" else "higher"
     amount = f"{objective.metric} {better} by {versus.advantage:.3g}"
+    if versus.advantage < 0:
+        return _behind(objective, leader, other, versus)
     if versus.interval is None:
         return _without_interval(leader, other, versus, amount)
     span = f"95 % interval {versus.interval.low:.3g} to {versus.interval.high:.3g}"
     pairs = _counted(leader, versus.pairs)
     if versus.is_significant:
         return f"{leader.label} beats {other.label} in {versus.wins} of {pairs}; {amount} ({span})."
-    if versus.advantage < 0:
-        amount = f"over the {pairs} that both have, {amount} ({span})"
-        return f"{leader.label} leads {other.label} by its mean; {amount}, so it is behind there."
     if leader.unended or other.unended:
         return f"So far {leader.label} leads {other.label}: {amount} ({span}); not all of their trials have ended."
     needed = "" if _has_folds(leader) else f"; {_seeds_needed(versus)}"
@@ -38,6 +37,16 @@ def pair_sentence(
             f"{needed and f'{needed} would be needed'}."
         )
     return sentence
+
+
+def _behind(objective: ObjectiveView, leader: CandidateView, other: CandidateView, versus: AgainstLeaderView) -> str:
+    """Return a sentence on a leader by its mean that is behind in what both have."""
+    worse = "higher" if objective.direction == "minimize" else "lower"
+    pairs = "only pair" if versus.pairs == 1 else _counted(leader, versus.pairs)
+    return (
+        f"{leader.label} leads {other.label} by its mean over all it has, but in the {pairs} that both have it is "
+        f"behind: {objective.metric} {worse} by {abs(versus.advantage or 0):.3g}."
+    )
 
 
 def _seeds_needed(versus: AgainstLeaderView) -> str:

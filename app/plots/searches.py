@@ -24,6 +24,7 @@ from app.plots.style import (
     set_scale,
     shown_label,
 )
+from models.planning.paths import last_word
 
 _TICKS = 5
 _LABEL_LENGTH = 16
@@ -127,18 +128,18 @@ def _heights(axis: ParallelAxis) -> tuple[Sequence[float], list[tuple[float, str
 
     few = sorted(set(numbers))
     if len(few) <= _TICKS:
-        ticks = [(height(float(value)), f"{value:.3g}") for value in few]
+        ticks = [(height(float(value)), f"{value:g}") for value in few]
     else:
         marks = np.linspace(*ends, _TICKS)
-        ticks = [((mark - ends[0]) / span, f"{math.exp(mark) if is_logarithmic else mark:.3g}") for mark in marks]
+        ticks = [((mark - ends[0]) / span, f"{math.exp(mark) if is_logarithmic else mark:.4g}") for mark in marks]
     return [math.nan if value is None else height(float(value)) for value in axis.values], ticks
 
 
 def _names(axes: Sequence[ParallelAxis]) -> list[str]:
     """Return the last word of each hyperparameter's name; the last two of a layer's number, and of equal words."""
-    words = [axis.name.rpartition(".")[2] for axis in axes]
+    words = [last_word(axis.name) for axis in axes]
     return [
-        _shortened(word if words.count(word) == 1 and not word.isdecimal() else ".".join(axis.name.split(".")[-2:]))
+        _shortened(word if words.count(word) == 1 else ".".join(axis.name.split(".")[-2:]))
         for word, axis in zip(words, axes, strict=True)
     ]
 

@@ -1,5 +1,6 @@
 """Selection of the curves of a plot, from one experiment or from trials of several."""
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from fittingroom.specs.heads import recorded_metrics
 from fittingroom.specs.metrics import better_direction
 from fittingroom.views.history import History
 from fittingroom.views.resources import ExperimentView, TrialHistoryView, TrialSummaryView
+from models.planning.paths import last_word
 
 _POINTS = (20, 2_000)
 """The fewest and the most epochs of a curve; a picture is about 1,000 pixels wide."""
@@ -171,7 +173,7 @@ def _picture_sweep(
         value = _best_value(trial, metrics[0])
         if value is None or look.x not in trial.hyperparameters:
             continue
-        rest = [f"{name.rpartition('.')[2]}={found}" for name, found in trial.hyperparameters.items() if name != look.x]
+        rest = [f"{last_word(name)}={found}" for name, found in trial.hyperparameters.items() if name != look.x]
         series = ", ".join([*([trial.model] if trial.model else []), *rest])
         x = trial.hyperparameters[look.x]
         is_number = isinstance(x, int | float) and not isinstance(x, bool)
@@ -228,7 +230,8 @@ def select_progress(
         value = _best_value(trial, metrics[0])
         if value is None:
             continue
-        found = of_folds.setdefault(trial.id if folds == 1 else trial.label.rpartition("fold=")[0], [])
+        key = json.dumps([trial.model, trial.hyperparameters, trial.seed], sort_keys=True)
+        found = of_folds.setdefault(trial.id if folds == 1 else key, [])
         found.append(value)
         if len(found) < folds:
             continue

@@ -155,8 +155,9 @@ def _chunks(service: Service, batch: Batch) -> Iterator[list[Submission]]:
     chunk: list[Submission] = []
     for index, spec in enumerate(batch.read()):
         found = _planned(service, batch, index, spec)
-        if isinstance(found, Submission):  # all are: they were looked at before
-            chunk.append(found)
+        if not isinstance(found, Submission):  # it was one before; an experiment of its `prior` may be gone since
+            raise found
+        chunk.append(found)
         if len(chunk) >= CHUNK or sum(len(one.plan.trials) for one in chunk) >= _CHUNK_TRIALS:
             yield chunk
             chunk = []

@@ -104,9 +104,11 @@ class Service:
         try:
             plan = self._plan(spec, document, known)
         except InvalidSpec:
+            if idempotency_key is None or not _has_prior(spec):
+                raise
             # Sent again: it is answered as before, though an experiment of its `prior` may be gone.
             with self.database.reading() as session:
-                is_known = idempotency_key is not None and has_key(session, self.project, idempotency_key)
+                is_known = has_key(session, self.project, idempotency_key)
             if not is_known:
                 raise
             plan = self.plans.plan(spec, document, known)

@@ -3,6 +3,7 @@
 A table is 2,000 configurations by 81 epochs of the best objective so far, of a small network on Titanic or on digits.
 """
 
+import hashlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -69,7 +70,8 @@ def load_curves() -> list[Curves]:
 
 def _load(name: str, task: Mapping[str, Any]) -> Curves:
     specs = [trial.spec for seed in range(CONFIGURATIONS // _PER_EXPERIMENT) for trial in _plan(task, seed)]
-    file = _FOLDER / f"{name.partition(',')[0].lower()}.npy"
+    digest = hashlib.sha256("".join(spec.model_dump_json() for spec in specs).encode()).hexdigest()[:12]
+    file = _FOLDER / f"{name.partition(',')[0].lower()}-{digest}.npy"
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         np.save(file, _train(specs, task))

@@ -22,3 +22,9 @@ def dotted(path: Path) -> str:
         else:
             parts.append(part)
     return ".".join(map(str, parts))
+
+
+def last_word(name: str) -> str:
+    """Return the last word of a hyperparameter's name; the last two of a layer's number, such as `layers.1`."""
+    words = name.split(".")
+    return ".".join(words[-2:]) if words[-1].isdecimal() else words[-1]

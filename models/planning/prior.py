@@ -1,5 +1,6 @@
 """Results of earlier experiments that a search may begin with: those of trials that it could have trained itself."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +20,7 @@ _OF_ITS_OWN = {"seed", "fold", "pruner"}
 
 @dataclass(frozen=True)
 class EarlierTrial:
-    """A trial of an earlier experiment that was trained to its end."""
+    """A trial of an earlier experiment that was completed or pruned."""
 
     result: TrialResult
     document: Mapping[str, Any]
@@ -41,15 +42,18 @@ def select_results(spec: ExperimentSpec, earlier: Sequence[Sequence[EarlierTrial
     faults: list[Fault] = []
     for number, trials in enumerate(earlier):
         candidates: dict[tuple[str | None, Key], list[TrialResult]] = {}
-        reason = "none of its trials was trained to its end"
+        reasons: Counter[str] = Counter()
         for trial in trials:
             template = templates.get(trial.result.model_name)
-            reason = _difference(template, trial)
-            if not reason and template is not None:
-                combinations = template.combinations
-                key = combinations.key(combinations.of_names(trial.result.hyperparameters))
-                candidates.setdefault((trial.result.model_name, key), []).append(trial.result)
+            reason = "its networks have other names" if template is None else _difference(template, trial)
+            if template is None or reason:
+                reasons[reason] += 1
+                continue
+            combinations = template.combinations
+            key = combinations.key(combinations.of_names(trial.result.hyperparameters))
+            candidates.setdefault((trial.result.model_name, key), []).append(trial.result)
         if not candidates:
+            reason = reasons.most_common(1)[0][0] if reasons else "none of its trials was completed or pruned"
             detail = f"no result of this experiment counts for the search: {reason}"
             faults.append(Fault(pointer=pointer(("sampler", "prior", number)), detail=detail))
             continue
@@ -61,10 +65,8 @@ def select_results(spec: ExperimentSpec, earlier: Sequence[Sequence[EarlierTrial
     return selected
 
 
-def _difference(template: Template | None, trial: EarlierTrial) -> str:
+def _difference(template: Template, trial: EarlierTrial) -> str:
     """Say why a search could not have drawn a trial; empty if it could."""
-    if template is None:
-        return "its networks have other names"
     if not template.combinations.holds(trial.result.hyperparameters):
         return "its hyperparameters are others, or outside the search spaces"
     values = template.combinations.of_names(trial.result.hyperparameters)

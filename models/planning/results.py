@@ -8,9 +8,10 @@ from models.planning.paths import Value
 
 @dataclass(frozen=True)
 class TrialResult:
-    """A trial of an earlier round."""
+    """A trial of an earlier round, or of an earlier experiment."""
 
     round: int
+    """Round that drew it, from 1; 0 for a trial of an earlier experiment."""
     model_name: str | None
     hyperparameters: Mapping[str, Value]
     is_trained: bool
@@ -20,6 +21,11 @@ class TrialResult:
     """Number of epochs completed."""
     value: float | None
     """Best value of the objective; None if no epoch had a finite one."""
+
+    @property
+    def is_prior(self) -> bool:
+        """True for a trial of an earlier experiment."""
+        return self.round == 0
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -54,7 +55,9 @@ def plan_round(
         The plan of the round alone. It has no trial if nothing is left to do: nothing else can be trained.
     """
     checker = TrialChecker(spec, memory_bytes, datasets)
-    confirming, trials, warnings = count_confirming_trials(checker.spec), list[SampledTrial](), list[Fault]()
+    known = Counter(name for name, _ in _known(templates_of(checker.spec), results.prior))
+    confirming = count_confirming_trials(checker.spec, known)
+    trials, warnings = list[SampledTrial](), list[Fault]()
     if results.undrawn_trials > confirming and isinstance(spec.sampler, RoundSampler):
         if not results.trials or any(one.is_trained for one in results.trials if one.round == results.round):
             for template in templates_of(checker.spec):
@@ -93,21 +96,23 @@ def plan_search(
     Raises:
         InvalidSpec: results of an experiment do not count, or nothing is left to train.
     """
-    templates = templates_of(with_content(spec, datasets))
     prior = select_results(with_content(spec, datasets), earlier)
-    known: dict[str | None, set[Key]] = {template.model_name: set() for template in templates}
-    for template in templates:
-        known[template.model_name] = {_key(template, one) for one in prior if one.model_name == template.model_name}
-    counts = {name: len(keys) for name, keys in known.items()}
-    first = plan_round(spec, SearchResults([], 0, count_trials(spec, counts), prior), memory_bytes, datasets)
+    known = Counter(name for name, _ in _known(templates_of(spec), prior))
+    first = plan_round(spec, SearchResults([], 0, count_trials(spec, known), prior), memory_bytes, datasets)
     if not first.trials or first.is_confirming:
         detail = "the earlier experiments have trained all combinations that can be trained"
         raise InvalidSpec([Fault(pointer="/sampler/prior", detail=detail)])
-    detail = f"the search begins with {sum(counts.values()):,} candidates of earlier experiments"
+    detail = f"the search begins with {known.total():,} candidates of earlier experiments"
     if len(prior) < sum(map(len, earlier)):
         detail += f"; {len(prior):,} of {sum(map(len, earlier)):,} trials that were trained there count"
     warnings = [fault for fault in plan.warnings if fault.pointer != "/sampler/trials"]
     return replace(first, warnings=[*warnings, Fault(pointer="/sampler/prior", detail=detail)], prior=prior)
+
+
+def _known(templates: Sequence[Template], prior: Sequence[TrialResult]) -> set[tuple[str | None, Key]]:
+    """Return the combinations of earlier experiments, each with the name of its network."""
+    by_name = {template.model_name: template for template in templates}
+    return {(one.model_name, _key(by_name[one.model_name], one)) for one in prior}
 
 
 def _confirm(checker: TrialChecker, results: SearchResults) -> list[SampledTrial]:
@@ -199,7 +204,7 @@ def propose_values(
         by_key.setdefault(_key(template, trial), []).append(trial)
     trained = {key: some for key, of_key in by_key.items() if (some := [one for one in of_key if one.is_trained])}
     # The mean over some seeds or folds is not to be compared with that over all; earlier ones were selected.
-    whole = {key: some for key, some in trained.items() if not some[0].round or len(some) == len(spec.repeats)}
+    whole = {key: some for key, some in trained.items() if some[0].is_prior or len(some) == len(spec.repeats)}
     trained = whole if len(whole) >= _STARTUP else trained
     if len(trained) >= _STARTUP:
         yield from _by_surrogate(spec, sampler, template, trained, number)

@@ -38,20 +38,23 @@ def sample(spec: ExperimentSpec) -> list[SampledTrial]:
 def count_undrawn(spec: ExperimentSpec, drawn: int) -> int:
     """Return how many trials later rounds of an experiment will have, if its first one has so many."""
     if isinstance(spec.sampler, RoundSampler):
-        candidates = sum(_count_drawn(spec, template) for template in templates_of(spec))
-        return candidates * len(spec.repeats) - drawn + _count_confirming(spec, candidates)
+        return count_trials(spec, {}) - drawn
     return _count_confirming(spec, drawn // len(spec.repeats))
 
 
 def count_trials(spec: ExperimentSpec, known: Mapping[str | None, int]) -> int:
     """Return how many trials a search in rounds has, if so many combinations of each network are known beforehand."""
-    candidates = sum(_count_drawn(spec, template, known[template.model_name]) for template in templates_of(spec))
-    return candidates * len(spec.repeats) + _count_confirming(spec, candidates)
+    return _count_candidates(spec, known) * len(spec.repeats) + count_confirming_trials(spec, known)
 
 
-def count_confirming_trials(spec: ExperimentSpec) -> int:
-    """Return how many trials confirm the best candidates of an experiment, if all of those can be trained."""
-    return _count_confirming(spec, sum(_count_drawn(spec, template) for template in templates_of(spec)))
+def count_confirming_trials(spec: ExperimentSpec, known: Mapping[str | None, int]) -> int:
+    """Return how many trials confirm the best candidates of an experiment, if all of those can be trained.
+
+    Args:
+        spec: the experiment.
+        known: number of combinations of each network that are known beforehand, and not trained.
+    """
+    return _count_confirming(spec, _count_candidates(spec, known))
 
 
 def distinct_values(combinations: Combinations, points: Iterator[list[float]], drawn: set[Key]) -> Iterator[Values]:
@@ -131,6 +134,10 @@ def _count_drawn(spec: ExperimentSpec, template: Template, known: int = 0) -> in
     """Return how many combinations of a template are trained in the end, beside known ones."""
     size = template.combinations.count - known
     return int(size if isinstance(spec.sampler, GridSampler) else min(spec.sampler.trials, size))
+
+
+def _count_candidates(spec: ExperimentSpec, known: Mapping[str | None, int]) -> int:
+    return sum(_count_drawn(spec, template, known.get(template.model_name, 0)) for template in templates_of(spec))
 
 
 def _count_confirming(spec: ExperimentSpec, candidates: int) -> int:

@@ -12,7 +12,7 @@ from fittingroom.specs.fit import Objective
 from fittingroom.specs.metrics import better_direction
 from models.planning.combinations import Combinations
 from models.planning.options import Chosen, SearchSpaces, find_spaces, in_experiment, moved
-from models.planning.paths import Path, Value, Values, dotted
+from models.planning.paths import Path, Value, Values, dotted, last_word
 
 _SHARED = [name for name in TrialSpec.model_fields if name in {*ExperimentSpec.model_fields} - {"model", "objective"}]
 """Fields that a trial takes from its experiment, with sampled values in place of search spaces."""
@@ -78,8 +78,7 @@ class Template:
         return SampledTrial(number, self.model_name, named, label, spec, origins)
 
     def _label(self, values: Mapping[str, Value], repeat: Mapping[str, int | None]) -> str:
-        # A layer that is chosen has its number for a name: "layers.1=dropout".
-        last_words = [".".join(name.split(".")[-2 if name[-1].isdigit() else -1 :]) for name in values]
+        last_words = list(map(last_word, values))
         parts = [self.model_name] if self.model_name else []
         for name, word in zip(values, last_words, strict=True):
             short = word if last_words.count(word) == 1 else name.removeprefix("model.")

@@ -27,7 +27,7 @@ export function effortsOf(view, trials, effort, metric) {
     const x = effort === "trial" ? trial.number : effort === "epochs" ? epochs : (at - began) / 1000;
     if (y === null) return [];
     const label = folds === 1 ? trial.label : trial.label.replace(/(, )?fold=\d+$/, "");
-    const group = folds === 1 ? trial.id : label;
+    const group = folds === 1 ? trial.id : JSON.stringify([trial.model, trial.hyperparameters, trial.seed]);
     const found = [...(ofFolds.get(group) ?? []), y];
     ofFolds.set(group, found);
     if (found.length < folds) return [];

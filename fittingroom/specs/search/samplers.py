@@ -44,12 +44,12 @@ class RoundSampler(_Drawing):
 
     round: Annotated[Int, Field(ge=1, le=MAX_TRIALS)] = 20
     """Number of combinations per model that are drawn together and train side by side. Each round is drawn when the
-    last one has ended, from the results of all before; the first is quasi-random. Small rounds learn more from each
-    trial, large ones train more trials per compiled program."""
+    last one has ended, from the results of all before; the first is quasi-random, unless there are ten results of
+    `prior`. Small rounds learn more from each trial, large ones train more trials per compiled program."""
     prior: list[ExperimentId] = Field(default=[], max_length=MAX_PRIOR)
     """Earlier experiments whose results the search begins with, by id. Counted are candidates that this search could
     have drawn itself: values within its spaces, and all else the same. None of them is trained again. At most 2,000
-    trials are read. Default: none."""
+    trials together. Default: none."""
 
     @field_validator("prior")
     @classmethod

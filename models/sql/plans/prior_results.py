@@ -26,7 +26,7 @@ _RESULT = (
 
 
 def find_prior(session: Session, spec: ExperimentSpec, project: str) -> list[list[EarlierTrial]]:
-    """Return the trained trials of each earlier experiment that a spec names, of all together at most 2,000.
+    """Return the trained trials of each earlier experiment that a spec names, without those that confirm others.
 
     Args:
         session: an open transaction.
@@ -34,7 +34,7 @@ def find_prior(session: Session, spec: ExperimentSpec, project: str) -> list[lis
         project: the client's: experiments of others are not there.
 
     Raises:
-        InvalidSpec: an experiment is not there.
+        InvalidSpec: an experiment is not there, or the trials are more than 2,000.
     """
     prior = spec.sampler.prior if isinstance(spec.sampler, RoundSampler) else []
     found: list[list[EarlierTrial]] = []
@@ -49,10 +49,16 @@ def find_prior(session: Session, spec: ExperimentSpec, project: str) -> list[lis
         limit = _MAX_TRIALS - sum(map(len, found))
         rows = session.execute(
             select(*_RESULT, TrialTable.spec)
-            .where(TrialTable.experiment_id == experiment_id, TrialTable.state.in_(_TRAINED))
+            .where(
+                TrialTable.experiment_id == experiment_id, TrialTable.state.in_(_TRAINED),
+                TrialTable.is_confirming.is_(False),
+            )
             .order_by(TrialTable.number)
-            .limit(limit)
-        )
+            .limit(limit + 1)
+        ).all()  # fmt: skip
+        if len(rows) > limit:
+            detail = f"with this experiment there are more than {_MAX_TRIALS:,} trials; leave it out"
+            faults.append(Fault(pointer=pointer(("sampler", "prior", number)), detail=detail, found=experiment_id))
         found.append([EarlierTrial(_result(*row), document) for *row, document in rows])
     if faults:
         raise InvalidSpec(faults)

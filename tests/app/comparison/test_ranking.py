@@ -431,7 +431,16 @@ def test_leader_by_its_mean_that_is_behind_in_pairs_is_not_significant() -> None
     versus = found.candidates[1].against_leader
     assert versus is not None
     assert (found.candidates[0].label, versus.is_significant, versus.wins) == ("lucky", False, 0)
-    assert "lucky leads good by its mean; over the 3 seeds that both have" in found.sentence
+    assert versus.sentence == (
+        "lucky leads good by its mean over all it has, but in the 3 seeds that both have it is behind: val_loss "
+        "higher by 0.102."
+    )
+    [_, alone] = compared(good=[0.10, 0.9], lucky=[0.20, None]).candidates
+    assert alone.against_leader is not None
+    assert alone.against_leader.sentence == (
+        "lucky leads good by its mean over all it has, but in the only pair that both have it is behind: val_loss "
+        "higher by 0.1."
+    )
 
 
 @pytest.mark.parametrize("folds", [3, 5, 10])

@@ -22,7 +22,6 @@ from app.plots.pictures import (
 from app.plots.selection import Look, select_parallel, select_progress
 from fittingroom.views.resources import BestEpochView, ExperimentView, TrialSummaryView
 from models.sql.database import Database
-from tests.factories import SWEEP
 from tests.serving import submit
 from tests.training import train
 
@@ -124,7 +123,8 @@ def test_parallel_coordinates_of_options_before_and_after_training(shared_http: 
 
 
 def test_best_so_far_is_of_means_over_folds(shared_http: httpx.Client) -> None:
-    experiment_id = submit(shared_http, **SWEEP, fit={"epochs": 1, "folds": 2})
+    rates = {"name": "sgd", "learning_rate": {"choice": [0.12345671, 0.12345672]}}  # with labels that are equal
+    experiment_id = submit(shared_http, optimizer=rates, fit={"epochs": 1, "folds": 2})
     items = shared_http.get(f"/v1/experiments/{experiment_id}/trials").json()["items"]
     view = ExperimentView.model_validate(shared_http.get(f"/v1/experiments/{experiment_id}").json())
     trials = []

@@ -135,6 +135,12 @@ def test_class_may_be_called_like_a_search_space() -> None:
     assert len(plan_experiment(experiment, datasets={"titanic": titanic}).trials) == 1
 
 
+def test_labels_have_the_last_word_of_a_name() -> None:
+    optimizer = {"name": "adam", "beta_1": {"choice": [0.8, 0.9]}}
+    assert sample(spec(optimizer=optimizer))[0].label == "beta_1=0.8"
+    assert sample(spec(model=layers({"choice": [[], DENSE]}, DENSE_2)))[1].label == "layers.0=dense"
+
+
 def test_one_loss_in_a_choice_is_compared_by_itself() -> None:
     assert len(plan_experiment(spec(loss={"choice": ["mse"]})).trials) == 1
 

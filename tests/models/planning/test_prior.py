@@ -113,7 +113,7 @@ def test_results_of_other_settings_are_refused(changes: dict[str, Any], reason: 
 
 
 def test_experiment_without_a_trained_trial_is_refused() -> None:
-    with pytest.raises(InvalidSpec, match="none of its trials was trained") as caught:
+    with pytest.raises(InvalidSpec, match="none of its trials was completed") as caught:
         planned(search(), EARLIER, [])
     assert [fault.pointer for fault in caught.value.faults] == ["/sampler/prior/1"]
 
@@ -140,3 +140,23 @@ def test_search_without_a_combination_left_is_refused() -> None:
     plan = planned(search({"choice": [0.1, 0.2, 0.3]}), trained)
     assert [trial.hyperparameters for trial in plan.trials] == [{"optimizer.learning_rate": 0.3}]
     assert plan.undrawn_trials == 0
+
+
+def test_candidates_to_confirm_are_counted_without_those_known() -> None:
+    """Six of twelve are known: six are left to draw, by rounds of three, and those are confirmed."""
+    choices = [number / 20 for number in range(1, 13)]
+    experiment = spec(
+        optimizer={"name": "sgd", "learning_rate": {"choice": choices}},
+        sampler={"name": "gp", "trials": 10, "round": 3}, confirm={"top": 8, "seeds": 2},
+    )  # fmt: skip
+    plan = planned(experiment, [earlier(rate, experiment) for rate in choices[:6]])
+    assert (len(plan.trials), plan.undrawn_trials) == (3, 3 + 6 * 2)
+    trained = [result(rate) for rate in rates(plan)]
+    again = plan_round(experiment, SearchResults(trained, 1, plan.undrawn_trials, plan.prior), None, BUILT_IN_DATASETS)
+    assert (len(again.trials), again.is_confirming, again.undrawn_trials) == (3, False, 12)
+    alone = spec(
+        optimizer={"name": "sgd", "learning_rate": {"choice": [0.1, 0.2, 0.3]}},
+        sampler={"name": "gp", "trials": 10}, confirm={"top": 5, "seeds": 2},
+    )  # fmt: skip
+    left = planned(alone, [earlier(rate, alone) for rate in (0.1, 0.2)])
+    assert [rates(left), left.undrawn_trials] == [[0.3], 2]

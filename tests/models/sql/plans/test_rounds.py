@@ -20,7 +20,7 @@ from models.sql.client_requests import delete_experiment, request_cancel, reques
 from models.sql.database import Database, clock
 from models.sql.experiment_list import Filters, list_experiments
 from models.sql.histories import find_changes
-from models.sql.plans import rounds
+from models.sql.plans import prior_results, rounds
 from models.sql.plans.prior_results import find_prior
 from models.sql.plans.rounds import FoundSearch
 from models.sql.plans.submissions import Accepted, Submission, add_experiments
@@ -351,6 +351,22 @@ def test_search_keeps_its_prior_results(database: Database) -> None:
     assert [trial.number for trial in again.trials] == list(range(13, 25))
     known = {one.hyperparameters["optimizer.learning_rate"] for one in (*plan.prior, *search.results.trials)}
     assert not known & {trial.hyperparameters["optimizer.learning_rate"] for trial in again.trials}
+
+
+def test_prior_leaves_confirming_trials_out_and_has_a_limit(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier, _ = store_experiment(database, **SEARCH)
+    end_trials(database, earlier)
+    with database.writing() as session:
+        session.execute(update(TrialTable).where(TrialTable.number > 7).values(is_confirming=True))
+    spec = spec_with(**SEARCH | {"sampler": SEARCH["sampler"] | {"prior": [earlier]}})
+    with database.reading() as session:
+        [found] = find_prior(session, spec, "default")
+    assert len(found) == 7
+    monkeypatch.setattr(prior_results, "_MAX_TRIALS", 6)
+    with database.reading() as session, pytest.raises(InvalidSpec, match="more than 6 trials"):
+        find_prior(session, spec, "default")
 
 
 def test_prior_of_another_project_is_not_there(database: Database) -> None:
