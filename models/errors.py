@@ -39,6 +39,15 @@ class ExperimentEndedError(FittingRoomError):
         super().__init__(f"experiment {experiment_id} has ended; only one that has not can be {wanted}")
 
 
+class ExperimentUnendedError(FittingRoomError):
+    """The experiment has not ended, and what was asked for is for those that have."""
+
+    status = 409
+
+    def __init__(self, experiment_id: str) -> None:
+        super().__init__(f"experiment {experiment_id} has not ended; it can be extended when it has, or is cancelled")
+
+
 class KeyReusedError(FittingRoomError):
     """An idempotency key came again, with something else."""
 

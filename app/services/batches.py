@@ -24,7 +24,7 @@ from models.errors import (
     KeyReusedError,
     UnforeseenError,
 )
-from models.sql.plans.submissions import Accepted, Submission
+from models.sql.plans.submissions import Accepted, Refused, Submission
 
 CHUNK = 100
 _CHUNK_TRIALS = 1_000
@@ -110,7 +110,7 @@ def submit_each(service: Service, batch: Batch) -> Iterator[BatchItemView]:
             yield _answer(index, next(stored) if isinstance(found, Submission) else found)
 
 
-def _stored(service: Service, submissions: Sequence[Submission]) -> Sequence[Accepted | FittingRoomError]:
+def _stored(service: Service, submissions: Sequence[Submission]) -> Sequence[Accepted | Refused | FittingRoomError]:
     """Store a chunk; what cannot be stored now is answered so, and the chunks after it are tried all the same."""
     try:
         return service.submissions.store(submissions)
@@ -136,7 +136,7 @@ def submit_together(service: Service, batch: Batch) -> Iterator[BatchItemView]:
         if isinstance(found, FittingRoomError):
             raise found
         if isinstance(found, InvalidSpec):
-            faults += [fault.model_copy(update={"pointer": f"/{index}{fault.pointer}"}) for fault in found.faults]
+            faults += found.within(index).faults
         if len(faults) >= MAX_FAULTS:
             break
     if not faults and count > MAX_TOGETHER:
@@ -156,7 +156,7 @@ def _chunks(service: Service, batch: Batch) -> Iterator[list[Submission]]:
     for index, spec in enumerate(batch.read()):
         found = _planned(service, batch, index, spec)
         if not isinstance(found, Submission):  # it was one before; an experiment of its `prior` may be gone since
-            raise found
+            raise found.within(index) if isinstance(found, InvalidSpec) else found
         chunk.append(found)
         if len(chunk) >= CHUNK or sum(len(one.plan.trials) for one in chunk) >= _CHUNK_TRIALS:
             yield chunk

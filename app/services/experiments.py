@@ -21,7 +21,7 @@ from app.services.submission_writer import SubmissionWriter
 from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import InvalidSpec
-from fittingroom.specs.search.samplers import RoundSampler
+from fittingroom.specs.search.samplers import LeadersSampler, reads_results
 from fittingroom.views import resources
 from fittingroom.views.comparison import ComparisonView
 from fittingroom.views.submissions import PlanView
@@ -31,9 +31,10 @@ from models.sql import client_requests, experiments, usage, worker_registry
 from models.sql.database import Database, Session
 from models.sql.datasets import names_in
 from models.sql.experiment_list import Filters, Position, Sort, list_experiments, position_of
+from models.sql.plans.leader_results import find_leaders
 from models.sql.plans.prior_results import find_prior
 from models.sql.plans.rounds import list_rounds
-from models.sql.plans.submissions import Accepted, Submission, has_key
+from models.sql.plans.submissions import Accepted, Refusal, Submission
 from models.sql.tables import ExperimentTable
 from models.sql.webhooks import find_webhook
 from models.storage import Storage
@@ -86,12 +87,15 @@ class Service:
     def _plan(
         self, spec: ExperimentSpec, document: Mapping[str, Any], datasets: Mapping[str, DatasetSchema]
     ) -> ExperimentPlan:
-        plan = self.plans.plan(spec, document, datasets)
-        if not _has_prior(spec):
-            return plan
-        with self.database.reading() as session:
-            earlier = find_prior(session, spec, self.project)
-        return self.plans.with_earlier(spec, plan, earlier, datasets)
+        if isinstance(spec.sampler, LeadersSampler):
+            with self.database.reading() as session:
+                leaders = find_leaders(session, spec, self.project)
+            return self.plans.of_leaders(spec, leaders, datasets)
+        if reads_results(spec.sampler):
+            with self.database.reading() as session:
+                earlier = find_prior(session, spec, self.project)
+            return self.plans.with_prior(spec, earlier, datasets)
+        return self.plans.plan(spec, document, datasets)
 
     def submission(self, spec: ExperimentSpec, idempotency_key: str | None = None) -> Submission:
         """Return an experiment as it would be stored.
@@ -101,18 +105,14 @@ class Service:
         """
         known, dataset_ids = self.datasets.named_in(spec.dataset)
         document = spec.public_dump()
+        fault: Refusal | None = self.kept_bytes.find_fault(self.project)
         try:
             plan = self._plan(spec, document, known)
-        except InvalidSpec:
-            if idempotency_key is None or not _has_prior(spec):
+        except InvalidSpec as refused:
+            if idempotency_key is None or not reads_results(spec.sampler):
                 raise
-            # Sent again: it is answered as before, though an experiment of its `prior` may be gone.
-            with self.database.reading() as session:
-                is_known = has_key(session, self.project, idempotency_key)
-            if not is_known:
-                raise
-            plan = self.plans.plan(spec, document, known)
-        fault = self.kept_bytes.find_fault(self.project)
+            # If it is sent again, it is answered as before, though an earlier experiment may be gone since.
+            plan, fault = ExperimentPlan([], [], {}, {}), refused
         return Submission(
             self.project, spec, plan, idempotency_key, dataset_ids, self.max_unended_trials, fault, document
         )
@@ -121,7 +121,7 @@ class Service:
         """Return the same where it is made of what is in memory, in less time than a thread takes to begin."""
         stored_bytes = self.kept_bytes.known_bytes(self.project)
         if (
-            _has_prior(spec)
+            reads_results(spec.sampler)
             or stored_bytes is None
             or not all(name in BUILT_IN_DATASETS for name in names_in(spec.dataset))
         ):
@@ -158,6 +158,8 @@ class Service:
         served = self.served_queues.known()
         if served is None:
             served = await to_thread.run_sync(self.served_queues.find)
+        if not submission.plan.trials:  # it was sent again, and cannot be planned any more
+            return await to_thread.run_sync(self.get_experiment, accepted.experiment_id, served), accepted, served
         return presentation.submitted(submission, accepted, served), accepted, served
 
     def list_experiments(
@@ -300,8 +302,3 @@ class Service:
             rows = worker_registry.list_workers(session)
             own = experiments.list_own_cohorts(session, self.project, [row.cohort_id for row in rows if row.cohort_id])
         return [presentation.worker(row, own) for row in rows]
-
-
-def _has_prior(spec: ExperimentSpec) -> bool:
-    """Return True for a search whose plan depends on other experiments too."""
-    return isinstance(spec.sampler, RoundSampler) and bool(spec.sampler.prior)

@@ -10,6 +10,7 @@ from pydantic_core import to_json
 
 from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
 from fittingroom.specs.experiment import ExperimentSpec
+from models.planning.leaders import Leader, plan_leaders
 from models.planning.plan import ExperimentPlan, plan_experiment
 from models.planning.prior import EarlierTrial
 from models.sql.datasets import names_in
@@ -52,17 +53,19 @@ class Plans:
                     self._kept[_digest(text)] = found, size
         return found
 
-    def with_earlier(
-        self,
-        spec: ExperimentSpec,
-        plan: ExperimentPlan,
-        earlier: Sequence[Sequence[EarlierTrial]],
-        datasets: Mapping[str, DatasetSchema],
+    def with_prior(
+        self, spec: ExperimentSpec, earlier: Sequence[Sequence[EarlierTrial]], datasets: Mapping[str, DatasetSchema]
     ) -> ExperimentPlan:
         """Return the plan of a search that begins with earlier results; see `plan_search`."""
         from models.planning.rounds import plan_search  # noqa: PLC0415 - SciPy takes half a second to load
 
-        return plan_search(spec, plan, earlier, self._memory_bytes, datasets)
+        return plan_search(spec, earlier, self._memory_bytes, datasets)
+
+    def of_leaders(
+        self, spec: ExperimentSpec, leaders: Sequence[Leader], datasets: Mapping[str, DatasetSchema]
+    ) -> ExperimentPlan:
+        """Return the plan of an experiment with the best candidates of another; see `plan_leaders`."""
+        return plan_leaders(spec, leaders, self._memory_bytes, datasets)
 
     def find(
         self, spec: ExperimentSpec, document: Mapping[str, Any], datasets: Mapping[str, DatasetSchema]

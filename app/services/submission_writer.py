@@ -12,6 +12,7 @@ from celery import Celery
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from app.services.batcher import Batcher
+from fittingroom.specs.faults import InvalidSpec
 from models.errors import BrokerUnavailableError, DatabaseUnavailableError, DuplicateRowError
 from models.messaging.broker import publish
 from models.messaging.waiting import WaitingCohort
@@ -41,6 +42,7 @@ class SubmissionWriter:
             DatasetGoneError: its dataset was deleted meanwhile.
             QuotaError: its project has too much to do already.
             StorageQuotaError: its project keeps as much as it may.
+            InvalidSpec: it could not be planned, and was not sent before.
             DatabaseUnavailableError: the database does not answer; nothing was stored.
         """
         return await self._writer.ask(submission)
@@ -61,11 +63,14 @@ class SubmissionWriter:
             KeyReusedError: one of their keys was used for another spec; nothing was stored.
             DatasetGoneError: a dataset was deleted meanwhile; nothing was stored.
             QuotaError: they are more than their project may have at once; nothing was stored.
+            InvalidSpec: one could not be planned, with its place in the pointers; nothing was stored.
         """
         stored: list[Accepted] = []
         with self._database.writing() as session:
             for chunk in chunks:
                 for answer in add_experiments(session, chunk):
+                    if isinstance(answer, InvalidSpec):
+                        raise answer.within(len(stored))
                     if not isinstance(answer, Accepted):
                         raise answer
                     stored.append(answer)

@@ -65,9 +65,7 @@ def submit(
                 say_problem(error, before=f"{file}: ")
                 continue
             submitted.append(view)
-            print_one(view, as_json=as_json, line=f"{view.id}  {view.name}")
-            for warning in view.warnings:
-                say(f"warning: {warning.pointer}: {warning.detail}", is_error=True)
+            _show_submitted(view, as_json=as_json)
         ended = [_watch(client, view.id, quiet=as_json) for view in submitted] if watch else []
         for view in ended if as_json else []:
             print_one(view, as_json=True)
@@ -75,6 +73,12 @@ def submit(
         raise typer.Exit(REFUSED)
     if any(view.state != "completed" for view in ended):
         raise typer.Exit(NOT_COMPLETED)
+
+
+def _show_submitted(view: "ExperimentView", *, as_json: bool) -> None:
+    print_one(view, as_json=as_json, line=f"{view.id}  {view.name}")
+    for warning in view.warnings:
+        say(f"warning: {warning.pointer}: {warning.detail}", is_error=True)
 
 
 @commands.command()
@@ -189,6 +193,29 @@ def plot(  # noqa: PLR0913 - options
         )
         output.write_bytes(picture)
     say(json.dumps({"written": str(output)}) if as_json else output)
+
+
+@commands.command()
+def extend(  # noqa: PLR0913 - options
+    experiment_id: Id, *,
+    epochs: Annotated[
+        int | None, typer.Option(min=2, help="Number of epochs in all, to which the best candidates are trained.")
+    ] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Number of candidates for --epochs. Default: 5.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Number of further combinations to draw.")] = None,
+    name: Annotated[str | None, typer.Option(help="Display name. Default: the earlier experiment's.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Show progress until it ends.")] = False,
+    as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None,
+) -> None:  # fmt: skip
+    """Go on from an experiment that has ended: more epochs for its best candidates, or more trials."""
+    with connected(url, key) as client:
+        view = client.extend(experiment_id, epochs=epochs, top=top, trials=trials, name=name)
+        _show_submitted(view, as_json=as_json)
+        ended = _watch(client, view.id, quiet=as_json) if watch else None
+        if ended is not None and as_json:
+            print_one(ended, as_json=True)
+    if ended is not None and ended.state != "completed":
+        raise typer.Exit(NOT_COMPLETED)
 
 
 @commands.command()

@@ -121,6 +121,15 @@ def submit(spec: SpecLike, idempotency_key: str | None = None) -> Call[Experimen
     return Call("POST", "/v1/experiments", _reader(ExperimentView), json=_document(spec), headers=headers)
 
 
+def extend(
+    experiment_id: str, extension: Mapping[str, Any], idempotency_key: str | None = None
+) -> Call[ExperimentView]:
+    """Extend an experiment, under a key of its own if none is given: so it is done once, however often it is sent."""
+    headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+    path = _experiment(experiment_id, "/extend")
+    return Call("POST", path, _reader(ExperimentView), json=_given(**extension), headers=headers)
+
+
 def plan(spec: SpecLike) -> Call[PlanView]:
     """Return the plan of an experiment."""
     return Call("POST", "/v1/experiments/plan", _reader(PlanView), json=_document(spec))

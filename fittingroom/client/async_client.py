@@ -94,6 +94,27 @@ class AsyncClient:
         """
         return await self._do(api_calls.submit(spec, idempotency_key))
 
+    async def extend(  # noqa: PLR0913 - options
+        self, experiment_id: str, *, epochs: int | None = None, top: int | None = None, trials: int | None = None,
+        name: str | None = None, webhook: Mapping[str, str] | None = None, idempotency_key: str | None = None,
+    ) -> ExperimentView:  # fmt: skip
+        """Go on from an experiment that has ended, as a new experiment. Give either `epochs` or `trials`.
+
+        Args:
+            experiment_id: id of the earlier experiment.
+            epochs: number of epochs in all, to which the best candidates are trained.
+            top: number of candidates that are trained to `epochs`. Default: 5.
+            trials: number of further combinations per model, drawn from all results so far.
+            name: display name. Default: the earlier experiment's.
+            webhook: webhook called when the new experiment has ended, with `url` and `secret`.
+            idempotency_key: repeated under the same key, it is done once.
+
+        Raises:
+            ProblemError: the service refuses it; nothing was stored.
+        """
+        extension = {"epochs": epochs, "top": top, "trials": trials, "name": name, "webhook": webhook}
+        return await self._do(api_calls.extend(experiment_id, extension, idempotency_key))
+
     async def plan(self, spec: SpecLike) -> PlanView:
         """Return the plan of an experiment (dry run)."""
         return await self._do(api_calls.plan(spec))

@@ -48,6 +48,10 @@ class InvalidSpec(ValueError):
         super().__init__("; ".join(f"{fault.pointer or '/'}: {fault.detail}" for fault in faults))
         self.faults = list(faults)
 
+    def within(self, index: int) -> "InvalidSpec":
+        """Return the same of a document that is an item of an array."""
+        return InvalidSpec([fault.model_copy(update={"pointer": f"/{index}{fault.pointer}"}) for fault in self.faults])
+
 
 def pointer(path: Iterable[str | int]) -> str:
     """Return a JSON Pointer (RFC 6901)."""

@@ -92,6 +92,11 @@ class Combinations:
                 values[path] = value
         return len(values) == len(hyperparameters)
 
+    def find(self, hyperparameters: Mapping[str, Value]) -> Values | None:
+        """Return the combination with these values by name, of which some may have no space; None if there is none."""
+        known = {name: value for name, value in hyperparameters.items() if name in self._names.values()}
+        return self.of_names(known) if self.holds(known) else None
+
     def of_names(self, hyperparameters: Mapping[str, Value]) -> Values:
         """Return a combination by the names of its values."""
         values: dict[Path, Value] = {}

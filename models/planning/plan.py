@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
@@ -10,7 +11,7 @@ from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault, InvalidSpec
 from fittingroom.specs.model import Model
 from fittingroom.specs.model_space import ModelSpace
-from fittingroom.specs.search.samplers import GridSampler, RoundSampler
+from fittingroom.specs.search.samplers import GridSampler, LeadersSampler, RoundSampler
 from fittingroom.specs.search.search_space import sampled_value
 from fittingroom.specs.validation.trainability import check_experiment, check_trial
 from fittingroom.specs.validation.trial_warnings import find_warnings
@@ -69,16 +70,42 @@ def plan_experiment(
     """
     checker = TrialChecker(spec, memory_bytes, datasets)
     trials = sample(checker.spec)
+    return plan_at_once(checker, trials, datasets)
+
+
+def plan_at_once(
+    checker: "TrialChecker", trials: list[SampledTrial], datasets: Mapping[str, DatasetSchema]
+) -> ExperimentPlan:
+    """Return the plan of an experiment, given its first trials, with its warnings.
+
+    Raises:
+        InvalidSpec: a trial cannot train.
+    """
+    spec = checker.spec
     for trial in trials:
         checker.check(trial)
-    cohorts = form_cohorts(trials, spec.device)
-    warnings = [*_fewer_trials(spec, trials), *_unpruned(spec, cohorts)]
-    warnings += find_warnings(spec, datasets, list(checker.parameter_counts.values()))
-    is_of_rounds = isinstance(spec.sampler, RoundSampler) or spec.confirm is not None
-    return ExperimentPlan(
-        trials, cohorts, checker.parameter_counts, checker.memory_bytes, warnings, is_of_rounds=is_of_rounds,
-        undrawn_trials=count_undrawn(checker.spec, len(trials)),
+    plan = ExperimentPlan(
+        trials, form_cohorts(trials, spec.device), checker.parameter_counts, checker.memory_bytes,
+        is_of_rounds=isinstance(spec.sampler, RoundSampler) or spec.confirm is not None,
+        undrawn_trials=count_undrawn(spec, len(trials)),
     )  # fmt: skip
+    return replace(plan, warnings=plan_warnings(spec, plan, datasets))
+
+
+def plan_warnings(
+    spec: ExperimentSpec, plan: ExperimentPlan, datasets: Mapping[str, DatasetSchema],
+    known: Mapping[str | None, int] = MappingProxyType({}),
+) -> list[Fault]:  # fmt: skip
+    """Return the warnings of an experiment.
+
+    Args:
+        spec: what was submitted.
+        plan: its first trials.
+        datasets: those there are, by name.
+        known: number of combinations of each network that are known beforehand, and not trained.
+    """
+    warnings = [*_fewer_trials(spec, plan.trials, known), *_unpruned(spec, plan.cohorts)]
+    return warnings + find_warnings(spec, datasets, list(plan.parameter_counts.values()))
 
 
 class TrialChecker:
@@ -116,19 +143,24 @@ class TrialChecker:
         self.memory_bytes[trial.number] = needed
 
 
-def _fewer_trials(spec: ExperimentSpec, trials: Sequence[SampledTrial]) -> Iterator[Fault]:
+def _fewer_trials(
+    spec: ExperimentSpec, trials: Sequence[SampledTrial], known: Mapping[str | None, int]
+) -> Iterator[Fault]:
     """Warn of a search space that has fewer combinations than were to be drawn."""
-    if isinstance(spec.sampler, GridSampler):
+    if isinstance(spec.sampler, GridSampler | LeadersSampler):
         return
     drawn: Mapping[str | None, int | float] = Counter(
         trial.model_name for trial in trials if (trial.spec.seed, trial.spec.fold) == spec.repeats[0]
     )
     if isinstance(spec.sampler, RoundSampler):
-        drawn = {template.model_name: template.combinations.count for template in templates_of(spec)}
+        drawn = {
+            template.model_name: template.combinations.count - known.get(template.model_name, 0)
+            for template in templates_of(spec)
+        }
     for name, count in drawn.items():
         if count < spec.sampler.trials:
             of_model = "" if name is None else f" of {name!r}"
-            found = f"{count:,} combination{'' if count == 1 else 's'}"
+            found = f"{count:,} {'further ' if known.get(name) else ''}combination{'' if count == 1 else 's'}"
             detail = (
                 f"the search space{of_model} has {found}; each is trained once, in place of {spec.sampler.trials:,}"
             )

@@ -6,11 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from statistics import fmean
 
 import numpy as np
 
-from fittingroom.specs.choices import Direction
 from fittingroom.specs.datasets import DatasetSchema
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault, InvalidSpec
@@ -19,12 +17,18 @@ from fittingroom.specs.search.samplers import RoundSampler
 from models.planning.cohorts import form_cohorts, is_structural
 from models.planning.combinations import Combinations
 from models.planning.paths import Key, Values
-from models.planning.plan import ExperimentPlan, TrialChecker, with_content
+from models.planning.plan import ExperimentPlan, TrialChecker, plan_warnings
 from models.planning.prior import EarlierTrial, select_results
-from models.planning.results import SearchResults, TrialResult
-from models.planning.sampling import count_confirming_trials, count_trials, distinct_values, quasi_random_points
+from models.planning.results import SearchResults, TrialResult, best_candidates, rank_candidates
+from models.planning.sampling import (
+    count_confirming_trials,
+    count_trials,
+    distinct_values,
+    quasi_random_points,
+    refuse_too_many,
+)
 from models.planning.spaces import in_order
-from models.planning.surrogates.cube import Cube, Floats, Observations
+from models.planning.surrogates.cube import Cube, Observations
 from models.planning.surrogates.gaussian_process import propose_by_gaussian_process
 from models.planning.surrogates.parzen import propose_by_parzen
 from models.planning.templates import SampledTrial, Template, resolved_objective, templates_of
@@ -81,22 +85,23 @@ def plan_round(
 
 
 def plan_search(
-    spec: ExperimentSpec, plan: ExperimentPlan, earlier: Sequence[Sequence[EarlierTrial]], memory_bytes: int | None,
+    spec: ExperimentSpec, earlier: Sequence[Sequence[EarlierTrial]], memory_bytes: int | None,
     datasets: Mapping[str, DatasetSchema],
 ) -> ExperimentPlan:  # fmt: skip
     """Plan an experiment whose search begins with results of earlier ones: the first round is drawn from these.
 
     Args:
         spec: what was submitted.
-        plan: of the same without these results.
         earlier: trained trials of each earlier experiment.
         memory_bytes: what a worker may use, if that is known.
         datasets: those there are, by name.
 
     Raises:
-        InvalidSpec: results of an experiment do not count, or nothing is left to train.
+        InvalidSpec: the experiment cannot train, results of an experiment do not count, or nothing is left to train.
     """
-    prior = select_results(with_content(spec, datasets), earlier)
+    checked = TrialChecker(spec, memory_bytes, datasets).spec
+    refuse_too_many(checked, templates_of(checked))
+    prior = select_results(checked, earlier)
     known = Counter(name for name, _ in _known(templates_of(spec), prior))
     first = plan_round(spec, SearchResults([], 0, count_trials(spec, known), prior), memory_bytes, datasets)
     if not first.trials or first.is_confirming:
@@ -105,8 +110,8 @@ def plan_search(
     detail = f"the search begins with {known.total():,} candidates of earlier experiments"
     if len(prior) < sum(map(len, earlier)):
         detail += f"; {len(prior):,} of {sum(map(len, earlier)):,} trials that were trained there count"
-    warnings = [fault for fault in plan.warnings if fault.pointer != "/sampler/trials"]
-    return replace(first, warnings=[*warnings, Fault(pointer="/sampler/prior", detail=detail)], prior=prior)
+    begins = Fault(pointer="/sampler/prior", detail=detail)
+    return replace(first, warnings=[*plan_warnings(spec, first, datasets, known), begins], prior=prior)
 
 
 def _known(templates: Sequence[Template], prior: Sequence[TrialResult]) -> set[tuple[str | None, Key]]:
@@ -126,16 +131,7 @@ def _confirm(checker: TrialChecker, results: SearchResults) -> list[SampledTrial
         if result.is_trained:
             key = _key(templates[result.model_name], result)
             candidates.setdefault((result.model_name, key), []).append(result)
-    kept = {
-        key: found
-        for key, found in candidates.items()
-        if all(result.value is not None and not result.is_pruned for result in found)
-    }
-    # The mean over some seeds or folds is not to be compared with that over all.
-    whole = {key: found for key, found in kept.items() if len(found) == len(spec.repeats)}
-    kept = whole or kept
-    ranks = _ranks(list(kept.values()), resolved_objective(spec).direction or "minimize")
-    best = [list(kept)[place] for place in np.argsort(ranks, kind="stable")]
+    best = best_candidates(candidates, len(spec.repeats), resolved_objective(spec).direction or "minimize")
     seeds = list(itertools.islice((seed for seed in itertools.count() if seed not in spec.seeds), confirm.seeds))
     repeats = spec.repeats_of(seeds)
     drawn: list[SampledTrial] = []
@@ -227,7 +223,7 @@ def _by_surrogate(
     observations = Observations(
         cube,
         cube.snapped(np.array([combinations.point(key) for key in trained])),
-        _ranks(list(trained.values()), resolved_objective(spec).direction or "minimize"),
+        np.array(rank_candidates(list(trained.values()), resolved_objective(spec).direction or "minimize"), np.float64),
         max(_LEAST_STRUCTURES, math.ceil(sampler.round / _TRIALS_PER_STRUCTURE)),
         np.random.default_rng(int.from_bytes(f"{sampler.seed}/{template.model_name}/{number}".encode(), "big")),
     )
@@ -237,24 +233,3 @@ def _by_surrogate(
 
 def _key(template: Template, trial: TrialResult) -> Key:
     return template.combinations.key(template.combinations.of_names(trial.hyperparameters))
-
-
-def _ranks(candidates: Sequence[Sequence[TrialResult]], direction: Direction) -> Floats:
-    """Return the rank of each candidate, 0 for the best, equal for equals.
-
-    Completed ones come first, by their mean value over seeds; then pruned ones, those of later rungs first; then those
-    that diverged.
-    """
-    sign = 1 if direction == "minimize" else -1
-
-    def quality(trials: Sequence[TrialResult]) -> tuple[int, int, float]:
-        values = [trial.value for trial in trials if trial.value is not None]
-        if len(values) < len(trials):
-            return 2, 0, 0.0
-        mean = sign * fmean(values)
-        pruned = [trial.epochs for trial in trials if trial.is_pruned]
-        return (1, -min(pruned), mean) if pruned else (0, 0, mean)
-
-    qualities = [quality(trials) for trials in candidates]
-    ranks = {found: rank for rank, found in enumerate(sorted(set(qualities)))}
-    return np.array([ranks[found] for found in qualities], np.float64)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault, InvalidSpec, pointer
 from fittingroom.specs.limits import MAX_TRIALS
-from fittingroom.specs.search.samplers import GridSampler, RoundSampler
+from fittingroom.specs.search.samplers import GridSampler, LeadersSampler, RoundSampler
 from models.planning.combinations import Combinations
 from models.planning.options import in_experiment
 from models.planning.paths import Key, Values
@@ -26,7 +26,7 @@ def sample(spec: ExperimentSpec) -> list[SampledTrial]:
         InvalidSpec: too many trials, or a space that the sampler cannot draw from.
     """
     templates = templates_of(spec)
-    _refuse_too_many(spec, templates)
+    refuse_too_many(spec, templates)
     trials: list[SampledTrial] = []
     for template in templates:
         for values in _combinations(spec, template):
@@ -116,6 +116,8 @@ def _combinations(spec: ExperimentSpec, template: Template) -> Iterator[Values]:
     if isinstance(sampler, GridSampler):
         yield from listed
         return
+    if isinstance(sampler, LeadersSampler):
+        raise TypeError("leaders are chosen from results: see models.planning.leaders")
     wanted = min(sampler.trials, sampler.round) if isinstance(sampler, RoundSampler) else sampler.trials
     if wanted >= size:
         yield from listed
@@ -133,10 +135,13 @@ def _combinations(spec: ExperimentSpec, template: Template) -> Iterator[Values]:
 def _count_drawn(spec: ExperimentSpec, template: Template, known: int = 0) -> int:
     """Return how many combinations of a template are trained in the end, beside known ones."""
     size = template.combinations.count - known
-    return int(size if isinstance(spec.sampler, GridSampler) else min(spec.sampler.trials, size))
+    sampler = spec.sampler
+    return int(size if isinstance(sampler, GridSampler | LeadersSampler) else min(sampler.trials, size))
 
 
 def _count_candidates(spec: ExperimentSpec, known: Mapping[str | None, int]) -> int:
+    if isinstance(spec.sampler, LeadersSampler):
+        return spec.sampler.top
     return sum(_count_drawn(spec, template, known.get(template.model_name, 0)) for template in templates_of(spec))
 
 
@@ -146,8 +151,12 @@ def _count_confirming(spec: ExperimentSpec, candidates: int) -> int:
     return min(spec.confirm.top, candidates) * len(spec.repeats_of(range(spec.confirm.seeds)))
 
 
-def _refuse_too_many(spec: ExperimentSpec, templates: list[Template]) -> None:
-    """Count the trials by arithmetic, before any is made."""
+def refuse_too_many(spec: ExperimentSpec, templates: list[Template]) -> None:
+    """Count the trials by arithmetic, before any is made.
+
+    Raises:
+        InvalidSpec: they are too many, or a space that the sampler cannot draw from.
+    """
     if isinstance(spec.sampler, GridSampler):
         for template in templates:
             _refuse_continuous(template)

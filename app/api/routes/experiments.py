@@ -4,6 +4,7 @@ import datetime as dt
 import re
 from typing import Annotated
 
+from anyio import to_thread
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 from pydantic import BeforeValidator
 
@@ -25,13 +26,17 @@ from app.api.dependencies import AdminService, ExperimentId, ReadingKey, ReadSer
 from app.api.problems import problem_responses
 from app.api.strict_route import SMALL_BYTES, StrictRoute
 from app.examples import example_documents
+from app.services.extensions import extended_spec, refused_extension
 from app.services.reads.cached_reads import experiment_etag
 from app.services.reads.response_cache import JSON
 from fittingroom.specs.experiment import ExperimentSpec, Name, Tag
+from fittingroom.specs.extension import Extension
+from fittingroom.specs.faults import InvalidSpec
 from fittingroom.views import resources
 from fittingroom.views.states import ExperimentState
 from fittingroom.views.submissions import PlanView
 from models.sql.experiment_list import Filters, Sort
+from models.sql.plans.submissions import Accepted
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=StrictRoute)
 
@@ -79,13 +84,34 @@ async def submit(
     After the answer 202 it is never lost: it trains as soon as a worker is free.
     """
     is_small = len(await request.body()) <= SMALL_BYTES
-    view, accepted, served = await service.submit(spec, idempotency_key, is_small=is_small)
+    return _submitted(*await service.submit(spec, idempotency_key, is_small=is_small))
+
+
+def _submitted(view: resources.ExperimentView, accepted: Accepted, served: frozenset[str]) -> Response:
     headers = {
         "Location": f"/v1/experiments/{view.id}",
         "ETag": experiment_etag(view.version, served),
         **({"Idempotent-Replayed": "true"} if accepted.is_repeated else {}),
     }
     return Response(view.model_dump_json(), status_code=202, media_type=JSON, headers=headers)
+
+
+@router.post(
+    "/{experiment_id}/extend",
+    status_code=202,
+    operation_id="extend_experiment",
+    response_model=resources.ExperimentView,
+    responses=problem_responses(404, 408, 409, 413, 415, 422, 503, 507),
+)
+async def extend(
+    experiment_id: ExperimentId, extension: Extension, service: SubmitService, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Go on from an experiment that has ended, as a new experiment: more epochs for its best, or more trials."""
+    spec = await to_thread.run_sync(extended_spec, service, experiment_id, extension)
+    try:
+        return _submitted(*await service.submit(spec, idempotency_key))
+    except InvalidSpec as refused:
+        raise refused_extension(refused) from None
 
 
 @router.post("/plan", operation_id="plan_experiment", responses=problem_responses(408, 413, 415, 422, 503))

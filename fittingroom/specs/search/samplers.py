@@ -71,6 +71,17 @@ class TPESampler(RoundSampler):
     name: Literal["tpe"]
 
 
+class LeadersSampler(Spec):
+    """The best candidates of an earlier experiment: for more epochs, with other seeds, or on other data."""
+
+    name: Literal["leaders"]
+    experiment: ExperimentId
+    """The earlier experiment, by id. It must have ended."""
+    top: Annotated[Int, Field(ge=1, le=MAX_SEEDS)] = 5
+    """Number of candidates to train: the best ones by their mean objective there, confirmed ones first. Their values
+    must be within the search spaces of this experiment; a value that is fixed here is taken from here."""
+
+
 class Confirm(Spec):
     """Further seeds for the best candidates, once the search has ended.
 
@@ -84,7 +95,12 @@ class Confirm(Spec):
     """Number of further seeds for each. They are the lowest numbers that are not in `seeds` of the experiment."""
 
 
+def reads_results(sampler: object) -> bool:
+    """Return True for a sampler that needs results of earlier experiments to plan an experiment."""
+    return isinstance(sampler, LeadersSampler) or (isinstance(sampler, RoundSampler) and bool(sampler.prior))
+
+
 Sampler = Annotated[
-    GridSampler | RandomSampler | QuasiRandomSampler | GaussianProcessSampler | TPESampler,
+    GridSampler | RandomSampler | QuasiRandomSampler | GaussianProcessSampler | TPESampler | LeadersSampler,
     Field(discriminator="name"),
 ]

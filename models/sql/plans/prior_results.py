@@ -19,7 +19,7 @@ from models.sql.tables import TrialTable
 
 _MAX_TRIALS = 2_000
 _TRAINED = (TrialState.COMPLETED, TrialState.PRUNED)
-_RESULT = (
+RESULT = (
     TrialTable.round, TrialTable.model_name, TrialTable.hyperparameters, TrialTable.state, TrialTable.epochs_completed,
     TrialTable.best_value,
 )  # fmt: skip
@@ -48,7 +48,7 @@ def find_prior(session: Session, spec: ExperimentSpec, project: str) -> list[lis
             continue
         limit = _MAX_TRIALS - sum(map(len, found))
         rows = session.execute(
-            select(*_RESULT, TrialTable.spec)
+            select(*RESULT, TrialTable.spec)
             .where(
                 TrialTable.experiment_id == experiment_id, TrialTable.state.in_(_TRAINED),
                 TrialTable.is_confirming.is_(False),
@@ -59,7 +59,7 @@ def find_prior(session: Session, spec: ExperimentSpec, project: str) -> list[lis
         if len(rows) > limit:
             detail = f"with this experiment there are more than {_MAX_TRIALS:,} trials; leave it out"
             faults.append(Fault(pointer=pointer(("sampler", "prior", number)), detail=detail, found=experiment_id))
-        found.append([EarlierTrial(_result(*row), document) for *row, document in rows])
+        found.append([EarlierTrial(to_result(*row), document) for *row, document in rows])
     if faults:
         raise InvalidSpec(faults)
     return found
@@ -67,8 +67,8 @@ def find_prior(session: Session, spec: ExperimentSpec, project: str) -> list[lis
 
 def list_results(session: Session, experiment_id: str) -> list[TrialResult]:
     """Return the results of an experiment so far, by the numbers of its trials."""
-    query = select(*_RESULT).where(TrialTable.experiment_id == experiment_id).order_by(TrialTable.number)
-    return [_result(*row) for row in session.execute(query)]
+    query = select(*RESULT).where(TrialTable.experiment_id == experiment_id).order_by(TrialTable.number)
+    return [to_result(*row) for row in session.execute(query)]
 
 
 def to_rows(results: Sequence[TrialResult]) -> list[dict[str, Any]] | None:
@@ -81,9 +81,10 @@ def from_rows(rows: Sequence[dict[str, Any]] | None) -> list[TrialResult]:
     return [TrialResult(**row) for row in rows or ()]
 
 
-def _result(
+def to_result(
     number: int, name: str | None, values: dict[str, Any], state: TrialState, epochs: int, value: float | None
 ) -> TrialResult:
+    """Return a result of the columns `RESULT`."""
     return TrialResult(
         number, name, values, is_trained=state in _TRAINED, is_pruned=state == TrialState.PRUNED, epochs=epochs,
         value=value,

@@ -10,6 +10,7 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from fittingroom.specs.experiment import ExperimentSpec
+from fittingroom.specs.faults import InvalidSpec
 from models.errors import DatasetGoneError, KeyReusedError, QuotaError, StorageQuotaError
 from models.identifiers import new_id
 from models.messaging.queues import queue_of
@@ -37,6 +38,9 @@ IDEMPOTENCY_SECONDS = 86_400.0
 """Lifetime of an idempotency key, in seconds."""
 
 
+Refusal = StorageQuotaError | InvalidSpec
+
+
 @dataclass(frozen=True)
 class Submission:
     """An experiment to store."""
@@ -49,8 +53,8 @@ class Submission:
     """The uploaded datasets that it trains on."""
     max_unended_trials: int | None = None
     """Quota: maximum unfinished trials of the project, including this experiment's."""
-    storage_fault: StorageQuotaError | None = None
-    """Storage quota error of the project, if it is full; repeated submits are answered all the same."""
+    refusal: Refusal | None = None
+    """Reason why it cannot be stored, if there is one; repeated submits are answered all the same."""
     document: dict[str, Any] = field(default_factory=dict)
     """The spec as it is stored and shown; by default it is made of the spec."""
 
@@ -71,7 +75,7 @@ class Accepted:
     """True if an earlier submit with the same key stored it."""
 
 
-Refused = KeyReusedError | DatasetGoneError | QuotaError | StorageQuotaError
+Refused = KeyReusedError | DatasetGoneError | QuotaError | Refusal
 """Reasons why an experiment is not stored."""
 
 
@@ -129,15 +133,6 @@ def forget_idempotency_keys(session: Session) -> None:
     session.execute(delete(IdempotencyKeyTable).where(over))
 
 
-def has_key(session: Session, project: str, key: str) -> bool:
-    """Return True if an experiment was stored with an idempotency key that has not expired."""
-    query = select(IdempotencyKeyTable.key).where(
-        IdempotencyKeyTable.project == project, IdempotencyKeyTable.key == key,
-        IdempotencyKeyTable.created_at >= clock(-IDEMPOTENCY_SECONDS),
-    )  # fmt: skip
-    return session.scalars(query).first() is not None
-
-
 def _count_unended(session: Session, submissions: Sequence[Submission]) -> dict[str, int]:
     """Count unfinished trials of projects with a quota, and lock out concurrent submits of the same projects."""
     projects = sorted({one.project for one in submissions if one.max_unended_trials is not None})
@@ -151,8 +146,8 @@ def _refusal(submission: Submission, there: set[str], unended: dict[str, int]) -
     """Say why an experiment is not stored, or count its trials in `unended`."""
     if not there.issuperset(submission.dataset_ids):
         return DatasetGoneError()
-    if submission.storage_fault is not None:
-        return submission.storage_fault
+    if submission.refusal is not None:
+        return submission.refusal
     if submission.max_unended_trials is not None:
         before, wanted = unended[submission.project], len(submission.plan.trials) + submission.plan.undrawn_trials
         if before + wanted > submission.max_unended_trials:

@@ -47,7 +47,7 @@ EARLIER = [earlier(10 ** -(number / 5)) for number in range(26)]
 
 
 def planned(experiment: Any, *trials: list[EarlierTrial]) -> ExperimentPlan:
-    return plan_search(experiment, plan_experiment(experiment), trials, None, BUILT_IN_DATASETS)
+    return plan_search(experiment, trials, None, BUILT_IN_DATASETS)
 
 
 @pytest.mark.parametrize("name", ["gp", "tpe"])

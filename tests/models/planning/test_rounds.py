@@ -10,8 +10,8 @@ from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import InvalidSpec
 from models.planning.cohorts import form_cohorts, is_structural
 from models.planning.plan import ExperimentPlan, plan_experiment
-from models.planning.results import SearchResults, TrialResult
-from models.planning.rounds import _ranks, plan_round
+from models.planning.results import SearchResults, TrialResult, rank_candidates
+from models.planning.rounds import plan_round
 from models.planning.templates import templates_of
 from tests.factories import DENSE_2, layers, spec
 
@@ -238,8 +238,8 @@ def test_ranks_of_candidates() -> None:
         [result(0.6)],
         [result(0.1), result(None)],
     ]
-    assert list(_ranks(candidates, "minimize")) == [1, 3, 0, 2, 4, 1, 4]
-    assert list(_ranks(candidates[:3], "maximize")) == [0, 2, 1]
+    assert list(rank_candidates(candidates, "minimize")) == [1, 3, 0, 2, 4, 1, 4]
+    assert list(rank_candidates(candidates[:3], "maximize")) == [0, 2, 1]
 
 
 @pytest.mark.parametrize(

@@ -336,7 +336,7 @@ def test_search_keeps_its_prior_results(database: Database) -> None:
     with database.reading() as session:
         [found] = find_prior(session, spec, "default")
     assert [one.result.value for one in found] == [float(number) for number in range(1, 13)]
-    plan = plan_search(spec, plan_experiment(spec), [found], None, BUILT_IN_DATASETS)
+    plan = plan_search(spec, [found], None, BUILT_IN_DATASETS)
     with database.writing() as session:
         [accepted] = add_experiments(session, [Submission("default", spec, plan)])
     assert isinstance(accepted, Accepted)

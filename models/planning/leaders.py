@@ -1,0 +1,130 @@
+"""The best candidates of an earlier experiment, as trials of a new one: for more epochs, or on other data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fittingroom.specs.choices import Direction
+from fittingroom.specs.datasets import DatasetSchema
+from fittingroom.specs.experiment import ExperimentSpec
+from fittingroom.specs.faults import Fault, InvalidSpec
+from fittingroom.specs.limits import MAX_TRIALS
+from fittingroom.specs.search.samplers import LeadersSampler
+from models.planning.paths import Value, Values
+from models.planning.plan import ExperimentPlan, TrialChecker, plan_at_once
+from models.planning.results import TrialResult, best_candidates
+from models.planning.templates import SampledTrial, Template, templates_of
+
+_OF_THE_CHOICE = "/sampler/experiment"
+_Candidate = tuple[str | None, tuple[tuple[str, Value], ...]]
+
+
+@dataclass(frozen=True)
+class EndedTrial:
+    """A trial of an earlier experiment."""
+
+    id: str
+    cohort_id: str
+    seed: int
+    fold: int | None
+    is_confirming: bool
+    result: TrialResult
+
+
+@dataclass(frozen=True)
+class Leader:
+    """A candidate to train again."""
+
+    template: Template
+    values: Values
+    trials: Sequence[EndedTrial]
+    """The earlier trials of it."""
+
+
+def choose_leaders(spec: ExperimentSpec, trials: Sequence[EndedTrial], direction: Direction) -> list[Leader]:
+    """Return the best candidates of an earlier experiment that a new one can train, the best first.
+
+    Args:
+        spec: of the new experiment.
+        trials: all of the earlier one.
+        direction: of the earlier one's objective.
+
+    Raises:
+        InvalidSpec: there is none.
+    """
+    if not isinstance(spec.sampler, LeadersSampler):
+        raise TypeError(f"expected the sampler of leaders, found {spec.sampler.name}")
+    by_candidate: dict[_Candidate, list[EndedTrial]] = {}
+    for trial in trials:
+        if trial.result.is_trained:
+            key = trial.result.model_name, tuple(sorted(trial.result.hyperparameters.items()))
+            by_candidate.setdefault(key, []).append(trial)
+    templates = {template.model_name: template for template in templates_of(spec)}
+    leaders: dict[tuple[str | None, Any], Leader] = {}
+    ordered = _ordered(by_candidate, direction)
+    for model_name, hyperparameters in ordered:
+        template = templates.get(model_name)
+        values = None if template is None else template.combinations.find(dict(hyperparameters))
+        if template is not None and values is not None:
+            found = Leader(template, values, by_candidate[model_name, hyperparameters])
+            leaders.setdefault((model_name, template.combinations.key(values)), found)
+    if not leaders:
+        detail = "none of its trials was trained to its end"
+        if ordered:
+            detail = "its networks have other names, or their hyperparameters are not within the search spaces here"
+        detail = f"no candidate of this experiment can be trained: {detail}"
+        raise InvalidSpec([Fault(pointer=_OF_THE_CHOICE, detail=detail, found=spec.sampler.experiment)])
+    return list(leaders.values())[: spec.sampler.top]
+
+
+def _ordered(candidates: Mapping[_Candidate, Sequence[EndedTrial]], direction: Direction) -> list[_Candidate]:
+    """Return candidates, the best first: the confirmed ones by their further seeds, then the others."""
+    ordered: list[_Candidate] = []
+    for is_confirming in (True, False):
+        results = {
+            key: [trial.result for trial in trials if trial.is_confirming == is_confirming]
+            for key, trials in candidates.items()
+            if key not in ordered
+        }
+        results = {key: of_key for key, of_key in results.items() if of_key}
+        ordered += best_candidates(results, max(map(len, results.values()), default=0), direction)
+    return ordered
+
+
+def plan_leaders(
+    spec: ExperimentSpec, leaders: Sequence[Leader], memory_bytes: int | None, datasets: Mapping[str, DatasetSchema]
+) -> ExperimentPlan:
+    """Plan an experiment that trains the best candidates of an earlier one.
+
+    Args:
+        spec: what was submitted.
+        leaders: the candidates to train.
+        memory_bytes: what a worker may use, if that is known.
+        datasets: those there are, by name.
+
+    Raises:
+        InvalidSpec: something cannot train.
+    """
+    checker = TrialChecker(spec, memory_bytes, datasets)
+    count = len(leaders) * len(spec.repeats)
+    if count > MAX_TRIALS:
+        detail = f"{len(leaders)} candidates make {count:,} trials; at most {MAX_TRIALS:,} fit one experiment"
+        raise InvalidSpec([Fault(pointer="/sampler/top", detail=detail)])
+    templates = {template.model_name: template for template in templates_of(checker.spec)}
+    trials: list[SampledTrial] = []
+    for leader in leaders:
+        template = templates[leader.template.model_name]
+        for repeat in spec.repeats:
+            number = len(trials) + 1
+            trials.append(template.trial(number, leader.values, repeat, is_repeated=len(spec.seeds) > 1))
+    plan = plan_at_once(checker, trials, datasets)
+    return replace(plan, warnings=[*plan.warnings, *_fewer_leaders(spec, leaders)])
+
+
+def _fewer_leaders(spec: ExperimentSpec, leaders: Sequence[Leader]) -> list[Fault]:
+    """Warn of fewer candidates than were asked for."""
+    if not isinstance(spec.sampler, LeadersSampler) or len(leaders) == spec.sampler.top:
+        return []
+    found = f"{len(leaders)} candidate{'' if len(leaders) == 1 else 's'}"
+    detail = f"the experiment has {found} that can be trained here, in place of {spec.sampler.top}"
+    return [Fault(pointer="/sampler/top", detail=detail)]
