@@ -26,9 +26,7 @@ def extend(http: httpx.Client, experiment_id: str, **extension: Any) -> httpx.Re
     return http.post(f"/v1/experiments/{experiment_id}/extend", json=extension)
 
 
-def test_the_best_candidates_are_trained_for_more_epochs(
-    shared_http: httpx.Client, shared_database: Database
-) -> None:
+def test_the_best_candidates_are_trained_for_more_epochs(shared_http: httpx.Client, shared_database: Database) -> None:
     earlier = ended(shared_http, shared_database, tags=["mine"], confirm=None)
     answer = extend(shared_http, earlier, epochs=6, top=2)
     assert answer.status_code == 202
@@ -60,9 +58,7 @@ def test_a_search_goes_on_with_more_trials(
     view = extend(shared_http, earlier, trials=5, name="more").json()
     assert view["spec"]["sampler"] == following | {"trials": 5, "prior": [earlier]}
     assert (view["name"], view["progress"]["trials"]) == ("more", {"queued": 5})
-    there, here = (
-        shared_http.get(f"/v1/experiments/{one}/trials").json()["items"] for one in (earlier, view["id"])
-    )
+    there, here = (shared_http.get(f"/v1/experiments/{one}/trials").json()["items"] for one in (earlier, view["id"]))
     drawn = [one["hyperparameters"] for one in here]
     assert not [one for one in there if one["hyperparameters"] in drawn]
 

@@ -22,7 +22,9 @@ def leading(space: Any = RATE, *, top: int = 2, **changes: Any) -> ExperimentSpe
     return spec(**{"optimizer": {"name": "sgd", "learning_rate": space}, "sampler": sampler} | changes)
 
 
-def ended(rate: float, value: float | None, seed: int = 0, *, is_confirming: bool = False, **changes: Any) -> EndedTrial:
+def ended(
+    rate: float, value: float | None, seed: int = 0, *, is_confirming: bool = False, **changes: Any
+) -> EndedTrial:
     given = {"is_trained": True, "is_pruned": False, "epochs": 2, "value": value} | changes
     values = {"optimizer.learning_rate": rate} | given.pop("hyperparameters", {})
     result = TrialResult(1, given.pop("model_name", None), values, **given)
@@ -86,9 +88,7 @@ def test_values_outside_the_spaces_are_passed_over() -> None:
 def test_leaders_are_chosen_among_networks_by_name() -> None:
     networks = {"wide": spec().model, "deep": spec().model}
     experiment = leading(0.1, top=1, models=networks, model=None)
-    trials = [
-        ended(0.1, value, model_name=name, hyperparameters={}) for name, value in (("wide", 0.4), ("deep", 0.3))
-    ]
+    trials = [ended(0.1, value, model_name=name, hyperparameters={}) for name, value in (("wide", 0.4), ("deep", 0.3))]
     [trial] = planned(experiment, trials).trials
     assert trial.model_name == "deep"
 
