@@ -46,6 +46,9 @@ class Clock:
         self.metrics.append(metrics)
         return EpochDecision(dict.fromkeys(metrics, "epochs") if epoch == self._epochs else {})
 
+    def on_last_state(self, checkpoint: object) -> None:
+        """Let it go."""
+
     def on_trial_end(self, trial_id: str, weights: Callable[[], Weights]) -> None:
         """Let it go."""
 

@@ -19,9 +19,11 @@ from models.sql import experiments, transitions
 from models.sql.database import Database
 from models.sql.epochs import BestEpoch
 from models.sql.leases import Claim
+from models.sql.tables import CohortTable, TrialTable
 from models.sql.turns import find_next_cohorts
 from models.storage import Storage
 from workers.builders.networks import describe
+from workers.continuation import begin_from_last_states
 from workers.datasets import load, prepare
 from workers.datasets.adaptation import measure_adapted, with_adapted
 from workers.devices import environment
@@ -169,7 +171,7 @@ class Runner:
 
     def _train(self, claim: Claim, checkpoints: Checkpoints) -> None:
         """Train with the engine that was planned, or the one that can; from a checkpoint, if one is of use."""
-        task = self._prepare(claim)
+        task = self._prepare(claim, checkpoints)
         for saved in self._starts(task, checkpoints):
             try:
                 try:
@@ -197,7 +199,7 @@ class Runner:
         reporter.lease_status = lambda: self._lease_status(claim)
         if saved is not None:
             reporter.restore(saved.watches)
-            cohort = replace(cohort, checkpoint=saved.checkpoint)
+            cohort = replace(cohort, checkpoint=saved.checkpoint, compiler=cohort.compiler or saved.compiler)
             _log.info("resumed", cohort=claim.cohort_id, epochs=max(saved.checkpoint.epochs.values(), default=0))
         self.reporter = reporter
         self.engines[task.engine].train(cohort, reporter)
@@ -208,11 +210,21 @@ class Runner:
             return LeaseStatus.LOST
         return LeaseStatus.LEAVING if self.releasing.is_set() else LeaseStatus.HELD
 
-    def _prepare(self, claim: Claim) -> _Task:
-        """Read the cohort, describe its network, load its arrays."""
+    def _read(self, claim: Claim, checkpoints: Checkpoints) -> tuple[CohortTable, Sequence[TrialTable]]:
+        """Read the cohort and its trials; if these are to go on from others, give them their epochs first."""
         with self._database.reading() as session:
             row = experiments.get_cohort(session, claim.cohort_id)
             rows = experiments.list_cohort_trials(session, claim.cohort_id)
+        if any(one.continues is not None and not one.epochs_completed for one in rows):
+            seconds = self._settings.lease_seconds
+            if begin_from_last_states(self._database, claim, checkpoints, self.engines, seconds):
+                with self._database.reading() as session:
+                    rows = experiments.list_cohort_trials(session, claim.cohort_id)
+        return row, rows
+
+    def _prepare(self, claim: Claim, checkpoints: Checkpoints) -> _Task:
+        """Read the cohort, describe its network, load its arrays."""
+        row, rows = self._read(claim, checkpoints)
         trials = [
             CohortTrial(
                 row.id,

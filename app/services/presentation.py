@@ -151,6 +151,8 @@ def trial_summary(row: TrialTable, cohort: CohortTable) -> resources.TrialSummar
         best_epoch=best,
         weights_epoch=row.artifact_epoch,
         weights_fault=row.artifact_fault,
+        checkpoint_bytes=row.checkpoint_bytes,
+        continues=row.continues,
     )
 
 

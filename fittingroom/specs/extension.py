@@ -12,7 +12,7 @@ from fittingroom.specs.webhook import Webhook
 
 
 class Extension(Spec):
-    """What an experiment that has ended is extended by, as a new experiment. Give either `epochs` or `trials`."""
+    """Extension of an experiment that has ended, as a new experiment. Give either `epochs` or `trials`."""
 
     model_config = ConfigDict(defer_build=False)
 

@@ -192,6 +192,11 @@ class TrialSummaryView(View):
     """Epoch of the stored weights, for download and prediction; null until the trial has completed."""
     weights_fault: str | None = None
     """Reason why a completed trial has no weights; null if it has."""
+    checkpoint_bytes: int | None = None
+    """Size of the state that is kept of a completed trial, in bytes; null if none is (`fit.delete_checkpoint`)."""
+    continues: str | None = None
+    """Trial of an earlier experiment from whose last epoch this one goes on; its epochs are this one's too. Null for a
+    trial that begins with its first epoch."""
 
 
 class TrialView(TrialSummaryView):

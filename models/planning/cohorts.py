@@ -36,7 +36,8 @@ def form_cohorts(trials: Sequence[SampledTrial], device: Device = "any", first_n
     size = MAX_TRIALS if device == "gpu" else MAX_COHORT_SIZE  # a thousand small networks are what fills a GPU
     alike: dict[str, list[SampledTrial]] = {}
     for trial in trials:
-        alike.setdefault(_together(trial), []).append(trial)
+        together = _together(trial) if trial.continues is None else trial.continues.checkpoint
+        alike.setdefault(together, []).append(trial)
     chunks = [chunk for members in alike.values() for chunk in _cut(members, size)]
     return [FormedCohort(number, chunk, *_engine(chunk)) for number, chunk in enumerate(chunks, first_number)]
 
@@ -50,6 +51,8 @@ def _cut(members: Sequence[SampledTrial], size: int) -> Iterator[list[SampledTri
 
 def _engine(trials: Sequence[SampledTrial]) -> tuple[str, str]:
     """Choose an engine for trials; return its name and the reason."""
+    if trials[0].continues is not None:
+        return trials[0].continues.engine, "it has trained these trials before, and goes on from their last state"
     model = trials[0].spec.model
     if reason := model.only_fit_trains or trials[0].spec.optimizer.only_fit_trains:
         return "reference", reason

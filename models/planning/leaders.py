@@ -1,19 +1,23 @@
 """The best candidates of an earlier experiment, as trials of a new one: for more epochs, or on other data."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pydantic import ValidationError
+
 from fittingroom.specs.choices import Direction
 from fittingroom.specs.datasets import DatasetSchema
-from fittingroom.specs.experiment import ExperimentSpec
+from fittingroom.specs.experiment import ExperimentSpec, TrialSpec
 from fittingroom.specs.faults import Fault, InvalidSpec
 from fittingroom.specs.limits import MAX_TRIALS
 from fittingroom.specs.search.samplers import LeadersSampler
+from fittingroom.specs.search.search_space import sampled_value
 from models.planning.paths import Value, Values
 from models.planning.plan import ExperimentPlan, TrialChecker, plan_at_once
 from models.planning.results import TrialResult, best_candidates
-from models.planning.templates import SampledTrial, Template, templates_of
+from models.planning.templates import Continued, SampledTrial, Template, templates_of
 
 _OF_THE_CHOICE = "/sampler/experiment"
 _Candidate = tuple[str | None, tuple[tuple[str, Value], ...]]
@@ -24,11 +28,14 @@ class EndedTrial:
     """A trial of an earlier experiment."""
 
     id: str
-    cohort_id: str
     seed: int
     fold: int | None
     is_confirming: bool
     result: TrialResult
+    last_state: Continued | None = None
+    """State at its last epoch, if that is kept."""
+    document: Mapping[str, Any] | None = None
+    """Spec of the trial, as it was stored; None unless its state is kept."""
 
 
 @dataclass(frozen=True)
@@ -115,10 +122,31 @@ def plan_leaders(
     for leader in leaders:
         template = templates[leader.template.model_name]
         for repeat in spec.repeats:
-            number = len(trials) + 1
-            trials.append(template.trial(number, leader.values, repeat, is_repeated=len(spec.seeds) > 1))
+            trial = template.trial(len(trials) + 1, leader.values, repeat, is_repeated=len(spec.seeds) > 1)
+            trials.append(replace(trial, continues=_continued(trial, leader.trials)))
     plan = plan_at_once(checker, trials, datasets)
     return replace(plan, warnings=[*plan.warnings, *_fewer_leaders(spec, leaders)])
+
+
+def _continued(trial: SampledTrial, earlier: Sequence[EndedTrial]) -> Continued | None:
+    """Return the state that a trial goes on from: of an earlier trial that was the same, for fewer epochs."""
+    document = trial.spec.model_dump(mode="json")
+    for one in earlier:
+        if one.document is None or (one.seed, one.fold) != (trial.spec.seed, trial.spec.fold):
+            continue
+        with suppress(ValidationError):  # it was stored by a version whose trials are no longer valid
+            before = TrialSpec.model_validate(one.document)
+            trained, wanted = (sampled_value(spec.fit.epochs) for spec in (before, trial.spec))
+            is_same = _without_length(before.model_dump(mode="json")) == _without_length(document)
+            if is_same and one.result.epochs == trained < wanted:
+                return one.last_state
+    return None
+
+
+def _without_length(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a trial's spec without what says when it ends, and what is kept of it then."""
+    fit = {key: value for key, value in document["fit"].items() if key not in {"epochs", "delete_checkpoint"}}
+    return {**document, "fit": fit, "pruner": None}
 
 
 def _fewer_leaders(spec: ExperimentSpec, leaders: Sequence[Leader]) -> list[Fault]:

@@ -81,4 +81,13 @@ def _difference(template: Template, trial: EarlierTrial) -> str:
 
 
 def _differing(wanted: Mapping[str, Any], document: Mapping[str, Any]) -> list[str]:
-    return [key for key, value in wanted.items() if key not in _OF_ITS_OWN and document.get(key) != value]
+    return [
+        key
+        for key, value in wanted.items()
+        if key not in _OF_ITS_OWN and _compared(document.get(key)) != _compared(value)
+    ]
+
+
+def _compared(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """Return a part of a document without what makes no difference: of `fit`, whether checkpoints are kept."""
+    return {**value, "delete_checkpoint": None} if isinstance(value, dict) else value

@@ -19,6 +19,17 @@ _SHARED = [name for name in TrialSpec.model_fields if name in {*ExperimentSpec.m
 
 
 @dataclass(frozen=True)
+class Continued:
+    """A trial that has ended, and whose last state is kept."""
+
+    trial_id: str
+    checkpoint: str
+    """File that holds its state. Trials whose states are in one file train together again."""
+    engine: str
+    """Engine that trained it, and that goes on."""
+
+
+@dataclass(frozen=True)
 class SampledTrial:
     """A trial before it has an id."""
 
@@ -31,6 +42,8 @@ class SampledTrial:
     label: str
     """Short label that distinguishes the trial."""
     spec: TrialSpec
+    continues: Continued | None = None
+    """Trial of an earlier experiment from whose last state it goes on."""
     origins: Mapping[Path, Path] = field(default_factory=dict, compare=False, repr=False)
     """Paths of parts of its document, and where these stand in the client's document, if elsewhere."""
 
@@ -75,7 +88,7 @@ class Template:
             raise _in_experiment(faults_in(error, document), origins) from None
         named = {dotted(path): value for path, value in values.items()}
         label = self._label(named, {"seed": seed if is_repeated else None, "fold": fold})
-        return SampledTrial(number, self.model_name, named, label, spec, origins)
+        return SampledTrial(number, self.model_name, named, label, spec, origins=origins)
 
     def _label(self, values: Mapping[str, Value], repeat: Mapping[str, int | None]) -> str:
         last_words = list(map(last_word, values))

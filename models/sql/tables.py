@@ -217,6 +217,12 @@ class TrialTable(Base):
     artifact: Mapped[str | None] = mapped_column(String(200))
     artifact_epoch: Mapped[int | None]
     artifact_fault: Mapped[str | None] = mapped_column(String(200))
+    checkpoint: Mapped[str | None] = mapped_column(String(200))
+    """File that holds the state with which it ended, if that is kept."""
+    checkpoint_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    """Size of that state, in bytes."""
+    continues: Mapped[str | None] = mapped_column(_ID)
+    """Trial of an earlier experiment from whose last state it goes on."""
 
 
 class EpochTable(Base):

@@ -26,11 +26,17 @@ def count_unended_trials(session: Session, project: str) -> int:
 
 
 def count_stored_bytes(session: Session, project: str) -> int:
-    """Return the bytes of a project's datasets and of its trials' weights in the storage."""
+    """Return the bytes of a project's datasets and of its trials' weights and kept checkpoints in the storage."""
     of_datasets = select(func.coalesce(func.sum(DatasetTable.stored_bytes), 0)).where(DatasetTable.project == project)
     parameters = (
         select(func.coalesce(func.sum(TrialTable.parameter_count), 0))
         .join(ExperimentTable, ExperimentTable.id == TrialTable.experiment_id)
         .where(ExperimentTable.project == project, TrialTable.artifact.is_not(None))
     )
-    return int(session.scalars(of_datasets).one()) + WEIGHT_BYTES * int(session.scalars(parameters).one())
+    checkpoints = (
+        select(func.coalesce(func.sum(TrialTable.checkpoint_bytes), 0))
+        .join(ExperimentTable, ExperimentTable.id == TrialTable.experiment_id)
+        .where(ExperimentTable.project == project)
+    )
+    kept = int(session.scalars(of_datasets).one()) + int(session.scalars(checkpoints).one() or 0)
+    return kept + WEIGHT_BYTES * int(session.scalars(parameters).one())

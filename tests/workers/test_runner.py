@@ -17,7 +17,16 @@ from tests.factories import DENSE_2, layers
 from tests.factories import store as store_experiment
 from tests.training import list_epochs
 from tests.workers.engines.trials import fused_engine, reference_engine
-from workers.engines.base import NO_METRICS, CannotTrainError, Cohort, Engine, EpochDecision, Metrics, Report
+from workers.engines.base import (
+    NO_METRICS,
+    CannotTrainError,
+    Checkpoint,
+    Cohort,
+    Engine,
+    EpochDecision,
+    Metrics,
+    Report,
+)
 from workers.runner import Runner
 from workers.saving.artifacts import ArtifactWriter, read_artifact
 
@@ -75,13 +84,12 @@ class Interrupted:
 
     def train(self, cohort: Cohort, report: Report) -> None:
         self._report = report
-        self.on_phase, self.on_program, self.on_trial_end, self.on_checkpoint = (
-            report.on_phase,
-            report.on_program,
-            report.on_trial_end,
-            report.on_checkpoint,
-        )
+        self.on_phase, self.on_program, self.on_trial_end = report.on_phase, report.on_program, report.on_trial_end
+        self.on_checkpoint, self.on_last_state = report.on_checkpoint, report.on_last_state
         self._engine.train(cohort, self)
+
+    def continued(self, last: Checkpoint, trials: Mapping[str, str]) -> Checkpoint:
+        return self._engine.continued(last, trials)
 
     def on_epoch(
         self, epoch: int, metrics: Mapping[str, Metrics], again: Mapping[str, Metrics] = NO_METRICS

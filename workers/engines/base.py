@@ -108,6 +108,8 @@ class EpochDecision:
     """Learning rates to go on with, where they change."""
     checkpoint: bool = False
     """True to save a checkpoint, after the rest of the decision is carried out."""
+    kept: AbstractSet[str] = frozenset()
+    """Trials that end now and whose state is kept, so that it may be gone on from: see `Report.on_last_state`."""
 
 
 class Report(Protocol):
@@ -133,6 +135,9 @@ class Report(Protocol):
     def on_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Take the checkpoint that was asked for."""
 
+    def on_last_state(self, checkpoint: Checkpoint) -> None:
+        """Take the state of trials that end now and is kept, before `on_trial_end` is called for them."""
+
     def on_trial_end(self, trial_id: str, weights: Callable[[], Weights]) -> None:
         """Take what a trial that was stopped has become.
 
@@ -153,6 +158,17 @@ class Engine(Protocol):
         Raises:
             CannotTrainError: this engine cannot; another one may.
             UnusableCheckpointError: it cannot go on from the cohort's checkpoint; without it, it may.
+        """
+
+    def continued(self, last: Checkpoint, trials: Mapping[str, str]) -> Checkpoint:
+        """Return a checkpoint from which new trials go on where others have ended.
+
+        Args:
+            last: what was given to `Report.on_last_state`.
+            trials: ids of the trials that have ended, by those of the new ones: a whole cohort in its order.
+
+        Raises:
+            UnusableCheckpointError: the state of one of them is not in it.
         """
 
 

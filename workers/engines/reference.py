@@ -55,6 +55,14 @@ class ReferenceEngine:
         with backend.precision(cohort.trials[0].spec.precision):
             self._train(cohort, report)
 
+    def continued(self, last: Checkpoint, trials: Mapping[str, str]) -> Checkpoint:
+        """Return a checkpoint from which a new trial goes on; see `workers.engines.base.Engine`."""
+        if [*trials.values()] != [last.document["trial"]]:
+            raise UnusableCheckpointError("it is the state of another trial, or of several")
+        [trial_id] = trials
+        epoch = last.document["epoch"]
+        return Checkpoint({trial_id: epoch}, {"trial": trial_id, "epoch": epoch}, last.arrays)
+
     def _train(self, cohort: Cohort, report: Report) -> None:
         stopped = {trial.id for trial in cohort.trials if trial.ended_after is not None}
         saved = cohort.checkpoint
@@ -212,6 +220,8 @@ class _EpochReport(keras.callbacks.Callback):  # type: ignore[misc]  # keras has
             self.best = self.model.get_weights()
         if self._trial_id in answer.learning_rates:
             self.model.optimizer.learning_rate = answer.learning_rates[self._trial_id]
+        if self._trial_id in answer.kept:
+            self._report.on_last_state(_checkpoint(self._trial_id, epoch + 1, self.model, self.best))
         if self._trial_id in self._stopped:
             self.model.stop_training = True
         elif answer.checkpoint:

@@ -1,10 +1,11 @@
 """The report function that an engine is given: it times, records, saves, and answers which trials must stop."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import Enum, auto
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from tenacity import RetryCallState, RetryError, Retrying, stop_after_delay, wait_exponential
@@ -17,6 +18,8 @@ from workers.reporting.recorder import Ending, LeaseLostError, Recorder
 from workers.reporting.trial_rules import TrialWatch
 from workers.saving.artifacts import ArtifactWriter
 from workers.saving.checkpoints import Checkpoints, SavedCohort
+
+_Saved = TypeVar("_Saved")
 
 ARTIFACT_PATIENCE_SECONDS = 300.0
 """Retry time, in seconds, for storing the weights of trials that end."""
@@ -79,6 +82,10 @@ class Reporter:
         """Trials that ended with the last epoch, and why; None for those that were pruned."""
         self._weights: dict[str, Weights] = {}
         """Weights of ended trials, as far as the engine has handed them over."""
+        self._keeps_state = {trial.id for trial in cohort.trials if not trial.spec.fit.delete_checkpoint}
+        self._last_states: dict[str, tuple[str, int]] = {}
+        """File of the state of each ended trial that is kept, and its part of the file in bytes."""
+        self._compiler = cohort.compiler
         self._epoch = 0
         self._is_leaving = False
         self.is_saving = False
@@ -109,7 +116,22 @@ class Reporter:
 
     def on_program(self, record: Mapping[str, Any]) -> None:
         """Store how the cohort is trained."""
+        self._compiler = record.get("compiler")
         self._recorder.describe(*self._engine, record)
+
+    def on_last_state(self, checkpoint: Checkpoint) -> None:
+        """Keep the state of trials that end now; where the storage does not take it, they end without."""
+        saved = self._saved_cohort(checkpoint, checkpoint.epochs)
+        kept, fault = self._patiently(lambda: self._checkpoints.keep(saved))
+        if kept is None:
+            _log.warning("last_state_missed", error=fault)
+            return
+        name, size = kept
+        self._last_states |= dict.fromkeys(checkpoint.epochs, (name, size // len(checkpoint.epochs)))
+
+    def _saved_cohort(self, checkpoint: Checkpoint, trials: Iterable[str]) -> SavedCohort:
+        watches = {trial_id: self._watches[trial_id].state() for trial_id in trials}
+        return SavedCohort(self._engine[0], checkpoint, watches, self._compiler)
 
     def on_trial_end(self, trial_id: str, weights: Callable[[], Weights]) -> None:
         """Keep the weights; when all trials that ended with this epoch have handed over theirs, they have completed."""
@@ -133,15 +155,19 @@ class Reporter:
                 weights = KeptWeights(artifact_fault="none of its epochs had an objective that is a number")
             elif name is not None:
                 weights = KeptWeights(name, self._watches[trial_id].kept_epoch or self._epoch)
-            endings.append(Ending(trial_id, reason, weights))
+            checkpoint, size = self._last_states.pop(trial_id, (None, None))
+            endings.append(Ending(trial_id, reason, replace(weights, checkpoint=checkpoint, checkpoint_bytes=size)))
         self._recorder.complete(endings)
         self._ending, self._weights = {}, {}
 
     def _save_weights(self, weights: Mapping[str, Weights]) -> tuple[str | None, str | None]:
-        """Write weights to a file, and wait for a storage that does not take them.
+        return self._patiently(lambda: self._artifacts.save(self._epoch, weights))
+
+    def _patiently(self, save: Callable[[], _Saved]) -> tuple[_Saved | None, str | None]:
+        """Write what trials end with, and wait for a storage that does not take it.
 
         Returns:
-            The file's name; or, if it was waited for in vain, what was wrong.
+            What `save` returned; or, if it was waited for in vain, what was wrong.
 
         Raises:
             LeaseLostError: somebody else trains the cohort.
@@ -154,7 +180,7 @@ class Reporter:
         )
         try:
             with self._saving():
-                return attempts(self._artifacts.save, self._epoch, weights), None
+                return attempts(save), None
         except RetryError as error:
             self._patience_seconds = 0.0  # what others of the cohort end with is tried once
             cause = error.last_attempt.exception()
@@ -183,10 +209,9 @@ class Reporter:
 
     def on_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Keep a checkpoint; one that finds no room is missed, and the one before stands."""
-        watches = {trial_id: self._watches[trial_id].state() for trial_id in self._unended}
         try:
             with self._saving():
-                self._checkpoints.save(SavedCohort(self._engine[0], checkpoint, watches))
+                self._checkpoints.save(self._saved_cohort(checkpoint, self._unended))
         except Exception as error:  # noqa: BLE001 - every storage has exceptions of its own, and none may end training
             _log.warning("checkpoint_missed", error=f"{type(error).__name__}: {error}")
         self._saved_at = time.monotonic()
@@ -233,4 +258,5 @@ class Reporter:
             {id_ for id_, decision in decisions.items() if decision.keep},
             {id_: decision.learning_rate for id_, decision in decisions.items() if decision.learning_rate is not None},
             checkpoint=is_due and bool(self._unended),
+            kept={id_ for id_, reason in self._ending.items() if reason is StopReason.EPOCHS} & self._keeps_state,
         )

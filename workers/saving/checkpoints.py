@@ -36,6 +36,8 @@ class SavedCohort:
     checkpoint: Checkpoint
     watches: Mapping[str, Mapping[str, Any]]
     """State of each trial beside the engine's; see `workers.reporting.trial_rules.TrialWatch.state`."""
+    compiler: str | None = None
+    """Compiler of its programs, if that is known: another one would round differently."""
 
 
 class Checkpoints:
@@ -45,6 +47,7 @@ class Checkpoints:
         """Args: where files are kept, the claim, and Keras's backend: another one rounds otherwise."""
         self._storage, self._attempt, self._backend = storage, claim.attempt, backend
         self._folder = folder_of(claim.experiment_id, claim.cohort_id)
+        self._kept_folder = f"{claim.experiment_id}/last_states/{claim.cohort_id}"
         self._saved = 0
 
     def save(self, saved: SavedCohort) -> None:
@@ -60,6 +63,27 @@ class Checkpoints:
         self._storage.write(name, _packed(saved, self._backend))
         for older in before[: len(before) + 1 - KEPT]:
             self._storage.remove(older)
+
+    def keep(self, saved: SavedCohort) -> tuple[str, int]:
+        """Write the state of trials that have ended, for good. Returns the file's name and its size, in bytes.
+
+        Raises:
+            OSError: there is no room for it, or no way to it.
+        """
+        epoch = max(saved.checkpoint.epochs.values())
+        # With a trial in it, as trials that train one after the other may end after the same epoch.
+        name = f"{self._kept_folder}/{self._attempt:06}-{epoch:06}-{min(saved.checkpoint.epochs)}.npz"
+        data = _packed(saved, self._backend)
+        self._storage.write(name, data)
+        return name, len(data)
+
+    def read_kept(self, name: str) -> SavedCohort | None:
+        """Return the state of trials of another experiment that have ended; None if it is gone, or cannot be read."""
+        try:
+            return _unpacked(self._storage.read(name), self._backend)
+        except Exception as error:  # noqa: BLE001 - likewise
+            _log.warning("checkpoint_unreadable", name=name, error=f"{type(error).__name__}: {error}")
+            return None
 
     def newest_first(self, completed: Mapping[str, int]) -> Iterator[SavedCohort]:
         """Yield readable checkpoints that go no further than SQL does.
@@ -99,6 +123,7 @@ def _packed(saved: SavedCohort, backend: str) -> bytes:
         "epochs": dict(saved.checkpoint.epochs),
         "of_engine": dict(saved.checkpoint.document),
         "watches": {trial_id: dict(state) for trial_id, state in saved.watches.items()},
+        "compiler": saved.compiler,
     }
     text = np.frombuffer(json.dumps(document).encode(), np.uint8)
     file = io.BytesIO()
@@ -124,4 +149,4 @@ def _unpacked(data: bytes, backend: str) -> SavedCohort:
     if (found := document.get("backend", "tensorflow")) != backend:  # the first files said nothing, and were its
         raise ValueError(f"it is of a training with {found}, this worker trains with {backend}")
     checkpoint = Checkpoint(document["epochs"], document["of_engine"], arrays)
-    return SavedCohort(document["engine"], checkpoint, document["watches"])
+    return SavedCohort(document["engine"], checkpoint, document["watches"], document.get("compiler"))

@@ -1,16 +1,21 @@
 """Results of an earlier experiment, of which the best candidates are trained again."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from fittingroom.specs.choices import Direction
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault, InvalidSpec
 from fittingroom.specs.search.samplers import LeadersSampler
 from models.errors import NotFoundError
 from models.planning.leaders import EndedTrial, Leader, choose_leaders
+from models.planning.templates import Continued
 from models.sql.experiments import get_experiment, get_progress
 from models.sql.plans.prior_results import RESULT, to_result
-from models.sql.tables import TrialTable
+from models.sql.tables import CohortTable, TrialTable
 
 
 def find_leaders(session: Session, spec: ExperimentSpec, project: str) -> list[Leader]:
@@ -33,13 +38,32 @@ def find_leaders(session: Session, spec: ExperimentSpec, project: str) -> list[L
         raise _invalid(experiment_id, "there is no such experiment") from None
     if get_progress(session, [earlier])[experiment_id].finished_at is None:
         raise _invalid(experiment_id, "the experiment has not ended; its best candidates are known when it has")
-    columns = (TrialTable.id, TrialTable.cohort_id, TrialTable.seed, TrialTable.fold, TrialTable.is_confirming)
+    columns = (TrialTable.id, TrialTable.seed, TrialTable.fold, TrialTable.is_confirming)
     query = select(*columns, *RESULT).where(TrialTable.experiment_id == experiment_id).order_by(TrialTable.number)
     trials = [
-        EndedTrial(id_, cohort_id, seed, fold, is_confirming, to_result(*result))
-        for id_, cohort_id, seed, fold, is_confirming, *result in session.execute(query)
+        EndedTrial(id_, seed, fold, is_confirming, to_result(*result))
+        for id_, seed, fold, is_confirming, *result in session.execute(query)
     ]
-    return choose_leaders(spec, trials, "maximize" if earlier.objective_direction == "maximize" else "minimize")
+    direction: Direction = "maximize" if earlier.objective_direction == "maximize" else "minimize"
+    return _with_last_states(session, choose_leaders(spec, trials, direction))
+
+
+def _with_last_states(session: Session, leaders: Sequence[Leader]) -> list[Leader]:
+    """Return leaders with the last states of their trials, as far as these are kept."""
+    ids = [trial.id for leader in leaders for trial in leader.trials]
+    query = (
+        select(TrialTable.id, TrialTable.checkpoint, CohortTable.engine, TrialTable.spec)
+        .join(CohortTable, CohortTable.id == TrialTable.cohort_id)
+        .where(TrialTable.id.in_(ids), TrialTable.checkpoint.is_not(None))
+    )
+    kept = {
+        id_: {"last_state": Continued(id_, checkpoint or "", engine), "document": document}
+        for id_, checkpoint, engine, document in session.execute(query)
+    }
+    return [
+        replace(leader, trials=[replace(trial, **kept.get(trial.id, {})) for trial in leader.trials])
+        for leader in leaders
+    ]
 
 
 def _invalid(experiment_id: str, detail: str) -> InvalidSpec:

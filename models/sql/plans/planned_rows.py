@@ -71,6 +71,7 @@ def rows_of_plan(
                 "parameter_count": plan.parameter_counts[trial.number],
                 "version": 1,
                 "epochs_planned": sampled_value(trial.spec.fit.epochs),
+                "continues": None if trial.continues is None else trial.continues.trial_id,
                 "state": TrialState.QUEUED,
                 "created_at": now,
             }

@@ -28,11 +28,11 @@ def ended(
     given = {"is_trained": True, "is_pruned": False, "epochs": 2, "value": value} | changes
     values = {"optimizer.learning_rate": rate} | given.pop("hyperparameters", {})
     result = TrialResult(1, given.pop("model_name", None), values, **given)
-    return EndedTrial(f"trl_{rate}_{seed}", "coh_1", seed, None, is_confirming, result)
+    return EndedTrial(f"trl_{rate}_{seed}", seed, None, is_confirming, result)
 
 
 def rates(experiment: ExperimentSpec, trials: Sequence[EndedTrial], direction: Any = "minimize") -> list[Any]:
-    return [[*leader.values.values()][0] for leader in choose_leaders(experiment, trials, direction)]
+    return [next(iter(leader.values.values())) for leader in choose_leaders(experiment, trials, direction)]
 
 
 def planned(experiment: ExperimentSpec, trials: Sequence[EndedTrial]) -> ExperimentPlan:
@@ -76,7 +76,7 @@ def test_leaders_may_be_confirmed_too() -> None:
     assert (plan.undrawn_trials, plan.is_of_rounds) == (6, True)
 
 
-def test_a_value_that_is_fixed_in_the_new_experiment_is_taken_from_it() -> None:
+def test_value_fixed_in_the_new_experiment_is_no_part_of_a_candidate() -> None:
     both = [ended(0.1, 0.2, hyperparameters={"fit.epochs": 5}), ended(0.1, 0.3, hyperparameters={"fit.epochs": 9})]
     assert rates(leading(), [*FOUR, *both]) == [0.1, 0.2], "one candidate here, by the better of two there"
 

@@ -67,6 +67,7 @@ class Recording:
         self.phases: list[str] = []
         self.records: list[Mapping[str, Any]] = []
         self.checkpoints: list[Checkpoint] = []
+        self.last_states: list[Checkpoint] = []
         self._watches = {trial.id: TrialWatch(trial.spec) for trial in cohort.trials}
 
     def on_phase(self, phase: TrialPhase) -> None:
@@ -93,6 +94,9 @@ class Recording:
 
     def on_checkpoint(self, checkpoint: Checkpoint) -> None:
         self.checkpoints.append(checkpoint)
+
+    def on_last_state(self, checkpoint: Checkpoint) -> None:
+        self.last_states.append(checkpoint)
 
     def on_trial_end(self, trial_id: str, weights: Callable[[], Weights]) -> None:
         self.weights[trial_id] = weights()

@@ -4,18 +4,18 @@ It gives the numbers of the reference engine; `tests/workers/engines/test_agreem
 other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from fittingroom.specs.experiment import TrialSpec
 from workers.engines.backends.chosen import backend
-from workers.engines.base import CannotTrainError, Cohort, Report, UnusableCheckpointError
+from workers.engines.base import CannotTrainError, Checkpoint, Cohort, Report, UnusableCheckpointError
 from workers.engines.fused.device_datasets import Residence
 from workers.engines.fused.epoch import State, TrainingStep
 from workers.engines.fused.hyperparameters import varying_numbers
 from workers.engines.fused.programs import ProgramCache
-from workers.engines.fused.training import Training
+from workers.engines.fused.training import Training, continued
 from workers.engines.fused.trial_block import TrialArrays
 from workers.engines.program_store import ProgramStore
 
@@ -56,6 +56,10 @@ class FusedEngine:
         """Train the trials together, as many as fit into memory; see `workers.engines.base.Engine`."""
         with backend.precision(cohort.trials[0].spec.precision):
             self._train(cohort, report)
+
+    def continued(self, last: Checkpoint, trials: Mapping[str, str]) -> Checkpoint:
+        """Return a checkpoint from which new trials go on; see `workers.engines.base.Engine`."""
+        return continued(last, trials)
 
     def _train(self, cohort: Cohort, report: Report) -> None:
         if cohort.arrays.nbytes > self.residence.budget_bytes:

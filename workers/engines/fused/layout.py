@@ -39,6 +39,15 @@ class ProgramLayout:
     """Maximum number of epochs per call."""
     blocks: tuple[tuple[int, ...], ...]
     """The trials of each block, by index in the cohort; where they are fewer than `width`, one is padding."""
+    lanes: tuple[tuple[int, ...], ...] | None = None
+    """Place of each trial in its block, from 0; None for the first places. Trials that go on where others have ended
+    keep their places: these decide the rounding of the last bit too."""
+    is_one_order: bool | None = None
+    """True if the trials of each block have the same row order; None if that follows from their seeds."""
+
+    def lanes_of(self, block: int) -> tuple[int, ...]:
+        """Return the place of each trial of a block."""
+        return tuple(range(len(self.blocks[block]))) if self.lanes is None else self.lanes[block]
 
 
 @dataclass(frozen=True)

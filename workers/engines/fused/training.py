@@ -1,6 +1,6 @@
 """One cohort in the fused engine, from its first epoch, or a checkpoint, to its end."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -13,7 +13,15 @@ from fittingroom.specs.heads import recorded_metrics
 from fittingroom.specs.search.search_space import sampled_value
 from workers.engines.backends.chosen import backend
 from workers.engines.backends.seam import CannotCompileError, CannotMapError, Capacity
-from workers.engines.base import CannotTrainError, Checkpoint, Cohort, EpochDecision, Metrics, Report
+from workers.engines.base import (
+    CannotTrainError,
+    Checkpoint,
+    Cohort,
+    EpochDecision,
+    Metrics,
+    Report,
+    UnusableCheckpointError,
+)
 from workers.engines.compilers import Calls, CompilerChoice, as_begun, choose_compiler
 from workers.engines.fused.epoch import Data, EpochPlan, TrainingStep
 from workers.engines.fused.layout import ProgramLayout, Workload, arrange, is_worth_shrinking
@@ -89,25 +97,29 @@ class Training:
             stopped |= answer.stopped.keys()
             self._completed = epoch
             if answer.checkpoint:
-                self._report.on_checkpoint(self._checkpoint())
+                self._report.on_checkpoint(self._checkpoint(epoch))
         return stopped
 
-    def _checkpoint(self) -> Checkpoint:
-        """Return a checkpoint, without what follows from the specs."""
+    def _checkpoint(self, epoch: int, kept: Collection[str] | None = None) -> Checkpoint:
+        """Return a checkpoint, without what follows from the specs; or the last state of some trials."""
         assert self._layout is not None  # noqa: S101 - for mypy
         arrays: dict[str, NDArray[Any]] = {}
         for block in self._blocks:
             for index, of_trial in block.trial_arrays().items():
-                arrays |= of_trial.arrays(f"{index}")
+                if kept is None or self._trials[index].id in kept:
+                    arrays |= of_trial.arrays(f"{index}")
+        training = (self._trials[index].id for index in self._reported - self._ends.keys())
         return Checkpoint(
-            {self._trials[index].id: self._completed for index in self._reported - self._ends.keys()},
+            dict.fromkeys(training if kept is None else kept, epoch),
             {
                 "trials": [trial.id for trial in self._trials],
-                "epoch": self._completed,
+                "epoch": epoch,
                 "width": self._layout.width,
                 "at_once": self._layout.at_once,
                 "epochs_per_call": self._layout.epochs_per_call,
                 "chunks": self._layout.blocks,  # the name in checkpoints of before
+                "lanes": [self._layout.lanes_of(number) for number in range(len(self._layout.blocks))],
+                "is_one_order": self._is_one_order,
             },
             arrays,
         )
@@ -118,8 +130,12 @@ class Training:
         for index in (index for block in blocks for index in block):
             self._trial_arrays[index] = self._trial_arrays[index].restored(saved.arrays, f"{index}")
         document = saved.document
-        self._layout = ProgramLayout(document["width"], document["at_once"], document.get("epochs_per_call", 1), blocks)
-        self._completed = saved.document["epoch"]
+        lanes = document.get("lanes")
+        self._layout = ProgramLayout(
+            document["width"], document["at_once"], document.get("epochs_per_call", 1), blocks,
+            None if lanes is None else tuple(map(tuple, lanes)), document.get("is_one_order"),
+        )  # fmt: skip
+        self._completed = document["epoch"]
 
     def _train_epoch(
         self, training: Sequence[int], epoch: int, threads: ThreadPoolExecutor
@@ -157,6 +173,9 @@ class Training:
         for block in self._blocks:
             block.keep(best)
             block.set_learning_rates(rates)
+        if answer.kept:
+            self._report.on_last_state(self._checkpoint(epoch, answer.kept))
+        for block in self._blocks:
             for index in ended:
                 if index in block.trials and index not in self._ends:
                     self._report.on_trial_end(self._trials[index].id, partial(block.weights, index))
@@ -197,13 +216,12 @@ class Training:
         self._layout = layout
         self._blocks = [
             TrialBlock(
-                self._step, trials, [self._trial_arrays[p] for p in trials], layout.width, layout.epochs_per_call
+                self._step, trials, [self._trial_arrays[p] for p in trials], layout.lanes_of(number), layout.width,
+                layout.epochs_per_call,
             )
-            for trials in layout.blocks
-        ]
-        self._is_one_order = not self._shuffle or all(
-            len({self._seeds[index] for index in trials}) == 1 for trials in layout.blocks
-        )
+            for number, trials in enumerate(layout.blocks)
+        ]  # fmt: skip
+        self._is_one_order = layout.is_one_order if layout.is_one_order is not None else self._has_one_order(layout)
         first = self._blocks[0]
         arguments = first.arguments(self._data, self._epoch_plan(first, epoch=1, epochs=1, start=0))
         orders = "one order" if self._is_one_order else "an order each"
@@ -231,6 +249,10 @@ class Training:
                 "compile_seconds": 0.0 if program.known else round(program.compile_seconds, 3),
             }
         )
+
+    def _has_one_order(self, layout: ProgramLayout) -> bool:
+        seeds = ({self._seeds[index] for index in trials} for trials in layout.blocks)
+        return not self._shuffle or all(len(of_block) == 1 for of_block in seeds)
 
     def _choice(self) -> CompilerChoice:
         """Return the compiler that the rule says."""
@@ -267,3 +289,25 @@ class Training:
 
     def _padded(self, order: NDArray[np.int32]) -> NDArray[np.int32]:
         return np.pad(order, (0, self._step.batches.padded(self._rows) - self._rows))
+
+
+def continued(last: Checkpoint, trials: Mapping[str, str]) -> Checkpoint:
+    """Return a checkpoint in which other trials have the places of some that have ended; see `Engine.continued`."""
+    document = last.document
+    if not last.epochs.keys() >= set(trials.values()):
+        raise UnusableCheckpointError("the state of one of the trials was not kept with it")
+    before = [document["trials"].index(ended) for ended in trials.values()]
+    after = {index: place for place, index in enumerate(before)}
+    blocks, lanes = [], []
+    for block, places in zip(document["chunks"], document["lanes"], strict=True):
+        mine = [(after[index], lane) for index, lane in zip(block, places, strict=True) if index in after]
+        if mine:
+            blocks.append([index for index, _ in mine])
+            lanes.append([lane for _, lane in mine])
+    arrays = {}
+    for name, array in last.arrays.items():
+        index, rest = name.split("/", 1)
+        if int(index) in after:
+            arrays[f"{after[int(index)]}/{rest}"] = array
+    changed = {"trials": list(trials), "chunks": blocks, "lanes": lanes}
+    return Checkpoint(dict.fromkeys(trials, document["epoch"]), {**document, **changed}, arrays)

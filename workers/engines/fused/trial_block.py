@@ -102,6 +102,7 @@ class TrialBlock:
         step: TrainingStep,
         trials: Sequence[int],
         trial_arrays: Sequence[TrialArrays],
+        lanes: Sequence[int],
         width: int,
         max_epochs: int,
     ) -> None:
@@ -111,10 +112,12 @@ class TrialBlock:
             step: what is computed.
             trials: their indices in the cohort.
             trial_arrays: the arrays of each of `trials`.
-            width: of the program; where the trials are fewer, the first is computed again and ignored.
+            lanes: the place of each in the program.
+            width: of the program; in places without a trial, the first is computed again and ignored.
             max_epochs: the largest number of epochs per call.
         """
         self.trials = tuple(trials)
+        self._lanes = list(lanes)
         self._step = step
         self._width = width
         filled = self.filled(trial_arrays)
@@ -140,7 +143,13 @@ class TrialBlock:
 
     def filled(self, values: Sequence[_Value]) -> list[_Value]:
         """One value for each of the program's trials, given one for each of the block's."""
-        return [*values, *[values[0]] * (self._width - len(values))]
+        filled = [values[0]] * self._width
+        for lane, value in zip(self._lanes, values, strict=True):
+            filled[lane] = value
+        return filled
+
+    def _lane(self, trial: int) -> int:
+        return self._lanes[self.trials.index(trial)]
 
     def arguments(self, data: Data, plan: EpochPlan) -> tuple[Any, ...]:
         """Return the arguments of its program."""
@@ -166,7 +175,8 @@ class TrialBlock:
             self._now = _Snapshot(states, 0)
         else:
             self._now = self._now._replace(epoch=self._now.epoch + 1)
-        return self._results[self._now.epoch, :, : len(self.trials)]
+        metrics: NDArray[np.float32] = self._results[self._now.epoch][:, self._lanes]
+        return metrics
 
     def keep(self, trials: set[int]) -> None:
         """Remember the weights that some trials have now."""
@@ -202,7 +212,7 @@ class TrialBlock:
             return
         values = backend.to_numpy(self._now.states.slots[slot]).copy()
         for trial, rate in here.items():
-            values[self._now.epoch, self.trials.index(trial)] = rate
+            values[self._now.epoch, self._lane(trial)] = rate
         self._now.states.slots[slot] = backend.to_device(values)
         self._results = None
 
@@ -212,11 +222,11 @@ class TrialBlock:
         kept = {id(snapshot): snapshot.on_host() for snapshot in self._kept.values()}
         return {
             trial: TrialArrays(
-                _of_one(state, index),
-                _of_one(kept[id(self._kept[trial])], index) if trial in self._kept else None,
-                {name: float(values[index]) for name, values in self._host_numbers.items()},
+                _of_one(state, lane),
+                _of_one(kept[id(self._kept[trial])], lane) if trial in self._kept else None,
+                {name: float(values[lane]) for name, values in self._host_numbers.items()},
             )
-            for index, trial in enumerate(self.trials)
+            for lane, trial in zip(self._lanes, self.trials, strict=True)
         }
 
     def weights(self, trial: int) -> Weights:
@@ -224,7 +234,7 @@ class TrialBlock:
         snapshot = self._kept.get(trial, self._now)
         if self._copied is None or self._copied[0] is not snapshot:  # trials often end together
             self._copied = snapshot, snapshot._replace(states=snapshot.states._replace(slots=[])).on_host()
-        mine = _of_one(self._copied[1], self.trials.index(trial))
+        mine = _of_one(self._copied[1], self._lane(trial))
         return self._step.whole(mine.weights, mine.others)
 
 

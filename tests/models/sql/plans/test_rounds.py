@@ -13,7 +13,7 @@ from fittingroom.views.states import ExperimentState, TrialState
 from models.errors import ExperimentEndedError
 from models.lifecycle import experiment_state
 from models.maintenance.retention import _delete_expired
-from models.planning.plan import ExperimentPlan, plan_experiment
+from models.planning.plan import ExperimentPlan
 from models.planning.rounds import plan_round, plan_search
 from models.sql import experiments, usage
 from models.sql.client_requests import delete_experiment, request_cancel, request_pause, request_resume
