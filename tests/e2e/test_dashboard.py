@@ -355,6 +355,29 @@ def test_queued_experiment_shows_its_reason_and_can_be_cancelled(page: Page, ser
     expect(page.get_by_role("button", name="Cancel")).to_be_disabled()
 
 
+def test_ended_experiment_is_extended_by_epochs_or_trials(page: Page, service: Service) -> None:
+    earlier = trained(service, **SWEEP | {"fit": {"epochs": 4, "validation_split": 0.3, "delete_checkpoint": False}})
+    page.goto(f"/#/experiments/{earlier}")
+    page.get_by_role("button", name="Extend").click()
+    dialog = page.get_by_role("dialog", name="Extend this experiment")
+    expect(dialog.get_by_role("spinbutton", name="Further trials", include_hidden=True)).to_be_hidden()
+    expect(dialog.get_by_role("spinbutton", name="Epochs in all", include_hidden=True)).to_have_value("8")
+    dialog.get_by_role("spinbutton", name="Best candidates").fill("2")
+    assert serious(page) == []
+    dialog.get_by_role("button", name="Train").click()
+    expect(trials(page)).to_have_count(6)
+    expect(trials(page).first).to_contain_text("8/8", timeout=60_000)
+    expect(page).not_to_have_url(re.compile(earlier))
+    page.goto(f"/#/experiments/{earlier}")
+    page.get_by_role("button", name="Extend").click()
+    dialog.get_by_label("More trials").check()
+    expect(dialog.get_by_role("spinbutton", name="Epochs in all", include_hidden=True)).to_be_hidden()
+    dialog.get_by_role("button", name="Train").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("have trained all combinations")
+    dialog.get_by_role("button", name="Close").click()
+    expect(dialog).to_have_count(0)
+
+
 def test_list_updates_and_unknown_experiment_is_reported(page: Page, service: Service) -> None:
     page.goto("/")
     page.get_by_label("Tag").fill("live list")

@@ -2,6 +2,7 @@
 
 import { candidatesTable } from "../components/candidates.js";
 import { Chart } from "../components/charts.js";
+import { extendButton } from "../components/extend.js";
 import { importancesTable } from "../components/importances.js";
 import { parallelDetails } from "../components/parallel.js";
 import { Table } from "../components/table.js";
@@ -59,6 +60,7 @@ export async function showExperiment(main, id, leaving) {
   const cancel = action("Cancel", "cancel", "Cancel this experiment? What runs ends with its epoch.");
   const pause = action("Pause", "pause");
   const resume = action("Resume", "resume");
+  const extend = extendButton(main, id, Math.max(...trials.map((trial) => trial.epochs_planned)));
   const candidates = el("div");
   const important = el("div");
 
@@ -274,6 +276,7 @@ export async function showExperiment(main, id, leaving) {
     cancel.disabled = isOver;
     pause.hidden = isOver || view.paused_at !== null;
     resume.hidden = isOver || view.paused_at === null;
+    extend.hidden = !isOver;
   }
 
   async function refresh() {
@@ -314,6 +317,7 @@ export async function showExperiment(main, id, leaving) {
       pause,
       resume,
       cancel,
+      extend,
     ),
     drawing,
     el("h2", {}, "Trials"),
