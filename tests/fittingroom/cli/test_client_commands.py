@@ -248,6 +248,30 @@ def test_experiment_is_paused_resumed_and_deleted(run: Run, shared_http: httpx.C
     assert run("pause", experiment_id).exit_code == 2
 
 
+def test_ended_experiment_is_extended(run: Run, shared_http: httpx.Client, shared_database: Database) -> None:
+    experiment_id = submit(shared_http, **SWEEP)
+    refused = run("extend", experiment_id, "--epochs", "6")
+    assert (refused.exit_code, "has not ended" in refused.output) == (2, True)
+    train(shared_database, experiment_id, {1: [0.7, 0.6], 2: [0.9, 0.8]})
+    longer = json.loads(run("extend", experiment_id, "--epochs", "6", "--top", "1", "--name", "on", "--json").stdout)
+    assert (longer["name"], longer["progress"]["epochs_planned"]) == ("on", 6)
+    assert longer["spec"]["sampler"] == {"name": "leaders", "experiment": experiment_id, "top": 1}
+    refused = run("extend", experiment_id, "--trials", "3")
+    assert (refused.exit_code, "trained all combinations" in refused.output) == (2, True)
+
+    def train_next() -> None:
+        following = until(lambda: (found := newest(shared_http)) != longer["id"] and found)
+        train(shared_database, str(following), {1: [0.7, 0.6, 0.5], 2: [0.9, 0.8, 0.7]})
+
+    with later(0.0, train_next):
+        assert run("extend", experiment_id, "--epochs", "3", "--watch").exit_code == 0
+
+
+def newest(http: httpx.Client) -> str:
+    [item] = http.get("/v1/experiments", params={"limit": 1}).json()["items"]
+    return str(item["id"])
+
+
 def test_watch_of_a_cancelled_experiment_exits_with_1(run: Run, shared_http: httpx.Client, tmp_path: Path) -> None:
     experiment_id = submit(shared_http)
     assert json.loads(run("cancel", experiment_id, "--json").stdout) == {"trials_cancelled": 1}
@@ -255,12 +279,8 @@ def test_watch_of_a_cancelled_experiment_exits_with_1(run: Run, shared_http: htt
     assert "0 trials" in run("cancel", experiment_id).stdout
     (tmp_path / "spec.json").write_text(json.dumps(document()))
 
-    def newest() -> str:
-        [item] = shared_http.get("/v1/experiments", params={"limit": 1}).json()["items"]
-        return str(item["id"])
-
     def cancel_next() -> None:
-        following = until(lambda: (found := newest()) != experiment_id and found)
+        following = until(lambda: (found := newest(shared_http)) != experiment_id and found)
         shared_http.post(f"/v1/experiments/{following}/cancel")
 
     with later(0.0, cancel_next):

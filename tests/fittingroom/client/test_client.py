@@ -204,6 +204,18 @@ def test_pause_resume_cancel(client: Client) -> None:
     assert client.wait(view.id, timeout=5).state.value == "cancelled"
 
 
+def test_extend(client: Client, database: Database) -> None:
+    view = client.submit(document(**SWEEP))
+    with pytest.raises(ProblemError, match="has not ended"):
+        client.extend(view.id, epochs=6)
+    train(database, view.id, {1: [0.7, 0.6], 2: [0.9, 0.8]})
+    made = [client.extend(view.id, epochs=6, top=1, name="on", idempotency_key="on") for _ in range(2)]
+    assert made[0].id == made[1].id
+    assert [trial.epochs_planned for trial in client.list_trials(made[0].id)] == [6]
+    with pytest.raises(ProblemError, match="trained all combinations"):
+        client.extend(view.id, trials=3)
+
+
 def test_pages_are_turned(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fittingroom.client.sync_client.PAGE", 2)
     ids = [client.submit(document()).id for _ in range(5)]
