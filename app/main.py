@@ -72,7 +72,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     storage = Storage(settings.storage_location)
     own = Datasets(database, storage, settings.temporary_dir, settings.max_project_bytes, DEFAULT_PROJECT)
     predictor, drawing = PredictorProcess(), DrawingProcesses()
-    trained = ArtifactService(database, predictor, settings.storage_location, settings.temporary_dir, DEFAULT_PROJECT)
+    trained = ArtifactService(
+        database, predictor, settings.storage_location, settings.temporary_dir, own, DEFAULT_PROJECT
+    )
     kept_bytes = KeptBytes(database, settings.max_project_bytes)
     rate_limits = RateLimits(settings.celery_broker_url, settings.data_dir)
     plans, served_queues = Plans(settings.memory_bytes), ServedQueues(database)

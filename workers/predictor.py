@@ -11,7 +11,7 @@ from cachetools import LRUCache
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from fittingroom.specs.experiment import TrialSpec
+from fittingroom.specs.experiment import DatasetReference, TrialSpec
 from fittingroom.specs.faults import Fault, InvalidSpec, faults_in, pointer
 from fittingroom.specs.heads import Head
 from fittingroom.specs.limits import MAX_FAULTS
@@ -19,6 +19,7 @@ from fittingroom.specs.prediction import PredictBody
 from fittingroom.specs.strict_json import InvalidJsonError, read_json
 from fittingroom.views.history import to_wire
 from models.child_processes import answer_questions
+from models.errors import UsageFault
 from models.storage import Storage
 from workers.quiet_imports import without_noise
 from workers.records import rows_of
@@ -27,8 +28,11 @@ with without_noise():
     import keras
     from keras import ops
 
+    from workers.builders.heads import build_heads, compile_arguments, divided, units_of
     from workers.builders.networks import build_network
+    from workers.datasets import load
     from workers.datasets.adaptation import with_adapted
+    from workers.datasets.preparation import evaluation_rows
     from workers.saving.artifacts import Artifact, Inputs, read_artifact
 
 IDLE_SECONDS = 600.0
@@ -47,7 +51,7 @@ class Predictor:
         self._loaded: LRUCache[str, _Loaded] = LRUCache(_KEPT)
 
     def answer(self, question: Mapping[str, Any], body: bytes) -> dict[str, Any]:
-        """Answer one question: `save` a network as a `.keras` file, or let it `predict` the rows of a `PredictBody`."""
+        """Answer a question: `save` a network as a `.keras` file, `predict` rows of a `PredictBody`, or `evaluate`."""
         spec = TrialSpec.model_validate(question["spec"])
         try:
             model, artifact = self._load(question, spec)
@@ -56,6 +60,8 @@ class Predictor:
         if question["action"] == "save":
             _with_scaling(model, artifact).save(question["output"])
             return {}
+        if question["action"] == "evaluate":
+            return _evaluated(spec, model, artifact.inputs, question)
         try:
             x = _inputs_of(body, artifact.inputs)
         except InvalidSpec as error:
@@ -71,6 +77,23 @@ class Predictor:
             model.set_weights(artifact.weights)
             self._loaded[trial_id] = model, artifact
         return self._loaded[trial_id]
+
+
+def _evaluated(spec: TrialSpec, model: keras.Model, inputs: Inputs, question: Mapping[str, Any]) -> dict[str, Any]:
+    """Measure a network on a dataset, or on the test rows of its own, as `model.evaluate` does."""
+    heads = build_heads(spec, units_of(model))
+    storage = Storage(question["storage"])
+    try:
+        other = None if question["dataset"] is None else DatasetReference.model_validate(question["dataset"])
+        rows = None if other is None else load(other, storage)
+        targets = [head.target for head in heads]
+        x, y = evaluation_rows(spec, targets, inputs, rows, storage)
+    except (UsageFault, OSError) as error:
+        detail = str(error) if isinstance(error, UsageFault) else "the rows of this dataset are not in the storage"
+        return {"faults": [Fault(pointer="/dataset", detail=detail).model_dump()]}
+    model.compile(**compile_arguments(heads))
+    metrics = model.evaluate(x, divided(y, heads), batch_size=_ROWS_AT_ONCE, verbose=0, return_dict=True)
+    return {"rows": len(x), "metrics": {name: to_wire(float(value)) for name, value in metrics.items()}}
 
 
 def _inputs_of(body: bytes, inputs: Inputs) -> Floats:

@@ -6,8 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+from app.services.datasets import Datasets
 from app.services.processes.predictor_process import PredictorProcess
+from fittingroom.specs.experiment import DatasetReference, EvaluateBody, TrialSpec
 from fittingroom.specs.faults import Fault, InvalidSpec
+from fittingroom.specs.validation.dataset_checks import difference, find_dataset
 from fittingroom.views import resources
 from fittingroom.views.states import TrialState
 from models.disk_reserve import keep_reserve
@@ -26,11 +29,12 @@ class ArtifactService:
     predictor: PredictorProcess
     storage_location: str
     temporary_dir: Path
+    datasets: Datasets
     project: str
 
     def of(self, project: str) -> Self:
         """Return the artifacts of another project."""
-        return replace(self, project=project)
+        return replace(self, project=project, datasets=self.datasets.of(project))
 
     def get_summary(self, trial_id: str) -> str:
         """Return Keras's summary of a trial's network; NotFoundError, or NoWeightsError before it was built."""
@@ -76,6 +80,46 @@ class ArtifactService:
         if "faults" in answer:
             raise InvalidSpec([Fault.model_validate(fault) for fault in answer["faults"]])
         return resources.PredictView(trial_id=trained.id, epoch=trained.artifact_epoch or 0, **answer)
+
+    def evaluate(self, trained: TrialTable, body: EvaluateBody) -> resources.EvaluationView:
+        """Measure a trial's network on a dataset, or on the test rows of its own; blocks.
+
+        Args:
+            trained: a trial that has weights.
+            body: the dataset.
+
+        Raises:
+            NoWeightsError: the file with its weights is gone.
+            InvalidSpec: there are no such rows, or they are not such as it was trained on.
+            PredictorUnavailableError: it cannot be asked now.
+        """
+        spec = TrialSpec.model_validate(trained.spec)
+        reference = self._reference(spec, body)
+        document = None if reference is None else reference.model_dump(mode="json")
+        answer = self._ask(trained, {"action": "evaluate", "dataset": document})
+        if "faults" in answer:
+            raise InvalidSpec([Fault.model_validate(fault) for fault in answer["faults"]])
+        name = spec.dataset.name if reference is None else reference.name
+        return resources.EvaluationView(trial_id=trained.id, epoch=trained.artifact_epoch or 0, dataset=name, **answer)
+
+    def _reference(self, spec: TrialSpec, body: EvaluateBody) -> DatasetReference | None:
+        """Return the content of another dataset whose rows fit a trial's network; None for its own test rows."""
+        if body.dataset is None:
+            if not spec.fit.test_split:
+                detail = "the trial set no rows aside for the test (fit.test_split); name a dataset"
+                raise InvalidSpec([Fault(pointer="/dataset", detail=detail)])
+            return None
+        known, _ = self.datasets.named_in(spec.dataset.model_copy(update={"validation": body.dataset}))
+        other, faults = find_dataset(body.dataset, known, "/dataset")
+        schema, gone = find_dataset(spec.dataset, known, "/dataset")
+        if other is not None and schema is None:
+            detail = f"the columns of {spec.dataset.name}, on which the network was trained, are not known any more"
+            faults = [Fault(pointer="/dataset", detail=f"{detail}: {gone[0].detail}")]
+        elif other is not None and schema is not None and (misfit := difference(schema, other)) is not None:
+            faults = [Fault(pointer="/dataset", detail=misfit, found=repr(other.name))]
+        if faults or other is None:
+            raise InvalidSpec(faults)
+        return DatasetReference(name=other.name, sha256=other.sha256)
 
     def find_trained(self, trial_id: str) -> TrialTable:
         """Return a trial that has weights, or NotFoundError, or NoWeightsError."""

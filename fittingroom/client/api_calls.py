@@ -20,6 +20,7 @@ from fittingroom.specs.datasets import DatasetSchema
 from fittingroom.specs.prediction import Value
 from fittingroom.views.comparison import ComparisonView
 from fittingroom.views.resources import (
+    EvaluationView,
     ExperimentHistoryView,
     ExperimentSummaryView,
     ExperimentView,
@@ -191,6 +192,12 @@ def get_plot(experiment_id: str, metric: str | None, file_format: str, look: Map
     """Get a plot of an experiment."""
     path = _experiment(experiment_id, f"/plot.{file_format}")
     return Call("GET", path, lambda response: response.content, params=_given(metric=metric, **look))
+
+
+def evaluate(trial_id: str, dataset: str | Mapping[str, str] | None) -> Call[EvaluationView]:
+    """Measure a trial's network."""
+    place = _trial(trial_id, "/evaluate")
+    return Call("POST", place, _reader(EvaluationView), json=_given(dataset=dataset), at_least_seconds=60)
 
 
 def predict(trial_id: str, rows: Rows) -> Call[PredictView]:

@@ -29,6 +29,7 @@ from fittingroom.specs.datasets import DatasetSchema
 from fittingroom.views.comparison import ComparisonView
 from fittingroom.views.history_formats import Floats, as_floats, as_frame
 from fittingroom.views.resources import (
+    EvaluationView,
     ExperimentHistoryView,
     ExperimentSummaryView,
     ExperimentView,
@@ -284,6 +285,15 @@ class Client:
             rows: features in the order of the dataset's, or values by column; None for a missing one.
         """
         return self._do(api_calls.predict(trial_id, rows))
+
+    def evaluate(self, trial_id: str, dataset: str | Mapping[str, str] | None = None) -> EvaluationView:
+        """Measure a trial's network as Keras's `model.evaluate` does, using the weights of its best epoch.
+
+        Args:
+            trial_id: the trial.
+            dataset: a dataset with the same columns. Default: the rows that `fit.test_split` set aside.
+        """
+        return self._do(api_calls.evaluate(trial_id, dataset))
 
     def download(self, trial_id: str, file: Path) -> Path:
         """Write a trial's network, with the weights of its best epoch, as a `.keras` file."""

@@ -50,6 +50,18 @@ class DatasetReference(Spec):
     """SHA-256 of the content. Default: the content that the name refers to at submit."""
 
 
+class EvaluateBody(Spec):
+    """Rows to measure a trained network on."""
+
+    model_config = ConfigDict(defer_build=False)
+
+    dataset: Annotated[
+        DatasetReference | None, BeforeValidator(expand_name, json_schema_input_type=Name | DatasetReference | None)
+    ] = None
+    """A dataset with the same columns: its name, or an object with `name` and `sha256`. Default: the rows that
+    `fit.test_split` set aside."""
+
+
 class Dataset(DatasetReference):
     """Training rows."""
 

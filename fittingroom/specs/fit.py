@@ -41,13 +41,16 @@ class Fit(Spec):
     """Number of rows per optimizer step."""
     validation_split: Annotated[Real, Field(ge=0, lt=1)] = 0.0
     """Fraction of the rows used for validation: the last ones, unless `split` says otherwise."""
+    test_split: Annotated[Real, Field(ge=0, lt=1)] = 0.0
+    """Fraction of the rows that is set aside before all others are split, by `split` too: neither trained nor validated
+    on, and seen by no search. `POST /v1/trials/{id}/evaluate` measures a trained network on them."""
     folds: Annotated[Int, Field(ge=2, le=MAX_FOLDS)] | None = None
     """Number of folds of cross-validation, in place of `validation_split`: every trial is repeated for each, with
     another part of the rows for validation. Default: none."""
     split: Split = "last"
-    """Choice of the validation rows: `last`, as in Keras; `shuffled`, at random; or `stratified`, at random with the
-    same fraction of each class. It is the same for all candidates and seeds. Folds that are `last` are consecutive
-    parts."""
+    """Choice of the validation and test rows: `last`, as in Keras; `shuffled`, at random; or `stratified`, at random
+    with the same fraction of each class. It is the same for all candidates and seeds. Folds that are `last` are
+    consecutive parts."""
     shuffle: SearchableName[Bool] = True
     """True to shuffle the training rows before each epoch, by the seed."""
     class_weight: ClassWeight | None = None

@@ -229,6 +229,19 @@ class PredictView(View):
     """Class names in the order of the outputs; empty in regression."""
 
 
+class EvaluationView(View):
+    """Loss and metrics of a trained network on rows that it was not trained on."""
+
+    trial_id: str
+    epoch: int
+    """Epoch of the weights."""
+    dataset: str
+    rows: int
+    """Number of rows measured."""
+    metrics: dict[str, WireNumber]
+    """Loss and metrics by Keras's names, as `model.evaluate` returns them."""
+
+
 class TrialHistoryView(View):
     """History of a trial, in Keras's shape."""
 

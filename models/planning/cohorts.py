@@ -100,7 +100,13 @@ def _together(trial: SampledTrial) -> str:
     spec = trial.spec
     document = program_document(spec) | {
         "dataset": spec.dataset.model_dump(mode="json"),
-        "validation": [spec.fit.validation_split, spec.fit.split, spec.fit.folds, spec.fold],
+        "validation": [
+            spec.fit.validation_split,
+            spec.fit.test_split,
+            spec.fit.split,
+            spec.fit.folds,
+            spec.fold,
+        ],
         "class_weight": spec.fit.class_weight,
         "shuffle": sampled_value(spec.fit.shuffle),
     }

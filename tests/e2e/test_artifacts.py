@@ -161,6 +161,45 @@ def test_rows_of_another_shape_are_refused(service: Service) -> None:
     assert len(enormous["outputs"][0]) == 2
 
 
+def test_evaluate_measures_the_test_rows_and_other_datasets(service: Service, tmp_path: Path) -> None:
+    fit = FEW | {"test_split": 0.2, "split": "stratified"}
+    trial = trained(service, dataset={"name": "mnist-sample", "rows": 400}, fit=fit, model=layers(
+        HIDDEN, {"type": "dense", "units": 10, "activation": "softmax"}))  # fmt: skip
+    x, y = LOADERS["mnist-sample"]()
+    chosen = np.random.Generator(np.random.Philox(key=0)).permutation(len(x))[:400]
+    spec = TrialSpec.model_validate(trial["spec"])
+    fitted = {row.tobytes() for part in (arrays_of(spec).x, arrays_of(spec).x_validation) for row in part}
+    tests = [place for place in chosen if x[place].tobytes() not in fitted]
+    assert len(tests) == 80
+    model = downloaded(service, trial, tmp_path)
+    model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    found = service.client.evaluate(trial["id"])
+    assert (found.dataset, found.rows, found.epoch) == ("mnist-sample", 80, trial["weights_epoch"])
+    expected = model.evaluate(x[tests], y[tests], verbose=0, return_dict=True)
+    assert found.metrics == pytest.approx(expected, rel=1e-5)
+    assert found.metrics["accuracy"] < trial["best_epoch"]["metrics"]["accuracy"], "these rows were not trained on"
+    whole = service.client.evaluate(trial["id"], "mnist-sample")
+    assert (whole.rows, whole.metrics) == (
+        5000, pytest.approx(model.evaluate(x, y, verbose=0, return_dict=True), rel=1e-5)
+    )  # fmt: skip
+
+
+def test_evaluate_refuses_rows_that_are_not_there_or_do_not_fit(service: Service) -> None:
+    trial = trained(service, fit={"epochs": 1})
+    place = f"/v1/trials/{trial['id']}/evaluate"
+    for body, said in (
+        ({}, "set no rows aside"),
+        ({"dataset": "mnist-sample"}, "titanic is for"),
+        ({"dataset": "unknown"}, "there is no such dataset"),
+        ({"dataset": {"name": "titanic", "sha256": "0" * 64}}, "has not this content"),
+    ):
+        refused = service.http.post(place, json=body)
+        assert refused.status_code == 422, refused.text
+        assert refused.json()["errors"][0]["pointer"].startswith("/dataset")
+        assert said in refused.text
+    assert service.http.post("/v1/trials/trl_1/evaluate", json={}).status_code == 404
+
+
 def test_the_process_that_predicts_is_started_again(service: Service) -> None:
     trial = trained(service)
     row = LOADERS["titanic"]()[0][0].tolist()

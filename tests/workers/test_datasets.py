@@ -13,12 +13,15 @@ from fittingroom.specs.model import Model
 from fittingroom.specs.targets import Target, TargetForm
 from fittingroom.specs.validation.dataset_checks import class_number, ends_of_folds
 from models.errors import UsageFault
+from models.storage import Storage
 from tests.workers.engines.trials import trial_spec
 from workers.builders.networks import build_network
 from workers.datasets import preparation, prepare
 from workers.datasets.adaptation import measure_adapted, with_adapted
+from workers.datasets.preparation import evaluation_rows
 from workers.datasets.sources import LOADERS, load_mnist
 from workers.engines.base import Arrays
+from workers.saving.artifacts import Inputs
 
 
 def cut(dataset: Dataset, validation_split: float, form: TargetForm) -> Arrays:
@@ -51,6 +54,28 @@ def test_stratified_split_has_the_same_part_of_each_class() -> None:
         assert arrays.y_validation is not None
         difference[split] = np.abs(np.bincount(arrays.y_validation[:, 0], minlength=10) - 0.1 * trained).max()
     assert difference["stratified"] <= 1 < difference["shuffled"]
+
+
+@pytest.mark.parametrize("split", get_args(Split))
+def test_test_rows_are_set_aside_before_all_others_are_split(split: Split) -> None:
+    dataset, target = Dataset(name="titanic"), [Target("index", 2)]
+    whole, _ = prepare(dataset, Fit(), target)
+    rows = [row.tobytes() for row in whole.x]
+    tests = []
+    for changes in ({"validation_split": 0.25}, {"folds": 3}, {}):
+        spec = trial_spec(dataset={"name": "titanic"}, fit={"test_split": 0.2, "split": split})
+        fit = Fit.model_validate({"test_split": 0.2, "split": split} | changes)
+        arrays, scaling = prepare(dataset, fit, target, fold=1 if fit.folds else None)
+        inputs = Inputs(scaling, BUILT_IN_DATASETS["titanic"].feature_names, BUILT_IN_DATASETS["titanic"].class_names)
+        x, y = evaluation_rows(spec, target, inputs, None, Storage("unused"))
+        assert (len(x), y.shape) == (891 - 712, (179, 1))
+        validated = [] if arrays.x_validation is None else arrays.x_validation
+        assert sorted(row.tobytes() for row in (*arrays.x, *validated, *x)) == sorted(rows)
+        tests.append([row.tobytes() for row in x])
+        if split == "stratified":
+            assert abs(y.mean() - whole.y.mean()) < 1 / 179
+    assert tests[0] == tests[1] == tests[2], "the same rows, whatever is validated on"
+    assert (tests[0] == rows[712:]) == (split == "last")
 
 
 @pytest.mark.parametrize("split", get_args(Split))

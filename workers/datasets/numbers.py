@@ -1,8 +1,9 @@
 """A dataset's numbers and their names, whether it is built in or was uploaded."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from cachetools import LRUCache
@@ -66,16 +67,29 @@ def _read(storage: Storage, sha256: str) -> Numbers:
         return Numbers(file["x"], file["y"], document["classes"], document["feature_names"], document["class_names"])
 
 
-def like(training: Numbers, other: Numbers) -> Numbers:
+class Named(Protocol):
+    """Names of the features and classes of a dataset, in order."""
+
+    @property
+    def feature_names(self) -> Sequence[str]:
+        """Names of the features; empty where they have none."""
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """Names of the classes; empty where the target is a number."""
+
+
+def like(training: Named, other: Numbers) -> Numbers:
     """Return the rows of a dataset with the features and class numbers of another one, by their names.
 
     What the other one has not is 0: a category, a mark, that does not occur.
     """
     x, y = other.x, other.y
-    if training.feature_names != other.feature_names:
+    feature_names, class_names = list(training.feature_names), list(training.class_names)
+    if feature_names != other.feature_names:
         places = {name: place for place, name in enumerate(other.feature_names)}
         nothing = np.zeros(len(x), np.float32)
-        x = np.stack([x[:, places[n]] if n in places else nothing for n in training.feature_names], axis=1)
-    if training.class_names != other.class_names:
-        y = np.array([training.class_names.index(name) for name in other.class_names], np.int64)[y]
-    return Numbers(x, y, training.classes, training.feature_names, training.class_names)
+        x = np.stack([x[:, places[n]] if n in places else nothing for n in feature_names], axis=1)
+    if class_names != other.class_names:
+        y = np.array([class_names.index(name) for name in other.class_names], np.int64)[y]
+    return Numbers(x, y, len(class_names) or None, feature_names, class_names)

@@ -2,18 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.specs.experiment import Dataset
+from fittingroom.specs.experiment import Dataset, TrialSpec
 from fittingroom.specs.fit import Fit, Split
 from fittingroom.specs.targets import Target, TargetForm, columns_of
-from fittingroom.specs.validation.dataset_checks import class_number, ends_of_folds, training_rows
+from fittingroom.specs.validation.dataset_checks import class_number, ends_of_folds, fitting_rows, training_rows
 from models.errors import UsageFault
 from models.storage import Storage
-from workers.datasets.numbers import Floats, Labels, Rows, like, load
+from workers.datasets.numbers import Floats, Labels, Named, Numbers, Rows, like, load
 from workers.engines.base import Arrays
+
+_RowsOfBoth = tuple[Rows, Floats | Labels]
 
 
 @dataclass(frozen=True)
@@ -74,15 +77,12 @@ def prepare(
         OSError: the storage does not give them.
     """
     numbers = load(dataset, storage)
-    x, y = numbers.x, numbers.y
-    if dataset.rows is not None:
-        chosen = np.random.Generator(np.random.Philox(key=0)).permutation(len(x))[: dataset.rows]
-        x, y = x[chosen], y[chosen]
+    (x, y), _ = _fitting_and_test_rows(numbers, dataset, fit)
     if dataset.validation is not None:
         other = like(numbers, load(dataset.validation, storage))
         x_validation, y_validation = other.x, other.y
     else:
-        cut = training_rows(len(x), fit)
+        cut = training_rows(len(numbers.x) if dataset.rows is None else dataset.rows, fit)
         training: slice | NDArray[np.bool_] = slice(cut)
         validating: slice | NDArray[np.bool_] = slice(cut, None)
         if fold is not None and fit.folds is not None:
@@ -93,7 +93,7 @@ def prepare(
             training = ~validating
         x, x_validation, y, y_validation = x[training], x[validating], y[training], y[validating]
     scaling = measure_scaling(x, standardize=dataset.standardize)
-    split = f"{fit.validation_split} {fit.split} {fold}/{fit.folds}"
+    split = f"{fit.validation_split} {fit.test_split} {fit.split} {fold}/{fit.folds}"
     key = f"{dataset.model_dump_json()} {split} {fit.class_weight} {targets}"
     weight = None if fit.class_weight is None else _weights(y, fit.class_weight, numbers.class_names)
     encoded = _encoded(y, targets, numbers.classes)
@@ -101,6 +101,47 @@ def prepare(
         return Arrays(key, scaling.apply(x), encoded, None, None, weight), scaling
     validation = scaling.apply(x_validation), _encoded(y_validation, targets, numbers.classes)
     return Arrays(key, scaling.apply(x), encoded, *validation, weight), scaling
+
+
+def _fitting_and_test_rows(numbers: Numbers, dataset: Dataset, fit: Fit) -> tuple[_RowsOfBoth, _RowsOfBoth]:
+    """Return features and targets of the rows to fit, and of those that are set aside for the test."""
+    x, y = numbers.x, numbers.y
+    if dataset.rows is not None:
+        chosen = np.random.Generator(np.random.Philox(key=0)).permutation(len(x))[: dataset.rows]
+        x, y = x[chosen], y[chosen]
+    cut = fitting_rows(len(x), fit)
+    if fit.split == "last" or cut == len(x):
+        return (x[:cut], y[:cut]), (x[cut:], y[cut:])
+    testing = _chosen_rows(y, len(x) - cut, is_stratified=fit.split == "stratified")
+    return (x[~testing], y[~testing]), (x[testing], y[testing])
+
+
+class _Inputs(Named, Protocol):
+    @property
+    def scaling(self) -> Scaling: ...
+
+
+def evaluation_rows(
+    spec: TrialSpec, targets: Sequence[Target], inputs: "_Inputs", other: Numbers | None, storage: Storage
+) -> tuple[Floats, Floats | Labels]:
+    """Return the rows to measure a trained network on: those of another dataset, or those set aside for the test.
+
+    Args:
+        spec: of the trained trial.
+        targets: what each output is compared with.
+        inputs: scaling of the training rows, names of features and classes.
+        other: rows of another dataset; None for the test rows of the trial's own.
+        storage: where uploaded datasets are.
+
+    Returns:
+        Features as float32 (rows, features), and targets as `prepare` returns them.
+    """
+    if other is not None:
+        rows = like(inputs, other)
+        x, y = rows.x, rows.y
+    else:
+        _, (x, y) = _fitting_and_test_rows(load(spec.dataset, storage), spec.dataset, spec.fit)
+    return inputs.scaling.apply(x), _encoded(y, targets, len(inputs.class_names) or None)
 
 
 def _chosen_rows(y: Floats | Labels, wanted: int, *, is_stratified: bool) -> NDArray[np.bool_]:

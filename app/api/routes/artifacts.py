@@ -11,6 +11,7 @@ from starlette.background import BackgroundTask
 from app.api.dependencies import ReadService, TrialId
 from app.api.problems import Responses, problem_responses
 from app.api.strict_route import StrictRoute, gathered, refuse_other_media
+from fittingroom.specs.experiment import EvaluateBody
 from fittingroom.specs.prediction import MAX_PREDICT_BYTES
 from fittingroom.views import resources
 
@@ -73,3 +74,14 @@ async def predict(trial_id: TrialId, service: ReadService, request: Request) -> 
     # Megabytes of numbers are read by the process that predicts: here they would hold up everybody.
     async with gathered(request, MAX_PREDICT_BYTES) as body:
         return await to_thread.run_sync(service.artifacts.predict, trained, body, limiter=_ASKING)
+
+
+@router.post(
+    "/{trial_id}/evaluate",
+    operation_id="evaluate",
+    responses=problem_responses(404, 408, 409, 413, 415, 422, 503),
+)
+async def evaluate(trial_id: TrialId, body: EvaluateBody, service: ReadService) -> resources.EvaluationView:
+    """Measure the network of a completed trial on another dataset, or on the rows that `fit.test_split` set aside."""
+    trained = await to_thread.run_sync(service.artifacts.find_trained, trial_id)
+    return await to_thread.run_sync(service.artifacts.evaluate, trained, body, limiter=_ASKING)

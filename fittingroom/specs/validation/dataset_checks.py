@@ -12,8 +12,14 @@ from fittingroom.specs.hints import nearest_hint
 _VALIDATION = "/dataset/validation"
 
 
+def fitting_rows(rows: int, fit: Fit) -> int:
+    """Return the number of rows that are not set aside for the test."""
+    return math.floor(rows * (1.0 - fit.test_split)) if fit.test_split else rows
+
+
 def training_rows(rows: int, fit: Fit) -> int:
     """Return the number of training rows, by the arithmetic of `model.fit`; with folds, of the fold that has fewest."""
+    rows = fitting_rows(rows, fit)
     if fit.folds is not None:
         return rows - math.ceil(rows / fit.folds)
     return math.floor(rows * (1.0 - fit.validation_split)) if fit.validation_split else rows
@@ -61,11 +67,16 @@ def _row_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
             found=str(rows),
         )
         return
+    rows, given = fitting_rows(rows, spec.fit), rows
+    if spec.fit.test_split and not 1 <= rows < given:
+        detail = f"this leaves {rows} rows to fit and {given - rows} for the test; each needs at least 1"
+        yield Fault(pointer="/fit/test_split", detail=detail, found=str(spec.fit.test_split))
+        return
     if spec.fit.folds is not None:
         yield from _fold_faults(spec, schema, rows)
         return
     split = spec.fit.validation_split
-    trained = training_rows(rows, spec.fit)
+    trained = training_rows(given, spec.fit)
     if trained < 1 or (split and trained == rows):
         yield Fault(
             pointer="/fit/validation_split",
@@ -91,8 +102,8 @@ def _fold_faults(spec: ExperimentSpec, schema: DatasetSchema, rows: int) -> Iter
 def _split_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
     if spec.fit.split == "last":
         return
-    if not spec.fit.validation_split and spec.fit.folds is None:
-        detail = "no rows are split off for validation; set validation_split above 0, or leave this out"
+    if not spec.fit.validation_split and not spec.fit.test_split and spec.fit.folds is None:
+        detail = "no rows are split off for validation or test; set validation_split above 0, or leave this out"
         yield Fault(pointer="/fit/split", detail=detail, found=spec.fit.split)
     elif spec.fit.split == "stratified" and schema.classes is None:
         detail = f"the target of {schema.name} has no classes; use shuffled"
@@ -112,12 +123,12 @@ def _validation_faults(
         yield Fault(pointer=_VALIDATION, detail=detail)
     other, faults = find_dataset(spec.dataset.validation, known, _VALIDATION)
     yield from faults
-    if other is not None and (misfit := _difference(schema, other)) is not None:
+    if other is not None and (misfit := difference(schema, other)) is not None:
         yield Fault(pointer=_VALIDATION, detail=misfit, found=repr(other.name))
 
 
-def _difference(schema: DatasetSchema, other: DatasetSchema) -> str | None:
-    """Return the reason why two datasets are incompatible, or None."""
+def difference(schema: DatasetSchema, other: DatasetSchema) -> str | None:
+    """Return the reason why a network for one dataset cannot be measured on the rows of another, or None."""
     if (other.task, other.targets) != (schema.task, schema.targets):
         kinds = [f"{one.task}" + (f" of {one.targets} numbers" if one.targets > 1 else "") for one in (schema, other)]
         return f"{schema.name} is for {kinds[0]}, and {other.name} for {kinds[1]}"

@@ -7,7 +7,7 @@ from fittingroom.specs.datasets import DatasetColumn, DatasetSchema
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault, pointer
 from fittingroom.specs.heads import Head
-from fittingroom.specs.validation.dataset_checks import ends_of_folds, training_rows
+from fittingroom.specs.validation.dataset_checks import ends_of_folds, fitting_rows, training_rows
 
 _LARGE = 1_000.0
 """Absolute value of a feature above which it should be standardized: first weights suit numbers around 1."""
@@ -52,8 +52,9 @@ def _absent_classes(
     if not schema.class_extents or spec.dataset.rows is not None or spec.fit.split != "last":
         return
     extents = list(zip(schema.class_names, schema.class_extents, strict=True))
+    rows = fitting_rows(schema.rows, spec.fit)
     if spec.fit.folds is not None:
-        ends = ends_of_folds(schema.rows, spec.fit.folds)
+        ends = ends_of_folds(rows, spec.fit.folds)
         if within := [name for name, (first, last) in extents if bisect(ends, first) == bisect(ends, last)]:
             detail = f'classes whose rows are all in one fold: {_listed(within)}; give "split": "stratified" in fit'
             yield Fault(pointer="/fit/folds", detail=detail)
@@ -65,7 +66,7 @@ def _absent_classes(
     for part, absent in (("training", untrained), ("validation", unseen)):
         if absent:
             detail = (
-                f"the last {schema.rows - cut:,} rows are for validation; classes without a row for {part}: "
+                f"the last {rows - cut:,} rows are for validation; classes without a row for {part}: "
                 f'{_listed(absent)}; give "split": "stratified" in fit'
             )
             yield Fault(pointer="/fit/validation_split", detail=detail)
