@@ -9,7 +9,9 @@ from models.sql.continuations import Continuation
 from models.sql.database import Database
 from models.sql.epochs import mark_epochs
 from models.sql.leases import Claim
+from models.sql.transitions import mark_begins_anew
 from workers.engines.base import Engine, UnusableCheckpointError
+from workers.reporting.recorder import LeaseLostError
 from workers.saving.checkpoints import Checkpoints, SavedCohort
 
 _log = structlog.get_logger()
@@ -17,30 +19,29 @@ _log = structlog.get_logger()
 
 def begin_from_last_states(
     database: Database, claim: Claim, checkpoints: Checkpoints, engines: Mapping[str, Engine], lease_seconds: float
-) -> bool:
+) -> None:
     """Give a cohort the epochs and the state of the trials that it goes on from, as if it had trained these itself.
 
-    Where a state is gone, nothing is changed, and the cohort trains from its first epoch. The checkpoint is written
+    Where a state is gone, the cohort is marked as one that trains from its first epoch. The checkpoint is written
     before the epochs: once these are there, nothing of the earlier experiment is needed any more.
 
-    Returns:
-        True if it goes on from there.
-
     Raises:
-        OSError: the checkpoint finds no room.
+        OSError: the storage does not give the state, or the checkpoint finds no room.
+        LeaseLostError: another worker has the cohort.
         DatabaseUnavailableError: the database was out of reach for as long as a lease.
     """
     with database.reading() as session:
         found = continuations.list_continuations(session, claim.cohort_id)
     saved = _own_state(found, checkpoints, engines)
     if saved is None:
-        return False
+        if not database.write(lambda session: mark_begins_anew(session, claim), lease_seconds):
+            raise LeaseLostError
+        return
     checkpoints.save(saved)
     for one in found:
         if not one.has_ended:
             _copy_epochs(database, claim, one, lease_seconds)
     _log.info("continued", cohort=claim.cohort_id, epochs=max(saved.checkpoint.epochs.values()))
-    return True
 
 
 def _own_state(
@@ -66,4 +67,5 @@ def _copy_epochs(database: Database, claim: Claim, one: Continuation, lease_seco
     with database.reading() as session:
         records = continuations.list_epochs_of_earlier(session, one)
     best = {} if one.best is None else {one.trial_id: one.best}
-    database.write(lambda session: mark_epochs(session, claim, records, best, lease_seconds), lease_seconds)
+    if not database.write(lambda session: mark_epochs(session, claim, records, best, lease_seconds), lease_seconds):
+        raise LeaseLostError

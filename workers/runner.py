@@ -215,11 +215,10 @@ class Runner:
         with self._database.reading() as session:
             row = experiments.get_cohort(session, claim.cohort_id)
             rows = experiments.list_cohort_trials(session, claim.cohort_id)
-        if any(one.continues is not None and not one.epochs_completed for one in rows):
-            seconds = self._settings.lease_seconds
-            if begin_from_last_states(self._database, claim, checkpoints, self.engines, seconds):
-                with self._database.reading() as session:
-                    rows = experiments.list_cohort_trials(session, claim.cohort_id)
+        if any(one.continues and one.state == TrialState.RUNNING and not one.epochs_completed for one in rows):
+            begin_from_last_states(self._database, claim, checkpoints, self.engines, self._settings.lease_seconds)
+            with self._database.reading() as session:
+                rows = experiments.list_cohort_trials(session, claim.cohort_id)
         return row, rows
 
     def _prepare(self, claim: Claim, checkpoints: Checkpoints) -> _Task:

@@ -32,12 +32,13 @@ class Comparison:
     candidates: Sequence[CandidateView]
 
 
-def compare(objective: ObjectiveView, trials: Sequence[TrialSummaryView]) -> Comparison:
+def compare(objective: ObjectiveView, trials: Sequence[TrialSummaryView], chosen_among: int = 0) -> Comparison:
     """Rank the candidates by the objective at each trial's best epoch, and say what the seeds show.
 
     Args:
         objective: what is compared.
         trials: all trials of an experiment, whatever their state; those without a finite value only count.
+        chosen_among: number of candidates among which these were chosen before by the same seeds; 0 if they were not.
     """
     groups = candidates_of(trials)
     fresh = [[trial for trial in group if trial.is_confirming] for group in groups]
@@ -60,7 +61,7 @@ def compare(objective: ObjectiveView, trials: Sequence[TrialSummaryView]) -> Com
     order = sorted(range(len(groups)), key=lambda number: _standing(candidates[number], groups[number], sign, folds))
     ranked = [candidates[number].model_copy(update={"rank": rank}) for rank, number in enumerate(order, start=1)]
     compared = [one for one in ranked if one.values and (one.is_confirmed or not is_over)]  # these come first
-    among = sum(one.is_confirmed for one in ranked) if is_over else len(compared)
+    among = sum(one.is_confirmed for one in ranked) if is_over else max(len(compared), chosen_among)
     for place, versus in enumerate(_against_leader(objective, compared, among, folds), start=1):
         ranked[place] = ranked[place].model_copy(update={"against_leader": versus})
     return Comparison(verdict(objective, ranked, folds), ranked)

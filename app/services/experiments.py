@@ -220,7 +220,9 @@ class Service:
 
         view = self.get_experiment(experiment_id)
         trials, _ = self.list_trials(experiment_id)
-        found = compare(view.objective, trials)
+        with self.database.reading() as session:
+            row = experiments.get_experiment(session, experiment_id, self.project)
+        found = compare(view.objective, trials, row.chosen_among or 0)
         return ComparisonView(
             experiment_id=view.id,
             name=view.name,

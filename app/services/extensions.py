@@ -1,5 +1,7 @@
 """Extension of an experiment: the spec of the new experiment that goes on from it."""
 
+from typing import Any
+
 from pydantic import ValidationError
 
 from app.services.experiments import Service
@@ -7,6 +9,7 @@ from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.extension import Extension
 from fittingroom.specs.faults import Fault, InvalidSpec, faults_in
 from models.errors import ExperimentUnendedError
+from models.sql.plans.leader_results import find_ended
 
 _PLACES = {"/fit/epochs": "/epochs", "/sampler/top": "/top", "/sampler/trials": "/trials"}
 """Places in the spec of the new experiment that are the client's."""
@@ -20,29 +23,35 @@ def extended_spec(service: Service, experiment_id: str, extension: Extension) ->
         ExperimentUnendedError: it has not ended.
         InvalidSpec: it cannot be extended so.
     """
-    view = service.get_experiment(experiment_id)
-    if view.finished_at is None:
+    with service.database.reading() as session:
+        earlier = find_ended(session, experiment_id, service.project)
+    if earlier is None:
         raise ExperimentUnendedError(experiment_id)
-    trials, _ = service.list_trials(experiment_id)
-    dataset = service.get_trial(trials[0].id).spec["dataset"]
+    if extension.epochs is not None:
+        _refuse_fewer_epochs(extension.epochs, earlier.epochs)
+    document: dict[str, Any] = {}
     try:
-        spec = ExperimentSpec.model_validate(view.spec)
-        if extension.epochs is not None:
-            _refuse_fewer_epochs(extension.epochs, max(trial.epochs_planned for trial in trials))
-        document = extension.document(experiment_id, spec, dataset.get("sha256"))
+        spec = ExperimentSpec.model_validate(earlier.document)
+        document = extension.document(experiment_id, spec, earlier.dataset, earlier.prior, earlier.backend)
         return ExperimentSpec.model_validate(document)
     except ValidationError as error:
-        raise refused_extension(InvalidSpec(faults_in(error, view.spec))) from None
+        raise refused_extension(InvalidSpec(faults_in(error, document or earlier.document))) from None
 
 
 def _refuse_fewer_epochs(epochs: int, trained: int) -> None:
     if epochs <= trained:
-        detail = f"the experiment was trained for {trained} epochs; expected more in all"
+        detail = f"the experiment was trained for up to {trained} epochs; expected more in all"
         raise InvalidSpec([Fault(pointer="/epochs", detail=detail, found=str(epochs))])
 
 
 def refused_extension(refused: InvalidSpec) -> InvalidSpec:
     """Return what refuses a new experiment with pointers into the extension that it was made of."""
-    return InvalidSpec(
-        [fault.model_copy(update={"pointer": _PLACES.get(fault.pointer, "")}) for fault in refused.faults]
-    )
+    return InvalidSpec([_in_extension(fault) for fault in refused.faults])
+
+
+def _in_extension(fault: Fault) -> Fault:
+    place = _PLACES.get(fault.pointer)
+    if place is not None:
+        return fault.model_copy(update={"pointer": place})
+    detail = f"in the spec of the new experiment, {fault.pointer or 'the document'}: {fault.detail}"
+    return fault.model_copy(update={"pointer": "", "detail": detail})

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
 from fittingroom.specs.experiment import ExperimentSpec
-from models.planning.leaders import Leader, plan_leaders
+from models.planning.leaders import Leaders, plan_leaders
 from models.planning.plan import ExperimentPlan, plan_experiment
 from models.planning.prior import EarlierTrial
 from models.sql.datasets import names_in
@@ -62,7 +62,7 @@ class Plans:
         return plan_search(spec, earlier, self._memory_bytes, datasets)
 
     def of_leaders(
-        self, spec: ExperimentSpec, leaders: Sequence[Leader], datasets: Mapping[str, DatasetSchema]
+        self, spec: ExperimentSpec, leaders: Leaders, datasets: Mapping[str, DatasetSchema]
     ) -> ExperimentPlan:
         """Return the plan of an experiment with the best candidates of another; see `plan_leaders`."""
         return plan_leaders(spec, leaders, self._memory_bytes, datasets)

@@ -1,12 +1,13 @@
 """Extension of an experiment: more epochs for its best candidates, or more trials of its search."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
 from fittingroom.specs.base import Int, Spec
 from fittingroom.specs.experiment import ExperimentSpec, Name
-from fittingroom.specs.limits import MAX_EPOCHS, MAX_NAME_LENGTH, MAX_SEEDS, MAX_TRIALS
+from fittingroom.specs.limits import MAX_EPOCHS, MAX_PRIOR, MAX_SEEDS, MAX_TRIALS
 from fittingroom.specs.search.samplers import RoundSampler
 from fittingroom.specs.webhook import Webhook
 
@@ -22,8 +23,8 @@ class Extension(Spec):
     top: Annotated[Int, Field(ge=1, le=MAX_SEEDS)] | None = None
     """Number of candidates that are trained to `epochs`. Default: 5."""
     trials: Annotated[Int, Field(ge=1, le=MAX_TRIALS)] | None = None
-    """Number of further combinations per model, drawn from all results so far: by the sampler of the experiment, or by
-    `gp` if that does not learn from results."""
+    """Number of further combinations per model, drawn from the results of the experiment and of those that it began
+    with: by its sampler, or by `gp` if that does not learn from results."""
     name: Name | None = None
     """Display name of the new experiment. Default: the earlier one's."""
     webhook: Webhook | None = None
@@ -41,28 +42,35 @@ class Extension(Spec):
             raise ValueError("'top' goes with 'epochs' alone: it is the number of candidates trained further")
         return self
 
-    def document(self, experiment_id: str, spec: ExperimentSpec, sha256: str | None) -> dict[str, Any]:
+    def document(
+        self, experiment_id: str, spec: ExperimentSpec, dataset: Mapping[str, Any], prior: Sequence[str] = (),
+        backend: str | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
         """Return the spec of the new experiment, as JSON.
 
         Args:
             experiment_id: of the earlier experiment.
             spec: of the earlier experiment.
-            sha256: of the content that it was trained on, if that was uploaded.
+            dataset: of the earlier experiment, with the hash of each content.
+            prior: experiments whose results its search began with.
+            backend: that trained the earlier experiment.
         """
-        document = spec.public_dump() | {"name": (self.name or spec.name)[:MAX_NAME_LENGTH]}
+        document = spec.public_dump() | {"name": self.name or spec.name, "dataset": _given(dataset)}
+        if backend is not None:
+            document["backend"] = backend
         if self.webhook is not None:
             document["webhook"] = {"url": self.webhook.url, "secret": self.webhook.secret.get_secret_value()}
-        if sha256 is not None:
-            document["dataset"] = {**_as_object(document["dataset"]), "sha256": sha256}
+        sampler: dict[str, Any] = {"name": "leaders", "experiment": experiment_id, "top": self.top or 5}
         if self.trials is not None:
-            sampler = spec.sampler
-            earlier = sampler.prior if isinstance(sampler, RoundSampler) else []
-            of_before = document["sampler"] if isinstance(sampler, RoundSampler) else {"name": "gp"}
-            return document | {"sampler": of_before | {"trials": self.trials, "prior": [*earlier, experiment_id]}}
-        sampler_document = {"name": "leaders", "experiment": experiment_id, "top": self.top or 5}
+            of_before = document["sampler"] if isinstance(spec.sampler, RoundSampler) else {"name": "gp"}
+            sampler = of_before | {"trials": self.trials, "prior": [*prior, experiment_id][-MAX_PRIOR:]}
+            return document | {"sampler": sampler}
+        if spec.confirm is not None:  # they were chosen by the others
+            document["seeds"] = spec.confirm.further_seeds(spec.seeds)
         kept = {key: value for key, value in document.items() if key not in {"confirm", "pruner"}}
-        return kept | {"sampler": sampler_document, "fit": document.get("fit", {}) | {"epochs": self.epochs}}
+        return kept | {"sampler": sampler, "fit": document.get("fit", {}) | {"epochs": self.epochs}}
 
 
-def _as_object(dataset: str | dict[str, Any]) -> dict[str, Any]:
-    return {"name": dataset} if isinstance(dataset, str) else dataset
+def _given(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document without keys that are null."""
+    return {key: _given(one) if isinstance(one, Mapping) else one for key, one in document.items() if one is not None}

@@ -57,8 +57,9 @@ class Fit(Spec):
     """Weight of each class in the training loss: `{"died": 1, "survived": 5}`, or by class number where names are no
     numbers; or `balanced`: in inverse proportion to its training rows, as scikit-learn does. Default: 1 each."""
     delete_checkpoint: Bool = True
-    """False to keep the state with which a trial ends, optimizer included, as `keras.callbacks.BackupAndRestore` does:
-    an extension of the experiment then goes on from its last epoch. It counts towards the storage quota."""
+    """False to keep the state of a trial that completes its epochs, optimizer included: an extension of the experiment
+    then goes on from its last epoch. It counts towards the storage quota. Named as in
+    `keras.callbacks.BackupAndRestore`."""
     time_limit_seconds: Annotated[Real, Field(gt=0, le=MAX_TIME_LIMIT_SECONDS)] | None = None
     """Time limit per trial, in seconds of training without waiting; the trial ends with the epoch in which it is
     exceeded. Default: none."""

@@ -14,6 +14,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Upgrade to this version."""
+    op.add_column("experiments", sa.Column("chosen_among", sa.Integer(), nullable=True))
     op.add_column("trials", sa.Column("checkpoint", sa.String(length=200), nullable=True))
     op.add_column("trials", sa.Column("checkpoint_bytes", sa.BigInteger(), nullable=True))
     op.add_column("trials", sa.Column("continues", sa.String(length=40), nullable=True))
@@ -23,3 +24,4 @@ def downgrade() -> None:
     """Back to the version before."""
     for name in ("continues", "checkpoint_bytes", "checkpoint"):
         op.drop_column("trials", name)
+    op.drop_column("experiments", "chosen_among")

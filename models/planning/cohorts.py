@@ -52,7 +52,7 @@ def _cut(members: Sequence[SampledTrial], size: int) -> Iterator[list[SampledTri
 def _engine(trials: Sequence[SampledTrial]) -> tuple[str, str]:
     """Choose an engine for trials; return its name and the reason."""
     if trials[0].continues is not None:
-        return trials[0].continues.engine, "it has trained these trials before, and goes on from their last state"
+        return trials[0].continues.engine, "it goes on from the last state of these trials, which it has trained before"
     model = trials[0].spec.model
     if reason := model.only_fit_trains or trials[0].spec.optimizer.only_fit_trains:
         return "reference", reason

@@ -48,13 +48,25 @@ class Leader:
     """The earlier trials of it."""
 
 
-def choose_leaders(spec: ExperimentSpec, trials: Sequence[EndedTrial], direction: Direction) -> list[Leader]:
+@dataclass(frozen=True)
+class Leaders:
+    """Candidates to train again, the best first."""
+
+    chosen: Sequence[Leader]
+    among: int
+    """Number of candidates among which they were chosen by seeds that they are trained with again; 0 if by others."""
+
+
+def choose_leaders(
+    spec: ExperimentSpec, trials: Sequence[EndedTrial], direction: Direction, chosen_among: int = 0
+) -> Leaders:
     """Return the best candidates of an earlier experiment that a new one can train, the best first.
 
     Args:
         spec: of the new experiment.
         trials: all of the earlier one.
         direction: of the earlier one's objective.
+        chosen_among: number of candidates among which the earlier ones were chosen themselves.
 
     Raises:
         InvalidSpec: there is none.
@@ -76,12 +88,13 @@ def choose_leaders(spec: ExperimentSpec, trials: Sequence[EndedTrial], direction
             found = Leader(template, values, by_candidate[model_name, hyperparameters])
             leaders.setdefault((model_name, template.combinations.key(values)), found)
     if not leaders:
-        detail = "none of its trials was trained to its end"
+        detail = "none of its trials was trained to its end without diverging"
         if ordered:
             detail = "its networks have other names, or their hyperparameters are not within the search spaces here"
         detail = f"no candidate of this experiment can be trained: {detail}"
         raise InvalidSpec([Fault(pointer=_OF_THE_CHOICE, detail=detail, found=spec.sampler.experiment)])
-    return list(leaders.values())[: spec.sampler.top]
+    again = [trials for trials in by_candidate.values() if any(one.seed in spec.seeds for one in trials)]
+    return Leaders(list(leaders.values())[: spec.sampler.top], max(len(again), chosen_among) if again else 0)
 
 
 def _ordered(candidates: Mapping[_Candidate, Sequence[EndedTrial]], direction: Direction) -> list[_Candidate]:
@@ -99,7 +112,7 @@ def _ordered(candidates: Mapping[_Candidate, Sequence[EndedTrial]], direction: D
 
 
 def plan_leaders(
-    spec: ExperimentSpec, leaders: Sequence[Leader], memory_bytes: int | None, datasets: Mapping[str, DatasetSchema]
+    spec: ExperimentSpec, leaders: Leaders, memory_bytes: int | None, datasets: Mapping[str, DatasetSchema]
 ) -> ExperimentPlan:
     """Plan an experiment that trains the best candidates of an earlier one.
 
@@ -113,23 +126,26 @@ def plan_leaders(
         InvalidSpec: something cannot train.
     """
     checker = TrialChecker(spec, memory_bytes, datasets)
-    count = len(leaders) * len(spec.repeats)
+    count = len(leaders.chosen) * len(spec.repeats)
     if count > MAX_TRIALS:
-        detail = f"{len(leaders)} candidates make {count:,} trials; at most {MAX_TRIALS:,} fit one experiment"
+        detail = f"{len(leaders.chosen)} candidates make {count:,} trials; at most {MAX_TRIALS:,} fit one experiment"
         raise InvalidSpec([Fault(pointer="/sampler/top", detail=detail)])
     templates = {template.model_name: template for template in templates_of(checker.spec)}
     trials: list[SampledTrial] = []
-    for leader in leaders:
+    for leader in leaders.chosen:
         template = templates[leader.template.model_name]
         for repeat in spec.repeats:
             trial = template.trial(len(trials) + 1, leader.values, repeat, is_repeated=len(spec.seeds) > 1)
             trials.append(replace(trial, continues=_continued(trial, leader.trials)))
     plan = plan_at_once(checker, trials, datasets)
-    return replace(plan, warnings=[*plan.warnings, *_fewer_leaders(spec, leaders)])
+    warnings = [*plan.warnings, *_fewer_leaders(spec, leaders.chosen)]
+    return replace(plan, warnings=warnings, chosen_among=leaders.among)
 
 
 def _continued(trial: SampledTrial, earlier: Sequence[EndedTrial]) -> Continued | None:
     """Return the state that a trial goes on from: of an earlier trial that was the same, for fewer epochs."""
+    if trial.spec.pruner is not None:  # rungs may be among the epochs that would not be judged again
+        return None
     document = trial.spec.model_dump(mode="json")
     for one in earlier:
         if one.document is None or (one.seed, one.fold) != (trial.spec.seed, trial.spec.fold):

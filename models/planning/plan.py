@@ -40,6 +40,8 @@ class ExperimentPlan:
     """True if these trials are a round of a search."""
     is_confirming: bool = False
     """True if these trials confirm candidates that were chosen before."""
+    chosen_among: int = 0
+    """Number of candidates of an earlier experiment among which these were chosen, by the same seeds; else 0."""
     prior: Sequence[TrialResult] = ()
     """Results of earlier experiments, with which the search begins."""
 

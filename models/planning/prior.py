@@ -84,10 +84,10 @@ def _differing(wanted: Mapping[str, Any], document: Mapping[str, Any]) -> list[s
     return [
         key
         for key, value in wanted.items()
-        if key not in _OF_ITS_OWN and _compared(document.get(key)) != _compared(value)
+        if key not in _OF_ITS_OWN and _compared(key, document.get(key)) != _compared(key, value)
     ]
 
 
-def _compared(value: Any) -> Any:  # noqa: ANN401 - JSON
+def _compared(key: str, value: Any) -> Any:  # noqa: ANN401 - JSON
     """Return a part of a document without what makes no difference: of `fit`, whether checkpoints are kept."""
-    return {**value, "delete_checkpoint": None} if isinstance(value, dict) else value
+    return {**value, "delete_checkpoint": None} if key == "fit" and value is not None else value

@@ -132,8 +132,7 @@ def _confirm(checker: TrialChecker, results: SearchResults) -> list[SampledTrial
             key = _key(templates[result.model_name], result)
             candidates.setdefault((result.model_name, key), []).append(result)
     best = best_candidates(candidates, len(spec.repeats), resolved_objective(spec).direction or "minimize")
-    seeds = list(itertools.islice((seed for seed in itertools.count() if seed not in spec.seeds), confirm.seeds))
-    repeats = spec.repeats_of(seeds)
+    repeats = spec.repeats_of(confirm.further_seeds(spec.seeds))
     drawn: list[SampledTrial] = []
     for model_name, key in best:
         if len(drawn) == confirm.top * len(repeats):

@@ -65,6 +65,8 @@ class ExperimentTable(Base):
     """Number of trials that later rounds of the search will have."""
     search_ended_at: Mapped[dt.datetime | None]
     """Time at which nothing was left to draw."""
+    chosen_among: Mapped[int | None]
+    """Number of candidates of an earlier experiment among which its own were chosen, by the same seeds."""
     prior_results: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True), deferred=True)
     """Results of earlier experiments, with which the search began."""
     drawing_expires_at: Mapped[dt.datetime | None]

@@ -112,6 +112,15 @@ def mark_described(session: Session, claim: Claim, version: int, summary: str, e
 
 
 @change_under_claim
+def mark_begins_anew(session: Session, claim: Claim, version: int) -> None:
+    """Store that the trials of a cohort go on from no others, as the states of these are gone."""
+    mine = TrialTable.cohort_id == claim.cohort_id
+    session.execute(update(TrialTable).where(mine).values(continues=None, version=version))
+    reason = "as the trials that it was to go on from; their state is gone, so it trains from the first epoch"
+    session.execute(update(CohortTable).where(CohortTable.id == claim.cohort_id).values(engine_reason=reason))
+
+
+@change_under_claim
 def mark_phase(session: Session, claim: Claim, version: int, phase: TrialPhase) -> None:
     """Store the phase of a cohort's running trials."""
     mine = (TrialTable.cohort_id == claim.cohort_id, TrialTable.state == TrialState.RUNNING)

@@ -38,5 +38,5 @@ def count_stored_bytes(session: Session, project: str) -> int:
         .join(ExperimentTable, ExperimentTable.id == TrialTable.experiment_id)
         .where(ExperimentTable.project == project)
     )
-    kept = int(session.scalars(of_datasets).one()) + int(session.scalars(checkpoints).one() or 0)
+    kept = int(session.scalars(of_datasets).one()) + (session.scalars(checkpoints).one() or 0)
     return kept + WEIGHT_BYTES * int(session.scalars(parameters).one())

@@ -177,7 +177,6 @@ def test_evaluate_measures_the_test_rows_and_other_datasets(service: Service, tm
     assert (found.dataset, found.rows, found.epoch) == ("mnist-sample", 80, trial["weights_epoch"])
     expected = model.evaluate(x[tests], y[tests], verbose=0, return_dict=True)
     assert found.metrics == pytest.approx(expected, rel=1e-5)
-    assert found.metrics["accuracy"] < trial["best_epoch"]["metrics"]["accuracy"], "these rows were not trained on"
     whole = service.client.evaluate(trial["id"], "mnist-sample")
     assert (whole.rows, whole.metrics) == (
         5000, pytest.approx(model.evaluate(x, y, verbose=0, return_dict=True), rel=1e-5)
@@ -189,7 +188,7 @@ def test_evaluate_refuses_rows_that_are_not_there_or_do_not_fit(service: Service
     place = f"/v1/trials/{trial['id']}/evaluate"
     for body, said in (
         ({}, "set no rows aside"),
-        ({"dataset": "mnist-sample"}, "titanic is for"),
+        ({"dataset": "mnist-sample"}, "class '0' of mnist-sample is missing"),
         ({"dataset": "unknown"}, "there is no such dataset"),
         ({"dataset": {"name": "titanic", "sha256": "0" * 64}}, "has not this content"),
     ):

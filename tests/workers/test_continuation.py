@@ -12,7 +12,7 @@ from models.planning.leaders import plan_leaders
 from models.settings import Settings
 from models.sql import client_requests, usage
 from models.sql.database import Database
-from models.sql.plans.leader_results import find_leaders
+from models.sql.plans.leader_results import find_ended, find_leaders
 from models.sql.plans.submissions import Accepted, Submission, add_experiments
 from models.storage import Storage
 from tests.factories import DENSE_2, layers, spec
@@ -41,10 +41,13 @@ def sweep(database: Database, count: int, **changes: Any) -> tuple[str, list[str
     return experiment_id, [message.cohort_id for message in messages]
 
 
-def extended(database: Database, earlier: str, count: int, top: int = 2) -> tuple[str, list[str]]:
+def extended(database: Database, earlier: str, count: int, top: int = 2, **changes: Any) -> tuple[str, list[str]]:
     """Store the extension of an experiment to so many epochs; return its id and its cohorts."""
-    given = spec(**SWEEP | {"fit": FIT | {"epochs": 1}})
-    document = Extension(epochs=count, top=top).document(earlier, given, None)
+    with database.reading() as session:
+        ended = find_ended(session, earlier, "default")
+    assert ended is not None
+    given = spec(**SWEEP | {"fit": FIT | {"epochs": 1}} | changes)
+    document = Extension(epochs=count, top=top).document(earlier, given, ended.dataset, backend=ended.backend)
     leading = type(given).model_validate(document)
     with database.writing() as session:
         plan = plan_leaders(leading, find_leaders(session, leading, "default"), None, BUILT_IN_DATASETS)
@@ -157,6 +160,7 @@ def test_trials_without_a_kept_state_train_from_their_first_epoch(
         begun = watch_begins(runner)
         train(runner, cohorts)
         assert begun == [0]
+        assert {trial.continues for trial in trials(database, later)} == {None}
         found = histories(database, later, [1, 2, 3, 4])
         wanted = histories(database, at_once, LEADERS)
         assert [[row["epoch"] for row in one] for one in found] == [[row["epoch"] for row in one] for one in wanted]
@@ -228,6 +232,54 @@ def test_trial_cancelled_before_going_on_has_no_epochs(runner: Runner, database:
     assert [trial.epochs_completed for trial in trials(database, later)] == [0, 6, 6, 6]
     undisturbed = histories(database, at_once, LEADERS)
     assert all(history in undisturbed for history in histories(database, later, [2, 3, 4]))
+
+
+def test_cancelled_trial_does_not_take_the_others_back(runner: Runner, settings: Settings, database: Database) -> None:
+    earlier, cohorts = sweep(database, 3)
+    train(runner, cohorts)
+    later, cohorts = extended(database, earlier, 8)
+    with database.writing() as session:
+        client_requests.request_cancel(session, later, trials(database, later)[0].id)
+    begun = []
+    for _ in range(2):
+        runner = runner_with("fused", settings, database)
+        begun.append(watch_begins(runner))
+        interrupt(runner, 2, runner.releasing.set)
+        train(runner, cohorts)
+    assert [trial.epochs_completed for trial in trials(database, later)] == [0, 7, 7, 7]
+    assert begun == [[3], [5]]
+
+
+def test_trial_that_would_have_stopped_with_its_last_epoch_is_not_continued(runner: Runner, database: Database) -> None:
+    stopping = {"early_stopping": {"monitor": "loss", "min_delta": 1e6, "patience": 2}}
+    earlier, cohorts = sweep(database, 3, **stopping)
+    train(runner, cohorts)
+    ended = trials(database, earlier)
+    assert {(trial.stop_reason, trial.epochs_completed, trial.checkpoint) for trial in ended} == {("epochs", 3, None)}
+    later, cohorts = extended(database, earlier, 6, **stopping)
+    train(runner, cohorts)
+    found = trials(database, later)
+    assert {(trial.stop_reason, trial.epochs_completed) for trial in found} == {("early_stopping", 3)}
+
+
+def test_storage_that_fails_once_does_not_cost_the_earlier_epochs(
+    runner: Runner, settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier, cohorts = sweep(database, 3)
+    train(runner, cohorts)
+    later, cohorts = extended(database, earlier, 6)
+
+    def fail(*_: Any) -> None:
+        raise OSError("stale file handle")
+
+    monkeypatch.setattr(Storage, "read", fail)
+    train(runner, cohorts)
+    monkeypatch.undo()
+    assert {trial.state for trial in trials(database, later)} == {"queued"}
+    runner = runner_with("fused", settings, database)
+    begun = watch_begins(runner)
+    train(runner, cohorts)
+    assert begun == [3]
 
 
 def test_kept_states_count_towards_the_storage_quota(runner: Runner, settings: Settings, database: Database) -> None:

@@ -90,7 +90,7 @@ class Reporter:
         self._is_leaving = False
         self.is_saving = False
         """True while the storage is written."""
-        self._patience_seconds = ARTIFACT_PATIENCE_SECONDS
+        self._patience_seconds = self._state_patience_seconds = ARTIFACT_PATIENCE_SECONDS
         self._reported_at = self._saved_at = time.monotonic()
         self.lease_status: Callable[[], LeaseStatus] = lambda: LeaseStatus.HELD
         """Asked after each epoch; the runner says."""
@@ -122,9 +122,10 @@ class Reporter:
     def on_last_state(self, checkpoint: Checkpoint) -> None:
         """Keep the state of trials that end now; where the storage does not take it, they end without."""
         saved = self._saved_cohort(checkpoint, checkpoint.epochs)
-        kept, fault = self._patiently(lambda: self._checkpoints.keep(saved))
+        kept, fault = self._patiently(lambda: self._checkpoints.keep(saved), self._state_patience_seconds)
         if kept is None:
             _log.warning("last_state_missed", error=fault)
+            self._state_patience_seconds = 0.0  # likewise
             return
         name, size = kept
         self._last_states |= dict.fromkeys(checkpoint.epochs, (name, size // len(checkpoint.epochs)))
@@ -161,9 +162,12 @@ class Reporter:
         self._ending, self._weights = {}, {}
 
     def _save_weights(self, weights: Mapping[str, Weights]) -> tuple[str | None, str | None]:
-        return self._patiently(lambda: self._artifacts.save(self._epoch, weights))
+        found = self._patiently(lambda: self._artifacts.save(self._epoch, weights), self._patience_seconds)
+        if found[0] is None:
+            self._patience_seconds = 0.0  # what others of the cohort end with is tried once
+        return found
 
-    def _patiently(self, save: Callable[[], _Saved]) -> tuple[_Saved | None, str | None]:
+    def _patiently(self, save: Callable[[], _Saved], seconds: float) -> tuple[_Saved | None, str | None]:
         """Write what trials end with, and wait for a storage that does not take it.
 
         Returns:
@@ -174,7 +178,7 @@ class Reporter:
             ReleasedError: the worker is to end; another one will train what came after the last checkpoint.
         """
         attempts = Retrying(
-            stop=stop_after_delay(self._patience_seconds),
+            stop=stop_after_delay(seconds),
             wait=wait_exponential(multiplier=0.2, max=10.0),
             before_sleep=self._look_around,
         )
@@ -182,7 +186,6 @@ class Reporter:
             with self._saving():
                 return attempts(save), None
         except RetryError as error:
-            self._patience_seconds = 0.0  # what others of the cohort end with is tried once
             cause = error.last_attempt.exception()
             return None, f"they could not be written: {type(cause).__name__}: {cause}"[:200]
 
@@ -200,7 +203,7 @@ class Reporter:
     def _look_around(self, attempt: RetryCallState) -> None:
         """Between two attempts to save: whether there is still a reason to."""
         error = None if attempt.outcome is None else attempt.outcome.exception()
-        _log.warning("artifact_not_written", error=f"{type(error).__name__}: {error}", attempt=attempt.attempt_number)
+        _log.warning("results_not_written", error=f"{type(error).__name__}: {error}", attempt=attempt.attempt_number)
         match self.lease_status():
             case LeaseStatus.LOST:
                 raise LeaseLostError
@@ -258,5 +261,5 @@ class Reporter:
             {id_ for id_, decision in decisions.items() if decision.keep},
             {id_: decision.learning_rate for id_, decision in decisions.items() if decision.learning_rate is not None},
             checkpoint=is_due and bool(self._unended),
-            kept={id_ for id_, reason in self._ending.items() if reason is StopReason.EPOCHS} & self._keeps_state,
+            kept={id_ for id_ in self._ending if decisions[id_].could_go_on} & self._keeps_state,
         )

@@ -27,6 +27,8 @@ class TrialDecision:
     `restore_best_weights`."""
     learning_rate: float | None = None
     """Next learning rate; None if unchanged."""
+    could_go_on: bool = False
+    """True if it has ended with its last epoch, and with more of them would not have."""
 
 
 class TrialWatch:
@@ -87,6 +89,7 @@ class TrialWatch:
             keep = self._patience.is_best
         if keep:
             self.kept_epoch = epoch
+        is_late = self._time_limit is not None and self._seconds >= self._time_limit
         ended = None
         if not math.isfinite(metrics["loss"]):
             ended = StopReason.DIVERGED
@@ -94,9 +97,10 @@ class TrialWatch:
             ended = StopReason.EPOCHS
         elif exhausted:
             ended = StopReason.EARLY_STOPPING
-        elif self._time_limit is not None and self._seconds >= self._time_limit:
+        elif is_late:
             ended = StopReason.TIME_LIMIT
-        return TrialDecision(recorded, ended, keep, changed)
+        could_go_on = ended is StopReason.EPOCHS and not exhausted and not is_late
+        return TrialDecision(recorded, ended, keep, changed, could_go_on)
 
     def look(self, metrics: Metrics) -> None:
         """Take an epoch that was judged by an earlier attempt."""

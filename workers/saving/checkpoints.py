@@ -78,9 +78,17 @@ class Checkpoints:
         return name, len(data)
 
     def read_kept(self, name: str) -> SavedCohort | None:
-        """Return the state of trials of another experiment that have ended; None if it is gone, or cannot be read."""
+        """Return the state of trials of another experiment that have ended; None if it is gone, or spoilt.
+
+        Raises:
+            OSError: the storage does not give it now.
+        """
         try:
-            return _unpacked(self._storage.read(name), self._backend)
+            data = self._storage.read(name)
+        except FileNotFoundError:
+            return None
+        try:
+            return _unpacked(data, self._backend)
         except Exception as error:  # noqa: BLE001 - likewise
             _log.warning("checkpoint_unreadable", name=name, error=f"{type(error).__name__}: {error}")
             return None

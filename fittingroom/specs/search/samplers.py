@@ -1,5 +1,7 @@
 """Samplers: how combinations of values are chosen from the search spaces of an experiment."""
 
+import itertools
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -93,6 +95,10 @@ class Confirm(Spec):
     """Number of candidates to confirm: the best ones by their mean objective."""
     seeds: Annotated[Int, Field(ge=2, le=MAX_SEEDS)] = 10
     """Number of further seeds for each. They are the lowest numbers that are not in `seeds` of the experiment."""
+
+    def further_seeds(self, seeds: Collection[int]) -> list[int]:
+        """Return the further seeds, given those of the experiment."""
+        return list(itertools.islice((seed for seed in itertools.count() if seed not in seeds), self.seeds))
 
 
 def reads_results(sampler: object) -> bool:

@@ -1,9 +1,10 @@
 """Results of an earlier experiment, of which the best candidates are trained again."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from fittingroom.specs.choices import Direction
@@ -11,14 +12,56 @@ from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault, InvalidSpec
 from fittingroom.specs.search.samplers import LeadersSampler
 from models.errors import NotFoundError
-from models.planning.leaders import EndedTrial, Leader, choose_leaders
+from models.messaging.queues import parts_of
+from models.planning.leaders import EndedTrial, Leader, Leaders, choose_leaders
 from models.planning.templates import Continued
 from models.sql.experiments import get_experiment, get_progress
 from models.sql.plans.prior_results import RESULT, to_result
-from models.sql.tables import CohortTable, TrialTable
+from models.sql.tables import CohortTable, ExperimentTable, TrialTable
 
 
-def find_leaders(session: Session, spec: ExperimentSpec, project: str) -> list[Leader]:
+@dataclass(frozen=True)
+class EndedExperiment:
+    """An experiment that has ended, as far as an extension depends on it."""
+
+    document: dict[str, Any]
+    """The spec as it was stored."""
+    dataset: dict[str, Any]
+    """The dataset of its trials, with the hash of each content."""
+    backend: str | None
+    """Keras's backend that trained it; None if none has."""
+    epochs: int
+    """Largest number of epochs of a trial."""
+    prior: list[str]
+    """Experiments whose results its search began with, as far as they are still there."""
+
+
+def find_ended(session: Session, experiment_id: str, project: str) -> EndedExperiment | None:
+    """Return an experiment that has ended; None if it has not.
+
+    Raises:
+        NotFoundError: there is no such experiment in the project.
+    """
+    row = get_experiment(session, experiment_id, project)
+    if get_progress(session, [row])[experiment_id].finished_at is None:
+        return None
+    epochs, queue = session.execute(
+        select(func.max(TrialTable.epochs_planned), func.max(CohortTable.queue))
+        .join(CohortTable, CohortTable.id == TrialTable.cohort_id)
+        .where(TrialTable.experiment_id == experiment_id)
+    ).one()
+    first = session.scalars(select(TrialTable.spec).where(TrialTable.experiment_id == experiment_id).limit(1)).one()
+    prior = row.spec.get("sampler", {}).get("prior", [])
+    known = session.scalars(
+        select(ExperimentTable.id).where(ExperimentTable.id.in_(prior), ExperimentTable.project == project)
+    )
+    there = set(known)
+    return EndedExperiment(
+        row.spec, first["dataset"], parts_of(queue)[1], epochs, [one for one in prior if one in there]
+    )
+
+
+def find_leaders(session: Session, spec: ExperimentSpec, project: str) -> Leaders:
     """Return the candidates that a spec with the sampler of leaders trains, the best first.
 
     Args:
@@ -45,7 +88,8 @@ def find_leaders(session: Session, spec: ExperimentSpec, project: str) -> list[L
         for id_, seed, fold, is_confirming, *result in session.execute(query)
     ]
     direction: Direction = "maximize" if earlier.objective_direction == "maximize" else "minimize"
-    return _with_last_states(session, choose_leaders(spec, trials, direction))
+    leaders = choose_leaders(spec, trials, direction, earlier.chosen_among or 0)
+    return replace(leaders, chosen=_with_last_states(session, leaders.chosen))
 
 
 def _with_last_states(session: Session, leaders: Sequence[Leader]) -> list[Leader]:

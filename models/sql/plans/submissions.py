@@ -173,6 +173,7 @@ def _add_rows(rows: dict[Any, list[dict[str, Any]]], submission: Submission, now
             "created_at": now,
             "warnings": [warning.model_dump() for warning in plan.warnings] or None,
             "undrawn_trials": plan.undrawn_trials,
+            "chosen_among": plan.chosen_among or None,
             "prior_results": to_rows(plan.prior),
         }
     )

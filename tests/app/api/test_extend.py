@@ -5,6 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
+from fittingroom.specs.experiment import ExperimentSpec
+from fittingroom.specs.extension import Extension
 from models.sql.database import Database
 from tests.factories import document
 from tests.serving import submit
@@ -92,7 +94,7 @@ def test_an_experiment_that_has_not_ended_is_not_extended(shared_http: httpx.Cli
         ({}, "", "found neither"),
         ({"epochs": 6, "trials": 5}, "", "found both"),
         ({"trials": 5, "top": 2}, "", "goes with 'epochs'"),
-        ({"epochs": 2}, "/epochs", "trained for 2 epochs"),
+        ({"epochs": 2}, "/epochs", "trained for up to 2 epochs"),
         ({"epochs": 1}, "/epochs", "greater than or equal to 2"),
         ({"epoch": 6}, "/epoch", "epochs"),
         ({"epochs": 6, "top": 0}, "/top", "greater than or equal to 1"),
@@ -110,6 +112,68 @@ def test_a_bad_extension_is_refused(
     assert refused.json()["errors"][0]["pointer"] == pointer, refused.text
     assert said in str(refused.json())
     assert shared_http.get("/v1/experiments").json()["items"] == before
+
+
+def test_comparison_of_leaders_knows_among_how_many_they_were_chosen(
+    shared_http: httpx.Client, shared_database: Database
+) -> None:
+    """The same numbers are no new evidence: what eight candidates do not show, the best two of them do not."""
+    earlier = submit(
+        shared_http, optimizer=RATE, sampler={"name": "random", "trials": 8}, seeds=[*range(6)],
+    )  # fmt: skip
+    noise = [-0.02, 0.0, 0.02, -0.01, 0.01, 0.0]  # p = 0.018: significant for one pair, not for 28
+
+    def losses(best: list[int], count: int) -> dict[int, list[float]]:
+        return {
+            6 * place + seed + 1: [0.5 + 0.02 * candidate + (noise[seed] if candidate % 2 else 0.0)] * count
+            for place, candidate in enumerate(best)
+            for seed in range(6)
+        }
+
+    train(shared_database, earlier, losses([*range(8)], 2))  # type: ignore[arg-type]
+    later = extend(shared_http, earlier, epochs=3, top=2).json()["id"]
+    train(shared_database, later, losses([0, 1], 3))  # type: ignore[arg-type]
+    pairs = []
+    for experiment_id in (earlier, later):
+        candidates = shared_http.get(f"/v1/experiments/{experiment_id}/comparison").json()["candidates"]
+        pairs.append(candidates[1]["against_leader"])
+    assert pairs[0]["interval"] == pairs[1]["interval"]
+    assert [pair["is_significant"] for pair in pairs] == [False, False]
+    assert "best of 8 candidates" in pairs[1]["sentence"]
+
+
+def test_confirmed_candidates_are_extended_with_their_further_seeds() -> None:
+    spec = ExperimentSpec.model_validate(document(optimizer=RATE, sampler=RANDOM, confirm={"top": 1, "seeds": 2}))
+    made = Extension(epochs=9).document("exp_" + "1" * 32, spec, {"name": "titanic"})
+    assert made["seeds"] == [1, 2]
+    assert "confirm" not in made
+
+
+def test_validation_rows_and_backend_are_those_of_the_earlier_experiment(
+    shared_http: httpx.Client, shared_database: Database
+) -> None:
+    def upload(number: int) -> None:
+        content = "a,t\n" + "".join(f"{row * number},{row % 2}\n" for row in range(20))
+        made = shared_http.post(
+            "/v1/datasets", params={"name": "checked", "target": "t"}, content=content,
+            headers={"Content-Type": "text/csv"},
+        )  # fmt: skip
+        assert made.is_success, made.text
+
+    upload(1)
+    reference = {"name": "checked", "validation": "checked"}
+    earlier = ended(shared_http, shared_database, dataset=reference, fit={"epochs": 2})
+    [first, *_] = shared_http.get(f"/v1/experiments/{earlier}/trials").json()["items"]
+    content = shared_http.get(f"/v1/trials/{first['id']}").json()["spec"]["dataset"]["validation"]["sha256"]
+    view = extend(shared_http, earlier, epochs=4).json()
+    assert view["spec"]["dataset"]["validation"] == {"name": "checked", "sha256": content}
+    assert view["spec"]["backend"] == "tensorflow"
+    assert shared_http.post(f"/v1/experiments/{view['id']}/cancel").is_success
+    assert shared_http.delete("/v1/datasets/checked").is_success
+    upload(2)
+    refused = extend(shared_http, earlier, epochs=4)
+    assert refused.status_code == 422
+    assert "in the spec of the new experiment, /dataset/sha256: checked has not this content" in refused.text
 
 
 def test_leaders_of_an_experiment_that_is_gone_are_refused_in_a_batch(http: httpx.Client) -> None:

@@ -32,7 +32,7 @@ def ended(
 
 
 def rates(experiment: ExperimentSpec, trials: Sequence[EndedTrial], direction: Any = "minimize") -> list[Any]:
-    return [next(iter(leader.values.values())) for leader in choose_leaders(experiment, trials, direction)]
+    return [next(iter(leader.values.values())) for leader in choose_leaders(experiment, trials, direction).chosen]
 
 
 def planned(experiment: ExperimentSpec, trials: Sequence[EndedTrial]) -> ExperimentPlan:
@@ -96,8 +96,8 @@ def test_leaders_are_chosen_among_networks_by_name() -> None:
 @pytest.mark.parametrize(
     ("trials", "reason"),
     [
-        ([], "none of its trials was trained to its end"),
-        ([ended(0.1, None)], "none of its trials was trained to its end"),
+        ([], "none of its trials was trained to its end without"),
+        ([ended(0.1, None)], "none of its trials was trained to its end without"),
         ([ended(5.0, 0.1)], "not within the search spaces"),
         ([ended(0.1, 0.1, model_name="wide")], "networks have other names"),
     ],
@@ -107,6 +107,14 @@ def test_an_experiment_without_leaders_is_refused_with_the_reason(trials: list[E
     with pytest.raises(InvalidSpec, match=reason) as caught:
         choose_leaders(leading(), trials, "minimize")
     assert caught.value.faults[0].pointer == "/sampler/experiment"
+
+
+def test_leaders_know_among_how_many_they_were_chosen_by_the_same_seeds() -> None:
+    trials = [*FOUR, ended(0.5, 0.1, is_pruned=True)]
+    assert choose_leaders(leading(), trials, "minimize").among == 5
+    assert choose_leaders(leading(seeds=[7]), trials, "minimize").among == 0
+    assert choose_leaders(leading(), trials, "minimize", chosen_among=30).among == 30
+    assert planned(leading(), trials).chosen_among == 5
 
 
 def test_too_many_leaders_are_refused() -> None:

@@ -38,10 +38,12 @@ class ProgramLayout:
     epochs_per_call: int
     """Maximum number of epochs per call."""
     blocks: tuple[tuple[int, ...], ...]
-    """The trials of each block, by index in the cohort; where they are fewer than `width`, one is padding."""
+    """The trials of each block, by index in the cohort; where they are fewer than `width`, the first fills it."""
     lanes: tuple[tuple[int, ...], ...] | None = None
     """Place of each trial in its block, from 0; None for the first places. Trials that go on where others have ended
     keep their places: these decide the rounding of the last bit too."""
+    laid_out_for: int | None = None
+    """Number of trials that it was made for, where those in `blocks` are the ones of them that go on; else None."""
     is_one_order: bool | None = None
     """True if the trials of each block have the same row order; None if that follows from their seeds."""
 
@@ -103,7 +105,7 @@ def _epochs_per_call(width: int, blocks: int, load: Workload) -> int:
 
 def is_worth_shrinking(layout: ProgramLayout, active: int, epochs_left: int, load: Workload) -> bool:
     """Return True if a new layout pays: half of the trials have stopped, and many epochs are left."""
-    stacked = sum(map(len, layout.blocks))
+    stacked = layout.laid_out_for or sum(map(len, layout.blocks))
     return (
         layout.width > 1
         and active <= stacked / 2

@@ -101,7 +101,12 @@ class Training:
         return stopped
 
     def _checkpoint(self, epoch: int, kept: Collection[str] | None = None) -> Checkpoint:
-        """Return a checkpoint, without what follows from the specs; or the last state of some trials."""
+        """Return a checkpoint after an epoch, without what follows from the specs.
+
+        Args:
+            epoch: the last one that was trained.
+            kept: trials that end now, of which alone the state is returned; None for those that go on.
+        """
         assert self._layout is not None  # noqa: S101 - for mypy
         arrays: dict[str, NDArray[Any]] = {}
         for block in self._blocks:
@@ -119,6 +124,7 @@ class Training:
                 "epochs_per_call": self._layout.epochs_per_call,
                 "chunks": self._layout.blocks,  # the name in checkpoints of before
                 "lanes": [self._layout.lanes_of(number) for number in range(len(self._layout.blocks))],
+                "laid_out_for": self._layout.laid_out_for,
                 "is_one_order": self._is_one_order,
             },
             arrays,
@@ -133,7 +139,8 @@ class Training:
         lanes = document.get("lanes")
         self._layout = ProgramLayout(
             document["width"], document["at_once"], document.get("epochs_per_call", 1), blocks,
-            None if lanes is None else tuple(map(tuple, lanes)), document.get("is_one_order"),
+            None if lanes is None else tuple(map(tuple, lanes)), document.get("laid_out_for"),
+            document.get("is_one_order"),
         )  # fmt: skip
         self._completed = document["epoch"]
 
@@ -309,5 +316,6 @@ def continued(last: Checkpoint, trials: Mapping[str, str]) -> Checkpoint:
         index, rest = name.split("/", 1)
         if int(index) in after:
             arrays[f"{after[int(index)]}/{rest}"] = array
-    changed = {"trials": list(trials), "chunks": blocks, "lanes": lanes}
+    stacked = document.get("laid_out_for") or sum(map(len, document["chunks"]))
+    changed = {"trials": list(trials), "chunks": blocks, "lanes": lanes, "laid_out_for": stacked}
     return Checkpoint(dict.fromkeys(trials, document["epoch"]), {**document, **changed}, arrays)
