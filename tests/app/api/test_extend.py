@@ -114,7 +114,7 @@ def test_a_bad_extension_is_refused(
     assert shared_http.get("/v1/experiments").json()["items"] == before
 
 
-def test_comparison_of_leaders_knows_among_how_many_they_were_chosen(
+def test_comparison_of_leaders_counts_all_candidates_of_the_choice(
     shared_http: httpx.Client, shared_database: Database
 ) -> None:
     """The same numbers are no new evidence: what eight candidates do not show, the best two of them do not."""

@@ -109,7 +109,7 @@ def test_an_experiment_without_leaders_is_refused_with_the_reason(trials: list[E
     assert caught.value.faults[0].pointer == "/sampler/experiment"
 
 
-def test_leaders_know_among_how_many_they_were_chosen_by_the_same_seeds() -> None:
+def test_leaders_chosen_by_the_same_seeds_count_all_candidates_of_the_choice() -> None:
     trials = [*FOUR, ended(0.5, 0.1, is_pruned=True)]
     assert choose_leaders(leading(), trials, "minimize").among == 5
     assert choose_leaders(leading(seeds=[7]), trials, "minimize").among == 0
