@@ -3,7 +3,7 @@
 Questions come on standard input; see `answer_questions`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from fittingroom.specs.heads import Head
 from fittingroom.specs.limits import MAX_FAULTS
 from fittingroom.specs.prediction import PredictBody
 from fittingroom.specs.strict_json import InvalidJsonError, read_json
+from fittingroom.specs.validation.shapes import measure
 from fittingroom.views.history import to_wire
 from models.child_processes import answer_questions
 from models.errors import UsageFault
@@ -28,7 +29,7 @@ with without_noise():
     import keras
     from keras import ops
 
-    from workers.builders.heads import build_heads, compile_arguments, divided, units_of
+    from workers.builders.heads import BuiltHead, build_heads, compile_arguments, divided, units_of
     from workers.builders.networks import build_network
     from workers.datasets import load
     from workers.datasets.adaptation import with_adapted
@@ -39,6 +40,8 @@ IDLE_SECONDS = 600.0
 """Idle timeout, in seconds, after which the process ends and frees its memory; the next question starts another."""
 _KEPT = 4
 _ROWS_AT_ONCE = 1_024
+_MAX_MULTIPLICATIONS = 1e11
+"""Limit on an evaluation, of a network's multiplications: some 20 seconds on two busy cores (measured), of 60."""
 
 Floats = NDArray[np.float32]
 _Loaded = tuple[keras.Model, Artifact]
@@ -49,6 +52,8 @@ class Predictor:
 
     def __init__(self) -> None:
         self._loaded: LRUCache[str, _Loaded] = LRUCache(_KEPT)
+        self._compiled: LRUCache[str, keras.Model] = LRUCache(_KEPT)
+        """Networks that were evaluated, compiled beside those that are saved: with the same weights."""
 
     def answer(self, question: Mapping[str, Any], body: bytes) -> dict[str, Any]:
         """Answer a question: `save` a network as a `.keras` file, `predict` rows of a `PredictBody`, or `evaluate`."""
@@ -61,12 +66,29 @@ class Predictor:
             _with_scaling(model, artifact).save(question["output"])
             return {}
         if question["action"] == "evaluate":
-            return _evaluated(spec, model, artifact.inputs, question)
+            return self._evaluated(spec, model, artifact.inputs, question)
         try:
             x = _inputs_of(body, artifact.inputs)
         except InvalidSpec as error:
             return {"faults": [fault.model_dump() for fault in error.faults[:MAX_FAULTS]]}
         return _predicted(spec, model, artifact, x)
+
+    def _evaluated(
+        self, spec: TrialSpec, model: keras.Model, inputs: Inputs, question: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Measure a network as `model.evaluate` does."""
+        heads = build_heads(spec, units_of(model))
+        try:
+            x, y = _rows_to_evaluate(spec, heads, inputs, question)
+        except InvalidSpec as error:
+            return {"faults": [fault.model_dump() for fault in error.faults]}
+        compiled = self._compiled.get(question["trial_id"])
+        if compiled is None:
+            compiled = keras.Model(model.inputs, model.outputs if len(heads) > 1 else model.outputs[0])
+            compiled.compile(**compile_arguments(heads))
+            self._compiled[question["trial_id"]] = compiled
+        metrics = compiled.evaluate(x, divided(y, heads), batch_size=_ROWS_AT_ONCE, verbose=0, return_dict=True)
+        return {"rows": len(x), "metrics": {name: to_wire(float(value)) for name, value in metrics.items()}}
 
     def _load(self, question: Mapping[str, Any], spec: TrialSpec) -> _Loaded:
         trial_id = question["trial_id"]
@@ -75,25 +97,41 @@ class Predictor:
             adapted = spec.model_copy(update={"model": with_adapted(spec.model, artifact.inputs.adapted)})
             model = build_network(adapted, len(artifact.inputs.scaling.fill))
             model.set_weights(artifact.weights)
+            self._compiled.pop(trial_id, None)
             self._loaded[trial_id] = model, artifact
         return self._loaded[trial_id]
 
 
-def _evaluated(spec: TrialSpec, model: keras.Model, inputs: Inputs, question: Mapping[str, Any]) -> dict[str, Any]:
-    """Measure a network on a dataset, or on the test rows of its own, as `model.evaluate` does."""
-    heads = build_heads(spec, units_of(model))
-    storage = Storage(question["storage"])
+def _rows_to_evaluate(
+    spec: TrialSpec, heads: Sequence[BuiltHead], inputs: Inputs, question: Mapping[str, Any]
+) -> tuple[Floats, NDArray[Any]]:
+    """Return features and targets of a dataset, or of the test rows of the trial's own.
+
+    Raises:
+        InvalidSpec: they cannot be had, are too many, or no numbers for a network.
+    """
+    storage, targets = Storage(question["storage"]), [head.target for head in heads]
     try:
         other = None if question["dataset"] is None else DatasetReference.model_validate(question["dataset"])
         rows = None if other is None else load(other, storage)
-        targets = [head.target for head in heads]
-        x, y = evaluation_rows(spec, targets, inputs, rows, storage)
-    except (UsageFault, OSError) as error:
-        detail = str(error) if isinstance(error, UsageFault) else "the rows of this dataset are not in the storage"
-        return {"faults": [Fault(pointer="/dataset", detail=detail).model_dump()]}
-    model.compile(**compile_arguments(heads))
-    metrics = model.evaluate(x, divided(y, heads), batch_size=_ROWS_AT_ONCE, verbose=0, return_dict=True)
-    return {"rows": len(x), "metrics": {name: to_wire(float(value)) for name, value in metrics.items()}}
+        x, y = evaluation_rows(spec, targets, inputs.scaling, inputs, rows, storage)
+    except UsageFault as error:
+        raise _no_rows(str(error)) from None
+    except OSError:
+        raise _no_rows("the rows of this dataset are not in the storage") from None
+    cost = len(x) * measure(spec.model, x.shape[1]).multiplications
+    if cost > _MAX_MULTIPLICATIONS:
+        raise _no_rows(
+            f"{len(x):,} rows take {cost:.1e} multiplications, and at most {_MAX_MULTIPLICATIONS:.0e} are made; "
+            "evaluate on fewer rows"
+        )
+    if not np.isfinite(x).all():
+        raise _no_rows("a number of this dataset is too large for a network of float32")
+    return x, y
+
+
+def _no_rows(detail: str) -> InvalidSpec:
+    return InvalidSpec([Fault(pointer="/dataset", detail=detail)])
 
 
 def _inputs_of(body: bytes, inputs: Inputs) -> Floats:

@@ -218,6 +218,7 @@ class Runner:
         if any(one.continues and one.state == TrialState.RUNNING and not one.epochs_completed for one in rows):
             begin_from_last_states(self._database, claim, checkpoints, self.engines, self._settings.lease_seconds)
             with self._database.reading() as session:
+                row = experiments.get_cohort(session, claim.cohort_id)
                 rows = experiments.list_cohort_trials(session, claim.cohort_id)
         return row, rows
 

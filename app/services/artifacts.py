@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+from pydantic import ValidationError
+
 from app.services.datasets import Datasets
 from app.services.processes.predictor_process import PredictorProcess
 from fittingroom.specs.experiment import DatasetReference, EvaluateBody, TrialSpec
@@ -89,11 +91,14 @@ class ArtifactService:
             body: the dataset.
 
         Raises:
-            NoWeightsError: the file with its weights is gone.
+            NoWeightsError: the file with its weights is gone, or of a version whose trials are no longer valid.
             InvalidSpec: there are no such rows, or they are not such as it was trained on.
             PredictorUnavailableError: it cannot be asked now.
         """
-        spec = TrialSpec.model_validate(trained.spec)
+        try:
+            spec = TrialSpec.model_validate(trained.spec)
+        except ValidationError:
+            raise NoWeightsError(trained.id, "it was stored by a version whose trials are no longer valid") from None
         reference = self._reference(spec, body)
         document = None if reference is None else reference.model_dump(mode="json")
         answer = self._ask(trained, {"action": "evaluate", "dataset": document})

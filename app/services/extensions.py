@@ -11,7 +11,10 @@ from fittingroom.specs.faults import Fault, InvalidSpec, faults_in
 from models.errors import ExperimentUnendedError
 from models.sql.plans.leader_results import find_ended
 
-_PLACES = {"/fit/epochs": "/epochs", "/sampler/top": "/top", "/sampler/trials": "/trials"}
+_PLACES = {
+    "/fit/epochs": "/epochs", "/sampler/top": "/top", "/sampler/trials": "/trials", "/sampler/prior": "/trials",
+    "/sampler/prior/0": "/trials", "/sampler/experiment": "",
+}  # fmt: skip
 """Places in the spec of the new experiment that are the client's."""
 
 
@@ -32,7 +35,9 @@ def extended_spec(service: Service, experiment_id: str, extension: Extension) ->
     document: dict[str, Any] = {}
     try:
         spec = ExperimentSpec.model_validate(earlier.document)
-        document = extension.document(experiment_id, spec, earlier.dataset, earlier.prior, earlier.backend)
+        document = extension.document(
+            experiment_id, spec, earlier.dataset, earlier.prior, earlier.backend, is_confirmed=earlier.is_confirmed
+        )
         return ExperimentSpec.model_validate(document)
     except ValidationError as error:
         raise refused_extension(InvalidSpec(faults_in(error, document or earlier.document))) from None

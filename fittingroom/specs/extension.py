@@ -44,7 +44,7 @@ class Extension(Spec):
 
     def document(
         self, experiment_id: str, spec: ExperimentSpec, dataset: Mapping[str, Any], prior: Sequence[str] = (),
-        backend: str | None = None,
+        backend: str | None = None, *, is_confirmed: bool = False,
     ) -> dict[str, Any]:  # fmt: skip
         """Return the spec of the new experiment, as JSON.
 
@@ -54,6 +54,7 @@ class Extension(Spec):
             dataset: of the earlier experiment, with the hash of each content.
             prior: experiments whose results its search began with.
             backend: that trained the earlier experiment.
+            is_confirmed: True if candidates of it were confirmed.
         """
         document = spec.public_dump() | {"name": self.name or spec.name, "dataset": _given(dataset)}
         if backend is not None:
@@ -65,7 +66,7 @@ class Extension(Spec):
             of_before = document["sampler"] if isinstance(spec.sampler, RoundSampler) else {"name": "gp"}
             sampler = of_before | {"trials": self.trials, "prior": [*prior, experiment_id][-MAX_PRIOR:]}
             return document | {"sampler": sampler}
-        if spec.confirm is not None:  # they were chosen by the others
+        if is_confirmed and spec.confirm is not None:  # they were chosen by the others
             document["seeds"] = spec.confirm.further_seeds(spec.seeds)
         kept = {key: value for key, value in document.items() if key not in {"confirm", "pruner"}}
         return kept | {"sampler": sampler, "fit": document.get("fit", {}) | {"epochs": self.epochs}}

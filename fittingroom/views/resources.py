@@ -230,7 +230,7 @@ class PredictView(View):
 
 
 class EvaluationView(View):
-    """Loss and metrics of a trained network on rows that it was not trained on."""
+    """Loss and metrics of a trained network on the test rows, or on a dataset."""
 
     trial_id: str
     epoch: int

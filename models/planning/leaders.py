@@ -125,6 +125,9 @@ def plan_leaders(
     Raises:
         InvalidSpec: something cannot train.
     """
+    if spec.confirm is not None:
+        detail = "leaders were chosen before; in place of confirm, give other seeds than those they were chosen by"
+        raise InvalidSpec([Fault(pointer="/confirm", detail=detail)])
     checker = TrialChecker(spec, memory_bytes, datasets)
     count = len(leaders.chosen) * len(spec.repeats)
     if count > MAX_TRIALS:

@@ -140,8 +140,6 @@ def _count_drawn(spec: ExperimentSpec, template: Template, known: int = 0) -> in
 
 
 def _count_candidates(spec: ExperimentSpec, known: Mapping[str | None, int]) -> int:
-    if isinstance(spec.sampler, LeadersSampler):
-        return spec.sampler.top
     return sum(_count_drawn(spec, template, known.get(template.model_name, 0)) for template in templates_of(spec))
 
 

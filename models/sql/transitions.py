@@ -116,7 +116,7 @@ def mark_begins_anew(session: Session, claim: Claim, version: int) -> None:
     """Store that the trials of a cohort go on from no others, as the states of these are gone."""
     mine = TrialTable.cohort_id == claim.cohort_id
     session.execute(update(TrialTable).where(mine).values(continues=None, version=version))
-    reason = "as the trials that it was to go on from; their state is gone, so it trains from the first epoch"
+    reason = "the last states of the earlier trials are gone, so these train from their first epoch"
     session.execute(update(CohortTable).where(CohortTable.id == claim.cohort_id).values(engine_reason=reason))
 
 

@@ -177,6 +177,8 @@ def test_evaluate_measures_the_test_rows_and_other_datasets(service: Service, tm
     assert (found.dataset, found.rows, found.epoch) == ("mnist-sample", 80, trial["weights_epoch"])
     expected = model.evaluate(x[tests], y[tests], verbose=0, return_dict=True)
     assert found.metrics == pytest.approx(expected, rel=1e-5)
+    again = downloaded(service, trial, tmp_path)
+    assert not getattr(again, "compiled", False), "measuring leaves the network as it was"
     whole = service.client.evaluate(trial["id"], "mnist-sample")
     assert (whole.rows, whole.metrics) == (
         5000, pytest.approx(model.evaluate(x, y, verbose=0, return_dict=True), rel=1e-5)

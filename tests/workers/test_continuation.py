@@ -10,7 +10,7 @@ from fittingroom.specs.extension import Extension
 from models.errors import DatabaseUnavailableError
 from models.planning.leaders import plan_leaders
 from models.settings import Settings
-from models.sql import client_requests, usage
+from models.sql import client_requests, experiments, usage
 from models.sql.database import Database
 from models.sql.plans.leader_results import find_ended, find_leaders
 from models.sql.plans.submissions import Accepted, Submission, add_experiments
@@ -161,6 +161,9 @@ def test_trials_without_a_kept_state_train_from_their_first_epoch(
         train(runner, cohorts)
         assert begun == [0]
         assert {trial.continues for trial in trials(database, later)} == {None}
+        with database.reading() as session:
+            [cohort] = experiments.list_cohorts(session, later)
+        assert ("are gone" in cohort.engine_reason) == (earlier is gone)
         found = histories(database, later, [1, 2, 3, 4])
         wanted = histories(database, at_once, LEADERS)
         assert [[row["epoch"] for row in one] for one in found] == [[row["epoch"] for row in one] for one in wanted]

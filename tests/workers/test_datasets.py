@@ -67,7 +67,7 @@ def test_test_rows_are_set_aside_before_all_others_are_split(split: Split) -> No
         fit = Fit.model_validate({"test_split": 0.2, "split": split} | changes)
         arrays, scaling = prepare(dataset, fit, target, fold=1 if fit.folds else None)
         inputs = Inputs(scaling, BUILT_IN_DATASETS["titanic"].feature_names, BUILT_IN_DATASETS["titanic"].class_names)
-        x, y = evaluation_rows(spec, target, inputs, None, Storage("unused"))
+        x, y = evaluation_rows(spec, target, scaling, inputs, None, Storage("unused"))
         assert (len(x), y.shape) == (891 - 712, (179, 1))
         validated = [] if arrays.x_validation is None else arrays.x_validation
         assert sorted(row.tobytes() for row in (*arrays.x, *validated, *x)) == sorted(rows)

@@ -16,8 +16,26 @@ from fittingroom.specs.losses import BinaryCrossentropy
 from tests.factories import layers
 from tests.workers.engines.trials import trial_spec
 from workers import predictor
+from workers.builders.heads import build_heads
 from workers.datasets.preparation import Scaling, measure_scaling
 from workers.saving.artifacts import Artifact, Inputs
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "said"),
+    [(1e3, 1.0, "multiplications, and at most"), (1e11, 1e300, "too large for a network of float32")],
+    ids=["too many rows", "too large numbers"],
+)
+def test_evaluate_refuses_rows_beyond_its_limits(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: float, value: float, said: str
+) -> None:
+    spec = trial()
+    monkeypatch.setattr(predictor, "_MAX_MULTIPLICATIONS", limit)
+    monkeypatch.setattr(predictor, "evaluation_rows", lambda *_: (np.full((50, 10), value).astype(np.float32), None))
+    question = {"storage": str(tmp_path), "dataset": None}
+    heads = build_heads(spec, [2])
+    with np.errstate(over="ignore"), pytest.raises(InvalidSpec, match=said):
+        predictor._rows_to_evaluate(spec, heads, Inputs(Scaling(np.zeros(10)), [], []), question)  # noqa: SLF001
 
 
 def trial() -> TrialSpec:

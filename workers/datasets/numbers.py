@@ -67,7 +67,7 @@ def _read(storage: Storage, sha256: str) -> Numbers:
         return Numbers(file["x"], file["y"], document["classes"], document["feature_names"], document["class_names"])
 
 
-class Named(Protocol):
+class DatasetNames(Protocol):
     """Names of the features and classes of a dataset, in order."""
 
     @property
@@ -79,7 +79,7 @@ class Named(Protocol):
         """Names of the classes; empty where the target is a number."""
 
 
-def like(training: Named, other: Numbers) -> Numbers:
+def like(training: DatasetNames, other: Numbers) -> Numbers:
     """Return the rows of a dataset with the features and class numbers of another one, by their names.
 
     What the other one has not is 0: a category, a mark, that does not occur.

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from fittingroom.specs.targets import Target, TargetForm, columns_of
 from fittingroom.specs.validation.dataset_checks import class_number, ends_of_folds, fitting_rows, training_rows
 from models.errors import UsageFault
 from models.storage import Storage
-from workers.datasets.numbers import Floats, Labels, Named, Numbers, Rows, like, load
+from workers.datasets.numbers import DatasetNames, Floats, Labels, Numbers, Rows, like, load
 from workers.engines.base import Arrays
 
 _RowsOfBoth = tuple[Rows, Floats | Labels]
@@ -116,20 +115,21 @@ def _fitting_and_test_rows(numbers: Numbers, dataset: Dataset, fit: Fit) -> tupl
     return (x[~testing], y[~testing]), (x[testing], y[testing])
 
 
-class _Inputs(Named, Protocol):
-    @property
-    def scaling(self) -> Scaling: ...
-
-
 def evaluation_rows(
-    spec: TrialSpec, targets: Sequence[Target], inputs: "_Inputs", other: Numbers | None, storage: Storage
-) -> tuple[Floats, Floats | Labels]:
+    spec: TrialSpec,
+    targets: Sequence[Target],
+    scaling: Scaling,
+    names: DatasetNames,
+    other: Numbers | None,
+    storage: Storage,
+) -> tuple[Floats, Floats | Labels]:  # fmt: skip
     """Return the rows to measure a trained network on: those of another dataset, or those set aside for the test.
 
     Args:
         spec: of the trained trial.
         targets: what each output is compared with.
-        inputs: scaling of the training rows, names of features and classes.
+        scaling: of the training rows.
+        names: of the features and classes that the network knows.
         other: rows of another dataset; None for the test rows of the trial's own.
         storage: where uploaded datasets are.
 
@@ -137,11 +137,11 @@ def evaluation_rows(
         Features as float32 (rows, features), and targets as `prepare` returns them.
     """
     if other is not None:
-        rows = like(inputs, other)
+        rows = like(names, other)
         x, y = rows.x, rows.y
     else:
         _, (x, y) = _fitting_and_test_rows(load(spec.dataset, storage), spec.dataset, spec.fit)
-    return inputs.scaling.apply(x), _encoded(y, targets, len(inputs.class_names) or None)
+    return scaling.apply(x), _encoded(y, targets, len(names.class_names) or None)
 
 
 def _chosen_rows(y: Floats | Labels, wanted: int, *, is_stratified: bool) -> NDArray[np.bool_]:

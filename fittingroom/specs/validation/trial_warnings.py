@@ -41,6 +41,10 @@ def find_warnings(
 def _absent_classes(
     spec: ExperimentSpec, schema: DatasetSchema, datasets: Mapping[str, DatasetSchema]
 ) -> Iterator[Fault]:
+    extents = _fitted_extents(spec, schema)
+    if extents and (set_aside := [name for name in schema.class_names if name not in extents]):
+        detail = f"all rows of classes are among the last ones, for the test: {_listed(set_aside)}"
+        yield Fault(pointer="/fit/test_split", detail=f'{detail}; give "split": "stratified" in fit')
     if spec.dataset.validation is not None:
         others = datasets[spec.dataset.validation.name].class_names
         if absent := [name for name in schema.class_names if name not in others]:
@@ -48,28 +52,37 @@ def _absent_classes(
                 pointer="/dataset/validation", detail=f"classes without a row for validation: {_listed(absent)}"
             )
         return
-    # `rows` shuffles: then the extents say nothing.
-    if not schema.class_extents or spec.dataset.rows is not None or spec.fit.split != "last":
+    if not extents:
         return
-    extents = list(zip(schema.class_names, schema.class_extents, strict=True))
     rows = fitting_rows(schema.rows, spec.fit)
     if spec.fit.folds is not None:
         ends = ends_of_folds(rows, spec.fit.folds)
-        if within := [name for name, (first, last) in extents if bisect(ends, first) == bisect(ends, last)]:
+        if within := [name for name, (first, last) in extents.items() if bisect(ends, first) == bisect(ends, last)]:
             detail = f'classes whose rows are all in one fold: {_listed(within)}; give "split": "stratified" in fit'
             yield Fault(pointer="/fit/folds", detail=detail)
     if not spec.fit.validation_split:
         return
     cut = training_rows(schema.rows, spec.fit)
-    untrained = [name for name, (first, _) in extents if first >= cut]
-    unseen = [name for name, (_, last) in extents if last < cut]
+    untrained = [name for name, (first, _) in extents.items() if first >= cut]
+    unseen = [name for name, (_, last) in extents.items() if last < cut]
+    before = " before those for the test" if spec.fit.test_split else ""
     for part, absent in (("training", untrained), ("validation", unseen)):
         if absent:
             detail = (
-                f"the last {rows - cut:,} rows are for validation; classes without a row for {part}: "
+                f"the last {rows - cut:,} rows{before} are for validation; classes without a row for {part}: "
                 f'{_listed(absent)}; give "split": "stratified" in fit'
             )
             yield Fault(pointer="/fit/validation_split", detail=detail)
+
+
+def _fitted_extents(spec: ExperimentSpec, schema: DatasetSchema) -> dict[str, tuple[int, int]]:
+    """Return the first and last row of each class that is not for the test alone; empty if that is not known."""
+    # `rows` shuffles: then the extents say nothing.
+    if not schema.class_extents or spec.dataset.rows is not None or spec.fit.split != "last":
+        return {}
+    rows = fitting_rows(schema.rows, spec.fit)
+    extents = zip(schema.class_names, schema.class_extents, strict=True)
+    return {name: (first, min(last, rows - 1)) for name, (first, last) in extents if first < rows}
 
 
 def _class_numbers(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:

@@ -11,6 +11,7 @@ from fittingroom.specs.choices import Direction
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault, InvalidSpec
 from fittingroom.specs.search.samplers import LeadersSampler
+from fittingroom.views.states import TrialState
 from models.errors import NotFoundError
 from models.messaging.queues import parts_of
 from models.planning.leaders import EndedTrial, Leader, Leaders, choose_leaders
@@ -34,6 +35,8 @@ class EndedExperiment:
     """Largest number of epochs of a trial."""
     prior: list[str]
     """Experiments whose results its search began with, as far as they are still there."""
+    is_confirmed: bool
+    """True if candidates were confirmed."""
 
 
 def find_ended(session: Session, experiment_id: str, project: str) -> EndedExperiment | None:
@@ -56,8 +59,12 @@ def find_ended(session: Session, experiment_id: str, project: str) -> EndedExper
         select(ExperimentTable.id).where(ExperimentTable.id.in_(prior), ExperimentTable.project == project)
     )
     there = set(known)
+    confirmed = select(TrialTable.id).where(
+        TrialTable.experiment_id == experiment_id, TrialTable.is_confirming, TrialTable.state == TrialState.COMPLETED
+    )
+    is_confirmed = session.scalars(confirmed.limit(1)).first() is not None
     return EndedExperiment(
-        row.spec, first["dataset"], parts_of(queue)[1], epochs, [one for one in prior if one in there]
+        row.spec, first["dataset"], parts_of(queue)[1], epochs, [one for one in prior if one in there], is_confirmed
     )
 
 

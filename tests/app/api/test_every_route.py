@@ -18,7 +18,10 @@ from tests.serving import assert_problem, served
 
 OPEN_TO_ALL = {"/livez", "/readyz", "/", "/docs", "/docs/openapi.json", "/openapi.json", "/static/plotly.min.js"}
 """Routes without a key: they show nothing of a project."""
-BODIES = {"/v1/experiments": document(), "/v1/experiments/plan": document()}
+BODIES = {
+    "/v1/experiments": document(), "/v1/experiments/plan": document(),
+    "/v1/experiments/{experiment_id}/extend": {"epochs": 9}, "/v1/trials/{trial_id}/evaluate": {},
+}  # fmt: skip
 KEYS = ("none", "malformed", "never made", "revoked", "expired", "read", "submit", "admin", "other project")
 
 
@@ -108,7 +111,7 @@ def test_all_but_a_few_routes_ask_for_a_key(application_routes: list[APIRoute]) 
 
 def test_scope_of_a_route_follows_from_its_method(places: list[Place]) -> None:
     """Read changes nothing; permanent removal needs admin."""
-    asking = {"/v1/experiments/plan", "/v1/trials/{trial_id}/predict"}
+    asking = {"/v1/experiments/plan", "/v1/trials/{trial_id}/predict", "/v1/trials/{trial_id}/evaluate"}
     for place in places:
         is_read = place.method == "GET" or place.pattern in asking
         expected = Scope.READ if is_read else Scope.ADMIN if place.method == "DELETE" else Scope.SUBMIT

@@ -8,6 +8,7 @@ import pytest
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.extension import Extension
 from models.sql.database import Database
+from models.sql.tables import TrialTable
 from tests.factories import document
 from tests.serving import submit
 from tests.training import train
@@ -144,7 +145,7 @@ def test_comparison_of_leaders_counts_all_candidates_of_the_choice(
 
 def test_confirmed_candidates_are_extended_with_their_further_seeds() -> None:
     spec = ExperimentSpec.model_validate(document(optimizer=RATE, sampler=RANDOM, confirm={"top": 1, "seeds": 2}))
-    made = Extension(epochs=9).document("exp_" + "1" * 32, spec, {"name": "titanic"})
+    made = Extension(epochs=9).document("exp_" + "1" * 32, spec, {"name": "titanic"}, is_confirmed=True)
     assert made["seeds"] == [1, 2]
     assert "confirm" not in made
 
@@ -174,6 +175,21 @@ def test_validation_rows_and_backend_are_those_of_the_earlier_experiment(
     refused = extend(shared_http, earlier, epochs=4)
     assert refused.status_code == 422
     assert "in the spec of the new experiment, /dataset/sha256: checked has not this content" in refused.text
+
+
+def test_trial_of_a_version_with_another_spec_is_not_evaluated(
+    shared_http: httpx.Client, shared_database: Database
+) -> None:
+    earlier = submit(shared_http)
+    train(shared_database, earlier, {1: [0.5]})
+    [trial] = shared_http.get(f"/v1/experiments/{earlier}/trials").json()["items"]
+    with shared_database.writing() as session:
+        row = session.get(TrialTable, trial["id"])
+        assert row is not None
+        row.artifact, row.spec = "a file", {**row.spec, "fit": {**row.spec["fit"], "no_option": 3}}
+    refused = shared_http.post(f"/v1/trials/{trial['id']}/evaluate", json={"dataset": "titanic"})
+    assert refused.status_code == 409
+    assert "no longer valid" in refused.text
 
 
 def test_leaders_of_an_experiment_that_is_gone_are_refused_in_a_batch(http: httpx.Client) -> None:

@@ -68,6 +68,16 @@ def test_class_for_validation_alone_is_named(http: httpx.Client, upload: Upload)
     assert "classes without a row for validation: 'one'; " in details[1]
 
 
+@pytest.mark.parametrize("fit", [{}, {"validation_split": 0.3}, {"folds": 2}], ids=["alone", "validation", "folds"])
+def test_class_for_the_test_alone_is_named(http: httpx.Client, upload: Upload, fit: dict[str, Any]) -> None:
+    upload("iris", iris(list(range(30)), ["one"] * 10 + ["two"] * 10 + ["three"] * 10))
+    found = warnings(http, three(fit=fit | {"test_split": 0.34}))
+    assert "for the test: 'three'; give" in found["/fit/test_split"]
+    if "validation_split" in fit:
+        assert "the last 6 rows before those for the test are for validation" in found["/fit/validation_split"]
+    assert "three" not in found.get("/fit/folds", "") + found.get("/fit/validation_split", "")
+
+
 def test_classes_absent_from_a_validation_set_are_named(http: httpx.Client, upload: Upload) -> None:
     upload("iris", iris(list(range(30))))
     upload("few", iris(list(range(20))))

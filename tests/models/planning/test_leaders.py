@@ -71,9 +71,11 @@ def test_leaders_train_with_the_seeds_and_folds_of_the_new_experiment() -> None:
     assert [one.number for one in plan.trials] == [*range(1, 9)]
 
 
-def test_leaders_may_be_confirmed_too() -> None:
-    plan = planned(leading(confirm={"top": 2, "seeds": 3}), FOUR)
-    assert (plan.undrawn_trials, plan.is_of_rounds) == (6, True)
+def test_leaders_are_not_confirmed() -> None:
+    """The further seeds could be those by which they were chosen."""
+    with pytest.raises(InvalidSpec, match="give other seeds") as caught:
+        planned(leading(confirm={"top": 2, "seeds": 3}), FOUR)
+    assert caught.value.faults[0].pointer == "/confirm"
 
 
 def test_value_fixed_in_the_new_experiment_is_no_part_of_a_candidate() -> None:
