@@ -11,6 +11,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app.api.problems import MEDIA_TYPE
+from fittingroom.specs.experiment import EvaluateBody
+from fittingroom.specs.extension import Extension
 from fittingroom.specs.prediction import PredictBody
 
 ANSWERS_FILE = Path(__file__).parent / "openapi_examples.json"
@@ -18,7 +20,7 @@ ANSWERS_FILE = Path(__file__).parent / "openapi_examples.json"
 _REFERENCE = "#/components/schemas/"
 _LONG_UNION = 60
 """Alternatives above which the docs page gives the types alone: Swagger UI takes 12 s to expand 118 of them."""
-_READ_ELSEWHERE = (PredictBody,)
+_READ_ELSEWHERE = (PredictBody, EvaluateBody, Extension)
 """Bodies that routes pass on as they are, so that FastAPI does not know them."""
 _UNUSED = ("HTTPValidationError", "ValidationError")
 """FastAPI's own, in whose place stands Problem."""
@@ -35,7 +37,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
                 _show(operation, answers)
         components = schema["components"]["schemas"]
         for document in _READ_ELSEWHERE:
-            components[document.__name__] = document.model_json_schema()
+            described = document.model_json_schema(ref_template=f"{_REFERENCE}{{model}}")
+            components |= {**described.pop("$defs", {}), **components, document.__name__: described}
         for name in _UNUSED:
             components.pop(name, None)
         app.openapi_schema = _renamed(_without_object_defaults(schema), _plain_names(components))

@@ -3,18 +3,19 @@
 import re
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, NoReturn, cast, get_origin
+from typing import Any, NoReturn, TypeVar, cast, get_origin
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from app.api.authentication import Admission
 from app.api.request_bodies import Bodies
-from fittingroom.specs.faults import Fault, InvalidSpec, faults_of
+from fittingroom.specs.faults import Fault, InvalidSpec, faults_in, faults_of
 from fittingroom.specs.hints import nearest_hint
 from fittingroom.specs.limits import MAX_BODY_BYTES
 from fittingroom.specs.strict_json import InvalidJsonError, read_json
@@ -106,6 +107,33 @@ def gathered(request: Request, max_bytes: int) -> AbstractAsyncContextManager[by
     bodies: Bodies = request.app.state.bodies
     caller: ApiKey = request.state.caller
     return bodies.gather(request, max_bytes, caller.project)
+
+
+_Document = TypeVar("_Document", bound=BaseModel)
+
+
+async def received(request: Request, kind: type[_Document]) -> _Document:
+    """Receive a small document of a route that FastAPI knows no body of: its validator is made when it is needed.
+
+    Raises:
+        InvalidSpec: it is none.
+    """
+    refuse_other_media(request)
+    async with gathered(request, MAX_BODY_BYTES) as body:
+        try:
+            document = read_json(body)
+        except InvalidJsonError as error:
+            raise InvalidSpec([Fault(pointer="", detail=f"invalid JSON: {error}")]) from None
+    try:
+        return kind.model_validate(document)
+    except ValidationError as error:
+        raise InvalidSpec(faults_in(error, document)) from None
+
+
+def described_body(kind: type[BaseModel]) -> dict[str, Any]:
+    """Return the part of an operation's schema that describes a body which FastAPI does not know."""
+    schema = {"$ref": f"#/components/schemas/{kind.__name__}"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 _JSON_KIND = re.compile(r"application/(json|[^/\s]+\+json)")

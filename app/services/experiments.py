@@ -31,7 +31,6 @@ from models.sql import client_requests, experiments, usage, worker_registry
 from models.sql.database import Database, Session
 from models.sql.datasets import names_in
 from models.sql.experiment_list import Filters, Position, Sort, list_experiments, position_of
-from models.sql.plans.leader_results import find_leaders
 from models.sql.plans.prior_results import find_prior
 from models.sql.plans.rounds import list_rounds
 from models.sql.plans.submissions import Accepted, Refusal, Submission
@@ -88,6 +87,8 @@ class Service:
         self, spec: ExperimentSpec, document: Mapping[str, Any], datasets: Mapping[str, DatasetSchema]
     ) -> ExperimentPlan:
         if isinstance(spec.sampler, LeadersSampler):
+            from models.sql.plans.leader_results import find_leaders  # noqa: PLC0415 - few experiments need it
+
             with self.database.reading() as session:
                 leaders = find_leaders(session, spec, self.project)
             return self.plans.of_leaders(spec, leaders, datasets)

@@ -9,7 +9,6 @@ from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.extension import Extension
 from fittingroom.specs.faults import Fault, InvalidSpec, faults_in
 from models.errors import ExperimentUnendedError
-from models.sql.plans.leader_results import find_ended
 
 _PLACES = {
     "/fit/epochs": "/epochs", "/sampler/top": "/top", "/sampler/trials": "/trials", "/sampler/prior": "/trials",
@@ -26,6 +25,8 @@ def extended_spec(service: Service, experiment_id: str, extension: Extension) ->
         ExperimentUnendedError: it has not ended.
         InvalidSpec: it cannot be extended so.
     """
+    from models.sql.plans.leader_results import find_ended  # noqa: PLC0415 - few experiments need it
+
     with service.database.reading() as session:
         earlier = find_ended(session, experiment_id, service.project)
     if earlier is None:

@@ -3,17 +3,19 @@
 import hashlib
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
 from pydantic_core import to_json
 
 from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
 from fittingroom.specs.experiment import ExperimentSpec
-from models.planning.leaders import Leaders, plan_leaders
 from models.planning.plan import ExperimentPlan, plan_experiment
 from models.planning.prior import EarlierTrial
 from models.sql.datasets import names_in
+
+if TYPE_CHECKING:
+    from models.planning.leaders import Leaders
 
 _UNPLANNED = {"name", "tags"}
 """Parts of a document that decide nothing of its plan."""
@@ -62,9 +64,11 @@ class Plans:
         return plan_search(spec, earlier, self._memory_bytes, datasets)
 
     def of_leaders(
-        self, spec: ExperimentSpec, leaders: Leaders, datasets: Mapping[str, DatasetSchema]
+        self, spec: ExperimentSpec, leaders: "Leaders", datasets: Mapping[str, DatasetSchema]
     ) -> ExperimentPlan:
         """Return the plan of an experiment with the best candidates of another; see `plan_leaders`."""
+        from models.planning.leaders import plan_leaders  # noqa: PLC0415 - few experiments need it
+
         return plan_leaders(spec, leaders, self._memory_bytes, datasets)
 
     def find(

@@ -53,8 +53,6 @@ class DatasetReference(Spec):
 class EvaluateBody(Spec):
     """Rows to measure a trained network on."""
 
-    model_config = ConfigDict(defer_build=False)
-
     dataset: Annotated[
         DatasetReference | None, BeforeValidator(expand_name, json_schema_input_type=Name | DatasetReference | None)
     ] = None

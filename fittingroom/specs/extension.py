@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from fittingroom.specs.base import Int, Spec
 from fittingroom.specs.experiment import ExperimentSpec, Name
@@ -14,8 +14,6 @@ from fittingroom.specs.webhook import Webhook
 
 class Extension(Spec):
     """Extension of an experiment that has ended, as a new experiment. Give either `epochs` or `trials`."""
-
-    model_config = ConfigDict(defer_build=False)
 
     epochs: Annotated[Int, Field(ge=2, le=MAX_EPOCHS)] | None = None
     """Number of epochs in all, to which the best candidates are trained. Those of the earlier experiment are not

@@ -56,6 +56,8 @@ def answers(service: Service) -> dict[str, Any]:
         "list_trials": trials,
         "get_trial": http.get(trial).json(),
         "get_trial_history": http.get(f"{trial}/history").json(),
+        "extend_experiment": http.post(f"{path}/extend", json={"epochs": 9, "top": 1}).json(),
+        "evaluate": http.post(f"{trial}/evaluate", json={"dataset": "titanic"}).json(),
         "predict": http.post(f"{trial}/predict", json={"rows": [PASSENGER]}).json(),
         "list_workers": workers | {"items": [item | {"host": "worker-1"} for item in workers["items"]]},
         "get_usage": http.get("/v1/usage").json(),

@@ -1,7 +1,6 @@
 """Artifacts: download a network, read its summary, predict with it."""
 
 from pathlib import Path
-from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request
@@ -10,9 +9,9 @@ from starlette.background import BackgroundTask
 
 from app.api.dependencies import ReadService, TrialId
 from app.api.problems import Responses, problem_responses
-from app.api.strict_route import StrictRoute, gathered, refuse_other_media
+from app.api.strict_route import StrictRoute, described_body, gathered, received, refuse_other_media
 from fittingroom.specs.experiment import EvaluateBody
-from fittingroom.specs.prediction import MAX_PREDICT_BYTES
+from fittingroom.specs.prediction import MAX_PREDICT_BYTES, PredictBody
 from fittingroom.views import resources
 
 router = APIRouter(prefix="/v1/trials", tags=["trials"], route_class=StrictRoute)
@@ -24,14 +23,6 @@ _FILE: Responses = {
     200: {"content": {_KERAS: {"schema": {"type": "string", "format": "binary"}}}, "description": "A `.keras` file."}
 }
 _TEXT: Responses = {200: {"content": {"text/plain": {"example": 'Model: "sequential" …'}}, "description": "A text."}}
-
-
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/PredictBody"}}},
-    }
-}
 
 
 @router.get(
@@ -65,7 +56,7 @@ async def get_artifact(trial_id: TrialId, service: ReadService) -> FileResponse:
     "/{trial_id}/predict",
     operation_id="predict",
     responses=problem_responses(404, 408, 409, 413, 415, 422, 503),
-    openapi_extra=_BODY,
+    openapi_extra=described_body(PredictBody),
 )
 async def predict(trial_id: TrialId, service: ReadService, request: Request) -> resources.PredictView:
     """Predict with the network of a completed trial, using the weights of its best epoch."""
@@ -80,8 +71,10 @@ async def predict(trial_id: TrialId, service: ReadService, request: Request) -> 
     "/{trial_id}/evaluate",
     operation_id="evaluate",
     responses=problem_responses(404, 408, 409, 413, 415, 422, 503),
+    openapi_extra=described_body(EvaluateBody),
 )
-async def evaluate(trial_id: TrialId, body: EvaluateBody, service: ReadService) -> resources.EvaluationView:
+async def evaluate(trial_id: TrialId, service: ReadService, request: Request) -> resources.EvaluationView:
     """Measure the network of a completed trial on another dataset, or on the rows that `fit.test_split` set aside."""
     trained = await to_thread.run_sync(service.artifacts.find_trained, trial_id)
+    body = await received(request, EvaluateBody)
     return await to_thread.run_sync(service.artifacts.evaluate, trained, body, limiter=_ASKING)

@@ -24,7 +24,7 @@ from app.api.conditional_requests import (
 )
 from app.api.dependencies import AdminService, ExperimentId, ReadingKey, ReadService, SubmitService, reading_of, waited
 from app.api.problems import problem_responses
-from app.api.strict_route import SMALL_BYTES, StrictRoute
+from app.api.strict_route import SMALL_BYTES, StrictRoute, described_body, received
 from app.examples import example_documents
 from app.services.extensions import extended_spec, refused_extension
 from app.services.reads.cached_reads import experiment_etag
@@ -102,11 +102,13 @@ def _submitted(view: resources.ExperimentView, accepted: Accepted, served: froze
     operation_id="extend_experiment",
     response_model=resources.ExperimentView,
     responses=problem_responses(404, 408, 409, 413, 415, 422, 503, 507),
+    openapi_extra=described_body(Extension),
 )
 async def extend(
-    experiment_id: ExperimentId, extension: Extension, service: SubmitService, idempotency_key: IdempotencyKey = None
+    experiment_id: ExperimentId, service: SubmitService, request: Request, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Go on from an experiment that has ended, as a new experiment: more epochs for its best, or more trials."""
+    extension = await received(request, Extension)
     spec = await to_thread.run_sync(extended_spec, service, experiment_id, extension)
     try:
         return _submitted(*await service.submit(spec, idempotency_key))
