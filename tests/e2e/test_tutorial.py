@@ -29,7 +29,7 @@ def run(text: str, service: Service, folder: Path) -> str:
         input=text.replace("http://127.0.0.1:8000", url),
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=900,
         check=False,
         cwd=folder,
         env={"FITTINGROOM_URL": url, "PATH": "/usr/bin:/bin", "HOME": str(folder)},
@@ -58,6 +58,7 @@ def test_the_tutorials_shell_lines(service: Service, folder: Path) -> None:
     assert list((folder / "runs").rglob("events.out.*"))
 
 
+@pytest.mark.timeout(900)
 def test_the_tutorials_python_lines(service: Service, folder: Path) -> None:
     [(_, first), *_] = snippets(ROOT / "docs" / "tutorial.md", "sh")
     lines = "\n".join(text for _, text in snippets(ROOT / "docs" / "tutorial.md", "python"))

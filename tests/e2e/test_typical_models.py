@@ -67,7 +67,7 @@ def trained_as_json(client: Client, backend: str) -> dict[str, History]:
     submitted = {name: client.submit(spec_of(name, typical) | {"backend": backend}) for name, typical in MODELS.items()}
     histories = {}
     for name, experiment in submitted.items():
-        ended = client.wait(experiment.id, timeout=300)
+        ended = client.wait(experiment.id, timeout=900)
         [trial] = client.list_trials(experiment.id)
         assert ended.state.value == "completed", (name, trial.fault)
         found = client.get_trial_history(trial.id)
@@ -83,6 +83,7 @@ def assert_same(found: dict[str, History], expected: dict[str, History]) -> None
             assert found[name][metric] == pytest.approx(values, rel=typical.tolerance, abs=1e-7), (name, metric)
 
 
+@pytest.mark.timeout(900)  # seventeen networks beside a plain script that trains them too
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_json_of_typical_models_gives_the_histories_of_fit(service: Service, client: Client, backend: str) -> None:
     script = [sys.executable, "-m", "tests.typical_models"]
