@@ -2,7 +2,7 @@
 
 import json
 import reprlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -110,9 +110,9 @@ def _path_in(document: Any, location: Sequence[str | int], *, about_a_key: bool)
     """Drop from pydantic's location the names of union branches, which stand nowhere in the document."""
     path: list[str | int] = []
     for depth, part in enumerate(location):
-        children = _children(_read_text(document) if path[-1:] == [_TEXT] else document)
-        if part in children:
-            document = children[part]
+        parent = _read_text(document) if path[-1:] == [_TEXT] else document
+        if _has(parent, part):
+            document = parent[part]
         elif not (about_a_key and depth == len(location) - 1):
             continue
         path.append(part)
@@ -129,7 +129,7 @@ def _read_text(document: Any) -> Any:  # noqa: ANN401 - JSON
         return None
 
 
-def _children(document: Any) -> Mapping[str | int, Any]:  # noqa: ANN401 - JSON
+def _has(document: Any, part: str | int) -> bool:  # noqa: ANN401 - JSON
     if isinstance(document, list | tuple):
-        return dict(enumerate(document))
-    return document if isinstance(document, dict) else {}
+        return isinstance(part, int) and 0 <= part < len(document)
+    return isinstance(document, dict) and part in document

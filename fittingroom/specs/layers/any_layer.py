@@ -23,6 +23,12 @@ def layers_at(place: str) -> list[type[LayerSpec]]:
     return [layer for _, layer in sorted(LAYER_TYPES.items()) if layer.place == place]
 
 
+@cache
+def _known_at(place: str) -> str:
+    """Return the types of the layers that may stand at a place, as pydantic lists the tags of a union."""
+    return ", ".join(f"'{kind_of(layer)}'" for layer in layers_at(place))
+
+
 def kind_of(layer: type[LayerSpec]) -> str:
     """Return the `type` by which a spec names a class."""
     kind: str = get_args(layer.model_fields["type"].annotation)[0]
@@ -52,11 +58,10 @@ def _find(value: Any, place: str) -> LayerSpec:  # noqa: ANN401 - JSON
         raise PydanticKnownError("union_tag_not_found", {"discriminator": "'type'"})
     kind = LAYER_TYPES.get(value["type"]) if isinstance(value["type"], str) else None
     if kind is None or kind.place != place:
-        known = ", ".join(f"'{kind_of(layer)}'" for layer in layers_at(place))
         about = {
             "discriminator": "'type'",
             "tag": str(value["type"]).encode(errors="replace").decode(),
-            "expected_tags": known,
+            "expected_tags": _known_at(place),
         }
         raise PydanticKnownError("union_tag_invalid", about)
     return kind.model_validate(value)
