@@ -21,6 +21,7 @@ import numpy as np
 from benchmarks.search.contestants import Found, by_optuna, drawn, ours
 from benchmarks.search.tables import Table, load_tables
 from models.planning.surrogates.cube import Cube, Observations
+from models.planning.surrogates.evolution import propose_by_evolution
 from models.planning.surrogates.gaussian_process import propose_by_gaussian_process
 from models.planning.surrogates.parzen import propose_by_parzen
 
@@ -33,6 +34,8 @@ CONTESTANTS: dict[str, Callable[[Table, int, int], Found]] = {
     "gp, rounds of 50": lambda table, trials, seed: ours(table, "gp", 50, trials, seed),
     "tpe, rounds of 20": lambda table, trials, seed: ours(table, "tpe", 20, trials, seed),
     "tpe, rounds of 5": lambda table, trials, seed: ours(table, "tpe", 5, trials, seed),
+    "cma_es, rounds of 20": lambda table, trials, seed: ours(table, "cma_es", 20, trials, seed),
+    "cma_es, rounds of 10": lambda table, trials, seed: ours(table, "cma_es", 10, trials, seed),
     "Optuna's TPE, one by one": lambda table, trials, seed: by_optuna(table, 1, trials, seed),
     "Optuna's TPE, rounds of 20": lambda table, trials, seed: by_optuna(table, 20, trials, seed),
 }
@@ -53,7 +56,8 @@ def main() -> None:
         if flags.only in name:
             print(row_of(name, flags.seeds), flush=True)  # noqa: T201
     print("\n| drawing 20 after 1,000 trials | ms with 5 spaces | with 20 |\n| --- | ---: | ---: |")  # noqa: T201
-    for name, propose in (("gp", propose_by_gaussian_process), ("tpe", propose_by_parzen)):
+    proposals = {"gp": propose_by_gaussian_process, "tpe": propose_by_parzen, "cma_es": propose_by_evolution}
+    for name, propose in proposals.items():
         times = [1_000 * seconds_to_draw(partial(propose), dimensions) for dimensions in (5, 20)]
         print(f"| {name} | {times[0]:.0f} | {times[1]:.0f} |")  # noqa: T201
 

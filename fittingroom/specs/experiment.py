@@ -150,7 +150,7 @@ class ExperimentSpec(_Training):
     seeds: list[Seed] = Field(default=[0], min_length=1, max_length=MAX_SEEDS)
     """Random seeds. Every trial is repeated for each; equal seeds give equal initial weights and batches."""
     sampler: Sampler = GridSampler(name="grid")
-    """Search algorithm: `grid`, `random` or `quasi_random`; `gp` and `tpe` learn from results, round by round."""
+    """Search algorithm: `grid`, `random` or `quasi_random`; `gp`, `tpe` and `cma_es` learn from results, in rounds."""
     confirm: Confirm | None = None
     """Further seeds for the best candidates, once the others have ended. Default: none."""
     objective: Objective | None = None

@@ -29,11 +29,12 @@ from models.planning.sampling import (
 )
 from models.planning.spaces import in_order
 from models.planning.surrogates.cube import Cube, Observations
+from models.planning.surrogates.evolution import propose_by_evolution
 from models.planning.surrogates.gaussian_process import propose_by_gaussian_process
 from models.planning.surrogates.parzen import propose_by_parzen
 from models.planning.templates import SampledTrial, Template, resolved_objective, templates_of
 
-_PROPOSALS = {"gp": propose_by_gaussian_process, "tpe": propose_by_parzen}
+_PROPOSALS = {"cma_es": propose_by_evolution, "gp": propose_by_gaussian_process, "tpe": propose_by_parzen}
 _STARTUP = 10
 """Number of results that a surrogate needs; with fewer, points are quasi-random."""
 _TRIALS_PER_STRUCTURE, _LEAST_STRUCTURES = 3, 3
@@ -225,6 +226,8 @@ def _by_surrogate(
         np.array(rank_candidates(list(trained.values()), resolved_objective(spec).direction or "minimize"), np.float64),
         max(_LEAST_STRUCTURES, math.ceil(sampler.round / _TRIALS_PER_STRUCTURE)),
         np.random.default_rng(int.from_bytes(f"{sampler.seed}/{template.model_name}/{number}".encode(), "big")),
+        sampler.round,
+        sum(some[0].is_prior or some[0].round == 1 for some in trained.values()),
     )
     for point in _PROPOSALS[sampler.name](observations):
         yield combinations.at(point.tolist())

@@ -73,6 +73,15 @@ class TPESampler(RoundSampler):
     name: Literal["tpe"]
 
 
+class EvolutionSampler(RoundSampler):
+    """Evolution strategy: CMA-ES (Hansen, 2016), for names too by CatCMA with margin (Hamano et al., 2025), in rounds.
+
+    Each round is a generation, so a search needs many of them; with some hundred trials `gp` finds better ones.
+    """
+
+    name: Literal["cma_es"]
+
+
 class LeadersSampler(Spec):
     """The best candidates of an earlier experiment: for more epochs, with other seeds, or on other data."""
 
@@ -107,6 +116,12 @@ def reads_results(sampler: object) -> bool:
 
 
 Sampler = Annotated[
-    GridSampler | RandomSampler | QuasiRandomSampler | GaussianProcessSampler | TPESampler | LeadersSampler,
+    GridSampler
+    | RandomSampler
+    | QuasiRandomSampler
+    | GaussianProcessSampler
+    | TPESampler
+    | EvolutionSampler
+    | LeadersSampler,
     Field(discriminator="name"),
 ]

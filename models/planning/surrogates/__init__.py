@@ -1,4 +1,4 @@
-"""Surrogate models of a search: what is likely to be good, learned from the results so far.
+"""Surrogates of a search: what is likely to be good, learned from the results so far.
 
 Points are rows of coordinates from 0 to below 1, one for each search space; values are minimized. A surrogate is a
 function from `Observations` to an endless iterator of points, the most promising first, each chosen as if those before

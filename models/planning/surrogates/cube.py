@@ -74,10 +74,15 @@ class Cube:
             integers = np.round(np.exp(low + inside[:, number] * (high - low)))
             ends = np.round(np.exp(low) + 0.5), np.round(np.exp(high) - 0.5)
             inside[:, number] = (np.log(np.clip(integers, *ends)) - low) / (high - low)
+        return np.where(self.counted(inside), inside, UNCOUNTED)
+
+    def counted(self, points: Points) -> npt.NDArray[np.bool_]:
+        """Return which coordinates count: the choices that they depend on are at their level. The shape is the same."""
         counted = np.ones(points.shape, np.bool_)
         for number, (choice, level) in sorted(self.conditions.items()):
-            counted[:, number] = counted[:, choice] & (levels[:, choice] == level)
-        return np.where(counted, inside, UNCOUNTED)
+            is_chosen = np.floor(points[:, choice] * self._divisor[choice]) == level
+            counted[:, number] = counted[:, choice] & is_chosen
+        return counted
 
     def near(self, points: Points, rng: np.random.Generator) -> Points:
         """Return a step from each point: some of its coordinates are changed a little, some drawn anew."""
@@ -120,6 +125,10 @@ class Observations:
     max_structures: int
     """Maximum number of combinations of structural values in a round."""
     rng: np.random.Generator
+    round_size: int = 20
+    """Number of points in a round."""
+    undirected: int = 20
+    """Number of points, the first ones, that were drawn with no results: those of the first round, and of `prior`."""
 
     @cached_property
     def order(self) -> npt.NDArray[np.int64]:

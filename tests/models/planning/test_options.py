@@ -169,18 +169,20 @@ def test_a_count_beyond_every_float_is_exact() -> None:
     assert template.combinations.count == (65536**80 + 1) * 65536**15
 
 
-@pytest.mark.parametrize("sampler", ["random", "quasi_random", "gp", "tpe"])
+@pytest.mark.parametrize("sampler", ["random", "quasi_random", "cma_es", "gp", "tpe"])
 @pytest.mark.parametrize("changes", CONDITIONAL.values(), ids=CONDITIONAL)
 def test_no_combination_of_options_is_drawn_twice(sampler: str, changes: dict[str, Any]) -> None:
     trials = plan_experiment(spec(**changes, sampler={"name": sampler, "trials": 1_000})).trials
     [template] = templates_of(spec(**changes))
     found = [tuple(trial.hyperparameters.items()) for trial in trials]
-    wanted = min(20, int(template.combinations.count)) if sampler in {"gp", "tpe"} else template.combinations.count
+    wanted = (
+        min(20, int(template.combinations.count)) if sampler in {"cma_es", "gp", "tpe"} else template.combinations.count
+    )
     assert len(set(found)) == len(found) == wanted
 
 
-@pytest.mark.parametrize("name", ["gp", "tpe"])
-def test_rounds_learn_which_option_is_best(name: str) -> None:
+@pytest.mark.parametrize(("name", "rounds"), [("cma_es", 10), ("gp", 5), ("tpe", 5)])
+def test_rounds_learn_which_option_is_best(name: str, rounds: int) -> None:
     optimizer = {
         "choice": [
             {"name": "adam", "learning_rate": {"log_uniform": [1e-4, 1.0]}},
@@ -192,7 +194,7 @@ def test_rounds_learn_which_option_is_best(name: str) -> None:
     results: list[TrialResult] = []
     for number, trial in enumerate(plan_experiment(experiment).trials):
         results.append(_result(trial.hyperparameters, number))
-    for round_number in range(2, 6):
+    for round_number in range(2, rounds + 1):
         proposed = propose_values(experiment, experiment.sampler, template, results, round_number)  # type: ignore[arg-type]
         drawn = [template.trial(1, values, (0, None), is_repeated=False) for values in itertools.islice(proposed, 10)]
         results += [_result(trial.hyperparameters, round_number) for trial in drawn]

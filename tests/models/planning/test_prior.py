@@ -50,7 +50,7 @@ def planned(experiment: Any, *trials: list[EarlierTrial]) -> ExperimentPlan:
     return plan_search(experiment, trials, None, BUILT_IN_DATASETS)
 
 
-@pytest.mark.parametrize("name", ["gp", "tpe"])
+@pytest.mark.parametrize("name", ["cma_es", "gp", "tpe"])
 def test_first_round_is_drawn_from_earlier_results(name: str) -> None:
     without = rates(plan_experiment(search(name=name)))
     plan = planned(search(name=name), EARLIER)

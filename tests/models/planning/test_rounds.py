@@ -58,7 +58,7 @@ def run(experiment: ExperimentSpec) -> list[ExperimentPlan]:
     return plans
 
 
-@pytest.mark.parametrize("name", ["gp", "tpe"])
+@pytest.mark.parametrize("name", ["cma_es", "gp", "tpe"])
 def test_rounds_come_nearer_to_the_best_values(name: str) -> None:
     plans = run(search(name))
     assert [len(plan.trials) for plan in plans] == [20, 20, 20]
@@ -97,7 +97,7 @@ def test_seeds_and_models_share_rounds() -> None:
     assert second.trials[0].hyperparameters == second.trials[1].hyperparameters
 
 
-@pytest.mark.parametrize("name", ["gp", "tpe"])
+@pytest.mark.parametrize("name", ["cma_es", "gp", "tpe"])
 def test_every_combination_of_a_small_space_is_drawn_once(name: str) -> None:
     experiment = search(
         name,

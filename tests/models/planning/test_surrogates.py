@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,11 +11,13 @@ from scipy.optimize import check_grad
 from scipy.stats import qmc
 
 from models.planning.surrogates.cube import Cube, Observations, Points, reflected
+from models.planning.surrogates.evolution import _Strategy, propose_by_evolution
 from models.planning.surrogates.gaussian_process import _loss, propose_by_gaussian_process
 from models.planning.surrogates.parzen import _Density, propose_by_parzen
 
 Propose = Callable[[Observations], Iterator[Points]]
-both = pytest.mark.parametrize("propose", [propose_by_gaussian_process, propose_by_parzen], ids=["gp", "tpe"])
+PROPOSALS = {"cma_es": propose_by_evolution, "gp": propose_by_gaussian_process, "tpe": propose_by_parzen}
+each = pytest.mark.parametrize("propose", PROPOSALS.values(), ids=PROPOSALS)
 
 MIXED = Cube(np.array([0, 0, 5, 3]), np.array([True, True, True, False]), np.array([False, False, True, True]))
 """Two continuous ranges, five ordered levels, three names; the last two are structural."""
@@ -31,7 +34,7 @@ def observed(count: int, seed: int = 0, max_structures: int = 20, cube: Cube = M
     return Observations(cube, points, value_of(points), max_structures, np.random.default_rng(seed))
 
 
-@both
+@each
 def test_points_of_a_round_differ_and_were_not_observed(propose: Propose) -> None:
     found = observed(40)
     points = np.array(list(itertools.islice(propose(found), 20)))
@@ -41,19 +44,19 @@ def test_points_of_a_round_differ_and_were_not_observed(propose: Propose) -> Non
     assert np.array_equal(points, MIXED.snapped(points))
 
 
-@both
+@each
 def test_a_round_has_few_structures(propose: Propose) -> None:
     points = np.array(list(itertools.islice(propose(observed(40, max_structures=3)), 20)))
     assert len(np.unique(points[:, 2:], axis=0)) <= 3
 
 
-@both
+@each
 def test_equal_observations_and_seeds_give_equal_points(propose: Propose) -> None:
     one, two = (list(itertools.islice(propose(observed(30)), 10)) for _ in range(2))
     assert np.array_equal(one, two)
 
 
-@both
+@each
 def test_search_finds_better_values_than_points_spread_evenly(propose: Propose) -> None:
     gains = []
     for seed in range(3):
@@ -68,7 +71,7 @@ def test_search_finds_better_values_than_points_spread_evenly(propose: Propose) 
     assert math.prod(gains) > 2**3
 
 
-@both
+@each
 def test_diverged_trials_and_equal_values_are_no_obstacle(propose: Propose) -> None:
     found = observed(30)
     values = np.where(np.arange(30) < 25, np.inf, 1.0)
@@ -76,7 +79,28 @@ def test_diverged_trials_and_equal_values_are_no_obstacle(propose: Propose) -> N
     assert len(points) == 20
 
 
-@both
+def test_evolution_begins_anew_where_its_distribution_has_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library divides by a deviation that may become 0: once in sixty searches of 200 trials."""
+    begun, told = [], []
+    begin, tell = _Strategy.begin, _Strategy.tell
+
+    def break_once(self: Any, points: Points) -> None:
+        told.append(points)
+        if len(told) == 2:
+            raise np.linalg.LinAlgError("Eigenvalues did not converge")
+        tell(self, points)
+
+    monkeypatch.setattr(_Strategy, "begin", lambda self, points: begun.append(points) or begin(self, points))
+    monkeypatch.setattr(_Strategy, "tell", break_once)
+    found = observed(60)
+    found = Observations(MIXED, found.points, found.values, 20, found.rng, round_size=10, undirected=20)
+    points = np.array(list(itertools.islice(propose_by_evolution(found), 10)))
+    assert points.shape == (10, 4)
+    assert [len(one) for one in begun] == [2, 4], "a tenth of the first twenty, and of the forty until it broke"
+    assert len(told) == 4
+
+
+@each
 def test_a_space_that_has_few_points_ends(propose: Propose) -> None:
     cube = Cube(np.array([4, 3]), np.array([True, False]), np.array([False, True]))
     every = np.array([[(i + 0.5) / 4, (j + 0.5) / 3] for i in range(4) for j in range(3)])
