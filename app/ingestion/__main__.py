@@ -67,7 +67,7 @@ def ingest(wanted: Mapping[str, Any]) -> DatasetSchema:
     else:
         table, notes = read_csv(file, options)
         encoded = encode_table(table, options)
-    made = encoded.x.nbytes + encoded.y.nbytes
+    made = sum(array.nbytes for array in encoded.arrays.values())
     if made > wanted["max_bytes"]:
         raise Refusal(
             f"this makes {made:,} bytes of numbers from a file of {file.stat().st_size:,}; at most "
@@ -89,6 +89,8 @@ def ingest(wanted: Mapping[str, Any]) -> DatasetSchema:
         features=encoded.x.shape[1],
         target=encoded.target,
         columns=encoded.columns,
+        group=encoded.group,
+        groups=None if encoded.groups is None else int(encoded.groups.max()) + 1,
         preview=encoded.preview,
         left_out=encoded.left_out,
         class_extents=_extents(encoded.y, len(encoded.class_names)),
@@ -114,13 +116,13 @@ def _extents(y: NDArray[Any], classes: int) -> list[tuple[int, int]]:
 def _write(output: Path, encoded: Encoded, document: Mapping[str, Any]) -> None:
     text = np.frombuffer(json.dumps(document).encode(), np.uint8)
     with output.open("wb") as file:
-        np.savez(file, x=encoded.x, y=encoded.y, document=text)
+        np.savez(file, allow_pickle=False, document=text, **encoded.arrays)
 
 
 def _digest(encoded: Encoded, document: Mapping[str, Any]) -> str:
     """Return a digest of all that training sees: equal for equal numbers in any notation."""
     digest = hashlib.sha256(json.dumps([document, encoded.x.shape, str(encoded.y.dtype)]).encode())
-    for array in (encoded.x, encoded.y):
+    for array in encoded.arrays.values():
         digest.update(np.ascontiguousarray(array).view(np.uint8).data)
     return digest.hexdigest()
 

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from app.ingestion.columns import narrowed
 from app.ingestion.encoding import MAX_NUMBERS, Encoded
+from app.ingestion.groups import encode_groups
 from app.ingestion.options import Options
 from app.ingestion.refusals import Refusal
 from app.ingestion.tables import MAX_COLUMNS, MAX_ROWS
 from app.ingestion.targets import encode_target
 from fittingroom.specs.datasets import Task
+from fittingroom.specs.hints import nearest_hint
 from fittingroom.specs.limits import MAX_CLASSES
 
 _MAX_UNPACKED_BYTES = 2 * 1024**3
@@ -35,6 +37,7 @@ def read_archive(file: Path, options: Options) -> Encoded:
     try:
         with zipfile.ZipFile(file) as archive:
             x, y = (_read(archive, name) for name in ("x", "y"))
+            groups = None if options.group is None else _groups_in(archive, options.group)
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
         raise Refusal(f"this is no .npz file that can be read: {str(error)[:200]}") from error
     if x.ndim < 2 or x.dtype.kind not in "fiub":
@@ -44,9 +47,11 @@ def read_archive(file: Path, options: Options) -> Encoded:
     if len(x) != len(y):
         raise Refusal(f"x has {len(x):,} rows, and y has {len(y):,}")
     rows = len(x)
+    if groups is not None and groups.shape != (rows,):
+        raise Refusal(f"the groups must be of the shape ({rows},), as y is; found {groups.shape}", "group")
     if options.drop_missing_target and y.dtype.kind == "f":
         missing = np.isnan(y) if y.ndim == 1 else np.isnan(y).any(axis=1)
-        x, y = x[~missing], y[~missing]
+        x, y, groups = x[~missing], y[~missing], None if groups is None else groups[~missing]
     features = math.prod(x.shape[1:])
     if not 2 <= len(x) <= MAX_ROWS or not 1 <= features <= MAX_COLUMNS or len(x) * features > MAX_NUMBERS:
         raise Refusal(
@@ -63,7 +68,24 @@ def read_archive(file: Path, options: Options) -> Encoded:
     if any(narrowed(wide[:, place].astype(np.float64)).dtype == np.float64 for place in range(features)):
         numbers = wide.astype(np.float64)
     target, found_task, class_names, notes = _target_of(y, options.task)
-    return Encoded(numbers, target, found_task, [], class_names, dropped_rows=rows - len(x), notes=notes)
+    if groups is not None:
+        groups = encode_groups(options.group or "", pa.chunked_array([pa.array(groups)]))
+    return Encoded(
+        numbers, target, found_task, [], class_names, group=options.group, groups=groups,
+        dropped_rows=rows - len(x), notes=notes,
+    )  # fmt: skip
+
+
+def _groups_in(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    """Return the array that says which rows belong together."""
+    names = sorted(one.removesuffix(".npy") for one in archive.namelist() if one not in {"x.npy", "y.npy"})
+    if name not in names:
+        shown = f"arrays beside x and y: {', '.join(names[:20])[:200] or 'none'}"
+        raise Refusal(f"there is no such array; {nearest_hint(name, names)}{shown}", "group", name[:80])
+    groups = _read(archive, name)
+    if groups.dtype.kind not in "iubU":
+        raise Refusal(f"the groups must be whole numbers or texts, found {groups.dtype}", "group", name[:80])
+    return groups.astype(groups.dtype.newbyteorder("="))
 
 
 def _refuse_no_target(y: NDArray[Any]) -> None:

@@ -36,7 +36,7 @@ def read_csv(file: Path, options: Options) -> tuple[pa.Table, list[str]]:
     dialect = find_dialect(file, options)
     if len(dialect.header) > MAX_COLUMNS:
         raise Refusal(f"the first line names more than {MAX_COLUMNS:,} columns")
-    as_written = {*options.categorical, *([options.target or "target"] if options.task == "classification" else [])}
+    as_written = {*options.named, *([options.target or "target"] if options.task == "classification" else [])}
     try:
         table = pyarrow.csv.read_csv(
             file,
@@ -50,7 +50,6 @@ def read_csv(file: Path, options: Options) -> tuple[pa.Table, list[str]]:
                 null_values=[*_missing_words(options)],
                 strings_can_be_null=True,
                 decimal_point=options.decimal,
-                # Read as numbers, 00123 and 123 would be one.
                 column_types={name: pa.string() for name in as_written if name in dialect.header},
             ),
         )  # fmt: skip
@@ -96,7 +95,7 @@ def _read_column(
     if not pa.types.is_string(values.type):
         return without_numbers(values, options.missing) if options.missing else values
     values = _without(values, missing)
-    if name in options.categorical:
+    if name in options.named:
         return values
     if is_target and options.task == "classification":
         return read_class_numbers(values, options)

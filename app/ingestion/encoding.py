@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from app.ingestion.columns import Floats, is_date, missing_in, plain
 from app.ingestion.features import Features, features_of
+from app.ingestion.groups import encode_groups
 from app.ingestion.options import Options
 from app.ingestion.refusals import Refusal
 from app.ingestion.tables import MAX_COLUMNS
@@ -43,10 +44,19 @@ class Encoded:
     preview: list[list[str | None]] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     """Columns of a pandas index."""
+    group: str | None = None
+    groups: NDArray[np.int64] | None = None
+    """(rows,): number of the group of each row; None where no column says it."""
     dropped_rows: int = 0
     """Rows without a target, which were left out."""
     notes: list[str] = field(default_factory=list)
     """Findings that were taken for granted, in sentences."""
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All that training sees, by name."""
+        arrays = {"x": self.x, "y": self.y}
+        return arrays if self.groups is None else arrays | {"groups": self.groups}
 
 
 def encode_table(table: pa.Table, options: Options) -> Encoded:
@@ -61,9 +71,9 @@ def encode_table(table: pa.Table, options: Options) -> Encoded:
     """
     names, target = table.column_names, options.target or "target"
     _refuse_unknown(names, options)
-    kept = {target, *options.ignore, *options.categorical}
+    kept = {target, *options.ignore, *options.named}
     left_out = [name for name in names if name not in kept and _is_index(name, table[name])]
-    chosen = [name for name in names if name not in {target, *options.ignore, *left_out}]
+    chosen = [name for name in names if name not in {target, options.group, *options.ignore, *left_out}]
     if not chosen:
         beside = f", and what pandas calls an index: {', '.join(left_out)[:80]}" if left_out else " alone"
         raise Refusal(f"no column is left to learn from: there is the target{beside}")
@@ -76,6 +86,10 @@ def encode_table(table: pa.Table, options: Options) -> Encoded:
     columns, features, refusals = _encode_columns(table.select(chosen), options)
     try:
         y, found_task, class_names = encode_target(target, table[target], options.task)
+    except Refusal as refusal:
+        refusals.append(refusal)
+    try:
+        groups = None if options.group is None else encode_groups(options.group, table[options.group])
     except Refusal as refusal:
         refusals.append(refusal)
     if refusals:
@@ -93,6 +107,8 @@ def encode_table(table: pa.Table, options: Options) -> Encoded:
         columns,
         [list(row) for row in zip(*shown, strict=True)],
         left_out,
+        options.group,
+        groups,
         rows - table.num_rows,
     )
 
@@ -105,7 +121,10 @@ def _shown(values: pa.ChunkedArray) -> list[str | None]:
 
 def _refuse_unknown(names: Sequence[str], options: Options) -> None:
     target = options.target or "target"
-    given = (("target", [target]), ("ignore", options.ignore), ("categorical", options.categorical))
+    group = [] if options.group is None else [options.group]
+    given = (
+        ("target", [target]), ("ignore", options.ignore), ("categorical", options.categorical), ("group", group)
+    )  # fmt: skip
     for parameter, columns in given:
         for name in columns:
             if name not in names:
@@ -113,6 +132,9 @@ def _refuse_unknown(names: Sequence[str], options: Options) -> None:
                 raise _no_such_column(parameter, name, names, is_default=is_default)
     if target in options.ignore:
         raise Refusal("the target is to be ignored; leave it out of one of the two", "ignore", target)
+    if options.group is not None and options.group in {target, *options.ignore, *options.categorical}:
+        detail = "the group is the target, ignored or a category as well; it is no feature: name it here alone"
+        raise Refusal(detail, "group", options.group[:80])
 
 
 def _encode_columns(table: pa.Table, options: Options) -> tuple[list[DatasetColumn], Features, list[Refusal]]:

@@ -1,6 +1,6 @@
 """Options of an upload that say what its file means."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -17,6 +17,8 @@ class Options:
     """Columns to leave out."""
     categorical: Sequence[str] = ()
     """Columns whose values are names of categories, whatever they look like."""
+    group: str | None = None
+    """Column, or array of an archive, that says which rows belong together; it is no feature."""
     separator: str | None = None
     """Character between the columns of CSV, or `tab`; by default the first line shows it."""
     decimal: str = "."
@@ -31,6 +33,11 @@ class Options:
     """Encoding of CSV; by default UTF-8, or UTF-16 if it begins with its mark."""
     drop_missing_target: bool = False
     """True to leave out rows without a target."""
+
+    @property
+    def named(self) -> Collection[str]:
+        """Columns whose values are names as they are written: read as numbers, 00123 and 123 would be one."""
+        return {*self.categorical, *([] if self.group is None else [self.group])}
 
     @classmethod
     def of(cls, wanted: Mapping[str, Any]) -> Self:

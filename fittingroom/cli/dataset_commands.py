@@ -35,6 +35,9 @@ def upload_dataset(  # noqa: PLR0913 - options
     categorical: Annotated[
         list[str] | None, typer.Option(help="Column whose values are categories. Repeatable.")
     ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Column that says which rows belong together, for the split by group.")
+    ] = None,
     separator: Annotated[
         str | None, typer.Option(help="Character between the columns of CSV, or tab. Default: as in the first line.")
     ] = None,
@@ -58,7 +61,7 @@ def upload_dataset(  # noqa: PLR0913 - options
     """Upload a dataset."""
     with connected(url, key) as client:
         found = client.upload_dataset(
-            file, name, target=target, task=task, ignore=ignore or (), categorical=categorical or (),
+            file, name, target=target, task=task, ignore=ignore or (), categorical=categorical or (), group=group,
             separator=separator, decimal=decimal, thousands=thousands, missing=missing or (),
             default_missing=default_missing, drop_missing_target=drop_missing_target, charset=charset,
             description=description,
@@ -73,6 +76,8 @@ def _report(found: "DatasetSchema") -> list[str]:
         f"  {column.name}: {column.kind}" + (f", missing in {column.missing:,} rows" if column.missing else "")
         for column in found.columns
     ]
+    if found.group is not None:
+        lines.append(f"  {found.group}: {found.groups:,} groups")
     if found.left_out:
         lines.append(f"  left out as a pandas index: {', '.join(found.left_out)}")
     if found.dropped_rows:

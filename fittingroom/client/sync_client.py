@@ -330,6 +330,7 @@ class Client:
         task: str = "auto",
         ignore: Sequence[str] = (),
         categorical: Sequence[str] = (),
+        group: str | None = None,
         separator: str | None = None,
         decimal: str = ".",
         thousands: str | None = None,
@@ -348,6 +349,7 @@ class Client:
             task: `classification`, `regression` or `auto`.
             ignore: columns to leave out.
             categorical: columns whose values are categories, such as numbers of districts.
+            group: the column, or array of an NPZ file, that says which rows belong together. Default: none.
             separator: character between the columns of CSV, or `tab`. Default: as in the first line.
             decimal: decimal point of CSV.
             thousands: character between groups of three digits in CSV.
@@ -358,9 +360,9 @@ class Client:
             description: description of the dataset.
         """
         options = {
-            "target": target, "task": task, "ignore": ignore, "categorical": categorical, "separator": separator,
-            "decimal": decimal, "thousands": thousands, "missing": missing, "description": description,
-            "default_missing": None if default_missing else "false",
+            "target": target, "task": task, "ignore": ignore, "categorical": categorical,
+            "group": group, "separator": separator, "decimal": decimal, "thousands": thousands, "missing": missing,
+            "description": description, "default_missing": None if default_missing else "false",
             "drop_missing_target": "true" if drop_missing_target else None,
         }  # fmt: skip
         return self._do(run_here(api_calls.upload_dataset, file, name, charset, options))

@@ -61,6 +61,10 @@ class DatasetSchema(BaseModel):
     """Name of the target column of a table."""
     columns: list[DatasetColumn] = []
     """Other columns of a table."""
+    group: str | None = None
+    """Name of the column, or of the array of an NPZ file, that says which rows belong together. It is no feature."""
+    groups: int | None = None
+    """Number of groups; null where there are none."""
     preview: list[list[str | None]] = []
     """First rows of a table, the target last."""
     left_out: list[str] = []

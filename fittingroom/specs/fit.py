@@ -29,7 +29,7 @@ ClassWeight = Annotated[
 MetricName = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH), Visible()]
 
 
-Split = Literal["last", "shuffled", "stratified"]
+Split = Literal["last", "shuffled", "stratified", "group"]
 
 
 class Fit(Spec):
@@ -48,8 +48,9 @@ class Fit(Spec):
     """Number of folds of cross-validation, in place of `validation_split`: every trial is repeated for each, with
     another part of the rows for validation. Default: none."""
     split: Split = "last"
-    """Choice of the validation and test rows: `last`, as in Keras; `shuffled`, at random; or `stratified`, at random
-    with the same fraction of each class. It is the same for all candidates and seeds. Folds that are `last` are
+    """Choice of the validation and test rows: `last`, as in Keras; `shuffled`, at random; `stratified`, at random with
+    the same fraction of each class; or `group`, whole groups at random, about as many rows: those that share a value of
+    the dataset's group column stay together. It is the same for all candidates and seeds. Folds that are `last` are
     consecutive parts."""
     shuffle: SearchableName[Bool] = True
     """True to shuffle the training rows before each epoch, by the seed."""

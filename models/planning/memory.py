@@ -7,7 +7,7 @@ from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.faults import Fault, InvalidSpec
 from fittingroom.specs.optimizers import Optimizer
 from fittingroom.specs.search.search_space import sampled_value
-from fittingroom.specs.validation.dataset_checks import training_rows
+from fittingroom.specs.validation.dataset_checks import fitting_rows, training_rows
 from fittingroom.specs.validation.shapes import Network
 
 _FLOAT_BYTES = 4
@@ -34,7 +34,8 @@ def estimated_bytes(trial: TrialSpec, network: Network, rows: int) -> int:
         network: its network, measured.
         rows: of its dataset.
     """
-    batch = min(sampled_value(trial.fit.batch_size), training_rows(trial.dataset.rows or rows, trial.fit))
+    trained = training_rows(fitting_rows(trial.dataset.rows or rows, trial.fit), trial.fit)
+    batch = min(sampled_value(trial.fit.batch_size), trained)
     of_weights = COPIES_OF_WEIGHTS + COPIES_OF_SLOTS * slots_per_weight(trial.optimizer)
     of_activations = COPIES_OF_ACTIVATIONS * batch * network.numbers_per_row
     return round(_FLOAT_BYTES * (of_weights * network.parameters + of_activations))

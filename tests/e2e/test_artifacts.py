@@ -1,5 +1,6 @@
 """Download of trained networks and predictions: always the network of the best epoch."""
 
+import itertools
 import os
 import signal
 import time
@@ -183,6 +184,43 @@ def test_evaluate_measures_the_test_rows_and_other_datasets(service: Service, tm
     assert (whole.rows, whole.metrics) == (
         5000, pytest.approx(model.evaluate(x, y, verbose=0, return_dict=True), rel=1e-5)
     )  # fmt: skip
+
+
+def test_groups_stay_whole_in_folds_and_test_rows(service: Service, tmp_path: Path) -> None:
+    """Each loss is the mean over four whole groups: which ones, the losses of the trained network by group say."""
+    rng = np.random.default_rng(0)
+    x, groups = rng.normal(size=(60, 3)).astype(np.float32), np.repeat(np.arange(12), 5)
+    y = x.sum(axis=1) + rng.normal(size=60).astype(np.float32)
+    rows = [f"patient {g},{a},{b},{c},{t}" for g, (a, b, c), t in zip(groups, x.tolist(), y.tolist(), strict=True)]
+    table = tmp_path / "visits.csv"
+    table.write_text("\n".join(["patient,a,b,c,t", *rng.permutation(rows)]))
+    schema = service.client.upload_dataset(table, "visits", target="t", group="patient")
+    assert (schema.group, schema.groups, schema.features) == ("patient", 12, 3)
+    fit = {"epochs": 2, "folds": 3, "test_split": 0.25, "split": "group"}
+    network = layers({"type": "dense", "units": 1})
+    view = service.client.submit(document(dataset={"name": "visits"}, loss="mse", metrics=[], model=network, fit=fit))
+    assert service.client.wait(view.id, timeout=120).state == "completed"
+    tests, validations = set(), set()
+    for trial in service.client.list_trials(view.id):
+        found = service.http.get(f"/v1/trials/{trial.id}").json()
+        predicted = downloaded(service, found, tmp_path).predict(x, verbose=0)[:, 0]
+        losses = ((predicted - y) ** 2).reshape(12, 5).mean(axis=1)
+        test = service.client.evaluate(trial.id)
+        assert test.rows == 15
+        tests.add(groups_of_loss(losses, 3, test.metrics["loss"]))
+        validations.add(groups_of_loss(losses, 3, found["best_epoch"]["metrics"]["val_loss"]))
+    assert len(tests) == 1, "the same rows, whatever is validated on"
+    assert sorted(group for chosen in tests | validations for group in chosen) == list(range(12))
+
+
+def groups_of_loss(losses: np.ndarray, count: int, loss: float) -> tuple[int, ...]:
+    """Return the groups over which a loss is the mean."""
+    [found] = [
+        chosen
+        for chosen in itertools.combinations(range(len(losses)), count)
+        if losses[list(chosen)].mean() == pytest.approx(loss, rel=1e-5)
+    ]
+    return found
 
 
 def test_evaluate_refuses_rows_that_are_not_there_or_do_not_fit(service: Service) -> None:

@@ -37,6 +37,8 @@ class Numbers:
     feature_names: list[str]
     """Empty where they have none."""
     class_names: list[str]
+    groups: Labels | None = None
+    """(rows,): number of the group of each row; None where the dataset has none."""
 
 
 def load(reference: DatasetReference, storage: Storage | None = None) -> Numbers:
@@ -64,7 +66,8 @@ def load(reference: DatasetReference, storage: Storage | None = None) -> Numbers
 def _read(storage: Storage, sha256: str) -> Numbers:
     with storage.opened(file_of(sha256)) as opened, np.load(opened, allow_pickle=False) as file:
         document = json.loads(file["document"].tobytes())
-        return Numbers(file["x"], file["y"], document["classes"], document["feature_names"], document["class_names"])
+        names = document["feature_names"], document["class_names"]
+        return Numbers(file["x"], file["y"], document["classes"], *names, file.get("groups"))
 
 
 class DatasetNames(Protocol):

@@ -1,4 +1,4 @@
-"""Preparation of a dataset for a cohort: row selection, split, imputation, scaling, and the form of the target."""
+"""Preparation of a dataset for a cohort: its rows, imputation, scaling, and the form of the target."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,15 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.specs.experiment import Dataset, TrialSpec
-from fittingroom.specs.fit import Fit, Split
+from fittingroom.specs.fit import Fit
 from fittingroom.specs.targets import Target, TargetForm, columns_of
-from fittingroom.specs.validation.dataset_checks import class_number, ends_of_folds, fitting_rows, training_rows
+from fittingroom.specs.validation.dataset_checks import class_number
 from models.errors import UsageFault
 from models.storage import Storage
 from workers.datasets.numbers import DatasetNames, Floats, Labels, Numbers, Rows, like, load
+from workers.datasets.splits import Part, fitting_and_test_parts, training_and_validation_parts
 from workers.engines.base import Arrays
-
-_RowsOfBoth = tuple[Rows, Floats | Labels]
 
 
 @dataclass(frozen=True)
@@ -76,43 +75,20 @@ def prepare(
         OSError: the storage does not give them.
     """
     numbers = load(dataset, storage)
-    (x, y), _ = _fitting_and_test_rows(numbers, dataset, fit)
+    fitting, _ = fitting_and_test_parts(numbers, dataset.rows, fit)
+    training, validation = training_and_validation_parts(fitting, fit, fold)
     if dataset.validation is not None:
         other = like(numbers, load(dataset.validation, storage))
-        x_validation, y_validation = other.x, other.y
-    else:
-        cut = training_rows(len(numbers.x) if dataset.rows is None else dataset.rows, fit)
-        training: slice | NDArray[np.bool_] = slice(cut)
-        validating: slice | NDArray[np.bool_] = slice(cut, None)
-        if fold is not None and fit.folds is not None:
-            validating = _rows_of_fold(y, fold, fit.folds, fit.split)
-            training = ~validating
-        elif fit.split != "last":
-            validating = _chosen_rows(y, len(x) - cut, is_stratified=fit.split == "stratified")
-            training = ~validating
-        x, x_validation, y, y_validation = x[training], x[validating], y[training], y[validating]
-    scaling = measure_scaling(x, standardize=dataset.standardize)
+        validation = Part(other.x, other.y)
+    scaling = measure_scaling(training.x, standardize=dataset.standardize)
     split = f"{fit.validation_split} {fit.test_split} {fit.split} {fold}/{fit.folds}"
     key = f"{dataset.model_dump_json()} {split} {fit.class_weight} {targets}"
-    weight = None if fit.class_weight is None else _weights(y, fit.class_weight, numbers.class_names)
-    encoded = _encoded(y, targets, numbers.classes)
-    if not len(x_validation):
-        return Arrays(key, scaling.apply(x), encoded, None, None, weight), scaling
-    validation = scaling.apply(x_validation), _encoded(y_validation, targets, numbers.classes)
-    return Arrays(key, scaling.apply(x), encoded, *validation, weight), scaling
-
-
-def _fitting_and_test_rows(numbers: Numbers, dataset: Dataset, fit: Fit) -> tuple[_RowsOfBoth, _RowsOfBoth]:
-    """Return features and targets of the rows to fit, and of those that are set aside for the test."""
-    x, y = numbers.x, numbers.y
-    if dataset.rows is not None:
-        chosen = np.random.Generator(np.random.Philox(key=0)).permutation(len(x))[: dataset.rows]
-        x, y = x[chosen], y[chosen]
-    cut = fitting_rows(len(x), fit)
-    if fit.split == "last" or cut == len(x):
-        return (x[:cut], y[:cut]), (x[cut:], y[cut:])
-    testing = _chosen_rows(y, len(x) - cut, is_stratified=fit.split == "stratified")
-    return (x[~testing], y[~testing]), (x[testing], y[testing])
+    weight = None if fit.class_weight is None else _weights(training.y, fit.class_weight, numbers.class_names)
+    x, y = scaling.apply(training.x), _encoded(training.y, targets, numbers.classes)
+    if not len(validation.x):
+        return Arrays(key, x, y, None, None, weight), scaling
+    y_validation = _encoded(validation.y, targets, numbers.classes)
+    return Arrays(key, x, y, scaling.apply(validation.x), y_validation, weight), scaling
 
 
 def evaluation_rows(
@@ -138,37 +114,10 @@ def evaluation_rows(
     """
     if other is not None:
         rows = like(names, other)
-        x, y = rows.x, rows.y
+        part = Part(rows.x, rows.y)
     else:
-        _, (x, y) = _fitting_and_test_rows(load(spec.dataset, storage), spec.dataset, spec.fit)
-    return scaling.apply(x), _encoded(y, targets, len(names.class_names) or None)
-
-
-def _chosen_rows(y: Floats | Labels, wanted: int, *, is_stratified: bool) -> NDArray[np.bool_]:
-    """Return a mask of so many rows, drawn at random; stratified, with the same part of each class."""
-    order = _shuffled(y, is_stratified=is_stratified)
-    # Evenly spread over the order, with half a distance at both ends: of rows sorted by class, each gives its part.
-    is_chosen = np.diff((2 * np.arange(len(y) + 1) * wanted + len(y)) // (2 * len(y))) > 0
-    mask = np.zeros(len(y), bool)
-    mask[order[is_chosen]] = True
-    return mask
-
-
-def _rows_of_fold(y: Floats | Labels, fold: int, folds: int, split: Split) -> NDArray[np.bool_]:
-    """Return a mask of the rows of a fold: of consecutive ones, or every so manyth of them at random or by class."""
-    mask = np.zeros(len(y), bool)
-    if split == "last":
-        ends = [0, *ends_of_folds(len(y), folds)]
-        mask[ends[fold - 1] : ends[fold]] = True
-    else:
-        mask[_shuffled(y, is_stratified=split == "stratified")[fold - 1 :: folds]] = True
-    return mask
-
-
-def _shuffled(y: Floats | Labels, *, is_stratified: bool) -> NDArray[np.int64]:
-    """Return the numbers of all rows in random order; stratified, class after class."""
-    order = np.random.Generator(np.random.Philox(key=1)).permutation(len(y))
-    return order[np.argsort(y[order], kind="stable")] if is_stratified else order
+        _, part = fitting_and_test_parts(load(spec.dataset, storage), spec.dataset.rows, spec.fit)
+    return scaling.apply(part.x), _encoded(part.y, targets, len(names.class_names) or None)
 
 
 def _encoded(y: Floats | Labels, targets: Sequence[Target], classes: int | None) -> Floats | Labels:

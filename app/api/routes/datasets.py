@@ -98,6 +98,13 @@ async def upload_dataset(  # noqa: PLR0913 - a query's parameters
         _Listed,
         Query(description=f"Columns whose values are categories, such as numbers of districts{_SEVERAL}."),
     ] = (),
+    group: Annotated[
+        Annotated[str, Field(max_length=MAX_NAME_LENGTH), Visible()] | None,
+        Query(
+            description="Column, or array of an NPZ file, that says which rows belong together, such as a patient's, "
+            'for `"split": "group"`. It is no feature. Default: none.',
+        ),
+    ] = None,
     separator: Annotated[
         Annotated[str, Field(pattern=r"^([,;|\t ]|tab)$")] | None,
         Query(description="Character between the columns of CSV, or `tab`. Default: as in the first line."),
@@ -131,6 +138,7 @@ async def upload_dataset(  # noqa: PLR0913 - a query's parameters
             "task": task,
             "ignore": _listed(ignore),
             "categorical": _listed(categorical),
+            "group": group,
             "separator": separator,
             "decimal": decimal,
             "thousands": thousands,

@@ -18,11 +18,20 @@ def fitting_rows(rows: int, fit: Fit) -> int:
 
 
 def training_rows(rows: int, fit: Fit) -> int:
-    """Return the number of training rows, by the arithmetic of `model.fit`; with folds, of the fold that has fewest."""
-    rows = fitting_rows(rows, fit)
+    """Return the number of training rows, by the arithmetic of `model.fit`; with folds, of the fold that has fewest.
+
+    Args:
+        rows: number of rows to fit. Where groups stay whole, the number that is returned is about right.
+        fit: the split.
+    """
     if fit.folds is not None:
         return rows - math.ceil(rows / fit.folds)
     return math.floor(rows * (1.0 - fit.validation_split)) if fit.validation_split else rows
+
+
+def count_groups_to_fit(fit: Fit) -> int:
+    """Return how many groups, at least, the rows to fit must have."""
+    return fit.folds or (2 if fit.validation_split else 1)
 
 
 def ends_of_folds(rows: int, folds: int) -> list[int]:
@@ -76,7 +85,7 @@ def _row_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
         yield from _fold_faults(spec, schema, rows)
         return
     split = spec.fit.validation_split
-    trained = training_rows(given, spec.fit)
+    trained = training_rows(rows, spec.fit)
     if trained < 1 or (split and trained == rows):
         yield Fault(
             pointer="/fit/validation_split",
@@ -108,6 +117,22 @@ def _split_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault
     elif spec.fit.split == "stratified" and schema.classes is None:
         detail = f"the target of {schema.name} has no classes; use shuffled"
         yield Fault(pointer="/fit/split", detail=detail, found=spec.fit.split)
+    elif spec.fit.split == "group":
+        yield from _group_faults(spec, schema)
+
+
+def _group_faults(spec: ExperimentSpec, schema: DatasetSchema) -> Iterator[Fault]:
+    if schema.groups is None:
+        detail = f"{schema.name} has no groups; upload it with group=…, the column that says which rows belong together"
+        yield Fault(pointer="/fit/split", detail=detail, found=spec.fit.split)
+        return
+    wanted = count_groups_to_fit(spec.fit) + (spec.fit.test_split > 0)
+    if schema.groups < wanted:
+        detail = f"{schema.name} has {schema.groups} groups in {schema.group!r}; this needs at least {wanted}"
+        yield Fault(pointer="/fit/split", detail=detail, found=spec.fit.split)
+    if spec.dataset.rows is not None:
+        detail = "rows are drawn one by one, and groups stay whole; leave rows or the split by group out"
+        yield Fault(pointer="/dataset/rows", detail=detail, found=str(spec.dataset.rows))
 
 
 def _validation_faults(

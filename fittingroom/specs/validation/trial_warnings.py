@@ -62,7 +62,7 @@ def _absent_classes(
             yield Fault(pointer="/fit/folds", detail=detail)
     if not spec.fit.validation_split:
         return
-    cut = training_rows(schema.rows, spec.fit)
+    cut = training_rows(rows, spec.fit)
     untrained = [name for name, (first, _) in extents.items() if first >= cut]
     unseen = [name for name, (_, last) in extents.items() if last < cut]
     before = " before those for the test" if spec.fit.test_split else ""
@@ -126,7 +126,7 @@ def _is_constant(column: DatasetColumn) -> bool:
 
 
 def _size(spec: ExperimentSpec, schema: DatasetSchema, parameter_counts: Sequence[int]) -> Iterator[Fault]:
-    rows = training_rows(spec.dataset.rows or schema.rows, spec.fit)
+    rows = training_rows(fitting_rows(spec.dataset.rows or schema.rows, spec.fit), spec.fit)
     most = max(parameter_counts)
     if most > _MANY_PARAMETERS * rows:
         detail = f"a network has {most:,} parameters for {rows:,} training rows; it can learn them by heart"

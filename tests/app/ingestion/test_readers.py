@@ -64,6 +64,37 @@ def test_read_categorical_numbers_are_one_hot(read: Callable[..., Any]) -> None:
     assert schema["feature_names"] == ["a", "b, c=3", "b, c=5"]
 
 
+GROUPED: dict[str, tuple[str, str | bytes]] = {
+    "csv": ("csv", "g,a,t\n007,1,2.5\n7,2,3.5\n007,3,4.5\nb,4,5.5\n"),
+    "parquet": ("parquet", parquet(g=["007", "7", "007", "b"], a=[1, 2, 3, 4], t=[2.5, 3.5, 4.5, 5.5])),
+    "parquet, whole numbers": ("parquet", parquet(g=[2**62, 1, 2**62, 2**62 + 1], a=[1, 2, 3, 4], t=[2.5, 3, 4, 5.5])),
+    "npz": ("npz", npz(x=np.arange(4.0)[:, None], y=[2.5, 3.5, 4.5, 5.5], g=["007", "7", "007", "b"])),
+    "npz, whole numbers": ("npz", npz(x=np.arange(4.0)[:, None], y=[2.5, 3, 4, 5.5], g=np.array([9, 1, 9, 4], ">u8"))),
+}
+
+
+@pytest.mark.parametrize(("file_format", "content"), GROUPED.values(), ids=GROUPED)
+def test_read_group_is_kept_beside_the_features(
+    read: Callable[..., Any], settings: Settings, file_format: str, content: str | bytes
+) -> None:
+    schema = read(file_format, content, group="g")["schema"]
+    assert (schema["group"], schema["groups"], schema["features"]) == ("g", 3, 1)
+    assert "g" not in [*schema["feature_names"], *(column["name"] for column in schema["columns"])]
+    with np.load(settings.temporary_dir / "output.npz") as file:
+        assert file["groups"].tolist() == [0, 1, 0, 2]
+        assert file["x"].shape == (4, 1)
+    ignored = read(file_format, content, ignore=["g"])["schema"]
+    assert ignored["groups"] is None
+    assert ignored["sha256"] != schema["sha256"], "training sees the groups, so they are of the content"
+
+
+def test_read_groups_have_no_row_without_a_target(read: Callable[..., Any]) -> None:
+    schema = read("csv", "g,a,t\nx,1,2.5\ny,2,\nz,3,4.5\n", group="g", drop_missing_target=True)["schema"]
+    assert (schema["groups"], schema["dropped_rows"]) == (2, 1)
+    numbers = npz(x=np.arange(3.0)[:, None], y=[2.5, np.nan, 4.5], g=[5, 6, 7])
+    assert read("npz", numbers, group="g", drop_missing_target=True)["schema"]["groups"] == 2
+
+
 def test_read_archive_names_classes_and_task(read: Callable[..., Any]) -> None:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 255, (20, 4, 4), dtype=np.uint8)

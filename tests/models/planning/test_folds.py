@@ -71,6 +71,32 @@ def test_bad_folds_are_refused(changes: dict[str, Any], pointer: str) -> None:
     assert pointer in [fault.pointer for fault in caught.value.faults]
 
 
+GROUPED = BUILT_IN_DATASETS["titanic"].model_copy(update={"group": "family", "groups": 3})
+
+
+@pytest.mark.parametrize(
+    ("fit", "changes", "said"),
+    [
+        ({"folds": 3}, {}, None),
+        ({"validation_split": 0.2, "test_split": 0.2}, {}, None),
+        ({"folds": 4}, {}, "titanic has 3 groups in 'family'; this needs at least 4"),
+        ({"folds": 3, "test_split": 0.2}, {}, "this needs at least 4"),
+        ({"folds": 3}, {"dataset": {"name": "titanic", "rows": 400}}, "rows are drawn one by one"),
+        ({}, {}, "no rows are split off"),
+    ],
+    ids=str,
+)
+def test_split_by_group_needs_groups_enough(fit: dict[str, Any], changes: dict[str, Any], said: str | None) -> None:
+    experiment = spec(fit=fit | {"split": "group"}, **changes)
+    if said is None:
+        assert plan_experiment(experiment, datasets={"titanic": GROUPED}).trials
+        with pytest.raises(InvalidSpec, match="titanic has no groups; upload it with group="):
+            plan_experiment(experiment)
+    else:
+        with pytest.raises(InvalidSpec, match=said):
+            plan_experiment(experiment, datasets={"titanic": GROUPED})
+
+
 def test_classes_in_one_fold_are_warned_of() -> None:
     sorted_rows = BUILT_IN_DATASETS["titanic"]
     sorted_rows = sorted_rows.model_copy(update={"class_extents": [(0, 296), (297, 890)]})
