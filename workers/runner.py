@@ -27,6 +27,7 @@ from workers.continuation import begin_from_last_states
 from workers.datasets import load, prepare
 from workers.datasets.adaptation import measure_adapted, with_adapted
 from workers.devices import environment
+from workers.earlier_rounds import EarlierRounds
 from workers.engines.backends.chosen import backend
 from workers.engines.base import CannotTrainError, Cohort, CohortTrial, Engine, UnusableCheckpointError
 from workers.engines.executables import ExecutableFolder
@@ -83,6 +84,7 @@ class Runner:
         """Args: settings, database, this worker's id, what it trains on, and where its compiler writes."""
         self._settings, self._database = settings, database
         self._worker_id, self._devices = worker_id, devices
+        self._earlier_rounds = EarlierRounds(database)
         self._storage = Storage(settings.storage_location)
         self._executables = executables
         fused = FusedEngine(settings.memory_bytes, ProgramStore(settings.programs_dir, executables))
@@ -248,7 +250,12 @@ class Runner:
             claim,
             row.engine,
             row.engine_reason,
-            Cohort(trials, arrays, (row.program or {}).get("compiler")),
+            Cohort(
+                trials,
+                arrays,
+                (row.program or {}).get("compiler"),
+                earlier=self._earlier_rounds.at_rungs(rows, [one.spec for one in trials]),
+            ),
             {row.id: row.epochs_completed for row in rows if row.state == TrialState.RUNNING},
             {
                 row.id: BestEpoch(row.best_epoch, row.best_value, row.best_metrics or {})

@@ -121,7 +121,10 @@ def _write(output: Path, encoded: Encoded, document: Mapping[str, Any]) -> None:
 
 def _digest(encoded: Encoded, document: Mapping[str, Any]) -> str:
     """Return a digest of all that training sees: equal for equal numbers in any notation."""
-    digest = hashlib.sha256(json.dumps([document, encoded.x.shape, str(encoded.y.dtype)]).encode())
+    kind = [document, encoded.x.shape, str(encoded.y.dtype)]
+    if encoded.groups is not None:  # whose digest must be no other's without
+        kind.append("groups")
+    digest = hashlib.sha256(json.dumps(kind).encode())
     for array in encoded.arrays.values():
         digest.update(np.ascontiguousarray(array).view(np.uint8).data)
     return digest.hexdigest()

@@ -69,7 +69,7 @@ def read_archive(file: Path, options: Options) -> Encoded:
         numbers = wide.astype(np.float64)
     target, found_task, class_names, notes = _target_of(y, options.task)
     if groups is not None:
-        groups = encode_groups(options.group or "", pa.chunked_array([pa.array(groups)]))
+        groups = encode_groups(options.group or "", _column_of(groups))
     return Encoded(
         numbers, target, found_task, [], class_names, group=options.group, groups=groups,
         dropped_rows=rows - len(x), notes=notes,
@@ -109,7 +109,14 @@ def _target_of(y: NDArray[Any], task: str) -> tuple[NDArray[Any], Task, list[str
             return _several(native), "regression", [], []
         native = native.argmax(axis=1)
         notes = ["y has one 1 in each row, so its columns are classes; say task=regression to keep them as numbers"]
-    return *encode_target("y", pa.chunked_array([pa.array(native)]), task), notes
+    return *encode_target("y", _column_of(native), task), notes
+
+
+def _column_of(array: NDArray[Any]) -> pa.ChunkedArray:
+    try:
+        return pa.chunked_array([pa.array(array)])
+    except UnicodeError as error:
+        raise Refusal(f"the archive has texts that are no Unicode: {str(error)[:80]}") from error
 
 
 def _is_one_hot(y: NDArray[Any]) -> bool:

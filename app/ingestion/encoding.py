@@ -75,7 +75,9 @@ def encode_table(table: pa.Table, options: Options) -> Encoded:
     left_out = [name for name in names if name not in kept and _is_index(name, table[name])]
     chosen = [name for name in names if name not in {target, options.group, *options.ignore, *left_out}]
     if not chosen:
-        beside = f", and what pandas calls an index: {', '.join(left_out)[:80]}" if left_out else " alone"
+        beside = f", and what pandas calls an index: {', '.join(left_out)[:80]}" if left_out else ""
+        beside += "" if options.group is None else f", and the group {options.group!r}"
+        beside = beside or " alone"
         raise Refusal(f"no column is left to learn from: there is the target{beside}")
     rows = table.num_rows
     if options.drop_missing_target:

@@ -98,7 +98,7 @@ def seconds_to_draw(propose: Callable[[Observations], object], dimensions: int) 
 
     def measure() -> float:
         began = time.perf_counter()
-        list(itertools.islice(propose(Observations(cube, points, values, 5, np.random.default_rng(1))), 20))  # type: ignore[call-overload]
+        list(itertools.islice(propose(Observations(cube, points, values, 5, np.random.default_rng(1), 20, 20)), 20))  # type: ignore[call-overload]
         return time.perf_counter() - began
 
     return min(measure() for _ in range(3))

@@ -1,7 +1,8 @@
 """`make bench-search`, its second part: epochs that pruners spend until a trial is within 1 % of the best.
 
-A search of 2,000 random configurations is replayed over learning curves that were trained once: experiment after
-experiment, in each the trials of one network side by side. What is pruned is decided by the workers' own code.
+A search of 2,000 random configurations is replayed over learning curves that were trained once, the trials of one
+network side by side: experiment after experiment, or round after round of one search. What is pruned is decided by the
+workers' own code.
 """
 
 import argparse
@@ -32,6 +33,8 @@ _PRUNERS: dict[str, dict[str, Any] | None] = {
 }
 _TRIALS = 500
 """Trials of an experiment; those of a network are a cohort."""
+_ROUNDS = (500, 100, 20)
+"""Trials of a round, where all are of one search."""
 
 
 def main() -> None:

@@ -90,7 +90,9 @@ def _chosen_rows(y: Floats | Labels, wanted: int, *, is_stratified: bool) -> NDA
 
 
 def _chosen_groups(groups: Labels, wanted: int, left: int) -> NDArray[np.bool_]:
-    """Return a mask of the rows of whole groups, drawn at random: each that brings their number nearer to the wanted.
+    """Return a mask of the rows of whole groups, about as many as are wanted.
+
+    At random each that is not too large, then one more if that comes nearer: rather too few rows than too many.
 
     Args:
         groups: of each row, of shape (rows,).
@@ -99,14 +101,16 @@ def _chosen_groups(groups: Labels, wanted: int, left: int) -> NDArray[np.bool_]:
     """
     _, numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     chosen: list[int] = []
-    total = 0
-    for group in _shuffled(sizes, is_stratified=False).tolist():
-        if total >= wanted or len(sizes) - len(chosen) <= left:
-            break
-        if abs(total + sizes[group] - wanted) < wanted - total:
+    missing = wanted
+    for group in _in_random_order(len(sizes)).tolist():
+        if sizes[group] <= missing and len(sizes) - len(chosen) > left:
             chosen.append(group)
-            total += int(sizes[group])
-    return np.isin(numbers, chosen or [int(np.argmin(sizes))])
+            missing -= int(sizes[group])
+    others = np.setdiff1d(np.arange(len(sizes)), chosen)
+    smallest = int(others[np.argmin(sizes[others])])
+    if not chosen or (len(others) > left and sizes[smallest] - missing < missing):
+        chosen.append(smallest)
+    return np.isin(numbers, chosen)
 
 
 def _rows_of_fold(part: Part, fold: int, folds: int, split: Split) -> NDArray[np.bool_]:
@@ -131,7 +135,7 @@ def _groups_of(part: Part) -> Labels:
 def _group_folds(groups: Labels, folds: int) -> Labels:
     """Return the fold of each row, from 1: the largest group first, each goes to the fold that has fewest rows."""
     _, numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    order = _shuffled(sizes, is_stratified=False)
+    order = _in_random_order(len(sizes))
     filled = [(0, fold) for fold in range(1, folds + 1)]
     fold_of = np.zeros(len(sizes), np.int64)
     for group in order[np.argsort(-sizes[order], kind="stable")].tolist():
@@ -143,5 +147,10 @@ def _group_folds(groups: Labels, folds: int) -> Labels:
 
 def _shuffled(y: Floats | Labels, *, is_stratified: bool) -> NDArray[np.int64]:
     """Return the numbers of all rows in random order; stratified, class after class."""
-    order = np.random.Generator(np.random.Philox(key=1)).permutation(len(y))
+    order = _in_random_order(len(y))
     return order[np.argsort(y[order], kind="stable")] if is_stratified else order
+
+
+def _in_random_order(count: int) -> NDArray[np.int64]:
+    """Return so many numbers from 0 in random order, always the same."""
+    return np.random.Generator(np.random.Philox(key=1)).permutation(count)

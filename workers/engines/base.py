@@ -84,6 +84,8 @@ class Cohort:
     """Compiler of an earlier attempt, if any: another one would round differently."""
     checkpoint: Checkpoint | None = None
     """Checkpoint to resume from; None for the first epoch."""
+    earlier: Mapping[int, Sequence[float]] = field(default_factory=dict)
+    """Objectives that candidates of earlier rounds of a search had reached, by epoch: a pruner compares with them."""
 
 
 class CannotTrainError(Exception):

@@ -68,7 +68,7 @@ class Reporter:
         self._checkpoint_seconds = checkpoint_seconds
         self._watches = {trial.id: TrialWatch(trial.spec) for trial in cohort.trials}
         pruner = cohort.trials[0].spec.pruner
-        self._rungs = None if pruner is None else Rungs(pruner, cohort.trials)
+        self._rungs = None if pruner is None else Rungs(pruner, cohort.trials, cohort.earlier)
         self._pruned_after = {trial.id: trial.ended_after for trial in cohort.trials if trial.is_pruned}
         self._ended_after = {trial.id: trial.ended_after for trial in cohort.trials if trial.ended_after is not None}
         self._reached: dict[str, float | None] = {

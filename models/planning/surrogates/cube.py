@@ -125,9 +125,9 @@ class Observations:
     max_structures: int
     """Maximum number of combinations of structural values in a round."""
     rng: np.random.Generator
-    round_size: int = 20
+    round_size: int
     """Number of points in a round."""
-    undirected: int = 20
+    undirected: int
     """Number of points, the first ones, that were drawn with no results: those of the first round, and of `prior`."""
 
     @cached_property

@@ -5,8 +5,11 @@ observations alone: the strategy is made anew for each round, and learns one gen
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr, ndtri
 
 from models.planning.surrogates.cube import Cube, Floats, Observations, Points, StructureLimit
 
@@ -16,42 +19,64 @@ _MAX_LEVELS = 1_000
 """Ranges of more levels are continuous ones to the strategy."""
 
 _GOOD_PART = 0.1
-"""Part of the points drawn with no results that the first distribution is made of: the best ones."""
+"""Part of the points that a distribution is begun with: the best ones."""
+_LEAST_DEVIATION = 0.3
+"""Standard deviation at first, beside that of the points, in normal quantiles: a whole range has 1."""
+_GREATEST_DEVIATION = 3.0
+"""Standard deviation above which nearly all points would lie at the ends of a range."""
+_NEAREST_END = 1e-6
+"""Distance to the end of a range, as a part of it, at which all coordinates are alike."""
 
 
 class _Strategy:
-    """A strategy, and the dimensions of the cube as it orders them: continuous ones, levels, names."""
+    """A strategy over the dimensions of a cube, in the order of the library: continuous ones, levels, names.
+
+    Coordinates of numbers and levels are normal quantiles to it, which have no ends: a point that is moved to the end
+    of a range would widen the distribution, though nothing beyond is better.
+    """
 
     def __init__(self, cube: Cube, population: int, seed: int) -> None:
-        """Args: the cube; the number of points in a generation; and of the source of randomness."""
-        self._cube, self._population, self._seed = cube, population, seed
-        levels = cube.levels
-        # Two values are a probability, as the library's authors advise.
-        is_name = (levels == 2) | (~cube.is_ordered & (levels > 1))
-        is_level = cube.is_ordered & (levels > 2) & (levels <= _MAX_LEVELS)
-        self._names, self._levels = np.flatnonzero(is_name), np.flatnonzero(is_level)
-        self._numbers = np.flatnonzero(~is_name & ~is_level & (levels != 1))
-
-    def begin(self, points: Points) -> None:
-        """Make the first distribution (Nomura et al., 2021, for numbers; for names, how often they are there).
+        """Set it up.
 
         Args:
-            points: of shape (points, dimensions), good ones.
+            cube: of the search.
+            population: number of points in a generation.
+            seed: of its draws.
         """
-        from cmaes import CatCMAwM, get_warm_start_mgd  # noqa: PLC0415 - few searches need it
+        self._cube, self._population, self._seed = cube, population, seed
+        counts = cube.levels
+        # Two values are a probability, as the library's authors advise.
+        is_name = (counts == 2) | (~cube.is_ordered & (counts > 1))
+        is_level = cube.is_ordered & (counts > 2) & (counts <= _MAX_LEVELS)
+        self._numbers = np.flatnonzero(~is_name & ~is_level & (counts != 1))
+        self._levels, self._names = np.flatnonzero(is_level), np.flatnonzero(is_name)
+        self._ordered = np.concatenate([self._numbers, self._levels])
+        self._is_value = np.arange(counts[self._names].max(initial=0)) < counts[self._names, None]
+        self._usual_numbers = np.zeros(len(self._ordered))
+        """What stands for a coordinate that counts in no point of a generation: the mean of the last one."""
+        self._usual_names = self._is_value / counts[self._names, None]
+
+    def begin(self, points: Points) -> None:
+        """Make the first distribution around good points: for names, by how often they are there.
+
+        Args:
+            points: of shape (points, dimensions).
+        """
+        from cmaes import CatCMAwM  # noqa: PLC0415 - few searches need it
 
         counts = self._cube.levels
-        ordered, names = self._parts(points)
-        mean, deviation, covariance = None, None, None
-        if ordered.shape[1]:
-            mean, deviation, covariance = get_warm_start_mgd([(one, 0.0) for one in ordered], gamma=1.0)
-        is_there = np.arange(names.shape[2]) < counts[self._names, None]
-        often = np.where(is_there, names.sum(axis=0) + 1, 0)
+        numbers, names = self._parts(points)
+        gaussian: dict[str, Any] = {}
+        if len(self._ordered):
+            spread = np.cov(numbers, rowvar=False, bias=True).reshape(len(self._ordered), -1)
+            covariance = spread + _LEAST_DEVIATION**2 * np.eye(len(self._ordered))
+            gaussian = {"mean": numbers.mean(axis=0), "sigma": 1.0, "cov": covariance}
+        often = np.where(self._is_value, names.sum(axis=0) + 1, 0)
         self._optimizer = CatCMAwM(
-            x_space=[[0.0, 1.0]] * len(self._numbers) or None,
-            z_space=[((np.arange(counts[one]) + 0.5) / counts[one]).tolist() for one in self._levels] or None,
-            c_space=counts[self._names].tolist() or None, population_size=self._population, seed=self._seed,
-            mean=mean, sigma=deviation, cov=covariance, cat_param=often / often.sum(axis=1, keepdims=True),
+            x_space=[[-np.inf, np.inf]] * len(self._numbers) or None,
+            z_space=[_quantiles((np.arange(counts[one]) + 0.5) / counts[one]).tolist() for one in self._levels] or None,
+            c_space=counts[self._names].tolist() or None, cat_param=often / often.sum(axis=1, keepdims=True),
+            population_size=self._population, seed=self._seed, **gaussian,
         )  # fmt: skip
 
     def tell(self, points: Points) -> None:
@@ -59,32 +84,24 @@ class _Strategy:
 
         Args:
             points: of shape (population, dimensions), the best first.
-        """
-        from cmaes import CatCMAwM  # noqa: PLC0415 - few searches need it
 
-        split = len(self._numbers)
-        told = [
-            (CatCMAwM.Solution(one[:split], one[split:], name, one), float(rank))
-            for rank, (one, name) in enumerate(zip(*self._parts(points), strict=True))
+        Raises:
+            numpy.linalg.LinAlgError: the distribution has become too narrow for floating point.
+        """
+        continuous = len(self._numbers)
+        generation = [
+            (self._optimizer.Solution(number[:continuous], number[continuous:], name, number), float(rank))
+            for rank, (number, name) in enumerate(zip(*self._parts(points), strict=True))
         ]
-        with np.errstate(all="ignore"):  # what is not finite, the next decomposition finds
-            self._optimizer.tell(told)
-
-    def _parts(self, points: Points) -> tuple[Floats, Floats]:
-        """Return the numbers and levels of points, and their names as one-hot vectors: (points, names, values).
-
-        What does not count in a point is the mean of the others, so that it moves the distribution nowhere.
-        """
-        counted = self._cube.counted(points)
-        levels = self._cube.levels[self._names]
-        values = np.floor(points[:, self._names] * levels)
-        one_hot = (values[:, :, None] == np.arange(levels.max(initial=0))).astype(np.float64)
-        names = _mean_for_missing(np.where(counted[:, self._names, None], one_hot, np.nan))
-        ordered = np.where(counted, points, np.nan)[:, [*self._numbers, *self._levels]]
-        return _mean_for_missing(ordered), names
+        with np.errstate(all="ignore"):  # `sample` finds what is no number
+            self._optimizer.tell(generation)
 
     def sample(self, count: int) -> Points:
-        """Return points drawn from the distribution, of shape (count, dimensions)."""
+        """Return points drawn from the distribution, of shape (count, dimensions).
+
+        Raises:
+            numpy.linalg.LinAlgError: it has become of no use.
+        """
         points = np.full((count, self._cube.size), 0.5)
         for point in points:
             found = self._optimizer.ask()
@@ -92,8 +109,27 @@ class _Strategy:
                 if part is not None:
                     point[dimensions] = part
             if found.c is not None:
-                point[self._names] = (np.argmax(found.c, axis=1) + 0.5) / self._cube.levels[self._names]
+                chosen = (np.argmax(found.c, axis=1) + 0.5) / self._cube.levels[self._names]
+                point[self._names] = np.where(found.c.any(axis=1), chosen, np.nan)
+        if not np.isfinite(points).all() or np.any(points[:, self._numbers].std(axis=0) > _GREATEST_DEVIATION):
+            raise np.linalg.LinAlgError(
+                "the distribution has parameters that are no numbers, or is wider than the cube"
+            )
+        points[:, self._ordered] = ndtr(points[:, self._ordered])
         return self._cube.snapped(points)
+
+    def _parts(self, points: Points) -> tuple[Floats, Floats]:
+        """Return quantiles of the numbers and levels of points, and their names as one-hot vectors.
+
+        What does not count in a point is the mean of the others, so that it moves the distribution nowhere.
+        """
+        counted, counts = self._cube.counted(points), self._cube.levels[self._names]
+        values = np.floor(points[:, self._names] * counts)
+        one_hot = (values[:, :, None] == np.arange(self._is_value.shape[1])).astype(np.float64)
+        names, self._usual_names = _filled(one_hot, counted[:, self._names, None], self._usual_names)
+        quantiles = _quantiles(points[:, self._ordered])
+        numbers, self._usual_numbers = _filled(quantiles, counted[:, self._ordered], self._usual_numbers)
+        return numbers, names
 
 
 def propose_by_evolution(observations: Observations) -> Iterator[Points]:
@@ -104,15 +140,19 @@ def propose_by_evolution(observations: Observations) -> Iterator[Points]:
     population = max(observations.round_size, 4 + int(3 * np.log(cube.size)))
     strategy = _Strategy(cube, population, int(observations.rng.integers(2**31)))
     undirected = min(observations.undirected, len(points))
-    strategy.begin(_best(points[:undirected], values, _GOOD_PART))
+    strategy.begin(_best(points[:undirected], values[:undirected], _GOOD_PART))
     # Where a failed trial makes a generation incomplete, the search goes on at once: the oldest points are left out.
     for begin in range(undirected + (len(points) - undirected) % population, len(points), population):
         end = begin + population
         try:
-            strategy.tell(_best(points[begin:end], values[begin:], 1))
-        except np.linalg.LinAlgError:  # a distribution that has become too narrow for floating point: begin anew
-            strategy.begin(_best(points[:end], values, _GOOD_PART))
-    drawn = strategy.sample(_DRAWN)
+            strategy.tell(_best(points[begin:end], values[begin:end], 1))
+        except np.linalg.LinAlgError:
+            strategy.begin(_best(points[:end], values[:end], _GOOD_PART))
+    try:
+        drawn = strategy.sample(_DRAWN)
+    except np.linalg.LinAlgError:
+        strategy.begin(_best(points, values, _GOOD_PART))
+        drawn = strategy.sample(_DRAWN)
     # Where too few of the points share their structural values, others take those of the first ones.
     shared = drawn[np.arange(len(drawn)) % observations.max_structures]
     candidates = np.concatenate([drawn, cube.snapped(np.where(cube.is_structural, shared, drawn))])
@@ -125,14 +165,26 @@ def propose_by_evolution(observations: Observations) -> Iterator[Points]:
 
 
 def _best(points: Points, values: Floats, part: float) -> Points:
-    """Return a part of some points, at least one, the best first; their values may be followed by those of others."""
-    order = np.argsort(values[: len(points)], kind="stable")
+    """Return a part of some points, at least one, the best first."""
+    order = np.argsort(values, kind="stable")
     return points[order[: max(1, round(part * len(points)))]]
 
 
-def _mean_for_missing(values: Floats) -> Floats:
-    """Return values with the mean along the first axis in place of NaN, and 0.5 where there is none."""
-    is_there = ~np.isnan(values)
-    sums, counts = np.where(is_there, values, 0).sum(axis=0), is_there.sum(axis=0)
-    means = np.where(counts > 0, sums / np.maximum(counts, 1), 0.5)
-    return np.where(is_there, values, means)
+def _quantiles(coordinates: Floats) -> Floats:
+    """Return the normal quantiles of coordinates from 0 to 1."""
+    quantiles: Floats = ndtri(np.clip(coordinates, _NEAREST_END, 1 - _NEAREST_END))
+    return quantiles
+
+
+def _filled(values: Floats, is_there: npt.NDArray[np.bool_], usual: Floats) -> tuple[Floats, Floats]:
+    """Return values with the mean along the first axis where one is missing; and the means.
+
+    Args:
+        values: of shape (points, …).
+        is_there: where they are, of a shape that broadcasts.
+        usual: the means where none is there.
+    """
+    is_there = np.broadcast_to(is_there, values.shape)
+    counts = is_there.sum(axis=0)
+    means = np.where(counts > 0, np.where(is_there, values, 0).sum(axis=0) / np.maximum(counts, 1), usual)
+    return np.where(is_there, values, means), means

@@ -1,8 +1,7 @@
 """The API as a process of its own, whose event loop is watched: `python -m tests.app.api.watched_server DATA_DIR PORT`.
 
 Each line on its standard input is answered with the longest time, in seconds, for which its loop did nothing since the
-line before. Time in which the machine gave the process no processor does not count, and a slow machine's seconds count
-for as much less as it takes longer for a fixed piece of work.
+line before. Time in which the machine gave the process no processor does not count.
 """
 
 import asyncio
@@ -21,18 +20,6 @@ from models.settings import Settings
 from tests.conftest import migrate
 
 _BEAT_SECONDS = 0.005
-_USUAL_SECONDS = 0.00125
-"""Seconds of a processor that `_slowness` works for on the machine on which the limits of stalls were set."""
-
-
-def _slowness() -> float:
-    """Return by which factor this machine is slower, now, than the one on which the limits were set; at least 1."""
-    spent: list[float] = []
-    for _ in range(5):
-        begun = time.thread_time()
-        sum(number * number for number in range(20_000))
-        spent.append(time.thread_time() - begun)
-    return max(1.0, min(spent) / _USUAL_SECONDS)
 
 
 class Heart:
@@ -66,7 +53,7 @@ class Heart:
                 self._beaten.acquire()
             self._is_asked = False
             worst, self._worst = self._worst, 0.0
-            sys.stdout.write(f"{worst / _slowness():.6f}\n")
+            sys.stdout.write(f"{worst:.6f}\n")
             sys.stdout.flush()
 
 

@@ -4,6 +4,7 @@ import io
 import resource
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,11 @@ GROUPED: dict[str, tuple[str, str | bytes]] = {
     "csv": ("csv", "g,a,t\n007,1,2.5\n7,2,3.5\n007,3,4.5\nb,4,5.5\n"),
     "parquet": ("parquet", parquet(g=["007", "7", "007", "b"], a=[1, 2, 3, 4], t=[2.5, 3.5, 4.5, 5.5])),
     "parquet, whole numbers": ("parquet", parquet(g=[2**62, 1, 2**62, 2**62 + 1], a=[1, 2, 3, 4], t=[2.5, 3, 4, 5.5])),
+    "parquet, decimals": (
+        "parquet",
+        parquet(g=[Decimal(10**20 + n) for n in (0, 1, 0, 2)], a=[1, 2, 3, 4], t=[2.5, 3.5, 4.5, 5.5]),
+    ),
+    "parquet, zeros": ("parquet", parquet(g=[0.0, 1.5, -0.0, 2.0], a=[1, 2, 3, 4], t=[2.5, 3.5, 4.5, 5.5])),
     "npz": ("npz", npz(x=np.arange(4.0)[:, None], y=[2.5, 3.5, 4.5, 5.5], g=["007", "7", "007", "b"])),
     "npz, whole numbers": ("npz", npz(x=np.arange(4.0)[:, None], y=[2.5, 3, 4, 5.5], g=np.array([9, 1, 9, 4], ">u8"))),
 }

@@ -1,0 +1,42 @@
+"""Earlier rounds of a search, with which its pruner compares: they have ended, so each is read once."""
+
+from collections.abc import Mapping, Sequence
+
+from cachetools import LRUCache
+
+from fittingroom.specs.experiment import TrialSpec
+from fittingroom.specs.search.search_space import sampled_value
+from models.sql.database import Database
+from models.sql.rungs import AtRungs, objectives_at
+from models.sql.tables import TrialTable
+
+_SEARCHES = 8
+"""Number of searches that are remembered."""
+
+
+class EarlierRounds:
+    """Knows what the candidates of earlier rounds had reached at the rungs of their pruner."""
+
+    def __init__(self, database: Database) -> None:
+        """Args: where they are."""
+        self._database = database
+        self._known: LRUCache[tuple[str, str | None, tuple[int, ...]], dict[int, AtRungs]] = LRUCache(_SEARCHES)
+
+    def at_rungs(self, rows: Sequence[TrialTable], specs: Sequence[TrialSpec]) -> Mapping[int, Sequence[float]]:
+        """Return the objectives that candidates of the rounds before that of a cohort had reached, by epoch.
+
+        Args:
+            rows: trials of the cohort.
+            specs: theirs.
+        """
+        first, pruner = rows[0], specs[0].pruner
+        if pruner is None or first.round == 1:
+            return {}
+        rungs = tuple(pruner.rungs(max(sampled_value(spec.fit.epochs) for spec in specs)))
+        known = self._known.setdefault((first.experiment_id, first.model_name, rungs), {})
+        if missing := [number for number in range(1, first.round) if number not in known]:
+            ends = missing[0], missing[-1]
+            with self._database.reading() as session:
+                of_search = first.experiment_id, first.model_name
+                known.update(objectives_at(session, *of_search, ends, rungs, specs[0].objective))
+        return {epoch: [value for number in range(1, first.round) for value in known[number][epoch]] for epoch in rungs}
