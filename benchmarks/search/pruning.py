@@ -6,11 +6,10 @@ workers' own code.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from benchmarks.search.curves import EPOCHS, Curves, load_curves
@@ -33,8 +32,9 @@ _PRUNERS: dict[str, dict[str, Any] | None] = {
 }
 _TRIALS = 500
 """Trials of an experiment; those of a network are a cohort."""
-_ROUNDS = (500, 100, 20)
-"""Trials of a round, where all are of one search."""
+_IN_ROUNDS = ("successive_halving, by 3 from epoch 3", "successive_halving, by 4 from epoch 3")
+_ROUNDS = (100, 20)
+"""Trials of a round, where all are of one search: it compares with earlier rounds."""
 
 
 def main() -> None:
@@ -48,45 +48,66 @@ def main() -> None:
         print("| pruner | epochs to the target, median | of those without | orders that reach it |")  # noqa: T201
         print("| --- | ---: | ---: | ---: |")  # noqa: T201
         full = 0.0
-        for name, document in _PRUNERS.items():
+        rows = [(name, _TRIALS, False) for name in _PRUNERS]
+        rows += [(name, size, True) for name in _IN_ROUNDS for size in _ROUNDS]
+        for name, size, is_one_search in rows:
+            document = _PRUNERS[name]
             pruner = None if document is None else TypeAdapter(Pruner).validate_python(document)
-            spent = [epochs_to_target(curves, pruner, seed) for seed in range(flags.orders)]
+            spent = [
+                epochs_to_target(curves, pruner, seed, size, is_one_search=is_one_search)
+                for seed in range(flags.orders)
+            ]
             median = float(np.median([np.inf if one is None else one for one in spent]))
             full = full or median
             reached = sum(one is not None for one in spent)
             part = "never" if np.isinf(median) else f"1/{full / median:.1f}"
-            print(f"| {name} | {median:,.0f} | {part} | {reached}/{flags.orders} |", flush=True)  # noqa: T201
+            title = f"{name}, rounds of {size}" if is_one_search else name
+            print(f"| {title} | {median:,.0f} | {part} | {reached}/{flags.orders} |", flush=True)  # noqa: T201
         print()  # noqa: T201
 
 
-def epochs_to_target(curves: Curves, pruner: Pruner | None, seed: int) -> int | None:
-    """Return the epochs trained until one trial has reached the target; None if none does."""
+def epochs_to_target(curves: Curves, pruner: Pruner | None, seed: int, size: int, *, is_one_search: bool) -> int | None:
+    """Return the epochs trained until one trial has reached the target; None if none does.
+
+    Args:
+        curves: of all configurations.
+        pruner: of the experiments.
+        seed: of the order of the configurations.
+        size: number of trials of an experiment, or of a round.
+        is_one_search: True for rounds of one experiment.
+    """
     order, met = np.random.default_rng(seed).permutation(len(curves.specs)), curves.meets_target()
     if pruner is None:
         first = next((place for place, number in enumerate(order) if met[number, -1]), None)
         return None if first is None else first * EPOCHS + int(np.argmax(met[order[first]])) + 1
     spent = 0
-    for cohort in _cohorts(curves, order):
-        for epochs, is_over in _prune(curves, pruner, cohort, met):
-            spent += epochs
-            if is_over:
-                return spent
+    earlier: dict[int, list[float]] = {}
+    for begin in range(0, len(order), size):
+        drawn = order[begin : begin + size]
+        at_rungs: dict[int, list[float]] = {epoch: [] for epoch in pruner.rungs(EPOCHS)}
+        for structure in np.unique(curves.structures):
+            cohort = [int(number) for number in drawn if curves.structures[number] == structure]
+            for epoch, going in _prune(curves, pruner, cohort, earlier):
+                spent += len(going)
+                if met[going, epoch - 1].any():
+                    return spent
+                if epoch in at_rungs:
+                    at_rungs[epoch] += curves.reached[going, epoch - 1].tolist()
+        if is_one_search:
+            earlier = {epoch: earlier.get(epoch, []) + values for epoch, values in at_rungs.items()}
     return None
 
 
-def _cohorts(curves: Curves, order: NDArray[np.int64]) -> Iterator[list[int]]:
-    for start in range(0, len(order), _TRIALS):
-        drawn = order[start : start + _TRIALS]
-        for structure in np.unique(curves.structures):
-            yield [int(number) for number in drawn if curves.structures[number] == structure]
-
-
-def _prune(curves: Curves, pruner: Pruner, cohort: Sequence[int], met: NDArray[np.bool_]) -> Iterator[tuple[int, bool]]:
-    """Yield for each epoch how many trials trained, and whether one of them has reached the target."""
+def _prune(
+    curves: Curves, pruner: Pruner, cohort: Sequence[int], earlier: Mapping[int, Sequence[float]]
+) -> Iterator[tuple[int, list[int]]]:
+    """Yield each epoch and the configurations of a cohort that train in it."""
+    if not cohort:
+        return
     trials = [CohortTrial(str(number), curves.specs[number]) for number in cohort]
-    rungs, going = Rungs(pruner, trials), list(cohort)
+    rungs, going = Rungs(pruner, trials, earlier), list(cohort)
     for epoch in range(1, EPOCHS + 1):
-        yield len(going), bool(met[going, epoch - 1].any())
+        yield epoch, going
         values = curves.reached[:, epoch - 1]
         reached = {str(number): float(values[number]) if np.isfinite(values[number]) else None for number in going}
         stopped = rungs.pruned(epoch, [str(number) for number in going], reached)

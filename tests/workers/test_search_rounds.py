@@ -1,15 +1,19 @@
 """Searches trained round by round: to their end, the same whatever dies."""
 
+import math
 from collections.abc import Callable
+from statistics import fmean
 from typing import Any
 
 import keras
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 import workers.search_rounds
 from fittingroom.specs.faults import Fault, InvalidSpec
-from fittingroom.views.states import ExperimentState
+from fittingroom.specs.fit import Objective
+from fittingroom.views.states import ExperimentState, TrialState
 from models.errors import DatabaseUnavailableError
 from models.lifecycle import experiment_state
 from models.messaging.queues import queues_of
@@ -17,10 +21,13 @@ from models.settings import Settings
 from models.sql import experiments
 from models.sql.database import Database
 from models.sql.plans import rounds
-from models.sql.tables import ExperimentTable
+from models.sql.rungs import objectives_at
+from models.sql.tables import EpochTable, ExperimentTable, TrialTable
 from tests.e2e.service import until
+from tests.factories import layers
 from tests.factories import store as store_experiment
 from tests.workers.engines.trials import fused_engine
+from workers import earlier_rounds
 from workers.runner import Runner
 from workers.search_rounds import draw_due_rounds
 
@@ -173,6 +180,85 @@ def test_the_best_candidates_are_confirmed_with_further_seeds(settings: Settings
     assert [one.hyperparameters for one in confirming[::3]] == [one.hyperparameters for one in best]
 
 
+def reached_by(database: Database, trials: list[TrialTable], epoch: int) -> dict[int, float]:
+    """Return the best objective so far at an epoch, the mean over seeds, of each candidate that trained in it."""
+    by_candidate: dict[str, list[TrialTable]] = {}
+    for trial in trials:
+        by_candidate.setdefault(str(trial.hyperparameters), []).append(trial)
+    found = {}
+    with database.reading() as session:
+        for some in by_candidate.values():
+            query = select(EpochTable).where(EpochTable.epoch <= epoch).order_by(EpochTable.epoch)
+            rows = [session.scalars(query.where(EpochTable.trial_id == trial.id)).all() for trial in some]
+            histories = [[row.metrics["val_loss"] for row in of_trial] for of_trial in rows]
+            if max(map(len, histories)) == epoch:
+                found[some[0].number] = fmean(min(values) for values in histories)
+    return found
+
+
+def test_candidates_are_compared_with_those_of_earlier_rounds(settings: Settings, database: Database) -> None:
+    pruner = {"name": "successive_halving", "min_epochs": 2, "reduction_factor": 3}
+    fit = {"epochs": 8, "validation_split": 0.3}
+    experiment_id, _ = store_experiment(database, **(SEARCH | {"fit": fit}), pruner=pruner, seeds=[3, 4])
+    runner_on(settings, database).train_waiting(QUEUES)
+    assert experiment_of(database, experiment_id)[0] == ExperimentState.COMPLETED
+    with database.reading() as session:
+        trials = list(experiments.list_trials(session, experiment_id))
+    pruned = 0
+    for number in (2, 3):
+        mine = [trial for trial in trials if trial.round == number]
+        before = [trial for trial in trials if trial.round < number]
+        for epoch in (2, 6):
+            earlier, own = reached_by(database, before, epoch), reached_by(database, mine, epoch)
+            going = sorted([*earlier.values(), *own.values()])[: math.ceil((len(earlier) + len(own)) / 3)]
+            stopped = {trial.number for trial in mine if trial.state == "pruned" and trial.epochs_completed == epoch}
+            assert stopped & own.keys() == {one for one, value in own.items() if value not in going}
+            pruned += len(stopped)
+    assert pruned >= 20, "of 32 trials in the second and the third round"
+    others = [trial for trial in trials if trial.round > 1 and trial.state == "completed"]
+    assert all(trial.epochs_completed == 8 for trial in others)
+
+
+def test_each_round_is_read_once(settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    read = earlier_rounds.objectives_at
+
+    def counted(session: Session, experiment_id: str, name: str | None, rounds_: tuple[int, int], *given: Any) -> Any:
+        asked.append(rounds_)
+        return read(session, experiment_id, name, rounds_, *given)
+
+    monkeypatch.setattr(earlier_rounds, "objectives_at", counted)
+    hidden = {"type": "dense", "units": {"choice": [2, 3]}, "activation": "relu"}
+    network = layers(hidden, {"type": "dense", "units": 2, "activation": "softmax"})
+    experiment_id, _ = store_experiment(database, **(SEARCH | {"model": network}), pruner={"name": "top_k", "k": 3})
+    runner_on(settings, database).train_waiting(QUEUES)
+    assert experiment_of(database, experiment_id)[0] == ExperimentState.COMPLETED
+    assert asked == [(1, 1), (2, 2)], "by the first cohort of each round"
+
+
+def test_objectives_at_rungs_are_means_over_seeds_of_what_was_best_so_far(database: Database) -> None:
+    experiment_id, _ = store_experiment(database, **(SEARCH | {"fit": {"epochs": 4}}), seeds=[0, 1, 2])
+    losses = {1: [3.0, 5.0, 1.0], 2: [2.0, "NaN", 0.5], 3: [4.0], 4: ["NaN", "NaN"], 5: [7.0, 6.0], 6: [1.0, 9.0]}
+    with database.writing() as session:
+        trials = list(experiments.list_trials(session, experiment_id))
+        for trial in trials[:6]:
+            trial.state = TrialState.PRUNED
+            for epoch, loss in enumerate(losses[trial.number], start=1):
+                session.add(
+                    EpochTable(
+                        trial_id=trial.id, epoch=epoch, experiment_id=experiment_id, version=1, attempt=1, seconds=1.0,
+                        metrics={"loss": loss}, recorded_at=trial.created_at,
+                    )
+                )  # fmt: skip
+    with database.reading() as session:
+        objective = Objective(metric="loss", direction="minimize")
+        found = objectives_at(session, experiment_id, None, (1, 2), [1, 2, 3], objective)
+    assert found == {
+        1: {1: [(3.0 + 2.0 + 4.0) / 3, math.inf], 2: [(3.0 + 2.0 + 4.0) / 3, math.inf], 3: [(1.0 + 0.5 + 4.0) / 3]},
+        2: {1: [], 2: [], 3: []},
+    }, "whoever ended before counts with the best so far, and without a number as infinitely bad"
+
+
 def test_pruned_trials_count_below_those_that_completed(settings: Settings, database: Database) -> None:
     experiment_id, _ = store_experiment(
         database, **(SEARCH | {"fit": {"epochs": 4, "validation_split": 0.3}}), pruner={"name": "top_k", "k": 3}
@@ -181,7 +267,14 @@ def test_pruned_trials_count_below_those_that_completed(settings: Settings, data
     state, _ = experiment_of(database, experiment_id)
     assert state == ExperimentState.COMPLETED
     with database.reading() as session:
-        trials = experiments.list_trials(session, experiment_id)
+        trials = list(experiments.list_trials(session, experiment_id))
+
+    def went_on(number: int) -> int:
+        """Return how many of a round are among the best three so far after epoch 1."""
+        earlier = reached_by(database, [trial for trial in trials if trial.round < number], 1)
+        own = reached_by(database, [trial for trial in trials if trial.round == number], 1)
+        return len([value for value in own.values() if value in sorted([*earlier.values(), *own.values()])[:3]])
+
     by_round = [[trial.state for trial in trials if trial.round == number] for number in (1, 2, 3)]
-    assert [states.count("completed") for states in by_round] == [3, 3, 3]
-    assert [states.count("pruned") for states in by_round] == [9, 9, 1]
+    assert [states.count("pruned") for states in by_round] == [9, 12 - went_on(2), 4 - went_on(3)]
+    assert [states.count("completed") for states in by_round] == [3, went_on(2), went_on(3)]

@@ -1,4 +1,7 @@
-"""Pruners: at rungs, the worse candidates of a cohort stop. A candidate is all seeds of one combination of values."""
+"""Pruners: at rungs, the worse candidates of a cohort stop. A candidate is all seeds of one combination of values.
+
+In a search in rounds, candidates of earlier rounds take places among those that go on.
+"""
 
 import math
 from typing import Annotated, Literal
@@ -70,7 +73,7 @@ class TopKPruner(Spec):
 
     name: Literal["top_k"]
     k: Annotated[Int, Field(ge=1, le=MAX_TRIALS)]
-    """Number of candidates that go on."""
+    """Number of candidates that go on: of a cohort, and in a search in rounds of all so far."""
     epochs: Annotated[Int, Field(ge=1, le=MAX_EPOCHS)] = 1
     """Epoch of the rung."""
 

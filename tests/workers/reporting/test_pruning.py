@@ -1,5 +1,6 @@
 """Comparison of candidates at rungs."""
 
+import math
 from typing import Any
 
 import pytest
@@ -30,6 +31,18 @@ def test_the_worse_candidates_stop_at_a_rung_and_at_no_other_epoch() -> None:
     assert found.pruned(1, reached, reached) == set()
     assert found.pruned(2, reached, reached) == {"t1", "t3", "t5"}
     assert found.pruned(6, {"t2": 0.3, "t4": 0.2}, {"t2": 0.3, "t4": 0.2}) == {"t2"}
+
+
+def test_candidates_of_earlier_rounds_take_places() -> None:
+    sweep = {"name": "sgd", "learning_rate": {"choice": [0.1, 0.2, 0.3]}}
+    specs = trial_specs(document(optimizer=sweep, fit={"epochs": 10, "validation_split": 0.3}))
+    pruner = SuccessiveHalving(name="successive_halving", min_epochs=2)
+    found = Rungs(pruner, cohort_of(specs).trials, {2: [0.1, 0.3, 0.6, math.inf], 6: [0.2, 0.2]})
+    reached = {"t1": 0.2, "t2": 0.4, "t3": 0.5}
+    assert found.pruned(2, reached, reached) == {"t2", "t3"}, "of seven, three go on: 0.1, 0.2 and 0.3"
+    assert found.pruned(6, {"t1"}, {"t1": 0.2}) == {"t1"}, "of equal ones the earlier"
+    assert found.pruned(6, {"t1"}, {"t1": 0.19}) == set(), "one that trains alone is compared as well"
+    assert found.pruned(6, {"t1", "t2"}, {"t1": 0.3, "t2": 0.4}) == {"t1", "t2"}, "all may stop"
 
 
 def test_a_metric_that_is_maximized() -> None:
