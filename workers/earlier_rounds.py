@@ -23,7 +23,7 @@ class EarlierRounds:
         self._known: LRUCache[tuple[str, str | None, tuple[int, ...]], dict[int, AtRungs]] = LRUCache(_SEARCHES)
 
     def at_rungs(self, rows: Sequence[TrialTable], specs: Sequence[TrialSpec]) -> Mapping[int, Sequence[float]]:
-        """Return the objectives that candidates of the rounds before that of a cohort had reached, by epoch.
+        """Return the objectives that candidates had reached in the rounds before a cohort's, by epoch.
 
         Args:
             rows: trials of the cohort.

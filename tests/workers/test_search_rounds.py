@@ -236,7 +236,7 @@ def test_each_round_is_read_once(settings: Settings, database: Database, monkeyp
     assert asked == [(1, 1), (2, 2)], "by the first cohort of each round"
 
 
-def test_objectives_at_rungs_are_means_over_seeds_of_what_was_best_so_far(database: Database) -> None:
+def test_objectives_at_rungs_are_means_over_seeds_of_the_best_so_far(database: Database) -> None:
     experiment_id, _ = store_experiment(database, **(SEARCH | {"fit": {"epochs": 4}}), seeds=[0, 1, 2])
     losses = {1: [3.0, 5.0, 1.0], 2: [2.0, "NaN", 0.5], 3: [4.0], 4: ["NaN", "NaN"], 5: [7.0, 6.0], 6: [1.0, 9.0]}
     with database.writing() as session:

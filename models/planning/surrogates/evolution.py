@@ -21,7 +21,7 @@ _MAX_LEVELS = 1_000
 _GOOD_PART = 0.1
 """Part of the points that a distribution is begun with: the best ones."""
 _LEAST_DEVIATION = 0.3
-"""Standard deviation at first, beside that of the points, in normal quantiles: a whole range has 1."""
+"""Standard deviation that the points' own is widened by at first, in normal quantiles: a whole range has 1."""
 _GREATEST_DEVIATION = 3.0
 """Standard deviation above which nearly all points would lie at the ends of a range."""
 _NEAREST_END = 1e-6
@@ -53,7 +53,7 @@ class _Strategy:
         self._ordered = np.concatenate([self._numbers, self._levels])
         self._is_value = np.arange(counts[self._names].max(initial=0)) < counts[self._names, None]
         self._usual_numbers = np.zeros(len(self._ordered))
-        """What stands for a coordinate that counts in no point of a generation: the mean of the last one."""
+        """Means of the last generation: they stand for coordinates that count in none of its points."""
         self._usual_names = self._is_value / counts[self._names, None]
 
     def begin(self, points: Points) -> None:

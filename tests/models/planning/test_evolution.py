@@ -67,7 +67,7 @@ NAMES_THAT_DEPEND = Cube(
 
 
 def test_evolution_draws_each_name_where_hardly_any_counts() -> None:
-    """In a search that never chooses the option, its names keep their probabilities, and no other name gets one."""
+    """Names of an option that a search never chooses keep their probabilities, and no other name gets one."""
     strategy = _Strategy(NAMES_THAT_DEPEND, 20, seed=0)
     never = NAMES_THAT_DEPEND.snapped(np.tile([0.4, 0.5, 0.5, 0.5, 0.1, 0.2], (20, 1)))
     strategy.begin(never[:2])
@@ -81,7 +81,7 @@ def test_evolution_draws_each_name_where_hardly_any_counts() -> None:
 
 
 def test_evolution_begins_anew_where_probabilities_have_become_no_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing counts, the library divides 0 by 0; names are then drawn from probabilities that are no numbers."""
+    """The library divides 0 by 0 where nothing counts; names are then drawn from probabilities that are no numbers."""
     found = searched(NAMES_THAT_DEPEND, lambda points: points[:, 0], rounds=3, size=6)
     sample = _Strategy.sample
     asked = []
