@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import fittingroom
-from fittingroom.cli import client_commands
+from fittingroom.cli import client_commands, trial_commands
 from fittingroom.cli.service_commands import HOW_TO_INSTALL, load_service_commands
 
 
@@ -27,6 +27,7 @@ def build() -> typer.Typer:
     )
     cli.callback()(_options)
     cli.add_typer(client_commands.commands)
+    cli.add_typer(trial_commands.commands)
     cli.add_typer(load_service_commands())
     return cli
 

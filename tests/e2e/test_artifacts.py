@@ -1,6 +1,7 @@
 """Download of trained networks and predictions: always the network of the best epoch."""
 
 import itertools
+import json
 import os
 import signal
 import time
@@ -10,7 +11,9 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from fittingroom.cli.main import build
 from fittingroom.specs.experiment import TrialSpec
 from tests.e2e.service import Service
 from tests.factories import document, layers
@@ -184,6 +187,30 @@ def test_evaluate_measures_the_test_rows_and_other_datasets(service: Service, tm
     assert (whole.rows, whole.metrics) == (
         5000, pytest.approx(model.evaluate(x, y, verbose=0, return_dict=True), rel=1e-5)
     )  # fmt: skip
+
+
+def test_commands_measure_ask_and_fetch_a_network(service: Service, tmp_path: Path) -> None:
+    def run(*arguments: str, given: str | None = None) -> Any:
+        return CliRunner().invoke(build(), [*arguments, "--url", str(service.http.base_url)], input=given)
+
+    trial = trained(service, fit=FEW | {"test_split": 0.2})
+    measured = run("evaluate", trial["id"])
+    expected = service.client.evaluate(trial["id"])
+    assert measured.exit_code == 0, measured.output
+    assert measured.stdout.startswith(f"titanic, {expected.rows} rows, weights of epoch {expected.epoch}: accuracy 0.")
+    other = run("evaluate", trial["id"], "--dataset", "titanic", "--json")
+    assert json.loads(other.stdout)["rows"] == 891
+    rows = [[3.0, 22.0, 1.0, 0.0, 7.25, 1.0, 0.0, 0.0, 0.0, 1.0], [1.0, 38.0, 1.0, 0.0, 71.3, 0.0, 0.0, 1.0, 0.0, 0.0]]
+    found = run("predict", trial["id"], "-", given=json.dumps(rows))
+    assert found.stdout.split() == predict(service, trial, rows)["predictions"]
+    refused = run("predict", trial["id"], "-", given='{"rows": []}')
+    assert (refused.exit_code, refused.stderr.strip()) == (2, "-: expected a JSON array of rows, found dict")
+    assert run("predict", trial["id"], str(tmp_path / "none.json")).exit_code == 2
+    assert run("download", trial["id"], "-o", str(tmp_path / "network.h5")).exit_code == 2
+    file = tmp_path / "network.keras"
+    assert run("download", trial["id"], "-o", str(file)).exit_code == 0
+    outputs = keras.saving.load_model(file, safe_mode=True).predict(np.array(rows, np.float32), verbose=0)
+    np.testing.assert_allclose(outputs, predict(service, trial, rows)["outputs"], rtol=1e-5)
 
 
 def test_groups_stay_whole_in_folds_and_test_rows(service: Service, tmp_path: Path) -> None:
