@@ -110,7 +110,7 @@ def _prune(
         yield epoch, going
         values = curves.reached[:, epoch - 1]
         reached = {str(number): float(values[number]) if np.isfinite(values[number]) else None for number in going}
-        stopped = rungs.pruned(epoch, [str(number) for number in going], reached)
+        stopped = rungs.pruned(epoch, [str(number) for number in going], reached, {})
         going = [number for number in going if str(number) not in stopped]
 
 

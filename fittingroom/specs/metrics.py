@@ -1,7 +1,7 @@
 """Metrics recorded per epoch, and the direction in which each improves. A metric is one class: options and traits."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
@@ -344,6 +344,13 @@ def better_direction(recorded: str) -> Direction:
     """Return the direction in which a metric improves, by its name in a history: perhaps of one output, or `val_`."""
     is_maximized = any(recorded == name or recorded.endswith(f"_{name}") for name in _MAXIMIZED)
     return "maximize" if is_maximized else "minimize"
+
+
+def mean_objective(values: Sequence[float | None], direction: Direction) -> float:
+    """Return the mean over the seeds of a candidate; infinitely bad where one of them has no number."""
+    worst = math.inf if direction == "minimize" else -math.inf
+    numbers = [worst if value is None else value for value in values]
+    return worst if worst in numbers else math.fsum(numbers) / len(numbers)
 
 
 def is_better(value: float, best: float | None, direction: Direction) -> bool:

@@ -78,6 +78,12 @@ def plan_round(
         if spec.confirm is not None and not trials:
             detail = "no candidate is confirmed, as none was trained to its end"
             warnings.append(Fault(pointer="/confirm", detail=detail))
+        elif spec.confirm is not None and len(trials) < min(confirming, results.undrawn_trials):
+            found = len(trials) // len(spec.repeats_of(range(spec.confirm.seeds)))
+            detail = (
+                f"{found:,} candidates are confirmed in place of {spec.confirm.top:,}: no other was trained to its end"
+            )
+            warnings.append(Fault(pointer="/confirm", detail=f"{detail}, or the worker's memory holds none"))
     cohorts = form_cohorts(trials, spec.device, results.cohorts + 1)
     return ExperimentPlan(
         trials, cohorts, checker.parameter_counts, checker.memory_bytes, warnings, undrawn_trials=left,

@@ -1,15 +1,13 @@
 """Objectives that the candidates of a search had reached at some epochs: its pruner compares later rounds with them."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
-from statistics import fmean
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fittingroom.specs.fit import Objective
-from fittingroom.specs.metrics import is_better
+from fittingroom.specs.metrics import is_better, mean_objective
 from fittingroom.views.states import TrialState
 from models.sql.tables import EpochTable, TrialTable
 
@@ -59,11 +57,9 @@ def objectives_at(
         found = best.setdefault(trial_id, [])
         value, before = float(metrics[objective.metric]), found[-1] if found else None
         found.append(value if is_better(value, before, direction) else before)
-    worst = math.inf if direction == "minimize" else -math.inf
 
     def reached(seeds: Sequence[str], epoch: int) -> float:
-        values = [best[seed][:epoch][-1] for seed in seeds if seed in best]
-        return fmean(worst if value is None else value for value in values)
+        return mean_objective([best[seed][:epoch][-1] for seed in seeds if seed in best], direction)
 
     return {
         number: {

@@ -2,13 +2,25 @@
 
 import json
 import math
+from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from operator import itemgetter
+from dataclasses import dataclass
 
+from fittingroom.specs.choices import Direction
+from fittingroom.specs.metrics import mean_objective
 from fittingroom.specs.search.pruners import Pruner
 from fittingroom.specs.search.search_space import sampled_value
 from workers.engines.base import CohortTrial
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A trial that trains no longer."""
+
+    epochs: int
+    """Number of its epochs."""
+    is_pruned: bool
 
 
 class Rungs:
@@ -28,7 +40,7 @@ class Rungs:
             earlier: objectives that candidates of earlier rounds had reached, by epoch.
         """
         self._pruner = pruner
-        self._is_minimized = (trials[0].spec.objective.direction or "minimize") == "minimize"
+        self._direction: Direction = trials[0].spec.objective.direction or "minimize"
         self._candidates = {
             trial.id: json.dumps(trial.spec.model_dump(mode="json", exclude={"seed"}), sort_keys=True)
             for trial in trials
@@ -38,31 +50,45 @@ class Rungs:
         epochs = max(sampled_value(trial.spec.fit.epochs) for trial in trials)
         self._rungs = dict(zip(distinct, pruner.rungs_of(len(distinct), epochs), strict=True))
 
-    def pruned(self, epoch: int, going: Collection[str], reached: Mapping[str, float | None]) -> set[str]:
+    def pruned(
+        self, epoch: int, going: Collection[str], reached: Mapping[str, float | None], ended: Mapping[str, Ended]
+    ) -> set[str]:
         """Return the trials that stop after an epoch.
 
         Args:
             epoch: counted from 1.
             going: trials that have trained in this epoch and could go on.
             reached: best objective so far of each trial that has begun; None without a number.
+            ended: the trials that have ended.
         """
+        # Where seeds train one after the other, the first that was compared has decided for all.
+        before = {(self._candidates[id_], one) for id_, one in ended.items() if id_ not in going}
+        stopped = {candidate for candidate, one in before if one == Ended(epoch, is_pruned=True)}
+        decided = stopped | {candidate for candidate, one in before if one.epochs > epoch}
         brackets: dict[tuple[int, ...], set[str]] = {}
         for trial_id in going:
             candidate = self._candidates[trial_id]
-            if epoch in self._rungs[candidate]:
+            if epoch in self._rungs[candidate] and candidate not in decided:
                 brackets.setdefault(tuple(self._rungs[candidate]), set()).add(candidate)
-        stopped = {candidate for compared in brackets.values() for candidate in self._worse(epoch, compared, reached)}
+        for compared in brackets.values():
+            stopped |= self._worse(epoch, compared, reached)
         return {trial_id for trial_id in going if self._candidates[trial_id] in stopped}
 
     def _worse(self, epoch: int, compared: AbstractSet[str], reached: Mapping[str, float | None]) -> set[str]:
         """Return the candidates of a bracket that stop: those of earlier rounds take places too."""
-        worst = math.inf if self._is_minimized else -math.inf
-        values: dict[str, list[float]] = {}
+        values: dict[str, list[float | None]] = {}
         for trial_id, candidate in self._candidates.items():  # of equal ones the first go on, whoever trains
             if candidate in compared and trial_id in reached:
-                value = reached[trial_id]
-                values.setdefault(candidate, []).append(worst if value is None else value)
-        means = {candidate: math.fsum(found) / len(found) for candidate, found in values.items()}
-        ranked = [*((value, "") for value in self._earlier.get(epoch, ())), *((means[one], one) for one in means)]
-        ranked.sort(key=itemgetter(0), reverse=not self._is_minimized)
-        return {candidate for _, candidate in ranked[self._pruner.kept(len(ranked)) :] if candidate}
+                values.setdefault(candidate, []).append(reached[trial_id])
+        sign = 1 if self._direction == "minimize" else -1
+        own = {candidate: sign * mean_objective(found, self._direction) for candidate, found in values.items()}
+        earlier = [sign * value for value in self._earlier.get(epoch, ())]
+        everyone = sorted([*earlier, *own.values()])
+        kept = self._pruner.kept(len(everyone))
+        if not own or kept == len(everyone):
+            return set()
+        last = everyone[kept - 1]
+        # Of those that are equal there, as many of each round go on as fall to it.
+        places, equal = kept - bisect_left(everyone, last), [one for one in own if own[one] == last]
+        shared = math.ceil(places * len(equal) / everyone.count(last))
+        return {one for one in own if own[one] > last} | set(equal[shared:])

@@ -13,7 +13,7 @@ from tenacity import RetryCallState, RetryError, Retrying, stop_after_delay, wai
 from fittingroom.views.states import StopReason, TrialPhase
 from models.sql.kept_weights import KeptWeights
 from workers.engines.base import NO_METRICS, Checkpoint, Cohort, EpochDecision, Metrics, Weights
-from workers.reporting.pruning import Rungs
+from workers.reporting.pruning import Ended, Rungs
 from workers.reporting.recorder import Ending, LeaseLostError, Recorder
 from workers.reporting.trial_rules import TrialWatch
 from workers.saving.artifacts import ArtifactWriter
@@ -69,10 +69,13 @@ class Reporter:
         self._watches = {trial.id: TrialWatch(trial.spec) for trial in cohort.trials}
         pruner = cohort.trials[0].spec.pruner
         self._rungs = None if pruner is None else Rungs(pruner, cohort.trials, cohort.earlier)
-        self._pruned_after = {trial.id: trial.ended_after for trial in cohort.trials if trial.is_pruned}
-        self._ended_after = {trial.id: trial.ended_after for trial in cohort.trials if trial.ended_after is not None}
+        self._ended = {
+            trial.id: Ended(trial.ended_after, trial.is_pruned)
+            for trial in cohort.trials
+            if trial.ended_after is not None
+        }
         self._reached: dict[str, float | None] = {
-            trial_id: recorder.best_value(trial_id) for trial_id, epochs in self._ended_after.items() if epochs > 0
+            trial_id: recorder.best_value(trial_id) for trial_id, ended in self._ended.items() if ended.epochs > 0
         }
         """Best objective so far of each trial that has begun."""
         self._unended = {trial.id for trial in cohort.trials if trial.ended_after is None}
@@ -246,13 +249,15 @@ class Reporter:
         self._reached |= {trial_id: self._watches[trial_id].best for trial_id in (*metrics, *again)}
         going = {id_ for id_, decision in decisions.items() if decision.ended is None} - requests.cancelled
         # Those that go on from an earlier attempt's rung, and those that it has pruned there.
-        going |= {id_ for id_ in again if self._ended_after[id_] > epoch or self._pruned_after.get(id_) == epoch}
-        pruned = set() if self._rungs is None else self._rungs.pruned(epoch, going, self._reached)
+        pruned_here = Ended(epoch, is_pruned=True)
+        going |= {id_ for id_ in again if self._ended[id_].epochs > epoch or self._ended[id_] == pruned_here}
+        pruned = set() if self._rungs is None else self._rungs.pruned(epoch, going, self._reached, self._ended)
         self._ending = {
             id_: decision.ended
             for id_, decision in decisions.items()
             if (decision.ended is not None or id_ in pruned) and id_ not in requests.cancelled
         }
+        self._ended |= {id_: Ended(epoch, is_pruned=reason is None) for id_, reason in self._ending.items()}
         stopped = {id_: "pruned" if reason is None else reason.value for id_, reason in self._ending.items()}
         stopped |= dict.fromkeys(requests.cancelled, "cancelled")
         self._unended -= stopped.keys()

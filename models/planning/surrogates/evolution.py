@@ -22,6 +22,8 @@ _GOOD_PART = 0.1
 """Part of the points that a distribution is begun with: the best ones."""
 _LEAST_DEVIATION = 0.3
 """Standard deviation that the points' own is widened by at first, in normal quantiles: a whole range has 1."""
+_GREATEST_FIRST_DEVIATION = 1.5
+"""Largest standard deviation at first: points at both ends of a range have more."""
 _GREATEST_DEVIATION = 3.0
 """Standard deviation above which nearly all points would lie at the ends of a range."""
 _NEAREST_END = 1e-6
@@ -70,6 +72,8 @@ class _Strategy:
         if len(self._ordered):
             spread = np.cov(numbers, rowvar=False, bias=True).reshape(len(self._ordered), -1)
             covariance = spread + _LEAST_DEVIATION**2 * np.eye(len(self._ordered))
+            scale = np.minimum(1, _GREATEST_FIRST_DEVIATION / np.sqrt(np.diag(covariance)))
+            covariance *= np.outer(scale, scale)
             gaussian = {"mean": numbers.mean(axis=0), "sigma": 1.0, "cov": covariance}
         often = np.where(self._is_value, names.sum(axis=0) + 1, 0)
         self._optimizer = CatCMAwM(
@@ -139,7 +143,7 @@ def propose_by_evolution(observations: Observations) -> Iterator[Points]:
         return
     population = max(observations.round_size, 4 + int(3 * np.log(cube.size)))
     strategy = _Strategy(cube, population, int(observations.rng.integers(2**31)))
-    undirected = min(observations.undirected, len(points))
+    undirected = min(observations.undirected or population, len(points))  # none where all of the first round failed
     strategy.begin(_best(points[:undirected], values[:undirected], _GOOD_PART))
     # Where a failed trial makes a generation incomplete, the search goes on at once: the oldest points are left out.
     for begin in range(undirected + (len(points) - undirected) % population, len(points), population):

@@ -93,4 +93,4 @@ def rows_of_plan(
 @cache
 def drawing_versions() -> dict[str, str]:
     """Return the versions of the libraries that draw."""
-    return {name: version(name) for name in ("numpy", "scipy")}
+    return {name: version(name) for name in ("cmaes", "numpy", "scipy")}

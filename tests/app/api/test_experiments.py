@@ -68,7 +68,7 @@ def test_a_search_is_planned_and_stored_with_its_first_round(shared_http: httpx.
     assert (view["undrawn_trials"], view["progress"]["trials"]) == (18, {"queued": 30})
     assert view["progress"]["epochs_planned"] == 60
     assert [(one["number"], one["trials"]) for one in view["rounds"]] == [(1, 12)]
-    assert {*view["rounds"][0]["versions"]} == {"numpy", "scipy"}
+    assert {*view["rounds"][0]["versions"]} == {"cmaes", "numpy", "scipy"}
     assert shared_http.get(answer.headers["location"]).json() == view
     trials = shared_http.get(f"{answer.headers['location']}/trials").json()["items"]
     assert [trial["round"] for trial in trials] == [1] * 12

@@ -60,6 +60,18 @@ def test_evolution_takes_many_spaces() -> None:
     assert point.shape == (250,)
 
 
+def test_evolution_begins_between_good_points_at_both_ends() -> None:
+    points = np.linspace(0.1, 0.9, 20)[:, None]
+    points[[3, 7], 0] = 5e-4, 1 - 5e-4
+    values = np.minimum(points[:, 0], 1 - points[:, 0])
+    for undirected in (20, 0):
+        found = Observations(numbers(1), points, values, 5, np.random.default_rng(0), 20, undirected)
+        drawn = np.array(list(itertools.islice(propose_by_evolution(found), 20)))
+        assert drawn.shape == (20, 1)
+        assert np.any(drawn < 0.3)
+        assert np.any(drawn > 0.7)
+
+
 NAMES_THAT_DEPEND = Cube(
     np.array([4, 2, 6, 2, 4, 2]), np.zeros(6, np.bool_), np.zeros(6, np.bool_),
     conditions={1: (0, 0), 2: (0, 3), 3: (1, 0)},

@@ -1,6 +1,7 @@
 """Rounds of a search: drawn from results, the spec and the seed alone."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -185,6 +186,19 @@ def test_nothing_is_confirmed_where_nothing_was_trained() -> None:
     assert first.undrawn_trials == 10
     plan = plan_round(experiment, results_of([first], is_trained=False, value=None), None, BUILT_IN_DATASETS)
     assert (plan.trials, plan.undrawn_trials, plan.warnings[0].pointer) == ([], 0, "/confirm")
+
+
+def test_fewer_candidates_than_wanted_are_confirmed_with_a_warning() -> None:
+    choice = {"choice": [0.1, 0.2, 0.3, 0.4]}
+    confirm = {"top": 3, "seeds": 2}
+    experiment = spec(optimizer={"name": "sgd", "learning_rate": choice}, confirm=confirm)
+    first = plan_experiment(experiment)
+    trials = results_of([first], value=0.5).trials
+    for completed, warnings in ((3, 0), (2, 1)):
+        results = [replace(one, is_pruned=number >= completed) for number, one in enumerate(trials)]
+        plan = plan_round(experiment, SearchResults(results, 1, first.undrawn_trials), None, BUILT_IN_DATASETS)
+        assert (len(plan.trials), len(plan.warnings)) == (2 * completed, warnings)
+    assert plan.warnings[0].detail.startswith("2 candidates are confirmed in place of 3")
 
 
 @pytest.mark.parametrize("name", ["random", "quasi_random"])
