@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from statistics import fmean
 from typing import Any
 
@@ -18,7 +19,7 @@ from models.errors import DatabaseUnavailableError
 from models.lifecycle import experiment_state
 from models.messaging.queues import queues_of
 from models.settings import Settings
-from models.sql import experiments
+from models.sql import experiments, transitions
 from models.sql.database import Database
 from models.sql.plans import rounds
 from models.sql.rungs import objectives_at
@@ -28,6 +29,9 @@ from tests.factories import layers
 from tests.factories import store as store_experiment
 from tests.workers.engines.trials import fused_engine
 from workers import earlier_rounds
+from workers.engines.base import Engine
+from workers.engines.reference import ReferenceEngine
+from workers.reporting.reporter import Reporter
 from workers.runner import Runner
 from workers.search_rounds import draw_due_rounds
 
@@ -217,6 +221,62 @@ def test_candidates_are_compared_with_those_of_earlier_rounds(settings: Settings
     assert pruned >= 20, "of 32 trials in the second and the third round"
     others = [trial for trial in trials if trial.round > 1 and trial.state == "completed"]
     assert all(trial.epochs_completed == 8 for trial in others)
+
+
+def everything_of(database: Database, experiment_id: str) -> list[tuple[Any, ...]]:
+    """Return how each trial ended, and its history."""
+    with database.reading() as session:
+        found = []
+        for trial in experiments.list_trials(session, experiment_id):
+            query = select(EpochTable).where(EpochTable.trial_id == trial.id).order_by(EpochTable.epoch)
+            history = [row.metrics for row in session.scalars(query)]
+            found.append((trial.number, trial.hyperparameters, trial.state, trial.best_value, history))
+        return found
+
+
+@pytest.mark.parametrize(
+    ("engine", "checkpoint_seconds"),
+    [(ENGINE, 0.0), (ENGINE, 1e9), (ReferenceEngine(), 0.0)],
+    ids=["fused, from checkpoints", "fused, from the first epoch", "reference, from checkpoints"],
+)
+def test_workers_that_die_prune_the_same_trials_of_every_round(
+    settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch, engine: Engine, checkpoint_seconds: float
+) -> None:
+    settings = settings.model_copy(update={"checkpoint_seconds": checkpoint_seconds})
+    changes = SEARCH | {
+        "optimizer": {"name": "sgd", "learning_rate": {"choice": [10 ** (n / 2 - 3) for n in range(12)]}},
+        "fit": {"epochs": 3, "validation_split": 0.3}, "sampler": {"name": "tpe", "trials": 12, "round": 6},
+        "seeds": [1, 2], "pruner": {"name": "top_k", "k": 2},
+    }  # fmt: skip
+
+    def train(name: str) -> None:
+        runner = runner_on(settings, database, name)
+        runner.engines = dict.fromkeys(runner.engines, engine)
+        runner.train_waiting(QUEUES)
+
+    undisturbed, _ = store_experiment(database, **changes)
+    train("wrk_undisturbed")
+    expected = everything_of(database, undisturbed)
+    assert {state for _, _, state, _, _ in expected} == {"completed", "pruned"}
+    disturbed, _ = store_experiment(database, **changes)
+    on_epoch = Reporter.on_epoch
+    for number, left in enumerate((1, 2, 3, 8, 17)):
+
+        def die(self: Reporter, *given: Any, **named: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                raise KeyboardInterrupt
+            return on_epoch(self, *given, **named)
+
+        with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+            patch.setattr(Reporter, "on_epoch", die)
+            train(f"wrk_{number}")
+        with database.writing() as session:
+            transitions.mark_worker_lost(session, f"wrk_{number}", 1_000, "it died")
+        give_leases_back(database)
+    train("wrk_last")
+    assert everything_of(database, disturbed) == expected
 
 
 def test_each_round_is_read_once(settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

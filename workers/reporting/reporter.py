@@ -258,6 +258,7 @@ class Reporter:
             if (decision.ended is not None or id_ in pruned) and id_ not in requests.cancelled
         }
         self._ended |= {id_: Ended(epoch, is_pruned=reason is None) for id_, reason in self._ending.items()}
+        self._ended |= {id_: Ended(epoch if id_ in metrics else 0, is_pruned=False) for id_ in requests.cancelled}
         stopped = {id_: "pruned" if reason is None else reason.value for id_, reason in self._ending.items()}
         stopped |= dict.fromkeys(requests.cancelled, "cancelled")
         self._unended -= stopped.keys()
