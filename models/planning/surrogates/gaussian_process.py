@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize
 from scipy.special import ndtr, ndtri
 
@@ -18,8 +20,6 @@ from models.planning.surrogates.cube import Floats, Observations, Points, Struct
 
 _MAX_POINTS = 256
 """Maximum number of observations that are used: the best half, and others at random."""
-_NUMBERS_AT_ONCE = 20_000_000
-"""Number of squared differences that are in memory at a time."""
 _MAX_FITTED = 128
 """Maximum number of observations that the kernel's parameters are fitted to."""
 _PRIOR_RATE, _PRIOR_NOISE = math.log(2.0), math.log(0.02)
@@ -39,14 +39,33 @@ class _Kernel:
         rates, (variance, noise) = np.exp(logarithms[:-2]), np.exp(logarithms[-2:])
         return cls(rates, float(variance), float(noise))
 
-    def __call__(self, squares: Floats) -> Floats:
-        """Return the covariance of pairs.
+    def scaled_distances(self, is_ordered: npt.NDArray[np.bool_], some: Points, others: Points) -> Floats:
+        """Return the square root of 5 times the distances in length scales, of shape (some, others).
 
-        Args:
-            squares: squared differences, of shape (…, dimensions).
+        Different names are 1 apart. Of numbers, products in place of differences take a matrix multiplication.
         """
-        scaled = _SQRT5 * np.sqrt(squares @ self.rates)
-        covariance: Floats = self.variance * (1 + scaled + scaled**2 / 3) * np.exp(-scaled)
+        lengths = np.sqrt(self.rates[is_ordered])
+        one, other = some[:, is_ordered] * lengths, others[:, is_ordered] * lengths
+        squares = -2 * one @ other.T  # in place from here on: to touch new memory takes longer than to compute
+        squares += np.sum(one**2, axis=1)[:, None]
+        squares += np.sum(other**2, axis=1)
+        for number in np.flatnonzero(~is_ordered):
+            squares += self.rates[number] * (some[:, number, None] != others[:, number])
+        np.maximum(squares, 0, out=squares)
+        np.sqrt(squares, out=squares)
+        squares *= _SQRT5
+        return squares
+
+    def covariance(self, is_ordered: npt.NDArray[np.bool_], some: Points, others: Points) -> Floats:
+        """Return the covariance of points, of shape (some, others)."""
+        scaled = self.scaled_distances(is_ordered, some, others)
+        covariance: Floats = scaled * (1 / 3)
+        covariance += 1
+        covariance *= scaled
+        covariance += 1
+        np.negative(scaled, out=scaled)
+        covariance *= np.exp(scaled, out=scaled)
+        covariance *= self.variance
         return covariance
 
 
@@ -57,16 +76,17 @@ def propose_by_gaussian_process(observations: Observations) -> Iterator[Points]:
     kept = _chosen_for(observations, _MAX_POINTS)
     points, targets = observations.points[kept], _normal_scores(observations.values[kept])
     kernel = _fit(observations, points, targets)
-    covariance = kernel(_squares(observations, points, points))
+    covariance = kernel.covariance(cube.is_ordered, points, points)
     lower = np.linalg.cholesky(covariance + (kernel.noise + 1e-8) * np.eye(len(points)))
     weights = solve_triangular(lower, targets, lower=True)
-    parts = np.array_split(candidates, -(-candidates.size * len(points) // _NUMBERS_AT_ONCE))
-    covariances = [kernel(_squares(observations, points, part)) for part in parts]
-    across = solve_triangular(lower, np.concatenate(covariances, axis=1), lower=True)
+    covariances = kernel.covariance(cube.is_ordered, points, candidates)
+    across = solve_triangular(lower, covariances, lower=True, overwrite_b=True)
     mean = across.T @ weights
-    variance = kernel.variance - np.sum(across**2, axis=0)
+    variance = kernel.variance - np.einsum("ij,ij->j", across, across)
     best = float(np.min(solve_triangular(lower, covariance, lower=True).T @ weights))
     limit = StructureLimit(observations, candidates)
+    rows = len(points)
+    room = np.concatenate([across, np.empty((observations.round_size, len(candidates)))])
     while True:
         deviation = np.sqrt(np.maximum(variance, 1e-10))
         index = limit.best(_expected_improvement(best, mean, deviation))
@@ -74,9 +94,13 @@ def propose_by_gaussian_process(observations: Observations) -> Iterator[Points]:
             return
         yield candidates[index]
         best = min(best, float(mean[index]))
-        shared = kernel(_squares(observations, candidates, candidates[index : index + 1]))[:, 0]
-        change = (shared - across.T @ across[:, index]) / math.sqrt(max(variance[index], 1e-10) + kernel.noise)
-        across = np.vstack([across, change])
+        shared = kernel.covariance(cube.is_ordered, candidates, candidates[index : index + 1])[:, 0]
+        across = room[:rows]
+        change = (shared - across[:, index] @ across) / math.sqrt(max(variance[index], 1e-10) + kernel.noise)
+        if rows == len(room):  # some of the round's combinations cannot be trained
+            room = np.concatenate([room, np.empty((observations.round_size, len(candidates)))])
+        room[rows] = change
+        rows += 1
         variance = variance - change**2
 
 
@@ -104,50 +128,65 @@ def _normal_scores(values: Floats) -> Floats:
     return scores
 
 
-def _squares(observations: Observations, some: Points, others: Points) -> Floats:
-    """Return the squared differences by dimension; 1 between different names. Shape (some, others, dimensions)."""
-    squares = (some[:, None, :] - others[None, :, :]) ** 2
-    return np.where(observations.cube.is_ordered, squares, squares > 0)
-
-
 def _fit(observations: Observations, points: Points, targets: Floats) -> _Kernel:
     """Return the kernel whose parameters are the most probable."""
     if len(points) > _MAX_FITTED:
         some = np.sort(observations.rng.permutation(len(points))[:_MAX_FITTED])
         points, targets = points[some], targets[some]
-    squares, dimensions = _squares(observations, points, points), observations.cube.size
-    begin = np.array([_PRIOR_RATE] * dimensions + [0.0, _PRIOR_NOISE])
-    bounds = [(-7.0, 7.0)] * dimensions + [(-3.0, 3.0), (-10.0, 1.0)]
+    cube = observations.cube
+    begin = np.array([_PRIOR_RATE] * cube.size + [0.0, _PRIOR_NOISE])
+    bounds = [(-7.0, 7.0)] * cube.size + [(-3.0, 3.0), (-10.0, 1.0)]
     found = minimize(
-        _loss, begin, args=(squares, targets, begin), jac=True, method="L-BFGS-B", bounds=bounds,
+        _loss, begin, args=(cube.is_ordered, points, targets, begin), jac=True, method="L-BFGS-B", bounds=bounds,
         options={"maxiter": 30},
     )  # fmt: skip
     return _Kernel.from_logarithms(np.asarray(found.x, np.float64))
 
 
-def _loss(logarithms: Floats, squares: Floats, targets: Floats, expected: Floats) -> tuple[float, Floats]:
+def _loss(
+    logarithms: Floats, is_ordered: npt.NDArray[np.bool_], points: Points, targets: Floats, expected: Floats
+) -> tuple[float, Floats]:
     """Return the negative logarithm of the posterior of the kernel's parameters, and its gradient.
 
     Args:
         logarithms: of the rates, the variance and the noise.
-        squares: squared differences of the points.
+        is_ordered: by dimension.
+        points: of shape (points, dimensions).
         targets: the values.
         expected: means of the normal priors of the logarithms.
     """
     kernel, count = _Kernel.from_logarithms(logarithms), len(targets)
-    scaled = _SQRT5 * np.sqrt(squares @ kernel.rates)
+    scaled = kernel.scaled_distances(is_ordered, points, points)
     decay = np.exp(-scaled)
     covariance = kernel.variance * (1 + scaled + scaled**2 / 3) * decay
     noisy = covariance + (kernel.noise + 1e-8) * np.eye(count)
     lower = np.linalg.cholesky(noisy)
-    inverse = np.linalg.inv(noisy)
+    half, _ = dpotri(lower, lower=True)
+    inverse = np.tril(half) + np.tril(half, -1).T
     weights = inverse @ targets
     # Half the derivative of the evidence by each entry of the covariance: equation 5.9 of Rasmussen & Williams.
     by_entry = 0.5 * (inverse - np.outer(weights, weights))
-    by_rate = np.tensordot(by_entry * (-5 / 6) * kernel.variance * (1 + scaled) * decay, squares, 2) * kernel.rates
+    by_square = by_entry * (-5 / 6) * kernel.variance * (1 + scaled) * decay
+    by_rate = _sums_of_squares(by_square, is_ordered, points) * kernel.rates
     gradient = np.concatenate([by_rate, [np.sum(by_entry * covariance), kernel.noise * np.trace(by_entry)]])
     spread = np.full(len(logarithms), 1.5)
     spread[-2] = 1.0
     away = (logarithms - expected) / spread
     evidence = 0.5 * targets @ weights + np.sum(np.log(np.diag(lower)))
     return float(evidence + 0.5 * np.sum(away**2)), gradient + away / spread
+
+
+def _sums_of_squares(weights: Floats, is_ordered: npt.NDArray[np.bool_], points: Points) -> Floats:
+    """Return the weighted sum of the squared differences of all pairs, by dimension; of different names 1 each.
+
+    Args:
+        weights: of the pairs, symmetric, of shape (points, points).
+        is_ordered: by dimension.
+        points: of shape (points, dimensions).
+    """
+    sums = np.zeros(len(is_ordered))
+    numbers = points[:, is_ordered]
+    sums[is_ordered] = 2 * np.sum(numbers * (weights.sum(axis=1)[:, None] * numbers - weights @ numbers), axis=0)
+    for number in np.flatnonzero(~is_ordered):
+        sums[number] = np.sum(weights, where=points[:, number, None] != points[:, number])
+    return sums

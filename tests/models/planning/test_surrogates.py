@@ -12,7 +12,7 @@ from scipy.stats import qmc
 
 from models.planning.surrogates.cube import Cube, Observations, Points, reflected
 from models.planning.surrogates.evolution import propose_by_evolution
-from models.planning.surrogates.gaussian_process import _loss, propose_by_gaussian_process
+from models.planning.surrogates.gaussian_process import _Kernel, _loss, propose_by_gaussian_process
 from models.planning.surrogates.parzen import _Density, propose_by_parzen
 
 Propose = Callable[[Observations], Iterator[Points]]
@@ -90,14 +90,24 @@ def test_a_space_that_has_few_points_ends(propose: Propose) -> None:
 
 def test_gradient_of_the_kernels_parameters_is_that_of_finite_differences() -> None:
     rng = np.random.default_rng(0)
-    points, targets = rng.random((12, 3)), rng.standard_normal(12)
-    squares = (points[:, None] - points[None]) ** 2
-    expected = np.zeros(5)
-    at = rng.standard_normal(5) * 0.5
-    error = check_grad(
-        lambda x: _loss(x, squares, targets, expected)[0], lambda x: _loss(x, squares, targets, expected)[1], at
-    )
-    assert error < 1e-5
+    points, targets = rng.random((12, 4)), rng.standard_normal(12)
+    points[:, 2] = np.round(points[:, 2] * 2) / 2  # names
+    given = np.array([True, True, False, True]), points, targets, np.zeros(6)
+    at = rng.standard_normal(6) * 0.5
+    assert check_grad(lambda x: _loss(x, *given)[0], lambda x: _loss(x, *given)[1], at) < 1e-5
+
+
+def test_distances_are_those_of_differences() -> None:
+    rng = np.random.default_rng(0)
+    some, others = rng.random((30, 4)), rng.random((20, 4))
+    some[:, 2], others[:, 2] = np.round(some[:, 2] * 2) / 2, np.round(others[:, 2] * 2) / 2
+    kernel = _Kernel(np.array([0.1, 3.0, 0.5, 1_000.0]), 1.0, 0.1)
+    squares = (some[:, None] - others[None]) ** 2
+    squares[:, :, 2] = squares[:, :, 2] > 0
+    found = kernel.scaled_distances(np.array([True, True, False, True]), some, others)
+    np.testing.assert_allclose(found, np.sqrt(5 * squares @ kernel.rates), rtol=1e-9)
+    own = kernel.scaled_distances(np.array([True, True, False, True]), some, some)
+    assert np.abs(np.diag(own)).max() < 1e-5
 
 
 def test_a_density_of_parzen_is_one_over_the_whole_cube() -> None:
