@@ -1,6 +1,7 @@
 """The structure of the code: import contracts, unique names, and what each process loads."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -17,7 +18,11 @@ SERVERS = ("sqlalchemy", "celery", "fastapi", "alembic", "redis", "pydantic_sett
 
 
 def in_fresh_interpreter(code: str) -> str:
-    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    # Bytecode is written, whatever the environment says: compilation would be counted among an import's calls.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+    return subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT, env=environment
+    ).stdout
 
 
 def python_files() -> list[Path]:

@@ -1,44 +1,32 @@
-"""Delivery of webhooks: signed, retried, and never into a private network.
-
-A name is resolved once, every address must be public, and the connection goes to the resolved address, so that a
-later change of the name has no effect (DNS rebinding).
-"""
+"""Delivery of webhooks: signed, and retried."""
 
 import contextlib
 import datetime as dt
 import json
-import socket
 import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
-import httpx
 import structlog
 from standardwebhooks.webhooks import Webhook as Signer
 
-from app.services.webhooks.public_addresses import is_public
 from models.errors import FittingRoomError
 from models.sql import webhooks
 from models.sql.database import Database
 from models.sql.webhooks import Delivery
 
 INTERVAL_SECONDS = 1.0
-ANSWER_SECONDS = 10.0
-"""Timeout of each read of an answer, in seconds."""
-DELIVERY_SECONDS = 20.0
-"""Total timeout of a delivery, in seconds, shorter than its claim. Bounds receivers that answer byte by byte."""
+ENDING_SECONDS = 20.0
+"""Maximum seconds that `end` waits for the thread itself."""
 AT_ONCE = 32
 AT_ONCE_PER_PROJECT = 8
 AT_ONCE_PER_RECEIVER = 2
 """Maximum concurrent deliveries: in all, per project, and per receiver, so that silent receivers delay nobody else."""
 
 _log = structlog.get_logger()
-
-
-class RefusedAddressError(Exception):
-    """The address must not be called."""
 
 
 class Slots:
@@ -139,7 +127,7 @@ class WebhookDispatcher(threading.Thread):
         """Start no more deliveries, and finish the running ones."""
         self._is_ending = True
         self._woken.set()
-        self.join(2 * ANSWER_SECONDS)
+        self.join(ENDING_SECONDS)
         self._threads.shutdown(cancel_futures=True)
 
     def _deliver_in_slot(self, delivery: Delivery) -> None:
@@ -164,6 +152,10 @@ class WebhookDispatcher(threading.Thread):
 
     def _send(self, delivery: Delivery) -> tuple[str, bool, bool]:
         """Deliver; return the outcome in words, True if delivered, and True if retrying is pointless."""
+        from httpx import HTTPError  # noqa: PLC0415 - few processes deliver
+
+        from app.services.webhooks import receivers  # noqa: PLC0415 - it loads HTTPX
+
         now = dt.datetime.now(dt.UTC)
         body = json.dumps(
             {
@@ -181,49 +173,9 @@ class WebhookDispatcher(threading.Thread):
             "webhook-signature": Signer(delivery.secret).sign(message_id, now, body),
         }
         try:
-            status = post(delivery.url, body.encode(), headers, allow_private=self._allow_private)
-        except RefusedAddressError as error:
+            status = receivers.post(delivery.url, body.encode(), headers, allow_private=self._allow_private)
+        except receivers.RefusedAddressError as error:
             return str(error), False, True
-        except (httpx.HTTPError, OSError, ValueError) as error:
+        except (HTTPError, OSError, ValueError) as error:
             return f"no answer: {type(error).__name__}", False, False
-        return f"answered {status}", 200 <= status < 300, status == httpx.codes.GONE
-
-
-def post(url: str, body: bytes, headers: dict[str, str], *, allow_private: bool) -> int:
-    """Send a POST to one address of a host; redirects are not followed, and the answer's body is not read.
-
-    Returns:
-        The status of the answer.
-
-    Raises:
-        RefusedAddressError: the address must not be called.
-        httpx.HTTPError: there was no answer.
-        OSError: the name is not known.
-    """
-    parts = urlsplit(url)
-    host = (parts.hostname or "").encode("idna").decode()
-    if parts.scheme != "https" and not allow_private:
-        raise RefusedAddressError("refused: only https is called (FITTINGROOM_ALLOW_PRIVATE_WEBHOOKS)")
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    found = [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-    if not allow_private and not all(map(is_public, found)):
-        raise RefusedAddressError("refused: the address is in a private network (FITTINGROOM_ALLOW_PRIVATE_WEBHOOKS)")
-    address = f"[{found[0]}]" if ":" in found[0] else found[0]
-    target = parts._replace(netloc=f"{address}:{port}", fragment="").geturl()
-    named = f"[{host}]" if ":" in host else host
-    shown = named if port in {80, 443} else f"{named}:{port}"
-    # trust_env: a proxy of the environment would look the name up once more.
-    with httpx.Client(timeout=ANSWER_SECONDS, trust_env=False) as client:
-        request = client.build_request(
-            "POST", target, content=body, headers={**headers, "Host": shown}, extensions={"sni_hostname": host}
-        )
-        timer = threading.Timer(DELIVERY_SECONDS, client.close)
-        timer.start()
-        try:
-            answer = client.send(request, stream=True)
-            answer.close()
-        except RuntimeError as error:  # httpx's word for a client that was closed meanwhile
-            raise httpx.ReadTimeout(str(error)) from None
-        finally:
-            timer.cancel()
-        return answer.status_code
+        return f"answered {status}", 200 <= status < 300, status == HTTPStatus.GONE

@@ -18,7 +18,7 @@ import httpx
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from app.services.webhooks import webhook_delivery
+from app.services.webhooks import receivers, webhook_delivery
 from app.services.webhooks.public_addresses import is_public
 from models.errors import DatabaseUnavailableError
 from models.settings import Settings
@@ -171,8 +171,8 @@ def test_a_name_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with receiving(200) as receiver:
         port = int(receiver.url.rpartition(":")[2].partition("/")[0])
         answers = iter([[(2, 1, 6, "", ("127.0.0.1", port))]])
-        monkeypatch.setattr(webhook_delivery, "socket", _Names(answers))
-        status = webhook_delivery.post(f"http://example.org:{port}/", b"{}", {}, allow_private=True)
+        monkeypatch.setattr(receivers, "socket", _Names(answers))
+        status = receivers.post(f"http://example.org:{port}/", b"{}", {}, allow_private=True)
         assert status == 200
         [(headers, _)] = receiver.received
         assert headers["Host"] == f"example.org:{port}"
@@ -313,7 +313,7 @@ def test_addresses_and_secrets_that_are_none(shared_http: httpx.Client, webhook:
 
 
 def test_a_receiver_that_answers_byte_by_byte_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook_delivery, "DELIVERY_SECONDS", 0.2)
+    monkeypatch.setattr(receivers, "DELIVERY_SECONDS", 0.2)
     is_over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as threads:
 
@@ -328,6 +328,6 @@ def test_a_receiver_that_answers_byte_by_byte_is_given_up(monkeypatch: pytest.Mo
         threads.submit(drip)
         started = time.monotonic()
         with pytest.raises((httpx.HTTPError, OSError, ValueError)):
-            webhook_delivery.post(f"http://127.0.0.1:{listener.getsockname()[1]}/", b"{}", {}, allow_private=True)
+            receivers.post(f"http://127.0.0.1:{listener.getsockname()[1]}/", b"{}", {}, allow_private=True)
         assert time.monotonic() - started < 100, "it was read to its end"
         is_over.set()
