@@ -1,6 +1,8 @@
 """Earlier rounds of a search, with which its pruner compares: they have ended, so each is read once."""
 
+from array import array
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from cachetools import LRUCache
 
@@ -39,4 +41,5 @@ class EarlierRounds:
             with self._database.reading() as session:
                 of_search = first.experiment_id, first.model_name
                 known.update(objectives_at(session, *of_search, ends, rungs, specs[0].objective))
-        return {epoch: [value for number in range(1, first.round) for value in known[number][epoch]] for epoch in rungs}
+        before = range(1, first.round)
+        return {epoch: array("d", chain.from_iterable(known[one][epoch] for one in before)) for epoch in rungs}

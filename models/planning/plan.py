@@ -11,6 +11,7 @@ from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault, InvalidSpec
 from fittingroom.specs.model import Model
 from fittingroom.specs.model_space import ModelSpace
+from fittingroom.specs.search.pruners import MedianPruner
 from fittingroom.specs.search.samplers import GridSampler, LeadersSampler, RoundSampler
 from fittingroom.specs.search.search_space import sampled_value
 from fittingroom.specs.validation.trainability import check_experiment, check_trial
@@ -177,6 +178,15 @@ def _unpruned(spec: ExperimentSpec, cohorts: Sequence[FormedCohort]) -> Iterator
         spec.pruner.rungs(max(sampled_value(one.spec.fit.epochs) for one in cohort.trials)) for cohort in cohorts
     ):
         yield Fault(pointer="/pruner", detail="no trial has a rung before its last epoch, so none is pruned")
+        return
+    if isinstance(spec.sampler, RoundSampler) and spec.sampler.trials > spec.sampler.round:
+        return  # from the second round on, all are compared with earlier rounds
+    if isinstance(spec.pruner, MedianPruner):
+        detail = (
+            "median compares with earlier rounds, and this experiment has one round at most, so nothing is pruned; "
+            "give `sampler` a `round` smaller than its `trials`, or take successive_halving"
+        )
+        yield Fault(pointer="/pruner", detail=detail)
         return
     alone = 0
     for cohort in cohorts:

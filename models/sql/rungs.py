@@ -1,6 +1,7 @@
 """Objectives that the candidates of a search had reached at some epochs: its pruner compares later rounds with them."""
 
 import json
+from array import array
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select
@@ -11,7 +12,7 @@ from fittingroom.specs.metrics import is_better, mean_objective
 from fittingroom.views.states import TrialState
 from models.sql.tables import EpochTable, TrialTable
 
-AtRungs = Mapping[int, Sequence[float]]
+AtRungs = Mapping[int, "array[float]"]
 """Objective, the mean over seeds, of each candidate that has trained so far, by epoch; infinitely bad without one."""
 
 
@@ -59,15 +60,19 @@ def objectives_at(
         found.append(value if is_better(value, before, direction) else before)
 
     def reached(seeds: Sequence[str], epoch: int) -> float:
-        return mean_objective([best[seed][:epoch][-1] for seed in seeds if seed in best], direction)
+        values = [best[seed] for seed in seeds if seed in best]
+        return mean_objective([one[min(epoch, len(one)) - 1] for one in values], direction)
 
     return {
         number: {
-            epoch: [
-                reached(seeds, epoch)
-                for seeds in of_round.values()
-                if any(len(best.get(seed, ())) >= epoch for seed in seeds)
-            ]
+            epoch: array(
+                "d",
+                [
+                    reached(seeds, epoch)
+                    for seeds in of_round.values()
+                    if any(len(best.get(seed, ())) >= epoch for seed in seeds)
+                ],
+            )
             for epoch in epochs
         }
         for number, of_round in candidates.items()

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from contextlib import suppress
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
 import keras
@@ -223,6 +223,29 @@ def test_candidates_are_compared_with_those_of_earlier_rounds(settings: Settings
     assert all(trial.epochs_completed == 8 for trial in others)
 
 
+def test_median_compares_with_earlier_rounds_alone(settings: Settings, database: Database) -> None:
+    pruner = {"name": "median", "min_epochs": 2, "interval": 3}
+    fit = {"epochs": 8, "validation_split": 0.3}
+    experiment_id, _ = store_experiment(database, **(SEARCH | {"fit": fit}), pruner=pruner, seeds=[3, 4])
+    runner_on(settings, database).train_waiting(QUEUES)
+    assert experiment_of(database, experiment_id)[0] == ExperimentState.COMPLETED
+    with database.reading() as session:
+        trials = list(experiments.list_trials(session, experiment_id))
+    pruned = []
+    for number in (1, 2, 3):
+        mine = [trial for trial in trials if trial.round == number]
+        before = [trial for trial in trials if trial.round < number]
+        for epoch in (2, 5):
+            earlier, own = reached_by(database, before, epoch), reached_by(database, mine, epoch)
+            stopped = {trial.number for trial in mine if trial.state == "pruned" and trial.epochs_completed == epoch}
+            worse = {one for one, value in own.items() if earlier and value > median(earlier.values())}
+            assert stopped & own.keys() == worse
+            pruned.append(len(worse))
+    assert pruned[:2] == [0, 0], "the first round goes on"
+    assert sum(pruned) >= 1
+    assert {trial.state for trial in trials if trial.epochs_completed == 8} == {"completed"}
+
+
 def everything_of(database: Database, experiment_id: str) -> list[tuple[Any, ...]]:
     """Return how each trial ended, and its history."""
     with database.reading() as session:
@@ -313,7 +336,7 @@ def test_objectives_at_rungs_are_means_over_seeds_of_the_best_so_far(database: D
     with database.reading() as session:
         objective = Objective(metric="loss", direction="minimize")
         found = objectives_at(session, experiment_id, None, (1, 2), [1, 2, 3], objective)
-    assert found == {
+    assert {number: {epoch: [*values] for epoch, values in one.items()} for number, one in found.items()} == {
         1: {1: [(3.0 + 2.0 + 4.0) / 3, math.inf], 2: [(3.0 + 2.0 + 4.0) / 3, math.inf], 3: [(1.0 + 0.5 + 4.0) / 3]},
         2: {1: [], 2: [], 3: []},
     }, "whoever ended before counts with the best so far, and without a number as infinitely bad"

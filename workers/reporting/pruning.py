@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from fittingroom.specs.choices import Direction
 from fittingroom.specs.metrics import mean_objective
-from fittingroom.specs.search.pruners import Pruner
+from fittingroom.specs.search.pruners import MedianPruner, Pruner
 from fittingroom.specs.search.search_space import sampled_value
 from workers.engines.base import CohortTrial
 
@@ -75,7 +75,7 @@ class Rungs:
         return {trial_id for trial_id in going if self._candidates[trial_id] in stopped}
 
     def _worse(self, epoch: int, compared: AbstractSet[str], reached: Mapping[str, float | None]) -> set[str]:
-        """Return the candidates of a bracket that stop: those of earlier rounds take places too."""
+        """Return the candidates of a bracket that stop, compared with those of earlier rounds too."""
         values: dict[str, list[float | None]] = {}
         for trial_id, candidate in self._candidates.items():  # of equal ones the first go on, whoever trains
             if candidate in compared and trial_id in reached:
@@ -83,6 +83,9 @@ class Rungs:
         sign = 1 if self._direction == "minimize" else -1
         own = {candidate: sign * mean_objective(found, self._direction) for candidate, found in values.items()}
         earlier = [sign * value for value in self._earlier.get(epoch, ())]
+        if isinstance(self._pruner, MedianPruner):
+            limit = self._pruner.limit(earlier)
+            return {one for one in own if own[one] > limit}
         everyone = sorted([*earlier, *own.values()])
         kept = self._pruner.kept(len(everyone))
         if not own or kept == len(everyone):

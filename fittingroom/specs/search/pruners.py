@@ -1,9 +1,12 @@
 """Pruners: at rungs, the worse candidates of a cohort stop. A candidate is all seeds of one combination of values.
 
-In a search in rounds, candidates of earlier rounds take places among those that go on.
+In a search in rounds, candidates are compared with those of earlier rounds too; `median` compares with nothing else.
 """
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from statistics import median
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -12,10 +15,27 @@ from fittingroom.specs.base import Int, Spec
 from fittingroom.specs.limits import MAX_EPOCHS, MAX_TRIALS
 
 
-class _Halving(Spec):
-    """Fields of the pruners whose rungs lie ever further apart."""
+class _Pruner(Spec, ABC):
+    """A pruner, of which all candidates have the same rungs."""
 
     name: str
+
+    @abstractmethod
+    def rungs(self, epochs: int) -> list[int]:
+        """Return the rungs of a trial of so many epochs, before its last one."""
+
+    def rungs_of(self, candidates: int, epochs: int) -> list[list[int]]:
+        """Return the rungs of each of so many candidates."""
+        return [self.rungs(epochs)] * candidates
+
+    @abstractmethod
+    def kept(self, candidates: int) -> int:
+        """Return how many of so many candidates go on from a rung."""
+
+
+class _Halving(_Pruner):
+    """Fields of the pruners whose rungs lie ever further apart."""
+
     min_epochs: Annotated[Int, Field(ge=1, le=MAX_EPOCHS)] = 1
     """Epoch of the first rung; each later one is at `reduction_factor` times as many."""
     reduction_factor: Annotated[Int, Field(ge=2, le=100)] = 3
@@ -38,10 +58,6 @@ class SuccessiveHalving(_Halving):
     """Successive halving: at each rung the best part goes on (Jamieson & Talwalkar, 2016)."""
 
     name: Literal["successive_halving"]
-
-    def rungs_of(self, candidates: int, epochs: int) -> list[list[int]]:
-        """Return the rungs of each of so many candidates: all have the same."""
-        return [self.rungs(epochs)] * candidates
 
 
 class Hyperband(_Halving):
@@ -68,7 +84,7 @@ class Hyperband(_Halving):
         return found
 
 
-class TopKPruner(Spec):
+class TopKPruner(_Pruner):
     """One rung, after which the best candidates go on (Bohdal et al., 2023: one epoch is often enough)."""
 
     name: Literal["top_k"]
@@ -81,13 +97,40 @@ class TopKPruner(Spec):
         """Return the rung, if a trial of so many epochs has it before its last one."""
         return [self.epochs] if self.epochs < epochs else []
 
-    def rungs_of(self, candidates: int, epochs: int) -> list[list[int]]:
-        """Return the rungs of each of so many candidates: all have the same."""
-        return [self.rungs(epochs)] * candidates
-
     def kept(self, candidates: int) -> int:
         """Return how many of so many candidates go on from the rung."""
         return min(self.k, candidates)
 
 
-Pruner = Annotated[SuccessiveHalving | Hyperband | TopKPruner, Field(discriminator="name")]
+class MedianPruner(_Pruner):
+    """Median stopping: what is worse than the median of earlier rounds at the same epoch stops (Golovin et al., 2017).
+
+    Of random candidates about half stop at the first rung; of better and better ones, fewer.
+    """
+
+    name: Literal["median"]
+    min_epochs: Annotated[Int, Field(ge=1, le=MAX_EPOCHS)] = 1
+    """Epoch of the first rung."""
+    interval: Annotated[Int, Field(ge=1, le=MAX_EPOCHS)] = 1
+    """Epochs from each rung to the next."""
+    min_candidates: Annotated[Int, Field(ge=1, le=MAX_TRIALS)] = 5
+    """Number of candidates of earlier rounds that must have reached a rung; until then all go on from it."""
+
+    def rungs(self, epochs: int) -> list[int]:
+        """Return the rungs of a trial of so many epochs, before its last one."""
+        return list(range(self.min_epochs, epochs, self.interval))
+
+    def kept(self, candidates: int) -> int:
+        """Return how many of so many candidates go on where none are compared with but they: all."""
+        return candidates
+
+    def limit(self, earlier: Sequence[float]) -> float:
+        """Return the value above which candidates stop.
+
+        Args:
+            earlier: values of the candidates of earlier rounds at the same epoch, the smaller the better.
+        """
+        return median(earlier) if len(earlier) >= self.min_candidates else math.inf
+
+
+Pruner = Annotated[SuccessiveHalving | Hyperband | TopKPruner | MedianPruner, Field(discriminator="name")]

@@ -173,12 +173,18 @@ def test_plan_says_that_the_space_has_fewer_combinations() -> None:
         ({"name": "top_k", "k": 2}, {}, "1 of 1 cohorts have nothing to prune"),
         ({"name": "successive_halving"}, {"seeds": [0, 1]}, None),
         ({"name": "top_k", "k": 1}, {"fit": {"epochs": 9, "batch_size": {"choice": [16, 32]}}}, None),
+        ({"name": "top_k", "k": 2}, {"sampler": {"name": "gp", "trials": 4, "round": 2}}, None),
+        ({"name": "top_k", "k": 4}, {"sampler": {"name": "gp", "trials": 4}}, "1 of 1 cohorts have nothing to prune"),
+        ({"name": "median"}, {}, "median compares with earlier rounds, and this experiment has one round at most"),
+        ({"name": "median"}, {"sampler": {"name": "gp", "trials": 4}}, "median compares with earlier rounds"),
+        ({"name": "median"}, {"sampler": {"name": "gp", "trials": 4, "round": 2}}, None),
+        ({"name": "median", "min_epochs": 9}, {"sampler": {"name": "gp", "trials": 4, "round": 2}}, "no trial has a"),
     ],
 )
 def test_plan_says_that_a_pruner_stops_nothing(
     pruner: dict[str, object], changes: dict[str, object], detail: str | None
 ) -> None:
-    sweep = learning_rate({"choice": [0.1, 0.2]})
+    sweep = learning_rate({"choice": [0.1, 0.2, 0.3, 0.4] if "sampler" in changes else [0.1, 0.2]})
     plan = plan_experiment(spec(**{"optimizer": sweep, "fit": {"epochs": 9}, "pruner": pruner} | changes))
     found = [fault.detail for fault in plan.warnings if fault.pointer == "/pruner"]
     assert len(found) == (detail is not None)

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
-from fittingroom.specs.search.pruners import Hyperband, Pruner, SuccessiveHalving, TopKPruner
+from fittingroom.specs.search.pruners import Hyperband, MedianPruner, Pruner, SuccessiveHalving, TopKPruner
 from tests.factories import document
 from tests.workers.engines.trials import cohort_of, trial_specs
 from workers.reporting.pruning import Ended, Rungs
+
+RATES_OF_3 = {"name": "sgd", "learning_rate": {"choice": [0.1, 0.2, 0.3]}}
 
 
 def rungs(pruner: Pruner, rates: int = 5, **changes: Any) -> Rungs:
@@ -34,8 +36,7 @@ def test_the_worse_candidates_stop_at_a_rung_and_at_no_other_epoch() -> None:
 
 
 def test_candidates_of_earlier_rounds_take_places() -> None:
-    sweep = {"name": "sgd", "learning_rate": {"choice": [0.1, 0.2, 0.3]}}
-    specs = trial_specs(document(optimizer=sweep, fit={"epochs": 10, "validation_split": 0.3}))
+    specs = trial_specs(document(optimizer=RATES_OF_3, fit={"epochs": 10, "validation_split": 0.3}))
     pruner = SuccessiveHalving(name="successive_halving", min_epochs=2)
     found = Rungs(pruner, cohort_of(specs).trials, {2: [0.1, 0.3, 0.6, math.inf], 6: [0.2, 0.2]})
     reached = {"t1": 0.2, "t2": 0.4, "t3": 0.5}
@@ -75,6 +76,35 @@ def test_the_first_seed_decides_where_seeds_train_in_turn() -> None:
     assert found.pruned(3, {"t2"}, {"t1": 0.1, "t2": 0.9}, {"t1": Ended(10, is_pruned=False)}) == set()
     assert found.pruned(3, {"t2"}, {"t1": 0.4, "t2": 0.5}, {"t1": Ended(2, is_pruned=False)}) == set(), "the mean"
     assert found.pruned(3, {"t2"}, {"t1": 0.4, "t2": 0.7}, {"t1": Ended(2, is_pruned=False)}) == {"t2"}
+
+
+def test_median_stops_what_is_worse_than_the_median_of_earlier_rounds() -> None:
+    pruner = MedianPruner(name="median", min_epochs=2, interval=3, min_candidates=4)
+    assert pruner.rungs(9) == [2, 5, 8]
+    assert pruner.rungs(8) == [2, 5], "the last epoch is no rung"
+    specs = trial_specs(document(optimizer=RATES_OF_3, fit={"epochs": 10, "validation_split": 0.3}))
+    earlier = {2: [0.1, 0.3, 0.5, math.inf], 5: [0.1, 0.3, 0.5], 8: [0.2, math.inf, math.inf, math.inf]}
+    found = Rungs(pruner, cohort_of(specs).trials, earlier)
+    reached = {"t1": 0.4, "t2": 0.41, "t3": None}
+    assert found.pruned(2, reached, reached, {}) == {"t2", "t3"}, "between 0.3 and 0.5; one that is equal goes on"
+    assert found.pruned(3, reached, reached, {}) == set(), "no rung"
+    assert found.pruned(5, reached, reached, {}) == set(), "three are too few"
+    assert found.pruned(8, reached, reached, {}) == set(), "most before had no number either"
+    assert Rungs(pruner, cohort_of(specs).trials).pruned(2, reached, reached, {}) == set(), "the first round"
+
+
+def test_median_of_a_metric_that_is_maximized() -> None:
+    specs = trial_specs(
+        document(
+            optimizer=RATES_OF_3,
+            fit={"epochs": 10, "validation_split": 0.3},
+            objective={"metric": "val_accuracy"},
+            metrics=["accuracy"],
+        )
+    )
+    found = Rungs(MedianPruner(name="median"), cohort_of(specs).trials, {1: [0.9, 0.8, 0.7, 0.6, -math.inf]})
+    reached = {"t1": 0.7, "t2": 0.69, "t3": None}
+    assert found.pruned(1, reached, reached, {}) == {"t2", "t3"}
 
 
 def test_a_metric_that_is_maximized() -> None:
