@@ -11,8 +11,8 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from app.comparison.significance import CONFIDENCE, Values
 from fittingroom.views.comparison import CandidateView, ImportanceView, IntervalView
+from models.planning.significance import CONFIDENCE, Values
 
 Parts = NDArray[np.int64]
 LEAST_CANDIDATES = 20

@@ -14,11 +14,22 @@ import numpy as np
 
 from app.comparison.candidates import candidate_label, candidates_of
 from app.comparison.sentences import pair_sentence, verdict
-from app.comparison.significance import CONFIDENCE, Estimate, Values, estimate, pairs_needed
 from fittingroom.views.comparison import AgainstLeaderView, CandidateView, IntervalView, SeedValueView
 from fittingroom.views.resources import ObjectiveView, TrialSummaryView
 from fittingroom.views.states import TrialState
 from models.lifecycle import TERMINAL
+from models.planning.significance import (
+    CONFIDENCE,
+    Estimate,
+    Repeat,
+    Values,
+    estimate,
+    is_better,
+    level_among,
+    means_of_folds,
+    paired,
+    pairs_needed,
+)
 
 _NOT_COMPARED = frozenset({TrialState.FAILED, TrialState.CANCELLED, TrialState.PRUNED})
 """States of trials that were cut off: what they have reached is not what they would have."""
@@ -32,25 +43,32 @@ class Comparison:
     candidates: Sequence[CandidateView]
 
 
-def compare(objective: ObjectiveView, trials: Sequence[TrialSummaryView], chosen_among: int = 0) -> Comparison:
+def compare(
+    objective: ObjectiveView, trials: Sequence[TrialSummaryView], chosen_among: int = 0, stages: int = 1,
+    undrawn_trials: int = 0,
+) -> Comparison:  # fmt: skip
     """Rank the candidates by the objective at each trial's best epoch, and say what the seeds show.
 
     Args:
         objective: what is compared.
         trials: all trials of an experiment, whatever their state; those without a finite value only count.
         chosen_among: number of candidates among which these were chosen before by the same seeds; 0 if they were not.
+        stages: number of parts that further seeds are trained in; after each one, some candidates have no more.
+        undrawn_trials: number of trials that are still to come.
     """
     groups = candidates_of(trials)
     fresh = [[trial for trial in group if trial.is_confirming] for group in groups]
     further = [_values(objective, some) for some in fresh]
     # Until all have ended, who leads would depend on whose trials come first.
-    is_over = all(trial.state in TERMINAL for some in fresh for trial in some) and any(further)
+    has_ended = not undrawn_trials and all(trial.state in TERMINAL for some in fresh for trial in some)
+    is_over = has_ended and any(further)
     values = [
         found if some and is_over else _values(objective, [trial for trial in group if not trial.is_confirming])
         for group, some, found in zip(groups, fresh, further, strict=True)
     ]
     folds = max((trial.fold or 1 for trial in trials), default=1)
-    intervals = estimate([_by_fold(found) for found in values], folds)
+    looks = stages if is_over else 1
+    intervals = estimate([_by_fold(found) for found in values], folds, looks)
     candidates = [
         _candidate(objective, group, reached, _interval(spread)).model_copy(
             update={"is_confirmed": bool(some) and is_over, "confirming_trials": len(some)}
@@ -62,22 +80,24 @@ def compare(objective: ObjectiveView, trials: Sequence[TrialSummaryView], chosen
     ranked = [candidates[number].model_copy(update={"rank": rank}) for rank, number in enumerate(order, start=1)]
     compared = [one for one in ranked if one.values and (one.is_confirmed or not is_over)]  # these come first
     among = sum(one.is_confirmed for one in ranked) if is_over else max(len(compared), chosen_among)
-    for place, versus in enumerate(_against_leader(objective, compared, among, folds), start=1):
+    for place, versus in enumerate(_against_leader(objective, compared, among, folds, looks), start=1):
         ranked[place] = ranked[place].model_copy(update={"against_leader": versus})
-    return Comparison(verdict(objective, ranked, folds), ranked)
+    return Comparison(verdict(objective, ranked, folds, have_seeds_ended=has_ended), ranked)
 
 
 def _standing(
     candidate: CandidateView, trials: Sequence[TrialSummaryView], sign: int, folds: int
-) -> tuple[bool, bool, float, int]:
+) -> tuple[int, bool, float, int]:
     """Return the key by which candidates are ranked: their mean, or without one the epochs up to the last rung.
 
-    Folds are not equally hard, so a mean over some of them stands behind those over all.
+    Folds are not equally hard, so a mean over some of them stands behind those over all. Whoever had further seeds in
+    fewer stages was significantly worse then.
     """
+    stages = -candidate.confirming_trials if candidate.is_confirmed else 0
     if candidate.mean is not None:
         lacks_folds = folds > 1 and len({found.fold for found in candidate.values}) < folds
-        return not candidate.is_confirmed, lacks_folds, sign * candidate.mean, 0
-    return True, True, math.inf, -max(trial.epochs_completed for trial in trials) if candidate.pruned else 0
+        return stages, lacks_folds, sign * candidate.mean, 0
+    return 0, True, math.inf, -max(trial.epochs_completed for trial in trials) if candidate.pruned else 0
 
 
 def _values(objective: ObjectiveView, trials: Sequence[TrialSummaryView]) -> list[SeedValueView]:
@@ -95,15 +115,7 @@ def _values(objective: ObjectiveView, trials: Sequence[TrialSummaryView]) -> lis
 
 def _by_fold(values: Sequence[SeedValueView]) -> Values:
     """Return the values, or with folds the mean over seeds of each fold."""
-    return _means_of_folds([(found.fold, found.value) for found in values])
-
-
-def _means_of_folds(values: Sequence[tuple[int | None, float]]) -> Values:
-    folds: dict[int | None, list[float]] = {}
-    for fold, value in values:
-        folds.setdefault(fold, []).append(value)
-    found = folds[None] if set(folds) == {None} else [math.fsum(some) / len(some) for some in folds.values()]
-    return np.array(found, np.float64)
+    return means_of_folds([(found.fold, found.value) for found in values])
 
 
 def _interval(found: Estimate | None) -> IntervalView | None:
@@ -148,24 +160,23 @@ def _gap(objective: ObjectiveView, trial: TrialSummaryView) -> float | None:
 
 
 def _against_leader(
-    objective: ObjectiveView, ranked: Sequence[CandidateView], among: int, folds: int
+    objective: ObjectiveView, ranked: Sequence[CandidateView], among: int, folds: int, looks: int
 ) -> list[AgainstLeaderView]:
     """Return the comparison of the leader, chosen among so many, with each of the others, all of which have values."""
     if len(ranked) < 2:
         return []
     leader, *others = ranked
-    # The leader was chosen by looking, so it is as if all were compared with all (Bonferroni).
-    alpha = (1 - CONFIDENCE) / math.comb(among, 2)
-    paired = [_advantages(objective, leader, other) for other in others]
-    advantages = [_means_of_folds(pairs) if pairs else np.array([]) for pairs in paired]
-    needed = pairs_needed(advantages, alpha) if folds == 1 else [None] * len(others)
+    level = level_among(among, looks)
+    in_pairs = [paired(_by_repeat(leader), _by_repeat(other), objective.direction) for other in others]
+    advantages = [means_of_folds(pairs) for pairs in in_pairs]
+    needed = pairs_needed(advantages, level) if folds == 1 else [None] * len(others)
     views = []
     for other, pairs, mine, found, seeds in zip(
-        others, paired, advantages, estimate(advantages, folds), needed, strict=True
+        others, in_pairs, advantages, estimate(advantages, folds, looks), needed, strict=True
     ):
         is_over = leader.unended == other.unended == 0
         # The leader is so by its mean: over what both have it may be behind.
-        is_significant = found is not None and is_over and found.p_value < alpha and float(mine.mean()) > 0
+        is_significant = is_over and is_better(mine, found, level)
         view = AgainstLeaderView(
             pairs=len(pairs),
             wins=sum(value > 0 for _, value in pairs),
@@ -181,14 +192,5 @@ def _against_leader(
     return views
 
 
-def _advantages(
-    objective: ObjectiveView, leader: CandidateView, other: CandidateView
-) -> list[tuple[int | None, float]]:
-    """Return the leader's advantage for each seed and fold that both have, with the fold."""
-    theirs = {(found.seed, found.fold): found.value for found in other.values}
-    sign = -1 if objective.direction == "minimize" else 1
-    return [
-        (found.fold, sign * (found.value - theirs[found.seed, found.fold]))
-        for found in leader.values
-        if (found.seed, found.fold) in theirs
-    ]
+def _by_repeat(candidate: CandidateView) -> dict[Repeat, float]:
+    return {(found.seed, found.fold): found.value for found in candidate.values}

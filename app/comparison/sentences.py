@@ -83,19 +83,21 @@ def _without_interval(leader: CandidateView, other: CandidateView, versus: Again
     )
 
 
-def verdict(objective: ObjectiveView, ranked: Sequence[CandidateView], folds: int) -> str:
+def verdict(objective: ObjectiveView, ranked: Sequence[CandidateView], folds: int, *, have_seeds_ended: bool) -> str:
     """Return the comparison in a few sentences.
 
     Args:
         objective: what is compared.
         ranked: the candidates, best first.
         folds: number of folds; 1 without folds.
+        have_seeds_ended: True unless trials with further seeds run or are still to come.
     """
     found = [candidate for candidate in ranked if candidate.values]
     if not found:
         return f"Nothing to compare yet: no trial has an epoch with a finite {objective.metric}."
     confirmed = [candidate for candidate in found if candidate.is_confirmed]
-    return f"{_of_leader(objective, confirmed or found)}{_of_further_seeds(ranked, folds)}{_left_out(ranked)}"
+    further = _of_further_seeds(ranked, folds, have_ended=have_seeds_ended)
+    return f"{_of_leader(objective, confirmed or found)}{further}{_left_out(ranked)}"
 
 
 def _of_leader(objective: ObjectiveView, found: Sequence[CandidateView]) -> str:
@@ -123,7 +125,7 @@ def _of_leader(objective: ObjectiveView, found: Sequence[CandidateView]) -> str:
     return f"{leader.label} leads, {beats}. The next: {runner_up}"
 
 
-def _of_further_seeds(ranked: Sequence[CandidateView], folds: int) -> str:
+def _of_further_seeds(ranked: Sequence[CandidateView], folds: int, *, have_ended: bool) -> str:
     """Say on which seeds the sentence rests, if candidates are confirmed."""
     chosen = [candidate for candidate in ranked if candidate.confirming_trials]
     if not chosen:
@@ -135,9 +137,11 @@ def _of_further_seeds(ranked: Sequence[CandidateView], folds: int) -> str:
         best = "the only candidate" if len(ranked) == 1 else f"the best of {len(ranked)} candidates"
     was, judged = ("was", "it is judged") if len(chosen) == 1 else ("were", "they are judged")
     if any(candidate.is_confirmed for candidate in chosen):
-        return f" These numbers are of {seeds} alone, with which {best} {was} trained."
-    if any(candidate.unended for candidate in chosen):
-        return f" Not all of {seeds} for {best} have ended; then {judged} by those alone."
+        fewer = sum(candidate.confirming_trials < count * folds for candidate in chosen)
+        up_to, ended = ("up to ", f"; {fewer} had fewer, as significantly worse by then") if fewer else ("", "")
+        return f" These numbers are of {up_to}{seeds} alone, with which {best} {was} trained{ended}."
+    if not have_ended:
+        return f" Not all further seeds for {best} have ended; then {judged} by those alone."
     return f" Of {seeds} for {best}, none has a value."
 
 

@@ -223,7 +223,8 @@ class Service:
         trials, _ = self.list_trials(experiment_id)
         with self.database.reading() as session:
             row = experiments.get_experiment(session, experiment_id, self.project)
-        found = compare(view.objective, trials, row.chosen_among or 0)
+        stages = (row.spec.get("confirm") or {}).get("stages", 1)
+        found = compare(view.objective, trials, row.chosen_among or 0, stages, view.undrawn_trials)
         return ComparisonView(
             experiment_id=view.id,
             name=view.name,

@@ -28,9 +28,6 @@ class EndedTrial:
     """A trial of an earlier experiment."""
 
     id: str
-    seed: int
-    fold: int | None
-    is_confirming: bool
     result: TrialResult
     last_state: Continued | None = None
     """State at its last epoch, if that is kept."""
@@ -93,7 +90,7 @@ def choose_leaders(
             detail = "its networks have other names, or their hyperparameters are not within the search spaces here"
         detail = f"no candidate of this experiment can be trained: {detail}"
         raise InvalidSpec([Fault(pointer=_OF_THE_CHOICE, detail=detail, found=spec.sampler.experiment)])
-    again = [trials for trials in by_candidate.values() if any(one.seed in spec.seeds for one in trials)]
+    again = [trials for trials in by_candidate.values() if any(one.result.seed in spec.seeds for one in trials)]
     return Leaders(list(leaders.values())[: spec.sampler.top], max(len(again), chosen_among) if again else 0)
 
 
@@ -102,7 +99,7 @@ def _ordered(candidates: Mapping[_Candidate, Sequence[EndedTrial]], direction: D
     ordered: list[_Candidate] = []
     for is_confirming in (True, False):
         results = {
-            key: [trial.result for trial in trials if trial.is_confirming == is_confirming]
+            key: [trial.result for trial in trials if trial.result.is_confirming == is_confirming]
             for key, trials in candidates.items()
             if key not in ordered
         }
@@ -151,7 +148,7 @@ def _continued(trial: SampledTrial, earlier: Sequence[EndedTrial]) -> Continued 
         return None
     document = trial.spec.model_dump(mode="json")
     for one in earlier:
-        if one.document is None or (one.seed, one.fold) != (trial.spec.seed, trial.spec.fold):
+        if one.document is None or (one.result.seed, one.result.fold) != (trial.spec.seed, trial.spec.fold):
             continue
         with suppress(ValidationError):  # it was stored by a version whose trials are no longer valid
             before = TrialSpec.model_validate(one.document)

@@ -26,6 +26,10 @@ class TrialResult:
     """Number of epochs completed."""
     value: float | None
     """Best value of the objective; None if no epoch had a finite one."""
+    seed: int = 0
+    fold: int | None = None
+    is_confirming: bool = False
+    """True of a further seed of a candidate that a search had chosen."""
 
     @property
     def is_prior(self) -> bool:

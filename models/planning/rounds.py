@@ -4,7 +4,6 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -16,10 +15,11 @@ from fittingroom.specs.limits import MAX_TRIALS
 from fittingroom.specs.search.samplers import RoundSampler
 from models.planning.cohorts import form_cohorts, is_structural
 from models.planning.combinations import Combinations
+from models.planning.confirmation import plan_stage
 from models.planning.paths import Key, Values
 from models.planning.plan import ExperimentPlan, TrialChecker, plan_warnings
 from models.planning.prior import EarlierTrial, select_results
-from models.planning.results import SearchResults, TrialResult, best_candidates, rank_candidates
+from models.planning.results import SearchResults, TrialResult, rank_candidates
 from models.planning.sampling import (
     count_confirming_trials,
     count_trials,
@@ -71,19 +71,12 @@ def plan_round(
         else:
             detail = f"the search ended after round {results.round}, of which no trial was trained to its end"
         warnings = [] if trials else [Fault(pointer="/sampler", detail=detail)]
-    left = max(confirming, results.undrawn_trials - len(trials)) if trials else 0
+    left = max(confirming, results.undrawn_trials - len(trials))
     is_confirming = not trials
     if is_confirming:
-        trials = _confirm(checker, results)
-        if spec.confirm is not None and not trials:
-            detail = "no candidate is confirmed, as none was trained to its end"
-            warnings.append(Fault(pointer="/confirm", detail=detail))
-        elif spec.confirm is not None and len(trials) < min(confirming, results.undrawn_trials):
-            found = len(trials) // len(spec.repeats_of(range(spec.confirm.seeds)))
-            detail = (
-                f"{found:,} candidates are confirmed in place of {spec.confirm.top:,}: no other was trained to its end"
-            )
-            warnings.append(Fault(pointer="/confirm", detail=f"{detail}, or the worker's memory holds none"))
+        stage = plan_stage(checker, results, min(confirming, results.undrawn_trials))
+        trials, left = [*stage.trials], stage.undrawn_trials
+        warnings += stage.warnings
     cohorts = form_cohorts(trials, spec.device, results.cohorts + 1)
     return ExperimentPlan(
         trials, cohorts, checker.parameter_counts, checker.memory_bytes, warnings, undrawn_trials=left,
@@ -124,36 +117,7 @@ def plan_search(
 def _known(templates: Sequence[Template], prior: Sequence[TrialResult]) -> set[tuple[str | None, Key]]:
     """Return the combinations of earlier experiments, each with the name of its network."""
     by_name = {template.model_name: template for template in templates}
-    return {(one.model_name, _key(by_name[one.model_name], one)) for one in prior}
-
-
-def _confirm(checker: TrialChecker, results: SearchResults) -> list[SampledTrial]:
-    """Return trials of the best candidates with further seeds; none if there is nothing to confirm."""
-    spec, confirm = checker.spec, checker.spec.confirm
-    if confirm is None:
-        return []
-    candidates: dict[tuple[str | None, Key], list[TrialResult]] = {}
-    templates = {template.model_name: template for template in templates_of(spec)}
-    for result in results.trials:
-        if result.is_trained:
-            key = _key(templates[result.model_name], result)
-            candidates.setdefault((result.model_name, key), []).append(result)
-    best = best_candidates(candidates, len(spec.repeats), resolved_objective(spec).direction or "minimize")
-    repeats = spec.repeats_of(confirm.further_seeds(spec.seeds))
-    drawn: list[SampledTrial] = []
-    for model_name, key in best:
-        if len(drawn) == confirm.top * len(repeats):
-            break
-        template = templates[model_name]
-        template = replace(template, document=template.document | {"pruner": None})
-        values = template.combinations.of_key(key)
-        numbers = itertools.count(len(results.trials) + len(drawn) + 1)
-        of_seeds = [template.trial(next(numbers), values, repeat, is_repeated=True) for repeat in repeats]
-        with suppress(InvalidSpec):  # more memory than this worker has: the next one instead
-            for trial in of_seeds:
-                checker.check(trial)
-            drawn += of_seeds
-    return drawn
+    return {(one.model_name, by_name[one.model_name].key_of(one.hyperparameters)) for one in prior}
 
 
 def _draw(checker: TrialChecker, template: Template, results: SearchResults, first_number: int) -> list[SampledTrial]:
@@ -162,8 +126,10 @@ def _draw(checker: TrialChecker, template: Template, results: SearchResults, fir
     if not isinstance(sampler, RoundSampler):
         raise TypeError(f"expected a sampler that draws in rounds, found {sampler.name}")
     mine = [trial for trial in (*results.prior, *results.trials) if trial.model_name == template.model_name]
-    drawn = {_key(template, trial) for trial in mine}
-    own = len({_key(template, trial) for trial in results.trials if trial.model_name == template.model_name})
+    drawn = {template.key_of(trial.hyperparameters) for trial in mine}
+    own = len(
+        {template.key_of(trial.hyperparameters) for trial in results.trials if trial.model_name == template.model_name}
+    )
     wanted = int(min(sampler.round, sampler.trials - own, template.combinations.count - len(drawn)))
     trials: list[SampledTrial] = []
     refused = 0
@@ -203,7 +169,7 @@ def propose_values(
     """
     by_key: dict[Key, list[TrialResult]] = {}
     for trial in trials:
-        by_key.setdefault(_key(template, trial), []).append(trial)
+        by_key.setdefault(template.key_of(trial.hyperparameters), []).append(trial)
     trained = {key: some for key, of_key in by_key.items() if (some := [one for one in of_key if one.is_trained])}
     # The mean over some seeds or folds is not to be compared with that over all; earlier ones were selected.
     whole = {key: some for key, some in trained.items() if some[0].is_prior or len(some) == len(spec.repeats)}
@@ -237,7 +203,3 @@ def _by_surrogate(
     )
     for point in _PROPOSALS[sampler.name](observations):
         yield combinations.at(point.tolist())
-
-
-def _key(template: Template, trial: TrialResult) -> Key:
-    return template.combinations.key(template.combinations.of_names(trial.hyperparameters))

@@ -12,7 +12,7 @@ from fittingroom.specs.fit import Objective
 from fittingroom.specs.metrics import better_direction
 from models.planning.combinations import Combinations
 from models.planning.options import Chosen, SearchSpaces, find_spaces, in_experiment, moved
-from models.planning.paths import Path, Value, Values, dotted, last_word
+from models.planning.paths import Key, Path, Value, Values, dotted, last_word
 
 _SHARED = [name for name in TrialSpec.model_fields if name in {*ExperimentSpec.model_fields} - {"model", "objective"}]
 """Fields that a trial takes from its experiment, with sampled values in place of search spaces."""
@@ -64,6 +64,10 @@ class Template:
     def combinations(self) -> Combinations:
         """Combinations of values of the search spaces."""
         return self.spaces.combinations
+
+    def key_of(self, hyperparameters: Mapping[str, Value]) -> Key:
+        """Return the key of the combination that a trial has, given its values by dotted path."""
+        return self.combinations.key(self.combinations.of_names(hyperparameters))
 
     def trial(self, number: int, values: Values, repeat: tuple[int, int | None], *, is_repeated: bool) -> SampledTrial:
         """Return a trial.

@@ -79,6 +79,29 @@ def test_killed_five_times(cluster: Cluster, undisturbed: Found) -> None:
         assert_found(cluster, view.id, undisturbed)
 
 
+def test_killed_between_the_stages_of_further_seeds(cluster: Cluster) -> None:
+    rates = {"name": "sgd", "learning_rate": {"choice": [0.1, 0.08, 1e-6]}, "momentum": 0.9}
+    spec = SEARCH | {
+        "model": layers(DENSE_2),
+        "dataset": {"name": "titanic", "standardize": True},
+        "optimizer": rates,
+        "sampler": {"name": "grid"},
+        "confirm": {"top": 3, "seeds": 12, "stages": 2},
+    }
+    with cluster.rescued():
+        view = cluster.client.wait(cluster.client.submit(spec).id, timeout=300)
+    assert [one.trials for one in view.rounds] == [3, 18, 12], "the worst has no seed of the second stage"
+    disturbed = cluster.client.submit(spec)
+    for fault in (
+        "killed_while_a_round_is_drawn", "killed_after_a_round_is_stored", "killed_before_a_round_is_stored",
+    ):  # fmt: skip
+        assert cluster.worker(fault).wait(180) == -signal.SIGKILL
+    with cluster.rescued():
+        ended = cluster.client.wait(disturbed.id, timeout=300)
+    assert (ended.state.value, ended.warnings) == ("completed", view.warnings)
+    assert found_in(cluster, ended) == found_in(cluster, view)
+
+
 @pytest.mark.nightly
 def test_thousand_trials_killed_five_times(cluster: Cluster) -> None:
     """A search with options: the optimizers have hyperparameters of their own."""

@@ -1,10 +1,11 @@
 """Samplers: how combinations of values are chosen from the search spaces of an experiment."""
 
 import itertools
+import math
 from collections.abc import Collection
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from fittingroom.specs.base import Int, Spec
 from fittingroom.specs.limits import MAX_PRIOR, MAX_SEED, MAX_SEEDS, MAX_TRIALS
@@ -104,6 +105,28 @@ class Confirm(Spec):
     """Number of candidates to confirm: the best ones by their mean objective."""
     seeds: Annotated[Int, Field(ge=2, le=MAX_SEEDS)] = 10
     """Number of further seeds for each. They are the lowest numbers that are not in `seeds` of the experiment."""
+    stages: Annotated[Int, Field(ge=1, le=5)] = 1
+    """Number of parts of about equal size that the seeds are trained in. After each, candidates that are significantly
+    worse than the best have no more of them, and if one is left, it needs none. Each stage is a look at the results,
+    which makes the comparison stricter: intervals and tests have the error rate divided by the number of stages."""
+
+    @model_validator(mode="after")
+    def _can_be_compared(self) -> Self:
+        if self.stages > 1 and self.top == 1:
+            raise ValueError(
+                f"{self.stages} stages with one candidate: after a stage candidates are compared, and there is no "
+                "other; leave stages out, or confirm two candidates"
+            )
+        if self.seeds < 2 * self.stages:
+            raise ValueError(
+                f"{self.stages} stages with {self.seeds} seeds: each stage needs two seeds at least; "
+                f"use fewer stages, or {2 * self.stages} seeds"
+            )
+        return self
+
+    def seeds_after(self, stage: int) -> int:
+        """Return the number of seeds that a candidate has after a stage, counted from 1, if it goes on."""
+        return math.ceil(self.seeds * stage / self.stages)
 
     def further_seeds(self, seeds: Collection[int]) -> list[int]:
         """Return the further seeds, given those of the experiment."""

@@ -88,12 +88,8 @@ def find_leaders(session: Session, spec: ExperimentSpec, project: str) -> Leader
         raise _invalid(experiment_id, "there is no such experiment") from None
     if get_progress(session, [earlier])[experiment_id].finished_at is None:
         raise _invalid(experiment_id, "the experiment has not ended; its best candidates are known when it has")
-    columns = (TrialTable.id, TrialTable.seed, TrialTable.fold, TrialTable.is_confirming)
-    query = select(*columns, *RESULT).where(TrialTable.experiment_id == experiment_id).order_by(TrialTable.number)
-    trials = [
-        EndedTrial(id_, seed, fold, is_confirming, to_result(*result))
-        for id_, seed, fold, is_confirming, *result in session.execute(query)
-    ]
+    query = select(TrialTable.id, *RESULT).where(TrialTable.experiment_id == experiment_id).order_by(TrialTable.number)
+    trials = [EndedTrial(id_, to_result(result)) for id_, *result in session.execute(query)]
     direction: Direction = "maximize" if earlier.objective_direction == "maximize" else "minimize"
     leaders = choose_leaders(spec, trials, direction, earlier.chosen_among or 0)
     return replace(leaders, chosen=_with_last_states(session, leaders.chosen))

@@ -21,7 +21,7 @@ _MAX_TRIALS = 2_000
 _TRAINED = (TrialState.COMPLETED, TrialState.PRUNED)
 RESULT = (
     TrialTable.round, TrialTable.model_name, TrialTable.hyperparameters, TrialTable.state, TrialTable.epochs_completed,
-    TrialTable.best_value,
+    TrialTable.best_value, TrialTable.seed, TrialTable.fold, TrialTable.is_confirming,
 )  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def find_prior(session: Session, spec: ExperimentSpec, project: str) -> list[lis
         if len(rows) > limit:
             detail = f"with this experiment there are more than {_MAX_TRIALS:,} trials; leave it out"
             faults.append(Fault(pointer=pointer(("sampler", "prior", number)), detail=detail, found=experiment_id))
-        found.append([EarlierTrial(to_result(*row), document) for *row, document in rows])
+        found.append([EarlierTrial(to_result(row), document) for *row, document in rows])
     if faults:
         raise InvalidSpec(faults)
     return found
@@ -68,7 +68,7 @@ def find_prior(session: Session, spec: ExperimentSpec, project: str) -> list[lis
 def list_results(session: Session, experiment_id: str) -> list[TrialResult]:
     """Return the results of an experiment so far, by the numbers of its trials."""
     query = select(*RESULT).where(TrialTable.experiment_id == experiment_id).order_by(TrialTable.number)
-    return [to_result(*row) for row in session.execute(query)]
+    return [to_result(row) for row in session.execute(query)]
 
 
 def to_rows(results: Sequence[TrialResult]) -> list[dict[str, Any]] | None:
@@ -81,11 +81,7 @@ def from_rows(rows: Sequence[dict[str, Any]] | None) -> list[TrialResult]:
     return [TrialResult(**row) for row in rows or ()]
 
 
-def to_result(
-    number: int, name: str | None, values: dict[str, Any], state: TrialState, epochs: int, value: float | None
-) -> TrialResult:
+def to_result(columns: Sequence[Any]) -> TrialResult:
     """Return a result of the columns `RESULT`."""
-    return TrialResult(
-        number, name, values, is_trained=state in _TRAINED, is_pruned=state == TrialState.PRUNED, epochs=epochs,
-        value=value,
-    )  # fmt: skip
+    number, name, values, state, *others = columns
+    return TrialResult(number, name, values, state in _TRAINED, state == TrialState.PRUNED, *others)

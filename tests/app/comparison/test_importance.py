@@ -8,7 +8,7 @@ from app.comparison.ranking import compare
 from fittingroom.views.comparison import ImportanceView
 from fittingroom.views.resources import BestEpochView, ObjectiveView
 from fittingroom.views.states import TrialState
-from tests.app.comparison.test_ranking import COMPLETED
+from tests.app.comparison.trials import COMPLETED
 
 LOSS = ObjectiveView(metric="val_loss", direction="minimize")
 ACCURACY = ObjectiveView(metric="val_accuracy", direction="maximize")

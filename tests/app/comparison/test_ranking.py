@@ -1,7 +1,6 @@
 """Comparison of candidates: hand-worked cases, and a simulation of the promised error rates."""
 
-import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -9,34 +8,13 @@ import numpy as np
 import pytest
 
 from app.comparison.ranking import Comparison, compare
-from app.comparison.significance import estimate, pairs_needed
-from fittingroom.views.resources import BestEpochView, EngineView, ObjectiveView, TrialSummaryView
+from fittingroom.views.resources import ObjectiveView
 from fittingroom.views.states import TrialState
+from models.planning.significance import estimate, pairs_needed
 from models.sql.database import Database
+from tests.app.comparison.trials import ACCURACY, LOSS, trial
 from tests.serving import submit
 from tests.training import train
-
-LOSS = ObjectiveView(metric="val_loss", direction="minimize")
-ACCURACY = ObjectiveView(metric="val_accuracy", direction="maximize")
-NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-
-
-COMPLETED = TrialSummaryView.model_validate(
-    {
-        "id": "trl_1", "experiment_id": "exp_1", "number": 1, "label": "", "model": None, "hyperparameters": {},
-        "seed": 0, "state": TrialState.COMPLETED, "stop_reason": None, "fault": None, "version": 1, "created_at": NOW,
-        "started_at": NOW, "finished_at": NOW, "cancel_requested_at": None, "attempt": 1,
-        "engine": EngineView(name="fused", reason=""), "parameter_count": 100, "epochs_planned": 9,
-        "epochs_completed": 9, "training_seconds": 2.0, "best_epoch": None,
-    }
-)  # fmt: skip
-"""A valid trial, copied for each: to validate tens of thousands took half of the simulations' time."""
-
-
-def trial(number: int, model: str | None, seed: int, metrics: Mapping[str, Any] | None, **changes: Any) -> Any:
-    best = None if metrics is None else BestEpochView(epoch=number, metrics=dict(metrics))
-    own = {"id": f"trl_{number}", "number": number, "label": f"{model}, seed={seed}", "model": model, "seed": seed}
-    return COMPLETED.model_copy(update=own | {"best_epoch": best} | changes)
 
 
 def compared(objective: ObjectiveView = LOSS, **values: Sequence[float | str | None]) -> Comparison:
@@ -328,7 +306,7 @@ def test_until_all_further_seeds_have_ended_those_of_the_search_are_compared() -
         ("a", False, 1), ("b", False, 1), ("c", False, 1),
     ]  # fmt: skip
     assert found.sentence.endswith(
-        "Not all of 4 further seeds for the best 2 of 3 candidates have ended; then they are judged by those alone."
+        "Not all further seeds for the best 2 of 3 candidates have ended; then they are judged by those alone."
     )
 
 

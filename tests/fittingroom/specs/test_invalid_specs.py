@@ -178,6 +178,8 @@ BAD_SPECS: list[tuple[str, Any, str]] = [
     ("rounds of nothing", document(sampler={"name": "gp", "trials": 9, "round": 0}), "/sampler/round"),
     ("rounds without trials", document(sampler={"name": "tpe"}), "/sampler/trials"),
     ("rounds of a sampler that has none", document(sampler={"name": "random", "trials": 9, "round": 3}), "/sampler/round"),
+    ("stages of one seed each", document(confirm={"seeds": 5, "stages": 3}), "/confirm"),
+    ("stages without another candidate", document(confirm={"top": 1, "stages": 2}), "/confirm"),
     ("confirmed by one seed", document(confirm={"seeds": 1}), "/confirm/seeds"),
     ("more confirmed than an experiment holds", document(confirm={"top": 100, "seeds": 100}, optimizer={"name": "sgd", "learning_rate": {"choice": [number / 1000 for number in range(1, 101)]}}), ""),
     ("unknown sampler", document(sampler={"name": "bayes"}), "/sampler/name"),

@@ -27,8 +27,9 @@ def ended(
 ) -> EndedTrial:
     given = {"is_trained": True, "is_pruned": False, "epochs": 2, "value": value} | changes
     values = {"optimizer.learning_rate": rate} | given.pop("hyperparameters", {})
+    given |= {"seed": seed, "is_confirming": is_confirming}
     result = TrialResult(1, given.pop("model_name", None), values, **given)
-    return EndedTrial(f"trl_{rate}_{seed}", seed, None, is_confirming, result)
+    return EndedTrial(f"trl_{rate}_{seed}", result)
 
 
 def rates(experiment: ExperimentSpec, trials: Sequence[EndedTrial], direction: Any = "minimize") -> list[Any]:

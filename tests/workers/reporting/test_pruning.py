@@ -78,7 +78,7 @@ def test_the_first_seed_decides_where_seeds_train_in_turn() -> None:
     assert found.pruned(3, {"t2"}, {"t1": 0.4, "t2": 0.7}, {"t1": Ended(2, is_pruned=False)}) == {"t2"}
 
 
-def test_median_stops_what_is_worse_than_the_median_of_earlier_rounds() -> None:
+def test_median_stops_candidates_worse_than_the_median_of_earlier_rounds() -> None:
     pruner = MedianPruner(name="median", min_epochs=2, interval=3, min_candidates=4)
     assert pruner.rungs(9) == [2, 5, 8]
     assert pruner.rungs(8) == [2, 5], "the last epoch is no rung"

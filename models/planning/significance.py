@@ -7,12 +7,14 @@ a sample then is the mean over seeds of each fold.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+
+from fittingroom.specs.choices import Direction
 
 CONFIDENCE = 0.95
 POWER = 0.8
@@ -20,6 +22,8 @@ POWER = 0.8
 MAX_PAIRS = 10_000
 
 Values = NDArray[np.float64]
+Repeat = tuple[int, int | None]
+"""Seed and fold of a trial; no fold without cross-validation."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +39,49 @@ class Estimate:
     """Probability that the mean is above 0 under a flat prior: the t distribution's mass there."""
 
 
-def estimate(samples: Sequence[Values], folds: int = 1) -> list[Estimate | None]:
+def paired(
+    mine: Mapping[Repeat, float], theirs: Mapping[Repeat, float], direction: Direction
+) -> list[tuple[int | None, float]]:
+    """Return by how much mine is better, with the fold, for each seed and fold that both have."""
+    sign = -1 if direction == "minimize" else 1
+    return [(repeat[1], sign * (value - theirs[repeat])) for repeat, value in mine.items() if repeat in theirs]
+
+
+def means_of_folds(values: Sequence[tuple[int | None, float]]) -> Values:
+    """Return the mean over seeds of each fold; without folds the values themselves."""
+    folds: dict[int | None, list[float]] = {}
+    for fold, value in values:
+        folds.setdefault(fold, []).append(value)
+    found = folds[None] if set(folds) == {None} else [math.fsum(some) / len(some) for some in folds.values()]
+    return np.array(found, np.float64)
+
+
+def level_among(candidates: int, looks: int = 1) -> float:
+    """Return the significance level at which the best of some candidates is compared with another one.
+
+    It was chosen by looking, so it is as if all were compared with all, at each look (Bonferroni).
+
+    Args:
+        candidates: number of candidates.
+        looks: number of times that the results are looked at.
+    """
+    return (1 - CONFIDENCE) / math.comb(max(candidates, 2), 2) / looks
+
+
+def is_better(advantages: Values, found: Estimate | None, level: float) -> bool:
+    """Return True if advantages, of which there is an estimate, are significantly above 0."""
+    return found is not None and found.p_value < level and float(advantages.mean()) > 0
+
+
+def estimate(samples: Sequence[Values], folds: int = 1, looks: int = 1) -> list[Estimate | None]:
     """Return an estimate per sample; None with fewer than two values, or without spread.
 
     Args:
         samples: values, or differences, of trials; with folds their means over seeds, one for each fold.
         folds: number of folds; 1 without folds.
+        looks: number of times that the results are looked at to decide which seeds go on; the intervals hold at each.
     """
+    confidence = 1 - (1 - CONFIDENCE) / looks
     found: list[Estimate | None] = [None] * len(samples)
     for places in _of_one_length(samples):
         values = np.stack([samples[place] for place in places])
@@ -49,7 +89,7 @@ def estimate(samples: Sequence[Values], folds: int = 1) -> list[Estimate | None]
         # The second term is the ratio of validation rows to training rows.
         factor = 1 / count + (1 / (folds - 1) if folds > 1 else 0)
         mean, error = values.mean(axis=1), values.std(axis=1, ddof=1) * math.sqrt(factor)
-        statistic, half = mean / error, error * stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)
+        statistic, half = mean / error, error * stats.t.ppf((1 + confidence) / 2, count - 1)
         p_value = 2 * stats.t.sf(np.abs(statistic), count - 1)
         columns = (mean - half, mean + half, p_value, stats.t.cdf(statistic, count - 1))
         for place, *numbers in zip(places, *(np.asarray(column).tolist() for column in columns), strict=True):
