@@ -165,6 +165,38 @@ def test_a_sweep_is_typed_with_commas(page: Page) -> None:
     assert spec["optimizer"] == {"name": "sgd", "learning_rate": {"choice": [0.1, 0.01]}}
 
 
+def test_a_search_is_typed_in_the_form(page: Page) -> None:
+    page.goto("/#/submit")
+    page.get_by_label("Start from an exercise").select_option("learning_rates")
+    rate = page.get_by_role("textbox", name="learning rate")
+    rate.fill('{"log_uniform": [0.001, 1]}')
+    rate.blur()
+    page.get_by_text("Advanced", exact=True).click()
+    sampler, pruner = page.get_by_label("sampler", exact=True), page.get_by_label("pruner", exact=True)
+    expect(sampler).to_have_value("")
+    expect(sampler.locator("option").first).to_have_text("by default")
+    sampler.select_option("gp")
+    page.get_by_role("button", name="Plan").click()
+    trials = page.get_by_label("trials", exact=True)
+    expect(trials).to_have_attribute("aria-invalid", "true")
+    trials.fill("30")
+    trials.blur()
+    page.get_by_label("round", exact=True).fill("10")
+    page.get_by_label("round", exact=True).blur()
+    pruner.select_option("median")
+    page.get_by_label("confirm", exact=True).check()
+    page.get_by_label("stages", exact=True).fill("2")
+    page.get_by_label("stages", exact=True).blur()
+    spec = json.loads(page.get_by_label("The spec, as it is sent").input_value())
+    assert spec["optimizer"] == {"name": "sgd", "learning_rate": {"log_uniform": [0.001, 1]}}
+    assert (spec["sampler"], spec["pruner"]) == ({"name": "gp", "trials": 30, "round": 10}, {"name": "median"})
+    assert spec["confirm"] == {"stages": 2}
+    page.get_by_role("button", name="Plan").click()
+    expect(page.get_by_text("10 trials in")).to_be_visible()
+    pruner.select_option("")
+    assert "pruner" not in json.loads(page.get_by_label("The spec, as it is sent").input_value())
+
+
 def test_form_shows_a_dataset_given_by_its_name(page: Page) -> None:
     page.goto("/#/submit")
     spec = page.get_by_label("The spec, as it is sent")

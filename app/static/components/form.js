@@ -1,8 +1,23 @@
 /** A form made from the schema of ExperimentSpec: what a field is called, means and takes is what the API says. */
 import { el, messageOf } from "../lib/dom.js";
+import {
+  compact,
+  inFull,
+  isChoice,
+  isNumeric,
+  isObject,
+  isSpace,
+  lastOf,
+  listed,
+  plain,
+  pointerOf,
+  read,
+  titleOf,
+  wordsOf,
+  written,
+} from "../lib/values.js";
 
 /** @typedef {HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement} Control */
-/** @typedef {{ isNumber?: boolean, isSearchable?: boolean, isFlag?: boolean }} Kinds what a text may stand for */
 
 const ORDER = [
   "name",
@@ -20,12 +35,13 @@ const ORDER = [
   "reduce_lr_on_plateau",
   "sampler",
   "pruner",
+  "confirm",
   "tags",
   "device",
   "backend",
   "precision",
 ];
-const SELDOM = ["reduce_lr_on_plateau", "sampler", "pruner", "tags", "device", "backend", "precision"];
+const SELDOM = ["reduce_lr_on_plateau", "sampler", "pruner", "confirm", "tags", "device", "backend", "precision"];
 const LEFT_OUT = ["webhook", "sha256"];
 
 export class SpecForm {
@@ -132,10 +148,10 @@ export class SpecForm {
     const isOptional = members.length > some.length;
     const spaces = some.filter(isSpace);
     if (path.at(-1) === "name" && path[0] === "dataset") return this.choice(schema, path, this.datasets, true);
-    if (["model", "models", "sampler", "pruner"].includes(path[0] ?? "") || path.at(-1) === "class_weight")
-      return this.json(schema, path);
+    if (["model", "models"].includes(path[0] ?? "") || path.at(-1) === "class_weight") return this.json(schema, path);
     const union = some.find((member) => member.discriminator?.propertyName === "name")?.discriminator;
-    if (union) return isChoice(this.get(path)) ? this.json(schema, path) : this.named(schema, path, union);
+    if (union && isChoice(this.get(path))) return this.json(schema, path);
+    if (union) return this.named(schema, path, union, { isShort: some.some((member) => member.enum), isRequired });
     if (schema.type === "array") {
       const { anyOf, oneOf, type } = schema.items ?? {};
       const members = anyOf ?? oneOf;
@@ -220,7 +236,9 @@ export class SpecForm {
     });
     const kinds = { isNumber, isSearchable, isFlag: kind.type === "boolean" };
     input.addEventListener("change", () => this.set(path, read(input.value, kinds)));
-    return this.wrap(path, schema, input, isSearchable ? "Several, with commas between, are all tried." : null);
+    const range = isNumber ? ' A range, for samplers that draw: {"log_uniform": [0.001, 0.1]}.' : "";
+    const extra = isSearchable ? `Several, with commas between, are all tried.${range}` : null;
+    return this.wrap(path, schema, input, extra);
   }
 
   /**
@@ -245,7 +263,7 @@ export class SpecForm {
     const input = el(
       "select",
       {},
-      isRequired ? null : el("option", { value: "" }, `by default${schema.default ? `: ${schema.default}` : ""}`),
+      isRequired ? null : el("option", { value: "" }, byDefault(schema)),
       ...known.map((name) => el("option", { value: String(name), selected: name === now }, String(name))),
     );
     input.addEventListener("change", () => this.set(path, input.value === "" ? undefined : input.value));
@@ -293,12 +311,13 @@ export class SpecForm {
   }
 
   /**
-   * A name alone, or a name and its options: a select, and the fields of what is chosen.
+   * A name alone where that is enough, or a name and its options: a select, and the fields of what is chosen.
    * @param {JsonSchema} schema
    * @param {string[]} path
    * @param {{ propertyName: string, mapping: Record<string, string> }} union
+   * @param {{ isShort: boolean, isRequired: boolean }} kind
    */
-  named(schema, path, { propertyName: key, mapping }) {
+  named(schema, path, { propertyName: key, mapping }, { isShort, isRequired }) {
     const now = this.get(path);
     const given = isObject(now) ? now[key] : now;
     const name = typeof given === "string" ? given : "";
@@ -307,11 +326,12 @@ export class SpecForm {
     const input = el(
       "select",
       {},
-      ...($ref ? [] : [el("option", { value: "" }, "choose …")]),
+      ...(isRequired && $ref ? [] : [el("option", { value: "" }, isRequired ? "choose …" : byDefault(schema))]),
       ...Object.keys(mapping).map((word) => el("option", { value: word, selected: word === name }, word)),
     );
     input.addEventListener("change", () => {
-      if (!this.set(path, input.value, true)) input.value = name;
+      const chosen = isShort ? input.value : { [key]: input.value };
+      if (!this.set(path, input.value ? chosen : undefined, true)) input.value = name;
     });
     const chosen = $ref ? this.resolve({ $ref }) : null;
     const options = Object.entries(chosen?.properties ?? {}).filter(([option]) => option !== key);
@@ -320,6 +340,7 @@ export class SpecForm {
           "details",
           { open: typeof now === "object" },
           el("summary", {}, `Options of ${name}`),
+          el("p", { class: "hint" }, plain(chosen?.description)),
           el(
             "div",
             { class: "fields" },
@@ -448,107 +469,8 @@ export class SpecForm {
   }
 }
 
-/**
- * True if the value has members: a document or a list.
- * @param {unknown} value
- * @returns {value is Record<string, unknown>}
- */
-const isObject = (value) => typeof value === "object" && value !== null;
-
-/**
- * A document in full: a name alone is short for it.
- * @param {unknown} value
- * @returns {Record<string, unknown>}
- */
-function inFull(value) {
-  if (typeof value === "string") return { name: value };
-  return isObject(value) ? value : {};
-}
-
-/** @param {string | undefined} type */
-const isNumeric = (type) => type === "number" || type === "integer";
-
-/** @param {string[]} path */
-const lastOf = (path) => path.at(-1) ?? "";
-
-/** @param {string[]} path */
-const pointerOf = (path) => `/${path.join("/")}`;
-
-/** @param {string[]} path */
-const titleOf = (path) => lastOf(path).replaceAll("_", " ");
-
-/** @param {string | undefined} text */
-const plain = (text) => (text ?? "").replaceAll("`", "");
-
-/** @param {string} text */
-const wordsOf = (text) =>
-  text
-    .split(",")
-    .map((word) => word.trim())
-    .filter(Boolean);
-
-/**
- * A value as one types it: a search space of choices is a list.
- * @param {unknown} value
- */
-function written(value) {
-  if (value === undefined || value === null) return "";
-  if (!isObject(value)) return String(value);
-  const isOfWords = isChoice(value) && !listed(value.choice).some((option) => typeof option === "object");
-  return isOfWords ? listed(value.choice).join(", ") : JSON.stringify(value);
-}
-
-/**
- * @param {unknown} value
- * @returns {value is { choice: unknown[] }}
- */
-const isChoice = (value) => isObject(value) && Array.isArray(value.choice) && Object.keys(value).length === 1;
-
 /** @param {JsonSchema} schema */
-const isSpace = (schema) => /^(Choice|((Int)?(Log)?Uniform)|SameAs)$/.test(schema.title ?? "");
-
-/**
- * @param {string} text
- * @param {Kinds} kinds
- * @returns {unknown}
- */
-function read(text, { isNumber = false, isSearchable = false, isFlag = false }) {
-  const word = text.trim();
-  if (word === "") return undefined;
-  if (isSearchable && word.startsWith("{")) {
-    try {
-      return JSON.parse(word);
-    } catch {
-      return word;
-    }
-  }
-  if (isSearchable && word.includes(",")) {
-    return {
-      choice: word
-        .split(",")
-        .map((part) => read(part, { isNumber, isFlag }))
-        .filter((part) => part !== undefined),
-    };
-  }
-  if (isNumber && Number.isFinite(Number(word))) return Number(word);
-  return isFlag && ["true", "false"].includes(word) ? word === "true" : word;
-}
-
-/**
- * @param {unknown} value
- * @returns {unknown[]}
- */
-const listed = (value) => (Array.isArray(value) ? value : value === undefined || value === null ? [] : [value]);
-
-/**
- * JSON with one layer a line: a network as one reads it.
- * @param {unknown} value
- */
-function compact(value) {
-  if (!isObject(value) || !Array.isArray(value.layers)) return JSON.stringify(value, null, 1);
-  const { layers, ...rest } = value;
-  const lines = layers.map((layer) => `  ${JSON.stringify(layer)}`).join(",\n");
-  return `{${Object.entries(rest)
-    .map(([key, found]) => `"${key}": ${JSON.stringify(found)}, `)
-    .join("")}"layers": [\n${lines}\n]}`;
+function byDefault({ default: given }) {
+  const name = isObject(given) ? given.name : given;
+  return name ? `by default: ${name}` : "by default";
 }
