@@ -96,8 +96,8 @@ class _Training(Spec):
     """Learning-rate reduction, as `keras.callbacks.ReduceLROnPlateau`. Default: none. The history then has
     `learning_rate`."""
     pruner: Pruner | None = None
-    """Pruner: stops the worse trials early. Default: none. Compared are trials that train side by side, as they differ in
-    numbers of the optimizer and in seeds alone, and in a search in rounds those of earlier rounds."""
+    """Pruner: stops the worse trials early. Default: none. Compared are trials that train side by side, as they
+    differ in numbers of the optimizer and in seeds alone, and in a search in rounds those of earlier rounds."""
     precision: Precision = "float32"
     """Numeric precision: `float32`; `tf32`, which rounds factors of matrix products to 10 bits on GPUs that support it;
     or `mixed_bfloat16`, Keras's policy of that name: computation in bfloat16, weights in float32."""
@@ -150,8 +150,8 @@ class ExperimentSpec(_Training):
     seeds: list[Seed] = Field(default=[0], min_length=1, max_length=MAX_SEEDS)
     """Random seeds. Every trial is repeated for each; equal seeds give equal initial weights and batches."""
     sampler: Sampler = GridSampler(name="grid")
-    """Search algorithm: `grid` trains all combinations, and is the default; `random` and `quasi_random` draw some; `gp`,
-    `tpe` and `cma_es` learn from results, in rounds; `leaders` trains the best ones of an earlier experiment again."""
+    """Search algorithm: `grid` trains all combinations, and is the default; `random` and `quasi_random` draw some;
+    `gp`, `tpe` and `cma_es` learn from results, in rounds; `leaders` trains the best of an earlier experiment again."""
     confirm: Confirm | None = None
     """Further seeds for the best candidates, once the others have ended. Default: none."""
     objective: Objective | None = None
