@@ -12,8 +12,16 @@ from models.sql.database import Database
 from models.sql.rungs import AtRungs, objectives_at
 from models.sql.tables import TrialTable
 
-_SEARCHES = 8
+_SEARCHES = 4
 """Number of searches that are remembered."""
+
+
+class _Search:
+    """What the candidates of a search had reached, as far as it was read."""
+
+    def __init__(self) -> None:
+        self.rungs: tuple[int, ...] = ()
+        self.by_round: dict[int, AtRungs] = {}
 
 
 class EarlierRounds:
@@ -22,7 +30,7 @@ class EarlierRounds:
     def __init__(self, database: Database) -> None:
         """Args: where they are."""
         self._database = database
-        self._known: LRUCache[tuple[str, str | None, tuple[int, ...]], dict[int, AtRungs]] = LRUCache(_SEARCHES)
+        self._known: LRUCache[tuple[str, str | None], _Search] = LRUCache(_SEARCHES)
 
     def at_rungs(self, rows: Sequence[TrialTable], specs: Sequence[TrialSpec]) -> Mapping[int, Sequence[float]]:
         """Return the objectives that candidates had reached in the rounds before a cohort's, by epoch.
@@ -35,11 +43,14 @@ class EarlierRounds:
         if pruner is None or first.round == 1:
             return {}
         rungs = tuple(pruner.rungs(max(sampled_value(spec.fit.epochs) for spec in specs)))
-        known = self._known.setdefault((first.experiment_id, first.model_name, rungs), {})
-        if missing := [number for number in range(1, first.round) if number not in known]:
+        of_search = first.experiment_id, first.model_name
+        known = self._known.setdefault(of_search, _Search())
+        if len(rungs) > len(known.rungs):  # the shorter of two lists of rungs is the beginning of the longer one
+            known.rungs, known.by_round = rungs, {}
+        before = range(1, first.round)
+        if missing := [number for number in before if number not in known.by_round]:
             ends = missing[0], missing[-1]
             with self._database.reading() as session:
-                of_search = first.experiment_id, first.model_name
-                known.update(objectives_at(session, *of_search, ends, rungs, specs[0].objective))
-        before = range(1, first.round)
-        return {epoch: array("d", chain.from_iterable(known[one][epoch] for one in before)) for epoch in rungs}
+                found = objectives_at(session, *of_search, ends, known.rungs, specs[0].objective)
+            known.by_round.update(found)
+        return {epoch: array("d", chain.from_iterable(known.by_round[one][epoch] for one in before)) for epoch in rungs}

@@ -67,7 +67,7 @@ def compare(
         for group, some, found in zip(groups, fresh, further, strict=True)
     ]
     folds = max((trial.fold or 1 for trial in trials), default=1)
-    looks = stages if is_over else 1
+    looks = stages if is_over and sum(map(bool, fresh)) > 1 else 1
     intervals = estimate([_by_fold(found) for found in values], folds, looks)
     candidates = [
         _candidate(objective, group, reached, _interval(spread)).model_copy(

@@ -137,9 +137,12 @@ def _of_further_seeds(ranked: Sequence[CandidateView], folds: int, *, have_ended
         best = "the only candidate" if len(ranked) == 1 else f"the best of {len(ranked)} candidates"
     was, judged = ("was", "it is judged") if len(chosen) == 1 else ("were", "they are judged")
     if any(candidate.is_confirmed for candidate in chosen):
-        fewer = sum(candidate.confirming_trials < count * folds for candidate in chosen)
-        up_to, ended = ("up to ", f"; {fewer} had fewer, as significantly worse by then") if fewer else ("", "")
-        return f" These numbers are of {up_to}{seeds} alone, with which {best} {was} trained{ended}."
+        fewer = [candidate for candidate in chosen if candidate.confirming_trials < count * folds]
+        worse = sum(bool(candidate.values) for candidate in fewer)  # the others have no value, which is said elsewhere
+        ended = f"; {worse} had fewer, as significantly worse by then" if worse else ""
+        return (
+            f" These numbers are of {'up to ' if fewer else ''}{seeds} alone, with which {best} {was} trained{ended}."
+        )
     if not have_ended:
         return f" Not all further seeds for {best} have ended; then {judged} by those alone."
     return f" Of {seeds} for {best}, none has a value."

@@ -95,7 +95,7 @@ class ExperimentSummaryView(View):
     objective: ObjectiveView
     progress: ProgressView
     undrawn_trials: int = 0
-    """Number of trials that later rounds of the search will have; `progress` counts them as queued."""
+    """Number of trials that later rounds of the search will have at most; `progress` counts them as queued."""
     waiting_for: str | None
     """Reason why the experiment waits, if known, e.g. that no worker serves the requested device."""
 

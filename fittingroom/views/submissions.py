@@ -42,7 +42,7 @@ class PlanView(View):
     trials: list[PlannedTrialView]
     """Trials; of a sampler that learns from results, those of the first round."""
     undrawn_trials: int = 0
-    """Number of trials that later rounds of the search will have, those that confirm candidates included."""
+    """Number of trials that later rounds will have at most, those that confirm candidates included."""
     cohorts: list[PlannedCohortView]
     warnings: list[Fault]
     """Warnings: settings that can be trained and are hardly meant, such as classes without a training row."""

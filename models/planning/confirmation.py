@@ -43,9 +43,6 @@ def plan_stage(checker: TrialChecker, results: SearchResults, trials_left: int) 
         checker: of the experiment.
         results: what was found so far, by the search and by earlier stages.
         trials_left: number of trials that confirm, if all candidates can be trained.
-
-    Raises:
-        InvalidSpec: the worker's memory holds no further seed of a candidate that was confirmed so far.
     """
     spec, confirm = checker.spec, checker.spec.confirm
     if confirm is None:
@@ -55,24 +52,17 @@ def plan_stage(checker: TrialChecker, results: SearchResults, trials_left: int) 
     confirming = _by_candidate(templates, [one for one in results.trials if one.is_confirming])
     if not confirming:
         searched = _by_candidate(templates, [one for one in results.trials if one.is_trained])
-        best = best_candidates(searched, len(spec.repeats), direction)
-        repeats = _repeats(spec, confirm, 1)
-        trials = _first_trials(checker, [(templates[name], key) for name, key in best], repeats, len(results.trials))
-        chosen = len(trials) // len(repeats)
-        return Stage(
-            trials,
-            _undrawn(spec, confirm, 1, chosen),
-            _missing(confirm, chosen, trials_left // len(spec.repeats_of(range(confirm.seeds)))),
-        )
+        best = [(templates[name], key) for name, key in best_candidates(searched, len(spec.repeats), direction)]
+        return _first_stage(checker, confirm, best, len(results.trials), trials_left)
     trained = max(len({one.seed for one in of_candidate}) for of_candidate in confirming.values())
     stage = 1 + sum(confirm.seeds_after(earlier) <= trained for earlier in range(1, confirm.stages + 1))
     if stage > confirm.stages:
         return Stage([])
     going = undecided(confirming, confirm.stages, spec.fit.folds or 1, direction)
-    trials = []
+    trials: list[SampledTrial] = []
     for name, key in going if len(going) > 1 else []:
         before = len(results.trials) + len(trials)
-        trials += _trials(checker, templates[name], key, _repeats(spec, confirm, stage), before)
+        trials += _trials(checker, templates[name], key, _repeats(spec, confirm, stage), before, was_trained=True)
     return Stage(trials, _undrawn(spec, confirm, stage, len(going)) if trials else 0)
 
 
@@ -129,6 +119,20 @@ def _undrawn(spec: ExperimentSpec, confirm: Confirm, stage: int, candidates: int
     return candidates * sum(len(_repeats(spec, confirm, one)) for one in later)
 
 
+def _first_stage(
+    checker: TrialChecker, confirm: Confirm, best: Sequence[tuple[Template, Key]], before: int, trials_left: int
+) -> Stage:
+    """Return the trials of the best candidates, numbered after so many."""
+    spec = checker.spec
+    repeats, whole = _repeats(spec, confirm, 1), spec.repeats_of(confirm.further_seeds(spec.seeds))
+    trials = _first_trials(checker, best, repeats, before)
+    chosen = len(trials) // len(repeats)
+    warnings = _missing(confirm, chosen, trials_left // len(whole))
+    if chosen == 1:  # there is no other that it could be worse than
+        return Stage(_first_trials(checker, best, whole, before), 0, warnings)
+    return Stage(trials, _undrawn(spec, confirm, 1, chosen), warnings)
+
+
 def _first_trials(
     checker: TrialChecker, best: Sequence[tuple[Template, Key]], repeats: Sequence[Repeat], before: int
 ) -> list[SampledTrial]:
@@ -144,13 +148,19 @@ def _first_trials(
 
 
 def _trials(
-    checker: TrialChecker, template: Template, key: Key, repeats: Sequence[Repeat], before: int
+    checker: TrialChecker,
+    template: Template,
+    key: Key,
+    repeats: Sequence[Repeat],
+    before: int,
+    *,
+    was_trained: bool = False,
 ) -> list[SampledTrial]:
     """Return trials of a candidate, numbered after so many."""
     values, numbers = template.combinations.of_key(key), itertools.count(before + 1)
     trials = [template.trial(next(numbers), values, repeat, is_repeated=True) for repeat in repeats]
     for trial in trials:
-        checker.check(trial)
+        checker.check(trial, was_trained=was_trained)
     return trials
 
 

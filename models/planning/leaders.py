@@ -72,9 +72,8 @@ def choose_leaders(
         raise TypeError(f"expected the sampler of leaders, found {spec.sampler.name}")
     by_candidate: dict[_Candidate, list[EndedTrial]] = {}
     for trial in trials:
-        if trial.result.is_trained:
-            key = trial.result.model_name, tuple(sorted(trial.result.hyperparameters.items()))
-            by_candidate.setdefault(key, []).append(trial)
+        key = trial.result.model_name, tuple(sorted(trial.result.hyperparameters.items()))
+        by_candidate.setdefault(key, []).append(trial)
     templates = {template.model_name: template for template in templates_of(spec)}
     leaders: dict[tuple[str | None, Any], Leader] = {}
     ordered = _ordered(by_candidate, direction)
@@ -90,22 +89,35 @@ def choose_leaders(
             detail = "its networks have other names, or their hyperparameters are not within the search spaces here"
         detail = f"no candidate of this experiment can be trained: {detail}"
         raise InvalidSpec([Fault(pointer=_OF_THE_CHOICE, detail=detail, found=spec.sampler.experiment)])
-    again = [trials for trials in by_candidate.values() if any(one.result.seed in spec.seeds for one in trials)]
+    trained = [[one for one in trials if one.result.is_trained] for trials in by_candidate.values()]
+    again = [trials for trials in trained if any(one.result.seed in spec.seeds for one in trials)]
     return Leaders(list(leaders.values())[: spec.sampler.top], max(len(again), chosen_among) if again else 0)
 
 
 def _ordered(candidates: Mapping[_Candidate, Sequence[EndedTrial]], direction: Direction) -> list[_Candidate]:
-    """Return candidates, the best first: the confirmed ones by their further seeds, then the others."""
-    ordered: list[_Candidate] = []
-    for is_confirming in (True, False):
-        results = {
+    """Return candidates, the best first: the confirmed ones by their further seeds, then the others.
+
+    Whoever had further seeds in fewer stages was significantly worse then, and comes after those that went on.
+    """
+    further, searched = [
+        {
             key: [trial.result for trial in trials if trial.result.is_confirming == is_confirming]
             for key, trials in candidates.items()
-            if key not in ordered
         }
-        results = {key: of_key for key, of_key in results.items() if of_key}
-        ordered += best_candidates(results, max(map(len, results.values()), default=0), direction)
-    return ordered
+        for is_confirming in (True, False)
+    ]
+    ordered: list[_Candidate] = []
+    for drawn in sorted({len(of_key) for of_key in further.values() if of_key}, reverse=True):
+        alike = _trained({key: of_key for key, of_key in further.items() if len(of_key) == drawn})
+        ordered += best_candidates(alike, drawn, direction)
+    rest = _trained({key: of_key for key, of_key in searched.items() if key not in ordered})
+    return ordered + best_candidates(rest, max(map(len, rest.values()), default=0), direction)
+
+
+def _trained(candidates: Mapping[_Candidate, Sequence[TrialResult]]) -> dict[_Candidate, list[TrialResult]]:
+    """Return the trained trials of each candidate that has some."""
+    trained = {key: [one for one in results if one.is_trained] for key, results in candidates.items()}
+    return {key: results for key, results in trained.items() if results}
 
 
 def plan_leaders(

@@ -19,7 +19,7 @@ from fittingroom.specs.validation.trial_warnings import find_warnings
 from models.planning.cohorts import FormedCohort, form_cohorts
 from models.planning.memory import estimated_bytes, refuse_too_large
 from models.planning.results import TrialResult
-from models.planning.sampling import count_undrawn, sample
+from models.planning.sampling import count_confirming_trials, count_undrawn, sample
 from models.planning.templates import SampledTrial, templates_of
 
 
@@ -36,7 +36,7 @@ class ExperimentPlan:
     warnings: list[Fault] = field(default_factory=list)
     """Warnings: settings that can be trained and are hardly meant."""
     undrawn_trials: int = 0
-    """Number of trials that later rounds of the search will have."""
+    """Number of trials that later rounds of the search will have at most."""
     is_of_rounds: bool = False
     """True if these trials are a round of a search."""
     is_confirming: bool = False
@@ -107,7 +107,7 @@ def plan_warnings(
         datasets: those there are, by name.
         known: number of combinations of each network that are known beforehand, and not trained.
     """
-    warnings = [*_fewer_trials(spec, plan.trials, known), *_unpruned(spec, plan.cohorts)]
+    warnings = [*_fewer_trials(spec, plan.trials, known), *_unpruned(spec, plan, known)]
     return warnings + find_warnings(spec, datasets, list(plan.parameter_counts.values()))
 
 
@@ -129,8 +129,12 @@ class TrialChecker:
         self.memory_bytes: dict[int, int] = {}
         """Estimate of what training each checked trial takes, by the trial's number."""
 
-    def check(self, trial: SampledTrial) -> None:
+    def check(self, trial: SampledTrial, *, was_trained: bool = False) -> None:
         """Check a trial.
+
+        Args:
+            trial: to check.
+            was_trained: True of a candidate that was trained before: it fits into a worker's memory.
 
         Raises:
             InvalidSpec: it cannot train.
@@ -140,7 +144,7 @@ class TrialChecker:
         except InvalidSpec as refused:
             raise trial.refuse(refused) from None
         needed = estimated_bytes(trial.spec, network, self._schema.rows)
-        if self._memory_limit is not None:
+        if self._memory_limit is not None and not was_trained:
             refuse_too_large(trial.spec, network, needed, self._memory_limit)
         self.parameter_counts[trial.number] = network.parameters
         self.memory_bytes[trial.number] = needed
@@ -170,8 +174,9 @@ def _fewer_trials(
             yield Fault(pointer="/sampler/trials", detail=detail)
 
 
-def _unpruned(spec: ExperimentSpec, cohorts: Sequence[FormedCohort]) -> Iterator[Fault]:
+def _unpruned(spec: ExperimentSpec, plan: ExperimentPlan, known: Mapping[str | None, int]) -> Iterator[Fault]:
     """Warn of a pruner that stops no trial of some cohorts."""
+    cohorts = plan.cohorts
     if spec.pruner is None:
         return
     if not any(
@@ -179,15 +184,22 @@ def _unpruned(spec: ExperimentSpec, cohorts: Sequence[FormedCohort]) -> Iterator
     ):
         yield Fault(pointer="/pruner", detail="no trial has a rung before its last epoch, so none is pruned")
         return
-    if isinstance(spec.sampler, RoundSampler) and spec.sampler.trials > spec.sampler.round:
-        return  # from the second round on, all are compared with earlier rounds
+    later = plan.undrawn_trials - count_confirming_trials(spec, known) if spec.confirm else plan.undrawn_trials
     if isinstance(spec.pruner, MedianPruner):
-        detail = (
-            "median compares with earlier rounds, and this experiment has one round at most, so nothing is pruned; "
-            "give `sampler` a `round` smaller than its `trials`, or take successive_halving"
-        )
-        yield Fault(pointer="/pruner", detail=detail)
+        if later <= 0:
+            detail = (
+                "median compares with earlier rounds, and this experiment has one round, so nothing is pruned; "
+                "give a sampler that draws in rounds a smaller `round`, or take successive_halving"
+            )
+            yield Fault(pointer="/pruner", detail=detail)
+        elif (candidates := (len(plan.trials) + later) // len(spec.repeats)) <= spec.pruner.min_candidates:
+            detail = f"the search has {candidates:,} candidates in all, so {spec.pruner.min_candidates:,} earlier ones "
+            yield Fault(
+                pointer="/pruner/min_candidates", detail=f"{detail}never have reached a rung: nothing is pruned"
+            )
         return
+    if later > 0:
+        return  # from the second round on, all are compared with earlier rounds
     alone = 0
     for cohort in cohorts:
         candidates = len({(one.model_name, *one.hyperparameters.items()) for one in cohort.trials})

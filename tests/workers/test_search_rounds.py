@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 import workers.search_rounds
+from fittingroom.specs.experiment import TrialSpec
 from fittingroom.specs.faults import Fault, InvalidSpec
 from fittingroom.specs.fit import Objective
 from fittingroom.views.states import ExperimentState, TrialState
@@ -317,6 +318,36 @@ def test_each_round_is_read_once(settings: Settings, database: Database, monkeyp
     runner_on(settings, database).train_waiting(QUEUES)
     assert experiment_of(database, experiment_id)[0] == ExperimentState.COMPLETED
     assert asked == [(1, 1), (2, 2)], "by the first cohort of each round"
+
+
+def test_rounds_are_read_again_for_later_rungs_alone(
+    settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[tuple[int, int], int]] = []
+    read = earlier_rounds.objectives_at
+
+    def counted(session: Session, *given: Any) -> Any:
+        asked.append((given[2], len(given[3])))
+        return read(session, *given)
+
+    monkeypatch.setattr(earlier_rounds, "objectives_at", counted)
+    experiment_id, _ = store_experiment(
+        database, **(SEARCH | {"fit": {"epochs": 4, "validation_split": 0.3}}), pruner={"name": "median"}
+    )
+    runner_on(settings, database).train_waiting(QUEUES)
+    with database.reading() as session:
+        trials = list(experiments.list_trials(session, experiment_id))
+        rows = [trial for trial in trials if trial.round == 3]
+        whole = TrialSpec.model_validate(rows[0].spec)
+    known, asked[:] = earlier_rounds.EarlierRounds(database), []
+    found = []
+    for epochs in (3, 2, 4, 2, 4):
+        fit = whole.fit.model_copy(update={"epochs": epochs})
+        found.append(known.at_rungs(rows, [whole.model_copy(update={"fit": fit})]))
+    assert asked == [((1, 2), 2), ((1, 2), 3)]
+    assert [len(one) for one in found] == [2, 1, 3, 1, 3]
+    assert found[0][1] == found[1][1] == found[4][1]
+    assert len(found[4][1]) == 24
 
 
 def test_objectives_at_rungs_are_means_over_seeds_of_the_best_so_far(database: Database) -> None:

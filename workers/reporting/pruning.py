@@ -48,7 +48,14 @@ class Rungs:
         self._earlier = earlier or {}
         distinct = list(dict.fromkeys(self._candidates.values()))
         epochs = max(sampled_value(trial.spec.fit.epochs) for trial in trials)
-        self._rungs = dict(zip(distinct, pruner.rungs_of(len(distinct), epochs), strict=True))
+        numbers: dict[tuple[int, ...], int] = {}
+        self._brackets = {
+            candidate: numbers.setdefault(tuple(rungs), len(numbers))
+            for candidate, rungs in zip(distinct, pruner.rungs_of(len(distinct), epochs), strict=True)
+        }
+        """Number of the bracket of each candidate."""
+        self._rungs = [frozenset(rungs) for rungs in numbers]
+        """Rungs of each bracket: there may be one after each epoch."""
 
     def pruned(
         self, epoch: int, going: Collection[str], reached: Mapping[str, float | None], ended: Mapping[str, Ended]
@@ -65,11 +72,12 @@ class Rungs:
         before = {(self._candidates[id_], one) for id_, one in ended.items() if id_ not in going}
         stopped = {candidate for candidate, one in before if one == Ended(epoch, is_pruned=True)}
         decided = stopped | {candidate for candidate, one in before if one.epochs > epoch}
-        brackets: dict[tuple[int, ...], set[str]] = {}
+        brackets: dict[int, set[str]] = {}
         for trial_id in going:
             candidate = self._candidates[trial_id]
-            if epoch in self._rungs[candidate] and candidate not in decided:
-                brackets.setdefault(tuple(self._rungs[candidate]), set()).add(candidate)
+            bracket = self._brackets[candidate]
+            if epoch in self._rungs[bracket] and candidate not in decided:
+                brackets.setdefault(bracket, set()).add(candidate)
         for compared in brackets.values():
             stopped |= self._worse(epoch, compared, reached)
         return {trial_id for trial_id in going if self._candidates[trial_id] in stopped}

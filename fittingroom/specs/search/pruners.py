@@ -28,10 +28,6 @@ class _Pruner(Spec, ABC):
         """Return the rungs of each of so many candidates."""
         return [self.rungs(epochs)] * candidates
 
-    @abstractmethod
-    def kept(self, candidates: int) -> int:
-        """Return how many of so many candidates go on from a rung."""
-
 
 class _Halving(_Pruner):
     """Fields of the pruners whose rungs lie ever further apart."""
@@ -119,10 +115,6 @@ class MedianPruner(_Pruner):
     def rungs(self, epochs: int) -> list[int]:
         """Return the rungs of a trial of so many epochs, before its last one."""
         return list(range(self.min_epochs, epochs, self.interval))
-
-    def kept(self, candidates: int) -> int:
-        """Return how many of so many candidates go on where none are compared with but they: all."""
-        return candidates
 
     def limit(self, earlier: Sequence[float]) -> float:
         """Return the value above which candidates stop.

@@ -44,6 +44,27 @@ def test_candidates_with_fewer_seeds_come_last_among_the_confirmed() -> None:
     )
 
 
+def test_candidates_without_a_value_were_not_significantly_worse() -> None:
+    trials = [trial(place, name, 0, {"val_loss": place / 10}) for place, name in enumerate("abc", start=1)]
+    for name, values in {"a": [0.5, 0.52, 0.51, 0.5], "b": [0.5, 0.51, 0.52, 0.53], "c": [None, None]}.items():
+        for seed, value in enumerate(values, start=1):
+            metrics = None if value is None else {"val_loss": value}
+            state = TrialState.FAILED if value is None else TrialState.COMPLETED
+            trials.append(trial(len(trials) + 1, name, seed, metrics, is_confirming=True, state=state))
+    found = compare(LOSS, trials, stages=2)
+    assert found.sentence.endswith(
+        "These numbers are of up to 4 further seeds alone, with which the best 3 of 3 candidates were trained. "
+        "2 trials have no finite value, or did not complete, and are left out."
+    )
+
+
+def test_the_only_confirmed_candidate_was_looked_at_once() -> None:
+    values = [0.30, 0.32, 0.31, 0.33]
+    once, twice = [confirmed(values, stages=stages).candidates[0] for stages in (1, 2)]
+    assert once.is_confirmed
+    assert once.interval == twice.interval
+
+
 def test_between_stages_those_of_the_search_are_compared() -> None:
     found = confirmed([0.4, 0.5], [0.1, 0.12], undrawn_trials=4)
     assert [(one.label, one.is_confirmed, len(one.values)) for one in found.candidates] == [

@@ -74,6 +74,22 @@ def test_the_only_candidate_that_is_left_needs_no_more_seeds() -> None:
     assert [(len(plan.trials), plan.undrawn_trials, plan.warnings) for plan in plans[3:]] == [(0, 0, [])]
 
 
+def test_the_only_candidate_there_is_has_all_seeds_at_once() -> None:
+    search, first = stages_of(confirmed([0.1], top=3, seeds=6, stages=2), {0.1: 0.5})
+    assert (search.undrawn_trials, len(first.trials), first.undrawn_trials) == (6, 6, 0)
+
+
+def test_later_stages_ask_for_no_memory() -> None:
+    """Whichever worker plans it: others have trained these candidates."""
+    experiment = confirmed(top=2, seeds=4, stages=2)
+    searched = [TrialResult(1, None, {RATE: rate}, value=rate, **SEARCHED) for rate in (0.1, 0.2)]
+    first = [further({RATE: rate}, 0.5 + seed / 100, seed) for rate in (0.1, 0.2) for seed in (1, 2)]
+    plan = plan_round(experiment, SearchResults([*searched, *first], 2, 4), 1, BUILT_IN_DATASETS)
+    assert len(plan.trials) == 4
+    none = plan_round(experiment, SearchResults(searched, 1, 8), 1, BUILT_IN_DATASETS)
+    assert (none.trials, [one.pointer for one in none.warnings]) == ([], ["/confirm"])
+
+
 def test_stages_end_where_none_of_the_further_seeds_was_trained() -> None:
     experiment = confirmed(top=2, seeds=4, stages=2)
     searched = [TrialResult(1, None, {RATE: rate}, value=rate, **SEARCHED) for rate in (0.1, 0.2)]

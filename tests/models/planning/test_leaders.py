@@ -51,6 +51,19 @@ def test_leaders_are_the_best_by_the_mean_of_their_seeds() -> None:
     assert rates(leading(), [*lucky, ended(0.3, 0.0, 0)]) == [0.2, 0.1], "one of its seeds is missing"
 
 
+def test_candidates_with_fewer_further_seeds_come_after_those_that_went_on() -> None:
+    searched = [ended(rate, rate) for rate in (0.1, 0.2, 0.3, 0.4)]
+    losses = {0.1: [0.90, 0.91], 0.2: [0.51, 0.50, 0.52, 0.51], 0.3: [0.42, 0.40], 0.4: [0.3, 0.6, 0.6, 0.6]}
+    further = [
+        ended(rate, loss, seed, is_confirming=True)
+        for rate in losses
+        for seed, loss in enumerate(losses[rate], start=1)
+    ]
+    assert rates(leading(top=4), [*searched, *further]) == [0.2, 0.4, 0.3, 0.1]
+    failed = [ended(0.2, None, 9, is_confirming=True, is_trained=False), *(ended(0.4, 0.9, 9, is_confirming=True),)]
+    assert rates(leading(top=4), [*searched, *further, *failed]) == [0.4, 0.3, 0.1, 0.2], "without one of its seeds"
+
+
 def test_leaders_are_completed_candidates() -> None:
     others = [ended(0.5, 0.1, is_pruned=True), ended(0.6, 0.1, is_trained=False), *FOUR]
     assert rates(leading(top=9), others) == [0.2, 0.3, 0.1]
