@@ -27,9 +27,14 @@ _POLL_SECONDS = 0.02
 class Service:
     """`fittingroom serve`; a context manager."""
 
-    def __init__(self, folder: Path | None = None) -> None:
-        """Args: folder: of its data; None: one that goes away."""
-        self._folder = folder
+    def __init__(self, folder: Path | None = None, workers: int = 1) -> None:
+        """Set up.
+
+        Args:
+            folder: of its data; None: one that goes away.
+            workers: number of worker processes.
+        """
+        self._folder, self._workers = folder, workers
 
     def __enter__(self) -> Self:
         """Start it, and wait until it can work."""
@@ -40,14 +45,14 @@ class Service:
             port = probe.getsockname()[1]
         environment = os.environ | {"FITTINGROOM_DATA_DIR": str(folder / "data")}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "fittingroom", "serve", "--port", str(port)],
+            [sys.executable, "-m", "fittingroom", "serve", "--port", str(port), "--workers", str(self._workers)],
             env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         self.client = Client(f"http://127.0.0.1:{port}")
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             with contextlib.suppress(httpx.HTTPError, ProblemError):  # not up yet
-                if self.client.get_health().workers:
+                if self.client.get_health().workers == self._workers:
                     return self
             time.sleep(0.2)
         raise TimeoutError("the service did not start")

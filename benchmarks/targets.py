@@ -43,12 +43,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.targets", description=__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds, whose medians are printed (default 3)")
     parser.add_argument("--only", default="", help="tools whose name contains this")
+    parser.add_argument("--workers", type=int, default=1, help="number of our worker processes (default 1)")
     flags = parser.parse_args()
     print("| task | tool | seconds to the target, by seed | median |\n| --- | --- | --- | ---: |")  # noqa: T201
     for name, task in _TASKS.items():
         rows: dict[str, list[float]] = {"ours, cold": [], "ours, known programs": []}
         for seed in range(flags.seeds):
-            with Service() as service:
+            with Service(workers=flags.workers) as service:
                 for seconds in rows.values():
                     seconds.append(_ours(service, task, seed))
         for tool, title in _NAMES.items():

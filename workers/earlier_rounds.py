@@ -17,7 +17,7 @@ _SEARCHES = 4
 
 
 class _Search:
-    """What the candidates of a search had reached, as far as it was read."""
+    """Objectives at the rungs of a search, as far as they were read."""
 
     def __init__(self) -> None:
         self.rungs: tuple[int, ...] = ()
