@@ -24,7 +24,7 @@ from models.planning.significance import (
     Repeat,
     Values,
     estimate,
-    is_better,
+    is_significantly_better,
     level_among,
     means_of_folds,
     paired,
@@ -176,7 +176,7 @@ def _against_leader(
     ):
         is_over = leader.unended == other.unended == 0
         # The leader is so by its mean: over what both have it may be behind.
-        is_significant = is_over and is_better(mine, found, level)
+        is_significant = is_over and is_significantly_better(mine, found, level)
         view = AgainstLeaderView(
             pairs=len(pairs),
             wins=sum(value > 0 for _, value in pairs),

@@ -27,7 +27,7 @@ from fittingroom.specs.choices import Direction
 from fittingroom.specs.experiment import ExperimentSpec
 from fittingroom.specs.faults import Fault, InvalidSpec
 from fittingroom.specs.heads import recorded_metrics
-from fittingroom.specs.metrics import better_direction
+from fittingroom.specs.objectives import better_direction
 from fittingroom.views.history import History
 from fittingroom.views.resources import ExperimentView, TrialHistoryView, TrialSummaryView
 from models.planning.paths import last_word

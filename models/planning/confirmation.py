@@ -18,7 +18,7 @@ from fittingroom.specs.search.samplers import Confirm
 from models.planning.paths import Key
 from models.planning.plan import TrialChecker
 from models.planning.results import SearchResults, TrialResult, best_candidates
-from models.planning.significance import Repeat, estimate, is_better, level_among, means_of_folds, paired
+from models.planning.significance import Repeat, estimate, is_significantly_better, level_among, means_of_folds, paired
 from models.planning.templates import SampledTrial, Template, resolved_objective, templates_of
 
 CandidateKey = tuple[str | None, Key]
@@ -94,7 +94,7 @@ def undecided(
     return [
         key
         for key, mine, found in zip(values, advantages, estimate(advantages, folds), strict=True)
-        if not is_better(mine, found, level)
+        if not is_significantly_better(mine, found, level)
     ]
 
 

@@ -68,7 +68,7 @@ def level_among(candidates: int, looks: int = 1) -> float:
     return (1 - CONFIDENCE) / math.comb(max(candidates, 2), 2) / looks
 
 
-def is_better(advantages: Values, found: Estimate | None, level: float) -> bool:
+def is_significantly_better(advantages: Values, found: Estimate | None, level: float) -> bool:
     """Return True if advantages, of which there is an estimate, are significantly above 0."""
     return found is not None and found.p_value < level and float(advantages.mean()) > 0
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from fittingroom.specs.experiment import ExperimentSpec, TrialSpec
 from fittingroom.specs.faults import Fault, InvalidSpec, faults_in
 from fittingroom.specs.fit import Objective
-from fittingroom.specs.metrics import better_direction
+from fittingroom.specs.objectives import better_direction
 from models.planning.combinations import Combinations
 from models.planning.options import Chosen, SearchSpaces, find_spaces, in_experiment, moved
 from models.planning.paths import Key, Path, Value, Values, dotted, last_word

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fittingroom.specs.fit import Objective
-from fittingroom.specs.metrics import is_better, mean_objective
+from fittingroom.specs.objectives import is_better, mean_objective
 from fittingroom.views.states import TrialState
 from models.sql.tables import EpochTable, TrialTable
 

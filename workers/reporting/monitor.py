@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 
-from fittingroom.specs.metrics import better_direction
+from fittingroom.specs.objectives import better_direction
 from workers.engines.base import Metrics
 
 

@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from fittingroom.specs.choices import Direction
-from fittingroom.specs.metrics import mean_objective
+from fittingroom.specs.objectives import mean_objective
 from fittingroom.specs.search.pruners import MedianPruner, Pruner
 from fittingroom.specs.search.search_space import sampled_value
 from workers.engines.base import CohortTrial

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fittingroom.specs.choices import Direction
-from fittingroom.specs.metrics import is_better
+from fittingroom.specs.objectives import is_better
 from fittingroom.views.history import to_wire
 from fittingroom.views.states import StopReason, TrialPhase
 from models.sql.client_requests import is_paused

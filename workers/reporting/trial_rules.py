@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fittingroom.specs.experiment import TrialSpec
-from fittingroom.specs.metrics import is_better
+from fittingroom.specs.objectives import is_better
 from fittingroom.specs.search.search_space import sampled_value
 from fittingroom.views.states import StopReason
 from workers.engines.base import Metrics

@@ -9,7 +9,7 @@ from fittingroom.specs.datasets import BUILT_IN_DATASETS, DatasetSchema
 from fittingroom.specs.experiment import ExperimentSpec, TrialSpec
 from fittingroom.specs.faults import InvalidSpec
 from fittingroom.specs.heads import recorded_metrics
-from fittingroom.specs.metrics import better_direction
+from fittingroom.specs.objectives import better_direction
 from fittingroom.specs.targets import Target, columns_of
 from models.planning.plan import plan_experiment
 from tests.factories import document
