@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fittingroom.cli.main import build
+from fittingroom.specs.datasets import BUILT_IN_DATASETS
 from fittingroom.specs.experiment import TrialSpec
 from tests.e2e.service import Service
 from tests.factories import document, layers
@@ -203,6 +204,10 @@ def test_commands_measure_ask_and_fetch_a_network(service: Service, tmp_path: Pa
     rows = [[3.0, 22.0, 1.0, 0.0, 7.25, 1.0, 0.0, 0.0, 0.0, 1.0], [1.0, 38.0, 1.0, 0.0, 71.3, 0.0, 0.0, 1.0, 0.0, 0.0]]
     found = run("predict", trial["id"], "-", given=json.dumps(rows))
     assert found.stdout.split() == predict(service, trial, rows)["predictions"]
+    table = tmp_path / "passengers.csv"
+    names = BUILT_IN_DATASETS["titanic"].feature_names
+    table.write_text("\n".join([",".join(names), "", *(",".join(map(str, row)) for row in rows)]))
+    assert run("predict", trial["id"], str(table)).stdout == found.stdout
     refused = run("predict", trial["id"], "-", given='{"rows": []}')
     assert (refused.exit_code, refused.stderr.strip()) == (2, "-: expected a JSON array of rows, found dict")
     assert run("predict", trial["id"], str(tmp_path / "none.json")).exit_code == 2
