@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import fittingroom
-from fittingroom.cli import client_commands, trial_commands
+from fittingroom.cli import experiment_commands, submission_commands, trial_commands
 from fittingroom.cli.service_commands import HOW_TO_INSTALL, load_service_commands
 
 
@@ -26,8 +26,8 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     cli.callback()(_options)
-    cli.add_typer(client_commands.commands)
-    cli.add_typer(trial_commands.commands)
+    for of_a_kind in (submission_commands, experiment_commands, trial_commands):
+        cli.add_typer(of_a_kind.commands)
     cli.add_typer(load_service_commands())
     return cli
 
