@@ -109,7 +109,9 @@ def _ordered(candidates: Mapping[_Candidate, Sequence[EndedTrial]], direction: D
     ordered: list[_Candidate] = []
     for drawn in sorted({len(of_key) for of_key in further.values() if of_key}, reverse=True):
         alike = _trained({key: of_key for key, of_key in further.items() if len(of_key) == drawn})
-        ordered += best_candidates(alike, drawn, direction)
+        whole = {key: of_key for key, of_key in alike.items() if len(of_key) == drawn}
+        partial = {key: of_key for key, of_key in alike.items() if key not in whole}
+        ordered += best_candidates(whole, drawn, direction) + best_candidates(partial, drawn, direction)
     rest = _trained({key: of_key for key, of_key in searched.items() if key not in ordered})
     return ordered + best_candidates(rest, max(map(len, rest.values()), default=0), direction)
 

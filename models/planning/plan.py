@@ -19,7 +19,7 @@ from fittingroom.specs.validation.trial_warnings import find_warnings
 from models.planning.cohorts import FormedCohort, form_cohorts
 from models.planning.memory import estimated_bytes, refuse_too_large
 from models.planning.results import TrialResult
-from models.planning.sampling import count_confirming_trials, count_undrawn, sample
+from models.planning.sampling import candidates_of_networks, count_undrawn, sample
 from models.planning.templates import SampledTrial, templates_of
 
 
@@ -184,21 +184,18 @@ def _unpruned(spec: ExperimentSpec, plan: ExperimentPlan, known: Mapping[str | N
     ):
         yield Fault(pointer="/pruner", detail="no trial has a rung before its last epoch, so none is pruned")
         return
-    later = plan.undrawn_trials - count_confirming_trials(spec, known) if spec.confirm else plan.undrawn_trials
+    searched = _searched(spec, known)
+    most = max((earlier for _, earlier in searched), default=0)
     if isinstance(spec.pruner, MedianPruner):
-        if later <= 0:
+        if most < spec.pruner.min_candidates:
             detail = (
-                "median compares with earlier rounds, and this experiment has one round, so nothing is pruned; "
-                "give a sampler that draws in rounds a smaller `round`, or take successive_halving"
+                f"nothing is pruned: median compares with {spec.pruner.min_candidates:,} or more candidates of earlier "
+                f"rounds (`min_candidates`), and the last round here comes after {most:,}; give a sampler that draws "
+                "in rounds a smaller `round`, or take successive_halving"
             )
             yield Fault(pointer="/pruner", detail=detail)
-        elif (candidates := (len(plan.trials) + later) // len(spec.repeats)) <= spec.pruner.min_candidates:
-            detail = f"the search has {candidates:,} candidates in all, so {spec.pruner.min_candidates:,} earlier ones "
-            yield Fault(
-                pointer="/pruner/min_candidates", detail=f"{detail}never have reached a rung: nothing is pruned"
-            )
         return
-    if later > 0:
+    if any(earlier and spec.pruner.kept(count) < count for count, earlier in searched):
         return  # from the second round on, all are compared with earlier rounds
     alone = 0
     for cohort in cohorts:
@@ -210,6 +207,14 @@ def _unpruned(spec: ExperimentSpec, plan: ExperimentPlan, known: Mapping[str | N
             "side, in the fused engine, and enough of them differ in numbers of the optimizer"
         )
         yield Fault(pointer="/pruner", detail=detail)
+
+
+def _searched(spec: ExperimentSpec, known: Mapping[str | None, int]) -> list[tuple[int, int]]:
+    """Return the candidates of each network that is searched in rounds: of all rounds, and of all but the last."""
+    if not isinstance(spec.sampler, RoundSampler):
+        return []
+    size = spec.sampler.round
+    return [(count, (count - 1) // size * size) for count in candidates_of_networks(spec, known)]
 
 
 def _given(spec: ExperimentSpec, model_name: str | None) -> Model | None:

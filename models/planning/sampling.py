@@ -44,7 +44,7 @@ def count_undrawn(spec: ExperimentSpec, drawn: int) -> int:
 
 def count_trials(spec: ExperimentSpec, known: Mapping[str | None, int]) -> int:
     """Return how many trials a search in rounds has, if so many combinations of each network are known beforehand."""
-    return _count_candidates(spec, known) * len(spec.repeats) + count_confirming_trials(spec, known)
+    return sum(candidates_of_networks(spec, known)) * len(spec.repeats) + count_confirming_trials(spec, known)
 
 
 def count_confirming_trials(spec: ExperimentSpec, known: Mapping[str | None, int]) -> int:
@@ -54,7 +54,7 @@ def count_confirming_trials(spec: ExperimentSpec, known: Mapping[str | None, int
         spec: the experiment.
         known: number of combinations of each network that are known beforehand, and not trained.
     """
-    return _count_confirming(spec, _count_candidates(spec, known))
+    return _count_confirming(spec, sum(candidates_of_networks(spec, known)))
 
 
 def distinct_values(combinations: Combinations, points: Iterator[list[float]], drawn: set[Key]) -> Iterator[Values]:
@@ -139,8 +139,9 @@ def _count_drawn(spec: ExperimentSpec, template: Template, known: int = 0) -> in
     return int(size if isinstance(sampler, GridSampler | LeadersSampler) else min(sampler.trials, size))
 
 
-def _count_candidates(spec: ExperimentSpec, known: Mapping[str | None, int]) -> int:
-    return sum(_count_drawn(spec, template, known.get(template.model_name, 0)) for template in templates_of(spec))
+def candidates_of_networks(spec: ExperimentSpec, known: Mapping[str | None, int]) -> list[int]:
+    """Return how many combinations of each network are trained in the end, if so many are known beforehand."""
+    return [_count_drawn(spec, template, known.get(template.model_name, 0)) for template in templates_of(spec)]
 
 
 def _count_confirming(spec: ExperimentSpec, candidates: int) -> int:

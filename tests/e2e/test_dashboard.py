@@ -197,6 +197,95 @@ def test_a_search_is_typed_in_the_form(page: Page) -> None:
     assert "pruner" not in json.loads(page.get_by_label("The spec, as it is sent").input_value())
 
 
+def test_options_survive_a_look_at_other_choices(page: Page) -> None:
+    page.goto("/#/submit")
+    text = page.get_by_label("The spec, as it is sent")
+    given = {"name": "gp", "trials": 4, "round": 2}
+    text.fill(json.dumps({"name": "typed", "sampler": given, "confirm": {"top": 2}, "optimizer": "adam"}))
+    sampler = page.get_by_label("sampler", exact=True)
+    sampler.select_option("random")
+    assert json.loads(text.input_value())["sampler"] == {"name": "random", "trials": 4}, "what both have"
+    sampler.select_option("")
+    assert "sampler" not in json.loads(text.input_value())
+    sampler.select_option("gp")
+    assert json.loads(text.input_value())["sampler"] == given
+    confirm = page.get_by_label("confirm", exact=True)
+    confirm.uncheck()
+    confirm.check()
+    assert json.loads(text.input_value())["confirm"] == {"top": 2}
+    optimizer = page.get_by_label("optimizer", exact=True)
+    optimizer.select_option("sgd")
+    assert json.loads(text.input_value())["optimizer"] == "sgd"
+    text.fill(json.dumps({"name": "typed", "sampler": {"name": "tpe", "trials": 9}}))
+    sampler.select_option("gp")
+    assert json.loads(text.input_value())["sampler"] == {"name": "gp", "trials": 9}, (
+        "of another document nothing is left"
+    )
+
+
+def test_unknown_choices_are_shown_as_they_are(page: Page) -> None:
+    page.goto("/#/submit")
+    text, sampler = page.get_by_label("The spec, as it is sent"), page.get_by_label("sampler", exact=True)
+    for given in ({"name": "gpp", "trials": 3}, {"trials": 3}, "gp"):
+        text.fill(json.dumps({"name": "typed", "sampler": given}))
+        assert json.loads(sampler.input_value()) == given
+    sampler.fill("")
+    sampler.blur()
+    expect(sampler.locator("option").first).to_have_text("by default")
+
+
+def test_advanced_stays_open_and_faults_in_it_are_seen(page: Page) -> None:
+    page.goto("/#/submit")
+    page.get_by_label("Start from an exercise").select_option("learning_rates")
+    summary, sampler = page.get_by_text("Advanced", exact=True), page.get_by_label("sampler", exact=True)
+    summary.click()
+    sampler.select_option("gp")
+    sampler.focus()
+    sampler.select_option("")
+    expect(sampler).to_be_focused()
+    page.get_by_label("pruner", exact=True).select_option("top_k")
+    sampler.select_option("random")
+    page.get_by_role("button", name="Plan").click()
+    trials, k = page.get_by_label("trials", exact=True), page.get_by_label("k", exact=True)
+    for field in (trials, k):
+        expect(field).to_have_attribute("aria-invalid", "true")
+    trials.fill("3")
+    trials.blur()
+    expect(trials).not_to_have_attribute("aria-invalid", "true")
+    page.get_by_label("early stopping", exact=True).check()
+    expect(k).to_have_attribute("aria-invalid", "true")
+    k.fill("2")
+    k.blur()
+    page.get_by_label("tags", exact=True).fill("x" * 1000)
+    page.get_by_label("tags", exact=True).blur()
+    summary.click()
+    expect(sampler).not_to_be_visible()
+    page.get_by_role("button", name="Plan").click()
+    expect(page.get_by_label("tags", exact=True)).to_be_focused()
+
+
+def test_ranges_are_those_that_a_field_takes(page: Page) -> None:
+    page.goto("/#/submit")
+    page.get_by_label("Start from an exercise").select_option("learning_rates")
+    page.get_by_label("epochs", exact=True).fill('{"int_uniform": [1, 100]}')
+    page.get_by_label("epochs", exact=True).blur()
+    expect(page.locator("#field-fit-epochs-hint")).to_contain_text('{"int_uniform": [1, 100]}')
+    expect(page.locator("#field-optimizer-learning_rate-hint")).to_contain_text('{"log_uniform": [0.001, 0.1]}')
+    rate, seeds = page.get_by_role("textbox", name="learning rate"), page.get_by_label("seeds", exact=True)
+    rate.fill("[0.1, 0.2]")
+    rate.blur()
+    seeds.fill("[1, 2]")
+    seeds.blur()
+    spec = json.loads(page.get_by_label("The spec, as it is sent").input_value())
+    assert (spec["optimizer"]["learning_rate"], spec["seeds"]) == ({"choice": [0.1, 0.2]}, [1, 2])
+    page.get_by_label("sampler", exact=True).evaluate("node => node.closest('details').open = true")
+    page.get_by_label("sampler", exact=True).select_option("random")
+    page.get_by_label("trials", exact=True).first.fill("3")
+    page.get_by_label("trials", exact=True).first.blur()
+    page.get_by_role("button", name="Plan").click()
+    expect(page.get_by_text("6 trials in")).to_be_visible()
+
+
 def test_form_shows_a_dataset_given_by_its_name(page: Page) -> None:
     page.goto("/#/submit")
     spec = page.get_by_label("The spec, as it is sent")

@@ -1,9 +1,9 @@
 /** A form made from the schema of ExperimentSpec: what a field is called, means and takes is what the API says. */
 import { el, messageOf } from "../lib/dom.js";
 import {
+  byDefault,
   compact,
   inFull,
-  isChoice,
   isNumeric,
   isObject,
   isSpace,
@@ -12,6 +12,7 @@ import {
   plain,
   pointerOf,
   read,
+  searchHint,
   titleOf,
   wordsOf,
   written,
@@ -61,10 +62,21 @@ export class SpecForm {
     this.fields = new Map();
     /** @type {Set<string>} pointers of fields whose text is no JSON */
     this.invalid = new Set();
+    /** @type {Map<string, string>} messages by pointer */
+    this.faults = new Map();
+    /** @type {Map<string, unknown>} what was left for another choice, by pointer and name */
+    this.left = new Map();
+  }
+
+  /** @param {Spec} spec another one */
+  fill(spec) {
+    this.faults.clear();
+    this.left.clear();
+    this.render(spec);
   }
 
   /** @param {Spec} spec */
-  fill(spec) {
+  render(spec) {
     const { activeElement } = document;
     const focused = activeElement instanceof HTMLElement ? activeElement.dataset.pointer : undefined;
     this.spec = spec;
@@ -79,15 +91,18 @@ export class SpecForm {
         !(name === "model" && spec.models),
     );
     const field = (/** @type {string} */ name) => this.field(properties[name] ?? {}, [name], required.includes(name));
+    const open = new Set([...this.element.querySelectorAll("details")].filter((one) => one.open).map((one) => one.id));
     this.element.replaceChildren(
       ...shownNames.filter((name) => !SELDOM.includes(name)).map(field),
       el(
         "details",
-        { open: SELDOM.some((name) => name !== "tags" && spec[name] !== undefined) },
+        { id: "advanced", open: SELDOM.some((name) => name !== "tags" && spec[name] !== undefined) },
         el("summary", {}, "Advanced"),
         ...shownNames.filter((name) => SELDOM.includes(name)).map(field),
       ),
     );
+    for (const one of this.element.querySelectorAll("details")) one.open ||= open.has(one.id);
+    for (const [pointer, message] of this.faults) this.mark(pointer, message);
     if (focused !== undefined) this.fields.get(focused)?.input.focus({ preventScroll: true });
   }
 
@@ -127,7 +142,8 @@ export class SpecForm {
     if (value === undefined) delete node[lastOf(path)];
     else node[lastOf(path)] = value;
     this.spec = spec;
-    if (isRebuilding) this.fill(spec);
+    this.mark(pointerOf(path), null);
+    if (isRebuilding) this.render(spec);
     this.onChange(spec);
     return true;
   }
@@ -150,8 +166,10 @@ export class SpecForm {
     if (path.at(-1) === "name" && path[0] === "dataset") return this.choice(schema, path, this.datasets, true);
     if (["model", "models"].includes(path[0] ?? "") || path.at(-1) === "class_weight") return this.json(schema, path);
     const union = some.find((member) => member.discriminator?.propertyName === "name")?.discriminator;
-    if (union && isChoice(this.get(path))) return this.json(schema, path);
-    if (union) return this.named(schema, path, union, { isShort: some.some((member) => member.enum), isRequired });
+    if (union) {
+      const kind = { isShort: some.some((member) => member.enum), isRequired };
+      return this.isNamed(path, union, kind.isShort) ? this.named(schema, path, union, kind) : this.json(schema, path);
+    }
     if (schema.type === "array") {
       const { anyOf, oneOf, type } = schema.items ?? {};
       const members = anyOf ?? oneOf;
@@ -164,7 +182,7 @@ export class SpecForm {
     if (some.length === 1 && first.oneOf)
       return this.field({ ...first, description: schema.description }, path, isRequired);
     if (first.type === "boolean" && !spaces.length) return this.flag(schema, path);
-    return this.value(schema, path, first, spaces.length > 0);
+    return this.value(schema, path, first, spaces);
   }
 
   /**
@@ -223,9 +241,9 @@ export class SpecForm {
    * @param {JsonSchema} schema
    * @param {string[]} path
    * @param {JsonSchema} kind
-   * @param {boolean} isSearchable
+   * @param {JsonSchema[]} spaces search spaces that may stand in its place
    */
-  value(schema, path, kind, isSearchable) {
+  value(schema, path, kind, spaces) {
     const isNumber = isNumeric(kind.type);
     const now = this.get(path);
     const input = el("input", {
@@ -234,11 +252,9 @@ export class SpecForm {
       value: written(now),
       placeholder: written(schema.default ?? kind.default),
     });
-    const kinds = { isNumber, isSearchable, isFlag: kind.type === "boolean" };
+    const kinds = { isNumber, isSearchable: spaces.length > 0, isFlag: kind.type === "boolean" };
     input.addEventListener("change", () => this.set(path, read(input.value, kinds)));
-    const range = isNumber ? ' A range, for samplers that draw: {"log_uniform": [0.001, 0.1]}.' : "";
-    const extra = isSearchable ? `Several, with commas between, are all tried.${range}` : null;
-    return this.wrap(path, schema, input, extra);
+    return this.wrap(path, schema, input, spaces.length ? searchHint(spaces) : null);
   }
 
   /**
@@ -311,13 +327,46 @@ export class SpecForm {
   }
 
   /**
+   * True unless a value has no known name, and is shown as JSON.
+   * @param {string[]} path
+   * @param {{ propertyName: string, mapping: Record<string, string> }} union
+   * @param {boolean} isShort
+   */
+  isNamed(path, { propertyName: key, mapping }, isShort) {
+    const now = this.get(path);
+    if (now === undefined || now === null || (isShort && typeof now === "string")) return true;
+    return isObject(now) && typeof now[key] === "string" && Object.hasOwn(mapping, now[key]);
+  }
+
+  /**
+   * The document of another choice: as it was left, or with the options that both have.
+   * @param {string[]} path
+   * @param {{ propertyName: string, mapping: Record<string, string> }} union
+   * @param {string} name
+   * @param {boolean} isShort
+   */
+  chosen(path, { propertyName: key, mapping }, name, isShort) {
+    const now = this.get(path);
+    const before = isObject(now) ? String(now[key]) : now;
+    if (before) this.left.set(`${pointerOf(path)} ${before}`, now);
+    const left = this.left.get(`${pointerOf(path)} ${name}`);
+    if (!name || left !== undefined) return name ? left : undefined;
+    const { properties = {} } = this.resolve({ $ref: mapping[name] });
+    const shared = Object.entries(isObject(now) ? now : {}).filter(
+      ([option]) => option !== key && option in properties,
+    );
+    return isShort && !shared.length ? name : { [key]: name, ...Object.fromEntries(shared) };
+  }
+
+  /**
    * A name alone where that is enough, or a name and its options: a select, and the fields of what is chosen.
    * @param {JsonSchema} schema
    * @param {string[]} path
    * @param {{ propertyName: string, mapping: Record<string, string> }} union
    * @param {{ isShort: boolean, isRequired: boolean }} kind
    */
-  named(schema, path, { propertyName: key, mapping }, { isShort, isRequired }) {
+  named(schema, path, union, { isShort, isRequired }) {
+    const { propertyName: key, mapping } = union;
     const now = this.get(path);
     const given = isObject(now) ? now[key] : now;
     const name = typeof given === "string" ? given : "";
@@ -330,15 +379,14 @@ export class SpecForm {
       ...Object.keys(mapping).map((word) => el("option", { value: word, selected: word === name }, word)),
     );
     input.addEventListener("change", () => {
-      const chosen = isShort ? input.value : { [key]: input.value };
-      if (!this.set(path, input.value ? chosen : undefined, true)) input.value = name;
+      if (!this.set(path, this.chosen(path, union, input.value, isShort), true)) input.value = name;
     });
     const chosen = $ref ? this.resolve({ $ref }) : null;
     const options = Object.entries(chosen?.properties ?? {}).filter(([option]) => option !== key);
     const rest = options.length
       ? el(
           "details",
-          { open: typeof now === "object" },
+          { id: `options${pointerOf(path).replaceAll("/", "-")}`, open: typeof now === "object" },
           el("summary", {}, `Options of ${name}`),
           el("p", { class: "hint" }, plain(chosen?.description)),
           el(
@@ -391,7 +439,8 @@ export class SpecForm {
       checked: isThere,
       "data-pointer": pointer,
       onchange: () => {
-        if (!this.set(path, box.checked ? {} : undefined, true)) box.checked = isThere;
+        if (!box.checked) this.left.set(pointer, this.get(path));
+        if (!this.set(path, box.checked ? (this.left.get(pointer) ?? {}) : undefined, true)) box.checked = isThere;
       },
     });
     this.fields.set(pointer, { input: box, fault: el("p") });
@@ -422,8 +471,9 @@ export class SpecForm {
     input.value = text;
     input.addEventListener("change", () => {
       try {
-        this.set(path, input.value.trim() ? JSON.parse(input.value) : undefined);
-        this.mark(pointer, null);
+        const value = input.value.trim() ? JSON.parse(input.value) : undefined;
+        this.invalid.delete(pointer);
+        this.set(path, value, value === undefined);
       } catch (error) {
         this.mark(pointer, `This is not JSON: ${messageOf(error)}`);
         this.invalid.add(pointer);
@@ -437,8 +487,10 @@ export class SpecForm {
    * @param {string | null} message
    */
   mark(pointer, message) {
+    if (message === null) this.faults.delete(pointer);
     const found = this.fields.get(pointer);
     if (!found) return false;
+    if (message !== null) this.faults.set(pointer, message);
     this.invalid.delete(pointer);
     found.fault.hidden = message === null;
     found.fault.textContent = message ?? "";
@@ -465,12 +517,9 @@ export class SpecForm {
 
   focusInvalid() {
     const found = this.element.querySelector("[aria-invalid]");
-    if (found instanceof HTMLElement) found.focus();
+    if (!(found instanceof HTMLElement)) return;
+    for (let outer = found.closest("details"); outer; outer = outer.parentElement?.closest("details") ?? null)
+      outer.open = true;
+    found.focus();
   }
-}
-
-/** @param {JsonSchema} schema */
-function byDefault({ default: given }) {
-  const name = isObject(given) ? given.name : given;
-  return name ? `by default: ${name}` : "by default";
 }

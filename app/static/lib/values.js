@@ -37,6 +37,7 @@ export const plain = (text) => (text ?? "").replaceAll("`", "");
 /** @param {string} text */
 export const wordsOf = (text) =>
   text
+    .replace(/^\s*\[(.*)\]\s*$/s, "$1")
     .split(",")
     .map((word) => word.trim())
     .filter(Boolean);
@@ -69,9 +70,10 @@ export const isSpace = (schema) => /^(Choice|((Int)?(Log)?Uniform)|SameAs)$/.tes
 export function read(text, { isNumber = false, isSearchable = false, isFlag = false }) {
   const word = text.trim();
   if (word === "") return undefined;
-  if (isSearchable && word.startsWith("{")) {
+  if (isSearchable && /^[{[]/.test(word)) {
     try {
-      return JSON.parse(word);
+      const found = JSON.parse(word);
+      return Array.isArray(found) ? { choice: found } : found;
     } catch {
       return word;
     }
@@ -105,4 +107,22 @@ export function compact(value) {
   return `{${Object.entries(rest)
     .map(([key, found]) => `"${key}": ${JSON.stringify(found)}, `)
     .join("")}"layers": [\n${lines}\n]}`;
+}
+
+/** @param {JsonSchema} schema */
+export function byDefault({ default: given }) {
+  const name = isObject(given) ? given.name : given;
+  return name ? `by default: ${name}` : "by default";
+}
+
+/** @param {JsonSchema[]} spaces that may stand in a field */
+export function searchHint(spaces) {
+  const titles = spaces.map(({ title }) => title);
+  const ranges = /** @type {const} */ ([
+    ["LogUniform", '{"log_uniform": [0.001, 0.1]}'],
+    ["Uniform", '{"uniform": [0, 0.5]}'],
+    ["IntUniform", '{"int_uniform": [1, 100]}'],
+  ]);
+  const range = ranges.find(([title]) => titles.includes(title))?.[1];
+  return `Several, with commas between, are all tried.${range ? ` A range, for samplers that draw: ${range}.` : ""}`;
 }

@@ -61,7 +61,7 @@ def test_candidates_with_fewer_further_seeds_come_after_those_that_went_on() -> 
     ]
     assert rates(leading(top=4), [*searched, *further]) == [0.2, 0.4, 0.3, 0.1]
     failed = [ended(0.2, None, 9, is_confirming=True, is_trained=False), *(ended(0.4, 0.9, 9, is_confirming=True),)]
-    assert rates(leading(top=4), [*searched, *further, *failed]) == [0.4, 0.3, 0.1, 0.2], "without one of its seeds"
+    assert rates(leading(top=4), [*searched, *further, *failed]) == [0.4, 0.2, 0.3, 0.1], "without one of its seeds"
 
 
 def test_leaders_are_completed_candidates() -> None:

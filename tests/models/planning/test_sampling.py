@@ -166,6 +166,9 @@ def test_plan_says_that_the_space_has_fewer_combinations() -> None:
     assert not [fault for fault in enough.warnings if fault.pointer == "/sampler/trials"]
 
 
+TWO = {name: layers(DENSE_2) for name in ("a", "b")}
+
+
 @pytest.mark.parametrize(
     ("pruner", "changes", "detail"),
     [
@@ -175,21 +178,32 @@ def test_plan_says_that_the_space_has_fewer_combinations() -> None:
         ({"name": "top_k", "k": 1}, {"fit": {"epochs": 9, "batch_size": {"choice": [16, 32]}}}, None),
         ({"name": "top_k", "k": 2}, {"sampler": {"name": "gp", "trials": 4, "round": 2}}, None),
         ({"name": "top_k", "k": 4}, {"sampler": {"name": "gp", "trials": 4}}, "1 of 1 cohorts have nothing to prune"),
-        ({"name": "median"}, {}, "median compares with earlier rounds, and this experiment has one round, so"),
-        ({"name": "median"}, {"sampler": {"name": "gp", "trials": 4}}, "median compares with earlier rounds"),
-        ({"name": "median", "min_candidates": 2}, {"sampler": {"name": "gp", "trials": 4, "round": 2}}, None),
-        ({"name": "median"}, {"sampler": {"name": "gp", "trials": 40, "round": 4}}, "median compares with earlier"),
         (
             {"name": "top_k", "k": 4},
             {"sampler": {"name": "gp", "trials": 40, "round": 4}},
             "1 of 1 cohorts have nothing",
         ),
         (
-            {"name": "median", "min_candidates": 4},
+            {"name": "top_k", "k": 4},
             {"sampler": {"name": "gp", "trials": 4, "round": 2}},
-            "the search has 4",
+            "1 of 1 cohorts have nothing",
         ),
-        ({"name": "median"}, {"sampler": {"name": "gp", "trials": 4}, "confirm": {"top": 2}}, "median compares with"),
+        ({"name": "median", "min_candidates": 1}, {}, "nothing is pruned: median compares with 1 or more candidates"),
+        (
+            {"name": "median", "min_candidates": 1},
+            {"sampler": {"name": "gp", "trials": 4}},
+            "nothing is pruned: median",
+        ),
+        ({"name": "median"}, {"sampler": {"name": "gp", "trials": 40, "round": 4}}, "nothing is pruned: median"),
+        ({"name": "median", "min_candidates": 2}, {"sampler": {"name": "gp", "trials": 4, "round": 2}}, None),
+        ({"name": "median", "min_candidates": 3}, {"sampler": {"name": "gp", "trials": 4, "round": 3}}, None),
+        ({"name": "median", "min_candidates": 3}, {"sampler": {"name": "gp", "trials": 4, "round": 2}}, "nothing is"),
+        (
+            {"name": "median", "min_candidates": 3},
+            {"sampler": {"name": "gp", "trials": 4, "round": 2}, "models": TWO, "model": None},
+            "nothing is pruned",
+        ),
+        ({"name": "median"}, {"sampler": {"name": "gp", "trials": 4}, "confirm": {"top": 2}}, "nothing is pruned"),
         ({"name": "median", "min_epochs": 9}, {"sampler": {"name": "gp", "trials": 4, "round": 2}}, "no trial has a"),
     ],
 )
