@@ -223,7 +223,7 @@ def test_options_survive_a_look_at_other_choices(page: Page) -> None:
     )
 
 
-def test_unknown_choices_are_shown_as_they_are(page: Page) -> None:
+def test_unknown_choices_are_shown_as_json(page: Page) -> None:
     page.goto("/#/submit")
     text, sampler = page.get_by_label("The spec, as it is sent"), page.get_by_label("sampler", exact=True)
     for given in ({"name": "gpp", "trials": 3}, {"trials": 3}, "gp"):
@@ -234,7 +234,7 @@ def test_unknown_choices_are_shown_as_they_are(page: Page) -> None:
     expect(sampler.locator("option").first).to_have_text("by default")
 
 
-def test_advanced_stays_open_and_faults_in_it_are_seen(page: Page) -> None:
+def test_advanced_stays_open_and_shows_its_faults(page: Page) -> None:
     page.goto("/#/submit")
     page.get_by_label("Start from an exercise").select_option("learning_rates")
     summary, sampler = page.get_by_text("Advanced", exact=True), page.get_by_label("sampler", exact=True)
