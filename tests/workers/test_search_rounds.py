@@ -201,14 +201,19 @@ def reached_by(database: Database, trials: list[TrialTable], epoch: int) -> dict
     return found
 
 
-def test_candidates_are_compared_with_those_of_earlier_rounds(settings: Settings, database: Database) -> None:
-    pruner = {"name": "successive_halving", "min_epochs": 2, "reduction_factor": 3}
+def searched(settings: Settings, database: Database, pruner: dict[str, Any]) -> list[TrialTable]:
+    """Return the trials of a search with two seeds and a pruner, which has ended."""
     fit = {"epochs": 8, "validation_split": 0.3}
     experiment_id, _ = store_experiment(database, **(SEARCH | {"fit": fit}), pruner=pruner, seeds=[3, 4])
     runner_on(settings, database).train_waiting(QUEUES)
     assert experiment_of(database, experiment_id)[0] == ExperimentState.COMPLETED
     with database.reading() as session:
-        trials = list(experiments.list_trials(session, experiment_id))
+        return list(experiments.list_trials(session, experiment_id))
+
+
+def test_candidates_are_compared_with_those_of_earlier_rounds(settings: Settings, database: Database) -> None:
+    pruner = {"name": "successive_halving", "min_epochs": 2, "reduction_factor": 3}
+    trials = searched(settings, database, pruner)
     pruned = 0
     for number in (2, 3):
         mine = [trial for trial in trials if trial.round == number]
@@ -226,12 +231,7 @@ def test_candidates_are_compared_with_those_of_earlier_rounds(settings: Settings
 
 def test_median_compares_with_earlier_rounds_alone(settings: Settings, database: Database) -> None:
     pruner = {"name": "median", "min_epochs": 2, "interval": 3}
-    fit = {"epochs": 8, "validation_split": 0.3}
-    experiment_id, _ = store_experiment(database, **(SEARCH | {"fit": fit}), pruner=pruner, seeds=[3, 4])
-    runner_on(settings, database).train_waiting(QUEUES)
-    assert experiment_of(database, experiment_id)[0] == ExperimentState.COMPLETED
-    with database.reading() as session:
-        trials = list(experiments.list_trials(session, experiment_id))
+    trials = searched(settings, database, pruner)
     pruned = []
     for number in (1, 2, 3):
         mine = [trial for trial in trials if trial.round == number]

@@ -101,7 +101,8 @@ class TopKPruner(_Pruner):
 class MedianPruner(_Pruner):
     """Median stopping: what is worse than the median of earlier rounds at the same epoch stops (Golovin et al., 2017).
 
-    Of random candidates about half stop at the first rung; of better and better ones, fewer.
+    Compared is the best objective so far, the mean over seeds. Of random candidates about half stop at the first rung;
+    of better and better ones, fewer.
     """
 
     name: Literal["median"]
