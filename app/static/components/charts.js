@@ -127,7 +127,8 @@ export class Chart {
         : COLOURS[place % COLOURS.length];
       return {
         type: "scatter",
-        mode: curve.x.length > 60 || isCrowded ? "lines" : "lines+markers",
+        // One that was pruned after its first epoch has no line to be seen by.
+        mode: curve.x.length > 60 || (isCrowded && curve.x.length > 1) ? "lines" : "lines+markers",
         name: escaped(legend),
         showlegend: isFirst,
         legendgroup: legend,
@@ -142,7 +143,7 @@ export class Chart {
         marker: {
           color: colour,
           symbol: SYMBOLS[place % SYMBOLS.length],
-          size: curve.x.map((_, at) => (at === curve.best ? 13 : 5)),
+          size: curve.x.map((_, at) => (at === curve.best && !isCrowded ? 13 : 5)),
         },
         hovertemplate: `${escaped(curve.name)}<br>${escaped(look.x)} %{x}: %{y:.5g}<extra></extra>`,
       };
