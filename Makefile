@@ -96,7 +96,7 @@ faults: $(READY) ## Break it in every way we know, on both stores, one line per 
 	scripts/with-servers $(BIN)/python -m tests.faults.soak --minutes 2
 	scripts/with-servers $(BIN)/python -m tests.faults.soak --minutes 2 --server
 
-conformance: $(READY) ## Hold the API to its schema at length, on both stores (ten minutes)
+conformance: $(READY) ## Hold the API to its schema at length, on both stores (half an hour or more)
 	scripts/with-servers $(BIN)/pytest -n 2 --servers --nightly -s tests/app/api/test_openapi.py
 
 soak: $(READY) ## Many experiments and random kills for half an hour, on both stores; then a hostile world for a quarter

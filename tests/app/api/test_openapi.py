@@ -27,7 +27,7 @@ def run_schemathesis(http: httpx.Client, folder: Path, *options: str) -> int:
         "run", f"{http.base_url}/openapi.json", "--exclude-checks", UNSAYABLE, "--exclude-path", ENDLESS,
         "--workers", "1", "--no-color", *options,
     ]  # fmt: skip
-    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=880, cwd=folder)
+    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=2_400, cwd=folder)
     assert found.returncode == 0, found.stdout[-6_000:]
     [cases] = re.findall(r"(\d+) generated", found.stdout)
     sys.stderr.write(f"{cases} cases\n")
@@ -36,7 +36,7 @@ def run_schemathesis(http: httpx.Client, folder: Path, *options: str) -> int:
 
 @pytest.mark.nightly
 @pytest.mark.stores
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2_430)
 def test_schemathesis_at_length_finds_nothing(http: httpx.Client, tmp_path: Path) -> None:
     """All that the schema's edges give, some forty thousand cases, and a hundred drawn ones per operation."""
     assert run_schemathesis(http, tmp_path, "--max-examples", "100", "--seed", "2") > 20_000
