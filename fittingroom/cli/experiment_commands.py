@@ -3,7 +3,7 @@
 import itertools
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -17,9 +17,6 @@ from fittingroom.cli.output import (
     say,
     show_picture,
 )
-
-if TYPE_CHECKING:
-    pass
 
 commands = typer.Typer()
 commands.add_typer(datasets, name="datasets")

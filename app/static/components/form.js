@@ -353,7 +353,7 @@ export class SpecForm {
     if (!name || left !== undefined) return name ? left : undefined;
     const { properties = {} } = this.resolve({ $ref: mapping[name] });
     const shared = Object.entries(isObject(now) ? now : {}).filter(
-      ([option]) => option !== key && option in properties,
+      ([option]) => option !== key && Object.hasOwn(properties, option),
     );
     return isShort && !shared.length ? name : { [key]: name, ...Object.fromEntries(shared) };
   }

@@ -38,8 +38,10 @@ def run_schemathesis(http: httpx.Client, folder: Path, *options: str) -> int:
 @pytest.mark.stores
 @pytest.mark.timeout(2_430)
 def test_schemathesis_at_length_finds_nothing(http: httpx.Client, tmp_path: Path) -> None:
-    """All that the schema's edges give, some forty thousand cases, and a hundred drawn ones per operation."""
-    assert run_schemathesis(http, tmp_path, "--max-examples", "100", "--seed", "2") > 20_000
+    """All that the schema's edges give, some 280,000 cases, and a hundred drawn ones per operation."""
+    # Few of the drawn batches are valid; the generator would refuse to go on.
+    options = ("--max-examples", "100", "--seed", "2", "--suppress-health-check", "filter_too_much")
+    assert run_schemathesis(http, tmp_path, *options) > 20_000
 
 
 @pytest.mark.e2e
